@@ -1,0 +1,60 @@
+# mxft: `make help` lists the targets. Everything installs itself into .venv from what setup.py declares.
+
+PYTHON ?= python3
+VENV ?= .venv
+# cpu, or cu112 where there is an NVIDIA driver
+DEVICE ?= $(if $(shell command -v nvidia-smi),cu112,cpu)
+export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
+
+# make caltech256
+CALTECH256 ?=
+MODEL ?= resnet-50
+PER_CLASS ?= 60
+EPOCHS ?= 8
+BATCH ?= 128
+LR ?= 0.01
+PLAN ?= full
+GPUS ?=
+SEED ?= 0
+# further flags of recipes/caltech256.py, such as ARGS="--mom 0 --image-shape 3,128,128"
+ARGS ?=
+
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready-$(DEVICE)
+
+.PHONY: help setup demo caltech256 test test-long lint bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY)  ## make .venv and install mxft with mxnet into it (PYTHON=python3.12, DEVICE=cpu|cu112)
+
+# mxnet comes last and alone: its metadata asks for numpy<2, which newer Pythons cannot install and mxft does not need.
+$(READY): setup.py
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps $$($(PY) .ci/requirements_of.py $(DEVICE))
+	@touch $@
+
+demo: $(READY)  ## fine-tune digits 0-4 to 5-9: no data needed, about two minutes
+	$(PY) recipes/digits.py
+
+caltech256: $(READY)  ## the tutorial (CALTECH256=folder|tar|URL MODEL=prefix,epoch PER_CLASS EPOCHS BATCH LR PLAN GPUS SEED ARGS)
+	$(PY) recipes/caltech256.py --caltech256 "$(CALTECH256)" --model "$(MODEL)" --per-class $(PER_CLASS) \
+	  --epochs $(EPOCHS) --batch-size $(BATCH) --lr $(LR) --plan $(PLAN) --gpus "$(GPUS)" --seed $(SEED) $(ARGS)
+
+test: $(READY)  ## run the tests, under six minutes on two cores
+	$(PY) -m pytest -m "not long"
+
+test-long: $(READY)  ## run the tests that take minutes each
+	$(PY) -m pytest -m long
+
+lint: $(READY)  ## ruff over everything
+	$(PY) -m ruff check .
+
+bench: $(READY)  ## ratios, each pair measured in turn in one run
+	$(PY) tests/bench/bench.py
+
+clean:  ## remove the virtual environment and caches (runs/ and data-cache/ stay)
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,6 @@
+"""``python -m mxft.cli``: the same as the ``mxft`` command."""
+import sys
+
+from mxft.cli import main
+
+sys.exit(main())

@@ -1,0 +1,222 @@
+"""The one door to mxnet: missing NumPy and Python names, quiet native logging, and plain words when it cannot load.
+
+MXNet 1.9.1 is the last release. Its wheel carries no Python version of its own, so what stops it today is only
+what NumPy (1.24, 2.0, 2.4, 2.5 …) and Python (3.12: distutils) have taken away since. The names are put back before
+``import mxnet``, and only those that are missing. Everything else in mxft says ``from mxft.compat import mx``.
+"""
+import importlib
+import importlib.util
+import numbers
+import os
+import re
+import struct
+import sys
+import warnings
+
+from mxft.errors import DependencyError
+from mxft.quiet import native_log_wanted
+
+_NATIVE_LOG_SWITCHES = {"MXNET_SUBGRAPH_VERBOSE": "0", "MXNET_STORAGE_FALLBACK_LOG_VERBOSE": "0"}
+_GLUONCV_IMPORTS = ("portalocker", "PIL", "scipy", "requests", "tqdm", "cv2")
+_FINANCIAL = ("fv", "ipmt", "irr", "mirr", "nper", "npv", "pmt", "ppmt", "pv", "rate")
+
+
+def _numpy_replacements():
+    """Return {name NumPy may have dropped: what it stood for}, for every name MXNet 1.9.1 or GluonCV asks for."""
+    import numpy as np
+
+    names = {
+        "bool": bool, "int": int, "float": float, "object": object, "complex": complex, "str": str,
+        "PZERO": 0.0, "NZERO": -0.0, "PINF": np.inf, "NINF": -np.inf, "Inf": np.inf, "Infinity": np.inf,
+        "NAN": np.nan, "NaN": np.nan,
+        "alltrue": np.all, "sometrue": np.any, "product": np.prod, "cumproduct": np.cumprod, "round_": np.round,
+        "row_stack": np.vstack, "msort": lambda a: np.sort(a, axis=0),
+        "in1d": lambda a, b, **kw: np.isin(np.ravel(a), b, **kw),
+        "trapz": getattr(np, "trapezoid", None), "asscalar": lambda a: a.item(),
+    }
+    names.update({name: _moved_to_numpy_financial(name) for name in _FINANCIAL})
+    return names
+
+
+def _moved_to_numpy_financial(name):
+    def moved(*args, **kwargs):
+        raise NotImplementedError(f"numpy.{name} left NumPy in 1.20; it lives in the package numpy-financial")
+
+    moved.__name__ = name
+    return moved
+
+
+def restore_numpy_names():
+    """Put back the NumPy names MXNet 1.9.1 wants and this NumPy lacks.
+
+    Returns
+    -------
+    list of str
+        The names that were added by this call: empty on an old NumPy, and on every call after the first.
+
+    Notes
+    -----
+    A name NumPy still has, in whatever meaning, is left alone.
+    """
+    import numpy as np
+
+    added = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, value in _numpy_replacements().items():
+            if not hasattr(np, name):
+                setattr(np, name, value)
+                added.append(name)
+    return added
+
+
+def _require_distutils():
+    if sys.version_info < (3, 12):
+        return
+    try:
+        importlib.import_module("distutils.version")
+    except ImportError:
+        raise DependencyError(
+            f"mxnet needs the module distutils, which Python {sys.version_info[0]}.{sys.version_info[1]} no longer "
+            "has: expected setuptools (it carries distutils), received none; pip install setuptools") from None
+
+
+def _refuse_broken_import():
+    if "mxnet" not in sys.modules and any(name.startswith("mxnet.") for name in sys.modules):
+        raise DependencyError(
+            "mxnet was imported before mxft in this Python and that import failed half-way: expected mxft first, "
+            "received leftovers of mxnet in sys.modules; start Python anew and use `from mxft.compat import mx` "
+            "(or import mxft.compat; mxft.compat.load_mxnet()) instead of `import mxnet`")
+
+
+def load_mxnet():
+    """Import mxnet with whatever this Python and NumPy need, and return it.
+
+    Returns
+    -------
+    module
+        ``mxnet``. A second call, or a call after a successful ``import mxnet``, changes nothing.
+
+    Raises
+    ------
+    DependencyError
+        mxnet is not installed, a native library is missing, or an earlier import of it failed half-way.
+
+    Examples
+    --------
+    >>> from mxft.compat import mx
+    >>> mx.__version__
+    '1.9.1'
+    """
+    if "mxnet" in sys.modules:
+        return sys.modules["mxnet"]
+    _refuse_broken_import()
+    _require_distutils()
+    restore_numpy_names()
+    if not native_log_wanted():
+        for name, value in _NATIVE_LOG_SWITCHES.items():
+            os.environ.setdefault(name, value)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            mxnet = importlib.import_module("mxnet")
+    except ModuleNotFoundError as error:
+        raise DependencyError(_missing_module_message(error.name)) from None
+    except OSError as error:
+        raise DependencyError(_missing_library_message(str(error))) from None
+    _restore_record_packing(mxnet.recordio)
+    return mxnet
+
+
+def _restore_record_packing(recordio):
+    """Give mx.recordio.pack and pack_img back where NumPy 2.3 took ``ndarray.tostring`` from under them."""
+    import numpy as np
+
+    if hasattr(np.ndarray, "tostring"):
+        return
+
+    def pack(header, s):
+        header = recordio.IRHeader(*header)
+        if isinstance(header.label, numbers.Number):
+            header = header._replace(flag=0)
+        else:
+            label = np.asarray(header.label, dtype=np.float32)
+            header = header._replace(flag=label.size, label=0)
+            s = label.tobytes() + s
+        return struct.pack(recordio._IR_FORMAT, *header) + s
+
+    def pack_img(header, img, quality=95, img_fmt=".jpg"):
+        cv2 = load_cv2()
+        flag = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".jpeg": cv2.IMWRITE_JPEG_QUALITY,
+                ".png": cv2.IMWRITE_PNG_COMPRESSION}.get(img_fmt.lower())
+        written, buffer = cv2.imencode(img_fmt, img, None if flag is None else [flag, quality])
+        if not written:
+            raise ValueError(f"cannot encode the image as {img_fmt}")
+        return pack(header, buffer.tobytes())
+
+    recordio.pack, recordio.pack_img = pack, pack_img
+
+
+def _missing_module_message(name):
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    if name != "mxnet":
+        return f"mxnet cannot be imported: it needs the package {name!r}, which is not installed; pip install {name}"
+    how = "pip install --no-deps mxnet==1.9.1" if sys.version_info >= (3, 13) else "pip install 'mxft[cpu]'"
+    return (f"mxnet is not installed for Python {python}: expected mxnet 1.9.1, received none; {how} "
+            "(with NVIDIA cards: pip install 'mxft[cu112]')")
+
+
+def _missing_library_message(text):
+    library = re.search(r"(lib[\w.+-]+\.so[\w.]*)", text)
+    name = library.group(1) if library else "a native library"
+    cuda = re.match(r"lib(cuda|cudart|cublas|cudnn|nccl|cufft|curand|cusolver|nvrtc|nvToolsExt)", name)
+    cure = ("pip install 'mxft[cu112]' brings the CUDA libraries, the driver brings libcuda.so.1; without an NVIDIA "
+            "card install the CPU build: pip uninstall mxnet-cu112 && pip install --no-deps mxnet==1.9.1"
+            if cuda else "install the system package that provides it")
+    return f"mxnet's native library cannot be loaded: expected {name}, received none ({text}); {cure}"
+
+
+def load_cv2():
+    """Import OpenCV and return it; the missing libGL of bare servers gets its cure named.
+
+    Raises
+    ------
+    DependencyError
+        OpenCV is not installed, or a system library it links against is missing.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        if "libGL" in str(error) or "libgthread" in str(error) or "libglib" in str(error):
+            raise DependencyError(
+                f"OpenCV cannot be loaded: expected the desktop libraries opencv-python links against, received "
+                f"{error}; pip uninstall opencv-python && pip install opencv-python-headless (the same module "
+                "without windows), or install libgl1 and libglib2.0-0") from None
+        raise DependencyError(f"OpenCV cannot be loaded: {error}; pip install opencv-python") from None
+    return cv2
+
+
+def load_gluoncv():
+    """Import GluonCV (after mxnet) and return it.
+
+    Raises
+    ------
+    DependencyError
+        GluonCV or one of the packages it imports is missing.
+    """
+    load_mxnet()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return importlib.import_module("gluoncv")
+    except ImportError as error:  # GluonCV turns a missing portalocker or scipy into "missing mxnet & torch"
+        name = getattr(error, "name", None) or next(
+            (name for name in _GLUONCV_IMPORTS if importlib.util.find_spec(name) is None), None)
+        advice = f"it needs the package {name!r}, which is not installed; pip install {name}" if name else str(error)
+        raise DependencyError(f"gluoncv cannot be imported: {advice}") from None
+
+
+def __getattr__(name):
+    if name == "mx":
+        return load_mxnet()
+    raise AttributeError(f"module 'mxft.compat' has no attribute {name!r}")

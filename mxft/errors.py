@@ -1,0 +1,62 @@
+"""What mxft says when it refuses an input (exit 2) or has to stop a run (exit 3)."""
+import difflib
+
+
+class MxftError(Exception):
+    """Base of every error mxft raises on purpose.
+
+    The message is one paragraph: what failed, what was expected, what was received as ``name=value``,
+    and the nearest names or the next command. ``exit_code`` is what the command line ends with.
+    """
+
+    exit_code = 2
+
+    def __str__(self):
+        return str(self.args[0]) if self.args else ""
+
+
+class InputError(MxftError, ValueError):
+    """An input was refused before any work began (exit 2)."""
+
+
+class MissingFileError(InputError, FileNotFoundError):
+    """A file that was named is not there (exit 2)."""
+
+
+class DependencyError(MxftError, ImportError):
+    """A package or native library mxft needs cannot be loaded (exit 2)."""
+
+
+class RunError(MxftError, RuntimeError):
+    """Work that had begun could not go on (exit 3); what was earned is on disk."""
+
+    exit_code = 3
+
+
+def nearest(name, candidates, most=3):
+    """Return the closest of `candidates` to `name` as text for an error message.
+
+    Parameters
+    ----------
+    name : str
+        What the user typed.
+    candidates : iterable of str
+        The names that exist.
+    most : int
+        How many to give.
+
+    Returns
+    -------
+    str
+        ``"nearest: a, b, c"``, or ``"known: …"`` with the last few where nothing is close, or ``"there are none"``.
+
+    Examples
+    --------
+    >>> nearest("flaten0", ["flatten0", "fc1", "softmax"])
+    'nearest: flatten0'
+    """
+    names = list(dict.fromkeys(candidates))
+    if not names:
+        return "there are none"
+    close = difflib.get_close_matches(name, names, n=most, cutoff=0.5)
+    return "nearest: " + ", ".join(close) if close else "known: " + ", ".join(names[-most:])

@@ -1,0 +1,119 @@
+"""Files that appear whole or not at all, and the hashes that name their contents."""
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+
+from mxft.errors import InputError, MissingFileError, nearest
+
+
+@contextlib.contextmanager
+def whole_path(path):
+    """Yield a temporary neighbour of `path` to be written by name; rename it to `path` when the block succeeds.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The final name. Its folder is created where it is missing.
+
+    Yields
+    ------
+    str
+        The temporary name: fsynced before the rename. On an exception it is removed and whatever stood under
+        `path` before is untouched.
+    """
+    path = os.path.abspath(os.fspath(path))
+    require_folder(os.path.dirname(path))
+    handle, temporary = tempfile.mkstemp(prefix="." + os.path.basename(path) + ".", suffix=".part",
+                                         dir=os.path.dirname(path))
+    os.close(handle)
+    try:
+        yield temporary
+        _fsync(temporary)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def whole_file(path, mode="wb"):
+    """Open `path` for writing so that it appears whole when the block succeeds, or not at all (see `whole_path`).
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The final name.
+    mode : {"wb", "w"}
+        Binary, or UTF-8 text with ``\\n`` line ends.
+
+    Yields
+    ------
+    file object
+
+    Examples
+    --------
+    >>> with whole_file("/tmp/mxft-example.txt", "w") as f:
+    ...     _ = f.write("all of it")
+    """
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    with whole_path(path) as temporary, open(temporary, mode, **text) as f:
+        yield f
+
+
+def _fsync(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def require_folder(path):
+    """Create the folder `path` if needed and refuse it (exit 2) where it cannot be written to."""
+    path = os.path.abspath(path)
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {path}: expected a folder that can be created, "
+                         f"received {error.strerror.lower()}") from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write to {path}: expected a writable folder, received one that is read-only")
+    return path
+
+
+def require_file(path, what="file"):
+    """Return `path` if it is a readable regular file; otherwise refuse it, naming the nearest neighbour."""
+    path = os.fspath(path)
+    if os.path.isfile(path):
+        return path
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise MissingFileError(f"{what} is missing: expected a file, received {path!r} whose folder does not exist")
+    found = nearest(os.path.basename(path), sorted(os.listdir(folder)))
+    raise MissingFileError(f"{what} is missing: expected a file, received {path!r}; in that folder {found}")
+
+
+def write_json(path, value):
+    """Write `value` as indented UTF-8 JSON, whole or not at all."""
+    with whole_file(path, "w") as f:
+        json.dump(value, f, indent=2, ensure_ascii=False)
+        f.write("\n")
+
+
+def sha256(path, chunk=1 << 20):
+    """Return the SHA-256 of a file as 64 hex digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as f:
+        for block in iter(lambda: f.read(chunk), b""):
+            digest.update(block)
+    return digest.hexdigest()

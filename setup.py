@@ -1,0 +1,45 @@
+"""What mxft is and needs.
+
+``pip install 'mxft[cpu]'`` is complete on Python 3.9 to 3.12. mxnet 1.9.1 declares numpy<2, of which Python 3.13 has no
+wheel, although it runs on NumPy 2 through mxft.compat; there, and wherever a newer NumPy is wanted, install
+``mxft`` first and then ``pip install --no-deps mxnet==1.9.1``. `make setup` does that on every Python.
+"""
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "mxft" / "__init__.py").read_text(encoding="utf-8")).group(1)
+
+CUDA_RUNTIME = ["nvidia-cuda-runtime-cu11", "nvidia-cublas-cu11", "nvidia-cudnn-cu11==8.*", "nvidia-nccl-cu11",
+                "nvidia-cufft-cu11", "nvidia-curand-cu11", "nvidia-cusolver-cu11", "nvidia-cuda-nvrtc-cu11",
+                "nvidia-nvtx-cu11"]
+
+setup(
+    name="mxft",
+    version=VERSION,
+    description="Fine-tune MXNet checkpoints: Caltech-256 and faces, on the Python people have today",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.9",
+    packages=find_packages(include=["mxft", "mxft.*"]),
+    entry_points={"console_scripts": ["mxft = mxft.cli:main"]},
+    install_requires=[
+        "numpy",
+        "opencv-python",
+        "gluoncv==0.10.5.post0",
+        "tqdm",
+        "requests>=2.20",                        # mxnet imports it; so do downloads
+        "matplotlib>=3.6",
+        "setuptools; python_version >= '3.12'",  # carries distutils, which mxnet imports
+    ],
+    extras_require={
+        "cpu": ["mxnet==1.9.1; python_version < '3.13'"],
+        "cu112": ["mxnet-cu112==1.9.1; python_version < '3.13'", *CUDA_RUNTIME],
+        "demo": ["scikit-learn"],
+        "onnx": ["onnx", "onnxruntime"],
+        "dev": ["pytest", "ruff", "scikit-learn"],
+    },
+)
