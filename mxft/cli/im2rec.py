@@ -1,0 +1,163 @@
+"""``mxft im2rec``: image lists from folders, record files from image lists; the flags of MXNet's tools/im2rec.py."""
+import argparse
+import os
+import sys
+
+from mxft.errors import InputError, nearest
+
+SHORT_MAP = 30  # class names printed one by one; of more, a summary
+
+EXAMPLES = """\
+examples:
+  mxft im2rec --list --recursive flowers photos/
+  mxft im2rec --resize 256 --quality 90 --num-thread 4 flowers photos/
+
+With --list it writes PREFIX.lst, and with --recursive PREFIX.classes.txt, whose line number (from 0) is the label.
+Without, it packs every list whose name begins with PREFIX into .rec and .idx beside it; images that cannot be packed
+are left out and listed in .bad.tsv with the reason.
+"""
+
+
+def parser():
+    """Return the argument parser."""
+    p = argparse.ArgumentParser(prog="mxft im2rec", formatter_class=argparse.RawDescriptionHelpFormatter,
+                                description="Make an image list, or pack the images of a list into a record file.",
+                                epilog=EXAMPLES)
+    p.add_argument("prefix", help="of the .lst files to write or read, and of the .rec files")
+    p.add_argument("root", help="folder with the images")
+    _add_list_options(p.add_argument_group("lists"))
+    _add_packing_options(p.add_argument_group("records"))
+    return p
+
+
+def _add_list_options(group):
+    group.add_argument("--list", action="store_true", help="make lists (default: pack the lists that are there)")
+    group.add_argument("--recursive", action="store_true",
+                       help="every folder with images is a class (default: the images in ROOT itself, label 0)")
+    group.add_argument("--exts", nargs="+", default=[".jpeg", ".jpg", ".png"], metavar="EXT",
+                       help="file extensions to take, in either case (default: .jpeg .jpg .png)")
+    group.add_argument("--exclude", action="append", default=[], metavar="NAME",
+                       help="leave a folder out, by name or by path under ROOT; may be repeated")
+    group.add_argument("--classes", metavar="FILE",
+                       help="class map to number the folders by; made where it does not exist, so that train and "
+                            "validation lists can share it")
+    group.add_argument("--chunks", type=int, default=1, metavar="N", help="cut the list into this many (default: 1)")
+    group.add_argument("--train-ratio", type=float, default=1.0, metavar="R",
+                       help="part for PREFIX_train.lst (default: 1)")
+    group.add_argument("--test-ratio", type=float, default=0.0, metavar="R",
+                       help="part for PREFIX_test.lst (default: 0); the rest goes to PREFIX_val.lst")
+    group.add_argument("--no-shuffle", dest="shuffle", action="store_false", help="keep the order of the folders")
+    group.add_argument("--seed", type=int, default=100, help="of the shuffling (default: 100, as upstream's)")
+
+
+def _add_packing_options(group):
+    group.add_argument("--pass-through", action="store_true",
+                       help="pack the files' bytes as they are, once each has been decoded as a check")
+    add_image_options(group)
+    group.add_argument("--center-crop", action="store_true", help="cut out the middle square before resizing")
+    group.add_argument("--color", type=int, default=1, choices=[-1, 0, 1],
+                       help="1: color, 0: grey, -1: as stored, with alpha; EXIF rotation is applied with 1 and 0 "
+                            "(default: 1)")
+    group.add_argument("--encoding", default=".jpg", choices=[".jpg", ".png"],
+                       help="of the packed images (default: .jpg)")
+    group.add_argument("--pack-label", action="store_true", help="pack all labels of a row, not the first alone")
+
+
+def add_image_options(group):
+    """Add the packing options that ``im2rec`` and ``split`` share."""
+    group.add_argument("--resize", type=int, default=0, metavar="N",
+                       help="length of the shorter edge in pixels (default: 0, the size is kept)")
+    group.add_argument("--quality", type=int, metavar="Q",
+                       help="JPEG quality 1-100 (default: 95), or PNG compression 1-9 (default: 3)")
+    group.add_argument("--num-thread", type=int, default=1, metavar="N",
+                       help="images worked on at a time; the files are the same for any number (default: 1)")
+    group.add_argument("--strict", action="store_true",
+                       help="refuse the list for one bad image instead of leaving it out")
+
+
+def main(argv=None):
+    """Run ``mxft im2rec``."""
+    args = parser().parse_args(plain_booleans(sys.argv[1:] if argv is None else argv))
+    if args.list:
+        make_lists(args)
+    else:
+        pack_lists(args)
+
+
+def plain_booleans(argv):
+    """Turn ``--recursive True`` into ``--recursive``, and drop ``--recursive False``.
+
+    The first im2rec took its switches as ``type=bool``, for which any text is true, ``False`` too; commands
+    written for it are still about.
+    """
+    switches = ("--list", "--recursive", "--pass-through", "--center-crop", "--pack-label", "--shuffle")
+    plain, argv = [], list(argv)
+    while argv:
+        word = argv.pop(0)
+        value = argv.pop(0).lower() if argv and word in switches and argv[0].lower() in ("true", "false") else None
+        if word == "--shuffle":
+            plain += ["--no-shuffle"] if value == "false" else []
+        elif value != "false":
+            plain.append(word)
+    return plain
+
+
+def make_lists(args):
+    """Scan the folder and write ``PREFIX*.lst`` and, with ``--recursive``, ``PREFIX.classes.txt``."""
+    from mxft.data.classes import read_classes, write_classes
+    from mxft.data.folders import scan_folder
+    from mxft.data.lists import cut, shuffle, write_list
+
+    if args.classes and not args.recursive:
+        raise InputError("no classes to number: expected --recursive with --classes, received "
+                         f"classes={args.classes!r} alone")
+    known = read_classes(args.classes) if args.classes and os.path.exists(args.classes) else None
+    scan = scan_folder(args.root, args.recursive, args.exts, args.exclude, known, args.classes)
+    rows = shuffle(scan.rows, args.seed) if args.shuffle else scan.rows
+    for name, part in cut(rows, args.chunks, args.train_ratio, args.test_ratio).items():
+        write_list(f"{args.prefix}{name}.lst", part)
+        print(f"wrote {args.prefix}{name}.lst: {len(part)} images")
+    if args.recursive:
+        say_classes(scan.classes)
+        write_classes(args.prefix + ".classes.txt", scan.classes)
+        if args.classes and known is None:
+            write_classes(args.classes, scan.classes)
+        print(f"wrote {args.prefix}.classes.txt: {len(scan.classes)} classes, line number (from 0) is label")
+    if scan.ignored:
+        print(f"no label for {len(scan.ignored)} folders without images: {some(scan.ignored)}")
+
+
+def say_classes(classes):
+    """Print ``name number`` of each class as upstream does, or of the first and last where there are very many."""
+    for number, name in enumerate(classes):
+        if len(classes) <= SHORT_MAP or number in (0, len(classes) - 1):
+            print(name, number)
+        elif number == 1:
+            print(f"… {len(classes) - 2} more …")
+
+
+def some(names, most=5):
+    """Return the first few of `names` as text."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def pack_lists(args):
+    """Pack every list the prefix stands for."""
+    from mxft.data.packing import pack_list
+
+    for path in find_lists(args.prefix):
+        print(pack_list(path, args.root, num_thread=args.num_thread, pack_label=args.pack_label, strict=args.strict,
+                        resize=args.resize, center_crop=args.center_crop, quality=args.quality, color=args.color,
+                        encoding=args.encoding, pass_through=args.pass_through))
+
+
+def find_lists(prefix):
+    """Return the ``.lst`` files whose path begins with `prefix`, or all in it where it is a folder, sorted."""
+    folder, start = (prefix, "") if os.path.isdir(prefix) else os.path.split(prefix)
+    names = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
+    there = sorted(name for name in names if name.endswith(".lst"))
+    found = [os.path.join(folder, name) for name in there if name.startswith(start)]
+    if not found:
+        raise InputError(f"no image list: expected files {prefix}*.lst, received prefix={prefix!r}; "
+                         f"{nearest(start + '.lst', there)}; mxft im2rec --list --recursive makes one")
+    return found

@@ -1,0 +1,1 @@
+"""Records, lists, packing, splits and iterators: from photographs to batches."""

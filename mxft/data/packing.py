@@ -1,0 +1,201 @@
+"""From an image list and a folder of photographs to ``.rec`` and ``.idx``; follows MXNet's tools/im2rec.py."""
+import collections
+import concurrent.futures
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from functools import partial
+
+from mxft.data.folders import require_root
+from mxft.data.images import BadImage, ImageOptions, prepare
+from mxft.data.lists import check_list, iter_list
+from mxft.data.progress import progress
+from mxft.data.recordio import IRHeader, RecordWriter, pack
+from mxft.errors import InputError, MxftError, RunError
+from mxft.files import whole_file
+from mxft.quiet import one_opencv_thread, quiet_native
+
+WINDOW = 8  # images in flight for each thread: enough that none waits, and memory does not grow with the list
+
+BadRow = collections.namedtuple("BadRow", ["row", "reason"])
+
+
+@dataclass(frozen=True)
+class PackResult:
+    """What `pack_list` did.
+
+    Attributes
+    ----------
+    rec, idx : str
+        The files written.
+    bad_path : str or None
+        The list of images left out, where there are any.
+    packed, classes, bytes : int
+        Records, different (first) labels among them, and bytes of the ``.rec`` file.
+    bad : list of BadRow
+        The rows left out, each with its reason.
+    seconds : float
+    """
+
+    rec: str
+    idx: str
+    bad_path: str
+    packed: int
+    classes: int
+    bytes: int
+    bad: list
+    seconds: float
+
+    def __str__(self):
+        text = (f"packed {self.packed} images of {self.classes} classes into {self.rec} "
+                f"({self.bytes / 1e6:.1f} MB, {self.packed / max(self.seconds, 1e-9):.0f} images/s)")
+        return text + (f"; {len(self.bad)} left out, listed in {self.bad_path}" if self.bad else "")
+
+
+def pack_list(list_path, root, prefix=None, num_thread=1, pack_label=False, strict=False, show=None, **image_options):
+    """Pack the images of a list into ``PREFIX.rec`` and ``PREFIX.idx``.
+
+    Parameters
+    ----------
+    list_path, root : str
+        A ``.lst`` file, and the folder its paths are relative to.
+    prefix : str, optional
+        Of the files to write; by default the list's own name without ``.lst``.
+    num_thread : int
+        Images decoded and encoded at a time. The files are the same bytes for any number.
+    pack_label : bool
+        Pack all labels of a row; otherwise the first.
+    strict : bool
+        Refuse the whole list for one bad image.
+    show : bool, optional
+        False: no progress on stderr.
+    **image_options
+        `resize`, `center_crop`, `quality`, `color`, `encoding`, `pass_through`: see ImageOptions.
+
+    Returns
+    -------
+    PackResult
+
+    Raises
+    ------
+    InputError
+        A bad option or list row, before anything is read; no image that can be packed; with `strict`, any that cannot.
+        The ``.rec`` and ``.idx`` that stood there before are then untouched.
+    RunError
+        The files cannot be written to the end (a full disk).
+
+    Notes
+    -----
+    Every image is decoded before it is packed, also with `pass_through`. One that is missing, empty, cut short or no
+    image is left out and listed with its reason in ``PREFIX.bad.tsv``.
+
+    Examples
+    --------
+    >>> import cv2, numpy as np
+    >>> from mxft.data.lists import Row, write_list
+    >>> _ = cv2.imwrite("/tmp/mxft-example.png", np.zeros((40, 60, 3), np.uint8))
+    >>> write_list("/tmp/mxft-example.lst", [Row(0, (1.0,), "mxft-example.png")])
+    >>> pack_list("/tmp/mxft-example.lst", "/tmp", resize=32, show=False).packed
+    1
+    """
+    began = time.monotonic()
+    options = ImageOptions(**image_options)
+    if num_thread < 1:
+        raise InputError(f"cannot pack: expected --num-thread of 1 or more, received num_thread={num_thread}")
+    total = check_list(list_path)
+    require_root(root)
+    prefix = os.fspath(prefix or os.path.splitext(list_path)[0])
+    rec, idx, bad_path = prefix + ".rec", prefix + ".idx", prefix + ".bad.tsv"
+    make = partial(_make_record, root=root, options=options, pack_label=pack_label)
+    with _stopped_when_full(rec), one_opencv_thread(), quiet_native(), \
+            RecordWriter(rec, idx) as writer, progress(total, f"packing {os.path.basename(rec)}", show=show) as advance:
+        bad, labels = _write_records(writer, ordered_map(make, iter_list(list_path), num_thread), advance)
+        _write_bad_rows(bad_path, bad)
+        _refuse(bad, total, strict, list_path, bad_path)
+    return PackResult(rec, idx, bad_path if bad else None, total - len(bad), len(labels), writer.offset, bad,
+                      time.monotonic() - began)
+
+
+def _write_records(writer, made, advance):
+    """Write what `_make_record` made, and return the bad rows and the set of labels written."""
+    bad, labels = [], set()
+    for row, data, reason in made:
+        if data is None:
+            bad.append(BadRow(row, reason))
+        else:
+            writer.write(data, key=row.index)
+            labels.add(row.labels[0])
+        advance()
+    return bad, labels
+
+
+def _make_record(row, root, options, pack_label):
+    """Return (row, record bytes, None), or (row, None, reason) for an image that cannot be packed."""
+    path = os.path.join(root, row.path)
+    try:
+        if not os.path.isfile(path):
+            raise BadImage("not a file" if os.path.exists(path) else "missing")
+        with open(path, "rb") as f:
+            payload = prepare(f.read(), options)
+    except BadImage as error:
+        return row, None, str(error)
+    except OSError as error:
+        return row, None, f"cannot be read: {(error.strerror or str(error)).lower()}"
+    label = row.labels if pack_label and len(row.labels) > 1 else row.labels[0]
+    return row, pack(IRHeader(0, label, row.index, 0), payload), None
+
+
+def ordered_map(function, items, num_thread):
+    """Map `function` over `items` on threads, yielding results in order with a bounded number in flight.
+
+    Threads and not processes: OpenCV lets go of the interpreter lock while it decodes, resizes and encodes, and no
+    image is copied from one process to another.
+    """
+    if num_thread == 1:
+        yield from map(function, items)
+        return
+    with concurrent.futures.ThreadPoolExecutor(num_thread) as pool:
+        waiting = collections.deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= WINDOW * num_thread:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@contextlib.contextmanager
+def _stopped_when_full(rec):
+    """Turn an OSError while the record files are written into a RunError; images report their own."""
+    try:
+        yield
+    except MxftError:
+        raise
+    except OSError as error:
+        raise RunError(f"packing stopped: expected room for {rec}, received {(error.strerror or str(error)).lower()}; "
+                       "no part of it was left behind") from None
+
+
+def _write_bad_rows(path, bad):
+    """Write the rows left out, or remove the list of an earlier run where there are none."""
+    if not bad:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        return
+    with whole_file(path) as f:
+        f.write(b"index\tlabel\tpath\treason\n")
+        for row, reason in bad:
+            label = ",".join(f"{label:g}" for label in row.labels)
+            f.write(f"{row.index}\t{label}\t{row.path}\t{reason}\n".encode("utf-8", "surrogateescape"))
+
+
+def _refuse(bad, total, strict, list_path, bad_path):
+    """Raise where nothing was packed, or with `strict` where anything was left out."""
+    if not bad or not (strict or len(bad) == total):
+        return
+    row, reason = bad[0]
+    expected = "every image to be whole (--strict)" if strict else "at least one image that can be packed"
+    advice = "mend or remove them" if len(bad) < total else "is the image folder the one the list was made from?"
+    raise InputError(f"nothing packed from {list_path}: expected {expected}, received {len(bad)} bad of {total}, the "
+                     f"first index={row.index} path={row.path!r}: {reason}; all are in {bad_path}; {advice}")

@@ -1,0 +1,131 @@
+"""``mxft im2rec`` and tools/im2rec.py as a user runs them."""
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from mxft.cli import main
+from mxft.cli.im2rec import find_lists, plain_booleans, say_classes
+from mxft.data.classes import read_classes
+from mxft.data.labels import scan_labels
+from mxft.data.lists import read_list
+from mxft.errors import InputError
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """Three class folders with images and one without, in the working directory."""
+    for label, name in enumerate(("cat", "dog", "emu")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(4):
+            cv2.imwrite(str(tmp_path / "photos" / name / f"{i}.jpg"), np.full((30, 40, 3), 60 * label + i, np.uint8))
+    (tmp_path / "photos" / "fox").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words):
+    return main(["im2rec", *words])
+
+
+def test_list_then_pack(photos, capsys):
+    assert run("--list", "--recursive", "a", "photos") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["wrote a.lst: 12 images", "cat 0", "dog 1", "emu 2",
+                    "wrote a.classes.txt: 3 classes, line number (from 0) is label",
+                    "no label for 1 folders without images: fox"]
+    assert run("--resize", "16", "--quality", "90", "--num-thread", "2", "a", "photos") == 0
+    assert capsys.readouterr().out.startswith("packed 12 images of 3 classes into a.rec (")
+    assert sorted(scan_labels("a.rec").labels) == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_train_and_validation_share_a_class_map(photos):
+    assert run("--list", "--recursive", "--classes", "map.txt", "train", "photos") == 0
+    for i in range(4):
+        (photos / "photos" / "cat" / f"{i}.jpg").unlink()
+    assert run("--list", "--recursive", "--classes", "map.txt", "val", "photos") == 0
+    assert {row.labels[0] for row in read_list("val.lst")} == {1.0, 2.0}
+    assert read_classes("map.txt") == read_classes("val.classes.txt") == ["cat", "dog", "emu"]
+
+
+def test_a_class_of_validation_alone_is_refused(photos, capsys):
+    (photos / "map.txt").write_text("cat\ndog\n")
+    assert run("--list", "--recursive", "--classes", "map.txt", "val", "photos") == 2
+    assert "expected one of the 2 names in map.txt, received 'emu'" in capsys.readouterr().err
+    assert not (photos / "val.lst").exists()
+
+
+def test_excluded_folders_get_no_label(photos):
+    assert run("--list", "--recursive", "--exclude", "cat", "a", "photos") == 0
+    assert read_classes("a.classes.txt") == ["dog", "emu"]
+
+
+def test_ratios_give_upstreams_files_and_one_prefix_packs_them_all(photos, capsys):
+    assert run("--list", "--recursive", "--train-ratio", "0.5", "--test-ratio", "0.25", "a", "photos") == 0
+    assert sorted(path for path in os.listdir() if path.endswith(".lst")) == ["a_test.lst", "a_train.lst", "a_val.lst"]
+    assert run("a", "photos") == 0
+    assert [len(scan_labels(f"a_{name}.rec").ids) for name in ("test", "train", "val")] == [3, 6, 3]
+    assert find_lists(".") == [os.path.join(".", f"a_{name}.lst") for name in ("test", "train", "val")]
+
+
+def test_no_shuffle_keeps_the_order_and_a_seed_changes_it(photos):
+    orders = []
+    for options in (["--no-shuffle"], [], ["--seed", "100"], ["--seed", "1"]):
+        run("--list", "--recursive", *options, "a", "photos")
+        orders.append([row.index for row in read_list("a.lst")])
+    assert orders[0] == list(range(12)) and orders[1] == orders[2] and len(set(map(tuple, orders))) == 3
+
+
+def test_the_first_im2recs_booleans_mean_what_they_say():
+    assert plain_booleans(["--list", "True", "--recursive", "False", "--shuffle", "False", "a", "b"]) == [
+        "--list", "--no-shuffle", "a", "b"]
+    assert plain_booleans(["--list", "--recursive", "--shuffle", "true", "a", "b"]) == [
+        "--list", "--recursive", "a", "b"]
+
+
+def test_very_many_classes_are_summed_up(capsys):
+    say_classes([f"c{i}" for i in range(1000)])
+    assert capsys.readouterr().out == "c0 0\n… 998 more …\nc999 999\n"
+
+
+def test_no_list_names_the_nearest(photos, capsys):
+    run("--list", "--recursive", "flowers", "photos")
+    capsys.readouterr()
+    assert run("flower_s", "photos") == 2
+    said = capsys.readouterr().err
+    assert "expected files flower_s*.lst, received prefix='flower_s'; nearest: flowers.lst" in said
+    with pytest.raises(InputError, match="there are none"):
+        find_lists(os.path.join("gone", "a"))
+
+
+def test_strict_ends_with_2_and_one_line(photos, capsys):
+    run("--list", "--recursive", "a", "photos")
+    (photos / "photos" / "dog" / "1.jpg").write_bytes(b"")
+    capsys.readouterr()
+    assert run("--strict", "a", "photos") == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert "received 1 bad of 12" in err and "dog/1.jpg'" in err
+    assert not (photos / "a.rec").exists()
+    assert run("a", "photos") == 0
+    assert "1 left out, listed in a.bad.tsv" in capsys.readouterr().out
+
+
+def test_classes_without_recursive_are_refused(photos, capsys):
+    assert run("--list", "--classes", "map.txt", "a", "photos") == 2
+    assert "expected --recursive with --classes" in capsys.readouterr().err
+
+
+def test_the_tool_runs_from_a_checkout_without_mxft_or_mxnet(photos, repository):
+    """PYTHONPATH is empty, and an mxnet that cannot be imported stands first on the path."""
+    (photos / "mxnet.py").write_text("raise ImportError('im2rec must not import mxnet')\n")
+    tool = [sys.executable, str(repository / "tools" / "im2rec.py")]
+    environment = dict(os.environ, PYTHONPATH=str(photos))
+    for words in (["--list", "--recursive", "a", "photos"], ["a", "photos"]):
+        done = subprocess.run([*tool, *words], env=environment, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert len(scan_labels("a.rec").ids) == 12
+    assert subprocess.run([*tool, "gone", "photos"], env=environment, capture_output=True).returncode == 2

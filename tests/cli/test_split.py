@@ -1,0 +1,43 @@
+"""``mxft split`` as a user runs it."""
+import cv2
+import numpy as np
+import pytest
+
+from mxft.cli import main
+from mxft.data.labels import scan_labels
+
+
+@pytest.fixture
+def categories(tmp_path, monkeypatch):
+    """Two classes of four images and Caltech's clutter, in the working directory."""
+    for name in ("001.ak47", "002.flag", "257.clutter"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+        for i in range(4):
+            cv2.imwrite(str(tmp_path / "all" / name / f"{i}.jpg"), np.full((30, 40, 3), 20 * i, np.uint8))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_it_splits_packs_and_says_what_it_left_out(categories, capsys):
+    assert main(["split", "all", "c", "--per-class", "3", "--resize", "16", "--num-thread", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "left out 257.clutter: the tutorial trained 256 outputs with 257 labels; --keep-clutter" in said
+    assert "train: packed 6 images of 2 classes into c-train.rec" in said
+    assert "val: packed 2 images of 2 classes into c-val.rec" in said
+    assert scan_labels("c-train.rec").labels.max() == 1
+
+
+def test_keep_clutter_and_exclude(categories, capsys):
+    assert main(["split", "all", "c", "--per-class", "2", "--keep-clutter", "--exclude", "001.ak47"]) == 0
+    assert "left out 257.clutter" not in capsys.readouterr().out
+    assert open("c-classes.txt").read() == "002.flag\n257.clutter\n"  # noqa: SIM115
+
+
+def test_a_class_that_ends_without_validation_is_said(categories, tmp_path, capsys):
+    (tmp_path / "all" / "001.ak47" / "0.jpg").unlink()
+    assert main(["split", "all", "c", "--per-class", "3"]) == 0
+    assert "1 classes have no validation images: 001.ak47" in capsys.readouterr().out
+
+
+def test_a_small_class_ends_with_2(categories, capsys):
+    assert main(["split", "all", "c"]) == 2
+    assert "expected at least 60 images, received 001.ak47=4 (1 more classes are too small)" in capsys.readouterr().err
