@@ -1,0 +1,187 @@
+"""Tar archives unpacked whole or not at all, after every member has been looked at.
+
+Stands where the tutorial says ``tar -xf``. Python's own ``filter="data"`` (PEP 706) is missing from the older of the
+Pythons mxft supports, so the rules are checked here, the same on all of them.
+"""
+import contextlib
+import json
+import lzma
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+import zlib
+
+from mxft.errors import InputError
+from mxft.files import require_file, require_folder, sha256, write_json
+
+MAX_FILES = 2_000_000
+MAX_RATIO = 100
+SPARE_BYTES = 16 << 20
+_BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError)
+
+
+def extract_tar(path, folder, progress=True):
+    """Unpack the tar archive `path` into the new folder `folder` and return `folder`.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A ``.tar``, ``.tar.gz``, ``.tar.bz2`` or ``.tar.xz``. It is read, never changed.
+    folder : str or os.PathLike
+        Must not exist yet, or be empty, or stand there from the same archive: then nothing is done. Which archive a
+        folder came from is kept beside it, in ``folder.mxft.json``.
+    progress : bool
+        Draw a bar where stderr is a terminal.
+
+    Returns
+    -------
+    str
+        `folder`. Members keep their paths inside it.
+
+    Raises
+    ------
+    InputError
+        The archive is cut short or no tar; a member is a link, a device, a sparse file, or points out of the folder;
+        there are more than MAX_FILES members or their sizes add up to more than MAX_RATIO times the archive; the
+        disk is too small; or `folder` holds something else. Nothing is left behind.
+
+    Notes
+    -----
+    Owners, permissions and times of the members are not restored. That nothing inside `folder` was removed since it
+    was unpacked is not checked.
+
+    Examples
+    --------
+    >>> extract_tar("256_ObjectCategories.tar", "caltech256")   # doctest: +SKIP
+    'caltech256'
+    """
+    path, folder = require_file(path, "archive"), os.fspath(folder).rstrip("/") or "/"
+    if _is_unpacked(path, folder):
+        return folder
+    parent = require_folder(os.path.dirname(os.path.abspath(folder)))
+    staging = tempfile.mkdtemp(prefix="." + os.path.basename(folder) + ".", suffix=".part", dir=parent)
+    try:
+        files = _unpack(path, staging, progress)
+        os.chmod(staging, 0o755)
+        # The marker first: a folder without one could not be told from a stranger's.
+        write_json(_marker(folder), {**_fingerprint(path), "sha256": sha256(path), "files": files})
+        os.replace(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return folder
+
+
+def only_child(folder):
+    """Return the one folder inside `folder` when it holds nothing else, otherwise `folder` itself.
+
+    Most archives have a single top folder, as ``256_ObjectCategories/`` in Caltech-256.
+    """
+    entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    return entries[0].path if len(entries) == 1 and entries[0].is_dir() else os.fspath(folder)
+
+
+def _marker(folder):
+    return os.path.abspath(folder) + ".mxft.json"
+
+
+def _fingerprint(path):
+    status = os.stat(path)
+    return {"archive": os.path.basename(path), "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _is_unpacked(path, folder):
+    """Whether `folder` stands complete from this archive; a folder that holds something else is refused."""
+    if not os.path.lexists(folder) or (os.path.isdir(folder) and not os.listdir(folder)):
+        return False
+    now = _fingerprint(path)
+    try:
+        with open(_marker(folder), encoding="utf-8") as f:
+            kept = json.load(f)
+        if kept["size"] == now["size"] and (kept["mtime_ns"] == now["mtime_ns"] or kept["sha256"] == sha256(path)):
+            return True
+        came_from = f"one unpacked from another archive, {kept['archive']} of {kept['size']:,} bytes"
+    except (OSError, ValueError, KeyError, TypeError):
+        came_from = "one that mxft did not unpack"
+    raise InputError(f"cannot unpack {path} into {folder}: expected a folder that does not exist yet, received "
+                     f"{came_from}; name another folder, move this one away, or give the folder itself in place of "
+                     "the archive")
+
+
+def _unpack(path, staging, progress):
+    """Check all members, then write them below `staging`; return how many files there are."""
+    try:
+        with tarfile.open(path) as archive:
+            members = _read_members(archive, path)
+            _require_space(sum(m.size for m in members), staging, path)
+            _write_members(archive, members, staging, progress)
+        return sum(m.isreg() for m in members)
+    except _BROKEN as error:
+        if isinstance(error, OSError) and error.errno:
+            raise InputError(f"cannot unpack {path}: {error.strerror.lower()}, at {error.filename}") from None
+        raise InputError(f"cannot unpack {path}: expected a whole tar archive, received one that is cut short or "
+                         f"damaged ({error}); compare its size with the publisher's, delete it and fetch it "
+                         "again") from None
+
+
+def _read_members(archive, path):
+    """Return the members in order after holding each against the rules."""
+    limit = MAX_RATIO * os.path.getsize(path) + (1 << 20)
+    members, total = [], 0
+    for member in archive:
+        wrong = _broken_rule(member)
+        if wrong:
+            raise InputError(f"will not unpack {path}: expected plain files and folders inside it, received member "
+                             f"{member.name!r}, which {wrong}")
+        members.append(member)
+        total += member.size
+        if len(members) > MAX_FILES or total > limit:
+            raise InputError(f"will not unpack {path}: expected at most {MAX_FILES:,} members and {limit:,} bytes "
+                             f"({MAX_RATIO} times the archive), received more at member {member.name!r}")
+    # tarfile takes an archive that stops after a member, or goes on with garbage, for a complete one.
+    archive.fileobj.seek(archive.offset)
+    if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("the zero block that ends it is missing")
+    return members
+
+
+def _broken_rule(member):
+    """Return which rule the member breaks, in words, or None."""
+    name = member.name.replace("\\", "/")
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
+        return "has an absolute path"
+    if ".." in name.split("/"):
+        return "points out of the folder with '..'"
+    if member.issym() or member.islnk():
+        return f"is a link to {member.linkname!r}"
+    if member.issparse():
+        return "is a sparse file"
+    if not (member.isreg() or member.isdir()):
+        return "is a device or another special file"
+    return None
+
+
+def _write_members(archive, members, staging, progress):
+    from tqdm import tqdm
+
+    with tqdm(total=sum(m.size for m in members), unit="B", unit_scale=True, unit_divisor=1024, leave=False,
+              desc="unpacking", disable=None if progress else True) as bar:
+        for member in members:
+            target = os.path.join(staging, os.path.normpath(member.name.replace("\\", "/")))
+            if member.isdir():
+                os.makedirs(target, exist_ok=True)
+                continue
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with contextlib.closing(archive.extractfile(member)) as source, open(target, "wb") as out:
+                shutil.copyfileobj(source, out, 1 << 20)
+            if os.path.getsize(target) != member.size:
+                raise tarfile.ReadError(f"{member.name} ends early")
+            bar.update(member.size)
+
+
+def _require_space(needed, folder, path):
+    free = shutil.disk_usage(folder).free
+    if free < needed + SPARE_BYTES:
+        raise InputError(f"the disk is too full to unpack {path}: expected {needed:,} free bytes in "
+                         f"{os.path.dirname(folder)}, received free={free:,}; make room or choose another folder")

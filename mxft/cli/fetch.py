@@ -1,0 +1,58 @@
+"""``mxft fetch``: a known data set or checkpoint into the cache, verified; it replaces the tutorial's download()."""
+import argparse
+
+from mxft import zoo
+from mxft.errors import InputError
+from mxft.zoo_table import Dataset
+
+
+def build_parser():
+    """Return the parser of ``mxft fetch``."""
+    parser = argparse.ArgumentParser(
+        prog="mxft fetch", description="Download a known data set or checkpoint, verified and resumable. What is in "
+        "the cache already is not downloaded again.",
+        epilog="The last line on stdout is what other verbs take: prefix,epoch of a checkpoint, or the path of a "
+               "file. MXFT_MIRRORS=base,base names mirrors (addresses or folders) to ask first.")
+    parser.add_argument("name", nargs="?", help="as --list shows it: resnet-50, imagenet11k-resnet-152, caltech256 …")
+    parser.add_argument("--list", action="store_true", help="show what is known, and end")
+    parser.add_argument("--cache", metavar="DIR", help="folder to keep files in ($MXNET_HOME/mxft or ~/.mxnet/mxft)")
+    parser.add_argument("--no-fallback", action="store_true",
+                        help="fail rather than take the Gluon ResNet when no mirror has the symbol checkpoint")
+    return parser
+
+
+def listing():
+    """Return the table ``--list`` prints: name, what it is, published centre-crop top-1."""
+    rows = [("checkpoint", "classes, input", "top-1")]
+    for row in zoo.SYMBOL_MODELS:
+        mean = "raw RGB 0-255" if not any(row.mean) else "RGB minus " + ", ".join(f"{v:g}" for v in row.mean)
+        rows.append((_called(row), f"{row.classes:,} classes, {mean}", _score(row)))
+    for row in zoo.GLUON_MODELS:
+        rows.append((_called(row), f"1,000 classes, RGB scaled, {row.store} Gluon model store", _score(row)))
+    rows += [("", "", ""), ("data set", "", "bytes")]
+    rows += [(row.name, row.about, f"{row.size:,}" if row.size else "") for row in zoo.DATASETS]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows)
+
+
+def _called(row):
+    return row.name + "".join(f", {alias}" for alias in row.aliases)
+
+
+def _score(row):
+    return f"{row.top1:.4f}" if row.top1 else "-"
+
+
+def main(argv=None):
+    """Fetch one name and print where it is; return 0."""
+    args = build_parser().parse_args(argv)
+    if args.list:
+        print(listing())
+        return 0
+    if not args.name:
+        raise InputError("nothing to fetch: expected a name, received none; mxft fetch --list shows them")
+    if isinstance(zoo.find(args.name), Dataset):
+        print(zoo.get_dataset(args.name, args.cache))
+    else:
+        print(zoo.get_model(args.name, args.cache, fallback=not args.no_fallback))
+    return 0

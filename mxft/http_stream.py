@@ -1,0 +1,183 @@
+"""One http(s) address into a part file: asked with Range where an earlier part can be gone on with.
+
+Follows RFC 9110, sections 13.1.5 (If-Range) and 14 (Range). What comes is held against what was announced, and a web
+page that came in place of the file is recognised before a byte of it is kept.
+"""
+import contextlib
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass, field
+from typing import Callable, Optional
+
+from mxft.errors import InputError
+
+CONNECT_SECONDS, READ_SECONDS = 10, 60
+CHUNK = 1 << 16
+SPARE_BYTES = 16 << 20
+_PAGE = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:<!doctype\s+html|<html|<head|<!--)", re.IGNORECASE)
+_PAGE_SUFFIXES = (".html", ".htm")
+
+
+class Refused(Exception):
+    """This mirror cannot give the file; the next one may."""
+
+
+class Interrupted(Exception):
+    """This mirror may give the file if it is asked again."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The file to be had: final path, what must be true of it, and the names it has while it is under way."""
+
+    path: str
+    size: Optional[int] = None
+    hashes: dict = field(default_factory=dict)
+    check: Optional[Callable] = None
+    progress: bool = True
+
+    @property
+    def part(self):
+        return self.path + ".part"
+
+    @property
+    def note(self):
+        return self.part + ".json"
+
+    def discard_part(self):
+        """Remove the part and the note about it, where they are."""
+        for name in (self.part, self.note):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+
+
+def stream(url, wanted):
+    """Ask once and append what comes to the part file; return whether it went on from an earlier part."""
+    import requests
+
+    have, note = resume_point(url, wanted)
+    if have and have == note["total"]:
+        return True
+    headers = {"Accept-Encoding": "identity", "User-Agent": "mxft"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+        if note["validator"] and note["url"] == url:
+            headers["If-Range"] = note["validator"]
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as response:
+            start, total = _agree(response, have, note, wanted)
+            _append(response, url, start, total, wanted)
+            return start > 0
+    except requests.exceptions.RequestException as error:
+        hopeless, reason = _network_reason(error)
+        raise (Refused if hopeless else Interrupted)(reason) from None
+
+
+def resume_point(url, wanted):
+    """Return ``(bytes that can be kept, note about them)``; 0 where nothing proves they are of the same file."""
+    try:
+        have = os.path.getsize(wanted.part)
+        with open(wanted.note, encoding="utf-8") as f:
+            note = json.load(f)
+        proven = bool(wanted.hashes) or (note["url"] == url and bool(note["validator"]))
+        return (have if proven else 0), note
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0, {}
+
+
+def _agree(response, have, note, wanted):
+    """Return ``(first byte the answer brings, total bytes or None)``, or refuse the answer."""
+    status = response.status_code
+    if status in (408, 425, 429) or status >= 500:
+        raise Interrupted(f"HTTP {status} {response.reason}")
+    if status == 416 or (status == 206 and not have):
+        wanted.discard_part()
+        raise Interrupted(f"HTTP {status} {response.reason}: the part that was kept does not fit")
+    if status not in (200, 206):
+        raise Refused(f"HTTP {status} {response.reason}")
+    if status == 206:
+        match = re.match(r"bytes (\d+)-(\d+)/(\d+)$", response.headers.get("Content-Range", ""))
+        start, total = (int(match.group(1)), int(match.group(3))) if match else (None, None)
+        if start != have or total != note["total"]:
+            wanted.discard_part()
+            raise Interrupted(f"the server went on at byte {start} of {total}, expected byte {have} of "
+                               f"{note['total']}")
+    else:
+        start, length = 0, response.headers.get("Content-Length", "")
+        # A compressed transfer has the length of what travels, not of the file.
+        total = int(length) if length.isdigit() and not response.headers.get("Content-Encoding") else None
+    if wanted.size is not None and total is not None and total != wanted.size:
+        raise Refused(f"size: expected {wanted.size:,} bytes, the server has {total:,}")
+    return start, total
+
+
+def _append(response, url, start, total, wanted):
+    from tqdm import tqdm
+
+    chunks = response.iter_content(CHUNK)
+    first = next(chunks, b"")
+    if not start:
+        _refuse_page(response, first, wanted)
+    if total is not None:
+        require_space(total - start, wanted)
+    _write_note(url, response, total, wanted)
+    with open(wanted.part, "r+b" if start else "wb") as out, tqdm(
+            total=total, initial=start, unit="B", unit_scale=True, unit_divisor=1024, leave=False,
+            desc=os.path.basename(wanted.path), disable=None if wanted.progress else True) as bar:
+        out.seek(start)
+        while first:
+            out.write(first)
+            bar.update(len(first))
+            first = next(chunks, b"")
+        end = out.tell()
+        out.flush()
+        os.fsync(out.fileno())
+    if total is not None and end < total:
+        raise Interrupted(f"only {end:,} of {total:,} bytes came")
+
+
+def _refuse_page(response, first, wanted):
+    page = _PAGE.match(first) or response.headers.get("Content-Type", "").lower().startswith("text/html")
+    if page and not wanted.path.lower().endswith(_PAGE_SUFFIXES):
+        title = re.search(rb"<title[^>]*>\s*([^<]{1,80})", first, re.IGNORECASE)
+        name = f" titled {title.group(1).decode('utf-8', 'replace').strip()!r}" if title else ""
+        raise Refused(f"a web page{name} came instead of the file")
+
+
+def _write_note(url, response, total, wanted):
+    tag = response.headers.get("ETag", "")
+    # If-Range compares strongly: a weak tag never matches (RFC 9110, 13.1.5).
+    validator = response.headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
+    with open(wanted.note, "w", encoding="utf-8") as f:
+        json.dump({"url": url, "validator": validator, "total": total}, f)
+
+
+def _network_reason(error):
+    """Return ``(asking again is pointless, reason in a few words)`` for an exception of requests."""
+    import requests
+
+    text = str(error)
+    if "NameResolution" in text or "getaddrinfo" in text or "Name or service not known" in text:
+        return True, "host name not found"
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return True, f"no connection within {CONNECT_SECONDS} seconds"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return True, "the proxy gave no connection"
+    if "NewConnectionError" in text:
+        return True, "connection refused" if "refused" in text else "no connection"
+    if isinstance(error, requests.exceptions.Timeout) or "Read timed out" in text:
+        return False, f"nothing came for {READ_SECONDS} seconds"
+    if isinstance(error, (requests.exceptions.SSLError, requests.exceptions.InvalidURL,
+                          requests.exceptions.InvalidSchema, requests.exceptions.TooManyRedirects)):
+        return True, " ".join(text.split())[:160]
+    return False, "the connection broke off"
+
+
+def require_space(needed, wanted):
+    folder = os.path.dirname(wanted.path)
+    free = shutil.disk_usage(folder).free
+    if free < needed + SPARE_BYTES:
+        raise InputError(f"the disk is too full for {os.path.basename(wanted.path)}: expected {needed:,} free bytes "
+                         f"in {folder}, received free={free:,}; make room or choose another folder")

@@ -1,0 +1,264 @@
+"""The zoo against mirrors that are folders here; every real address is replaced by a port nobody listens on."""
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import struct
+import zipfile
+from types import SimpleNamespace
+
+import pytest
+
+from mxft import zoo, zoo_table
+from mxft.download import FetchError
+from mxft.errors import InputError
+
+DEAD = "http://127.0.0.1:9/"
+SYMBOL = json.dumps({"nodes": [], "heads": []})
+PARAMS = struct.pack("<QQ", 0x112, 0) + b"\0" * 64
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """A folder named in MXFT_MIRRORS; its ``put`` writes a file below it."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "MXNET_GLUON_REPO"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MXFT_MIRRORS", f"{folder} , {DEAD}")
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(zoo, "MXNET_MIRRORS", (DEAD + "mxnet/",))
+    monkeypatch.setattr(zoo, "GLUON_MIRRORS", (DEAD + "gluon-store/",))
+    monkeypatch.setattr(zoo, "DATASETS", tuple(dataclasses.replace(row, urls=(DEAD + row.name,))
+                                               for row in zoo_table.DATASETS))
+
+    def put(name, content):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return SimpleNamespace(put=put, folder=folder, home=tmp_path / "home")
+
+
+def put_resnet50(mirror):
+    mirror.put("models/imagenet/resnet/50-layers/resnet-50-symbol.json", SYMBOL)
+    mirror.put("models/imagenet/resnet/50-layers/resnet-50-0000.params", PARAMS)
+
+
+def test_every_row_is_well_formed():
+    rows = [*zoo.SYMBOL_MODELS, *zoo.GLUON_MODELS]
+    names = [name for row in rows for name in (row.name, *row.aliases)]
+    assert len(names) == len(set(names))
+    for row in zoo.SYMBOL_MODELS:
+        assert all(re.fullmatch("[0-9a-f]{32}", md5) for md5 in row.md5 if md5)
+        assert all(isinstance(zoo.find_model(name), zoo_table.GluonModel) for name in row.substitutes)
+    assert all(re.fullmatch("[0-9a-f]{40}", row.sha1) for row in zoo.GLUON_MODELS)
+
+
+def test_gluon_rows_agree_with_the_stores_own_tables():
+    """sha1 sums as mxnet 1.9.1 and gluoncv 0.10.5 carry them."""
+    from mxft.compat import load_gluoncv, mx
+    load_gluoncv()
+    from gluoncv.model_zoo import model_store
+    tables = {"mxnet": mx.gluon.model_zoo.model_store._model_sha1, "gluoncv": model_store._model_sha1}
+    for row in zoo.GLUON_MODELS:
+        assert tables[row.store][row.model] == row.sha1, row.name
+
+
+@pytest.mark.parametrize("name, full", [
+    ("resnet-50", "imagenet1k-resnet-50"), ("imagenet1k-resnet-50", "imagenet1k-resnet-50"),
+    ("resnet-152", "imagenet11k-resnet-152"), ("imagenet1k-resnet-152", "imagenet1k-resnet-152"),
+    ("inception-bn", "imagenet1k-inception-bn"), ("resnext-101-64x4d", "imagenet1k-resnext-101-64x4d"),
+])
+def test_names_and_aliases(name, full):
+    assert zoo.find_model(name).name == full
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    with pytest.raises(InputError, match="unknown model: expected a name of the zoo, received 'resnet-51'; nearest: .*"
+                                         "resnet-50.*; mxft fetch --list shows them all"):
+        zoo.get_model("resnet-51")
+    with pytest.raises(InputError, match="unknown data set: .*nearest: caltech256"):
+        zoo.get_dataset("caltech-256")
+
+
+def test_a_symbol_checkpoint_is_cached_with_its_manifest_and_then_works_offline(mirror):
+    put_resnet50(mirror)
+    model = zoo.get_model("resnet-50", progress=False)
+    folder = mirror.home / "mxft" / "models" / "imagenet1k-resnet-50"
+    assert model == f"{folder}/resnet-50,0"
+    assert sorted(os.listdir(folder)) == ["resnet-50-0000.params", "resnet-50-manifest.json", "resnet-50-symbol.json"]
+    manifest = json.loads((folder / "resnet-50-manifest.json").read_text())
+    assert manifest["input"] == {"size": 224, "resize": 256, "mean": [0, 0, 0], "scale": 1.0, "channel_order": "RGB"}
+    assert manifest["feature_layer"] == "flatten0" and manifest["source"] == "MXNet zoo imagenet1k-resnet-50"
+    for path in mirror.folder.rglob("*.*"):
+        path.unlink()
+    assert zoo.get_model("resnet-50", progress=False) == model
+
+
+def test_a_flat_mirror_and_another_cache_do_as_well(mirror, tmp_path):
+    mirror.put("imagenet1k-inception-bn-symbol.json", SYMBOL)
+    mirror.put("imagenet1k-inception-bn-0126.params", PARAMS)
+    assert zoo.get_model("inception-bn", cache=str(tmp_path / "c"), progress=False) == (
+        f"{tmp_path}/c/models/imagenet1k-inception-bn/Inception-BN,126")
+    manifest = json.loads((tmp_path / "c/models/imagenet1k-inception-bn/Inception-BN-manifest.json").read_text())
+    assert manifest["input"]["mean"] == [123.68, 116.779, 103.939] and manifest["feature_layer"] == "flatten"
+
+
+def test_another_file_than_the_recorded_one_is_told_but_taken(mirror, capsys):
+    put_resnet50(mirror)
+    zoo.get_model("resnet-50", progress=False)
+    assert ("note: resnet-50-0000.params is a file of the right kind, but not the one MLModelScope recorded in 2018: "
+            "md5: expected 246423771006aaf77acf68c99852f5b5, received") in capsys.readouterr().err
+
+
+def test_the_two_152s_are_told_apart(mirror, capsys):
+    mirror.put("imagenet11k-resnet-152-symbol.json", SYMBOL)
+    mirror.put("imagenet11k-resnet-152-0000.params", PARAMS)
+    assert zoo.get_model("resnet-152", progress=False).endswith("/imagenet11k-resnet-152/resnet-152,0")
+    assert ("resnet-152 is taken as in the tutorial: imagenet11k-resnet-152, trained on 11,221 classes; the "
+            "ImageNet-1k network is imagenet1k-resnet-152") in capsys.readouterr().err
+
+
+def test_an_unreachable_checkpoint_says_what_was_tried_and_what_to_do(mirror):
+    with pytest.raises(FetchError) as caught:
+        zoo.get_model("imagenet11k-resnet-152", progress=False)
+    folder = mirror.home / "mxft" / "models" / "imagenet11k-resnet-152"
+    flat = "imagenet11k-resnet-152-symbol.json"
+    stem = "models/imagenet-11k/resnet-152/resnet-152-symbol.json"
+    assert str(caught.value).splitlines() == [
+        "cannot fetch resnet-152-symbol.json: expected one of these addresses to give it, received",
+        f"  {mirror.folder}/{stem}: no such file",
+        f"  {mirror.folder}/{flat}: no such file",
+        f"  {DEAD}{stem}: connection refused",
+        f"  {DEAD}{flat}: connection refused",
+        f"  {DEAD}mxnet/{stem}: connection refused",
+        "give local files with MODEL=prefix,epoch (prefix-symbol.json and prefix-0000.params), or put "
+        f"resnet-152-symbol.json and resnet-152-0000.params into {folder}, or name a mirror in MXFT_MIRRORS",
+    ]
+
+
+def test_files_put_into_the_cache_by_hand_are_taken(mirror):
+    folder = mirror.home / "mxft" / "models" / "imagenet11k-resnet-152"
+    folder.mkdir(parents=True)
+    (folder / "resnet-152-symbol.json").write_text(SYMBOL)
+    (folder / "resnet-152-0000.params").write_bytes(PARAMS)
+    assert zoo.get_model("imagenet11k-resnet-152", progress=False) == f"{folder}/resnet-152,0"
+
+
+@pytest.mark.parametrize("name, content, reason", [
+    ("resnet-152-symbol.json", "{}", "expected an MXNet symbol, received JSON without 'nodes'"),
+    ("resnet-152-symbol.json", "<html>", "expected an MXNet symbol in JSON, received something else or a part of one"),
+    ("resnet-152-0000.params", "PK", "expected an MXNet parameter file"),
+])
+def test_a_file_of_another_kind_is_not_taken(mirror, name, content, reason):
+    mirror.put("imagenet11k-resnet-152-symbol.json", SYMBOL)
+    mirror.put("imagenet11k-" + name, content)
+    with pytest.raises(FetchError, match=re.escape(reason)):
+        zoo.get_model("imagenet11k-resnet-152", progress=False)
+
+
+def test_a_data_set_is_verified(mirror, monkeypatch):
+    row, content = zoo.find_dataset("caltech256"), b"pictures" * 100
+    monkeypatch.setattr(zoo, "DATASETS", (dataclasses.replace(
+        row, size=len(content), sha256=hashlib.sha256(content).hexdigest(), md5=hashlib.md5(content).hexdigest()),))
+    mirror.put("256_ObjectCategories.tar", content)
+    path = zoo.get_dataset("caltech256", progress=False)
+    assert path == str(mirror.home / "mxft" / "datasets" / "256_ObjectCategories.tar")
+
+
+def test_an_unreachable_data_set_says_where_to_put_the_file(mirror):
+    with pytest.raises(FetchError) as caught:
+        zoo.get_dataset("caltech256", progress=False)
+    assert str(caught.value).splitlines()[-1] == (
+        f"give a local copy with CALTECH256=FOLDER-OR-TAR, or put the file at {mirror.home}/mxft/datasets/"
+        "256_ObjectCategories.tar, or name a mirror in MXFT_MIRRORS")
+
+
+def test_the_tutorials_records_are_recognised_as_records(mirror):
+    mirror.put("data/caltech-256/caltech-256-60-train.rec", struct.pack("<I", 0xCED7230A) + b"\0" * 60)
+    mirror.put("caltech-256-60-val.rec", b"not records")
+    assert zoo.get_dataset("caltech-256-60-train.rec", progress=False).endswith("/datasets/caltech-256-60-train.rec")
+    with pytest.raises(FetchError, match="expected MXNet records .*, received one beginning b'not '"):
+        zoo.get_dataset("caltech-256-60-val.rec", progress=False)
+
+
+@pytest.fixture(scope="module")
+def resnet18_params(tmp_path_factory):
+    """A random ResNet-18 v2 as the model store would hold it."""
+    from mxft.backbones.gluon import build
+    from mxft.compat import mx
+    net = build("resnet18_v2")
+    net.initialize()
+    net(mx.nd.zeros((1, 3, 32, 32)))
+    path = tmp_path_factory.mktemp("store") / "resnet18_v2.params"
+    net.save_parameters(str(path))
+    return path
+
+
+@pytest.fixture
+def gluon_store(mirror, monkeypatch, resnet18_params):
+    """Put the random ResNet-18 on the mirror under its own sha1."""
+    content = resnet18_params.read_bytes()
+    row = dataclasses.replace(zoo.find_model("resnet18_v2"), sha1=hashlib.sha1(content).hexdigest())
+    monkeypatch.setattr(zoo, "GLUON_MODELS", (row,))
+    path = mirror.put(f"gluon/models/{row.stem}.zip", b"")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(row.stem + ".params", content)
+    return row
+
+
+def test_the_gluon_network_stands_in_and_says_so(mirror, gluon_store, capsys):
+    from mxft.checkpoint import load_checkpoint
+    model = zoo.get_model("resnet-18", progress=False)
+    assert model == f"{mirror.home}/mxft/models/resnet18_v2/{gluon_store.stem},0"
+    assert ("imagenet1k-resnet-18: no mirror gave it; using other weights instead: resnet18_v2 of the mxnet Gluon "
+            "model store (top-1 0.7100, the original top-1 0.6858), input (RGB - 123.675, 116.28, 103.53) / "
+            "58.395, 57.12, 57.375") in capsys.readouterr().err
+    checkpoint = load_checkpoint(model)
+    assert checkpoint.manifest["source"] == f"mxnet Gluon model store {gluon_store.stem}"
+    assert checkpoint.manifest["input"]["mean"] == [123.675, 116.28, 103.53]
+    assert checkpoint.manifest["input"]["scale"] == [1 / 58.395, 1 / 57.12, 1 / 57.375]
+
+    (mirror.folder / f"gluon/models/{gluon_store.stem}.zip").unlink()
+    assert zoo.get_model("resnet-18", progress=False) == model
+    assert "as on an earlier run; mxft fetch imagenet1k-resnet-18 --no-fallback" in capsys.readouterr().err
+
+    mirror.put("imagenet1k-resnet-18-symbol.json", SYMBOL)
+    mirror.put("imagenet1k-resnet-18-0000.params", PARAMS)
+    original = f"{mirror.home}/mxft/models/imagenet1k-resnet-18/resnet-18,0"
+    assert zoo.get_model("resnet-18", progress=False, fallback=False) == original
+    assert zoo.get_model("resnet-18", progress=False) == original
+
+
+def test_without_fallback_the_original_or_nothing(mirror, gluon_store):
+    with pytest.raises(FetchError, match="cannot fetch resnet-18-symbol.json"):
+        zoo.get_model("resnet-18", progress=False, fallback=False)
+
+
+def test_mxnets_own_cache_is_used(mirror, gluon_store, resnet18_params):
+    (mirror.folder / f"gluon/models/{gluon_store.stem}.zip").unlink()
+    (mirror.home / "models").mkdir(parents=True)
+    (mirror.home / "models" / (gluon_store.stem + ".params")).write_bytes(resnet18_params.read_bytes())
+    assert zoo.get_model("resnet18_v2", progress=False).endswith(f"/resnet18_v2/{gluon_store.stem},0")
+
+
+def test_a_gluon_zip_with_other_weights_inside_is_refused(mirror, gluon_store):
+    with zipfile.ZipFile(mirror.folder / f"gluon/models/{gluon_store.stem}.zip", "w") as archive:
+        archive.writestr(gluon_store.stem + ".params", PARAMS)
+    with pytest.raises(FetchError, match=f"sha1: expected {gluon_store.sha1}, received"):
+        zoo.get_model("resnet18_v2", progress=False)
+    assert os.listdir(mirror.home / "mxft" / "models" / "resnet18_v2") == []
+
+
+def test_every_address_is_told_when_the_substitute_is_out_of_reach_too(mirror):
+    with pytest.raises(FetchError) as caught:
+        zoo.get_model("resnet-18", progress=False)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == ("cannot fetch imagenet1k-resnet-18, nor resnet18_v2 in its place: expected one of these "
+                        "addresses to give it, received")
+    assert f"  {DEAD}mxnet/models/imagenet/resnet/18-layers/resnet-18-symbol.json: connection refused" in lines
+    assert f"  {DEAD}gluon-store/gluon/models/resnet18_v2-a81db45f.zip: connection refused" in lines
+    assert lines[-1].startswith("give local files with MODEL=prefix,epoch") and len(lines) == 12
