@@ -1,0 +1,68 @@
+"""Devices by the words users type: ``"0,1"`` to contexts, the kvstore that goes with them."""
+import os
+
+from mxft.compat import mx
+from mxft.errors import InputError, nearest
+
+KVSTORES = ("local", "device", "nccl", "dist_sync", "dist_device_sync", "dist_async")
+
+
+def contexts(gpus="", cpus=1):
+    """Turn a GPU list, or a number of CPU contexts, into MXNet contexts.
+
+    Parameters
+    ----------
+    gpus : str
+        Comma-separated GPU numbers, ``"0,1"``; empty means CPU.
+    cpus : int
+        CPU contexts when there is no GPU list; more than one exercises the multi-device code on one machine.
+
+    Returns
+    -------
+    list of mx.Context
+
+    Raises
+    ------
+    InputError
+        The build has no CUDA, the machine has no such GPU, or the list is not one.
+
+    Examples
+    --------
+    >>> contexts("", cpus=2)
+    [cpu(0), cpu(1)]
+    """
+    text = str(gpus or "").strip()
+    if not text:
+        if cpus < 1:
+            raise InputError(f"devices: expected at least 1 CPU context, received cpus={cpus}")
+        return [mx.cpu(i) for i in range(cpus)]
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not all(word.isdigit() for word in words) or len(set(words)) != len(words):
+        raise InputError(f"devices: expected different GPU numbers such as 0,1, received gpus={text!r}")
+    if not mx.runtime.Features().is_enabled("CUDA"):
+        raise InputError(f"devices: expected a CUDA build of mxnet for gpus={text!r}, received the CPU build "
+                         f"{mx.__version__}; leave GPUS empty to run on the CPU, or pip install 'mxft[cu112]'")
+    available = mx.context.num_gpus()
+    absent = [word for word in words if int(word) >= available]
+    if absent:
+        raise InputError(f"devices: expected GPU numbers below {available}, received gpus={text!r} "
+                         f"({available} GPU(s) visible; CUDA_VISIBLE_DEVICES="
+                         f"{os.environ.get('CUDA_VISIBLE_DEVICES', '(unset)')})")
+    return [mx.gpu(int(word)) for word in words]
+
+
+def kvstore(name):
+    """Check a kvstore name and return it.
+
+    Raises
+    ------
+    InputError
+        Unknown name, or a ``dist_`` store outside a launcher, where MXNet would wait for ever.
+    """
+    if name not in KVSTORES:
+        raise InputError(f"kvstore: expected one of {', '.join(KVSTORES)}, received kv-store={name!r}; "
+                         f"{nearest(str(name), KVSTORES)}")
+    if name.startswith("dist") and "DMLC_ROLE" not in os.environ:
+        raise InputError(f"kvstore {name}: expected to run under a launcher that sets DMLC_ROLE, received none; "
+                         "use --kv-store device on one machine")
+    return name

@@ -1,0 +1,100 @@
+"""Plans: which parameters move, and whether BatchNorm's statistics do.
+
+``full`` is the tutorial's fine-tuning. ``head`` is its "feature extractor": the trunk stays bit for bit as it was,
+statistics included, and only the new head learns.
+"""
+import dataclasses
+import math
+
+from mxft.errors import InputError, nearest
+from mxft.graph import Graph
+from mxft.surgery import batch_norms_to_eval, data_name, label_names
+
+PLANS = {"full": "train every parameter", "head": "train the new head on a fixed trunk"}
+
+
+@dataclasses.dataclass(frozen=True)
+class FreezePlan:
+    """What moves in training.
+
+    Parameters
+    ----------
+    name : str
+    trainable, frozen : tuple of str
+        Argument names; together every parameter of the network.
+    batch_norm : {"train", "eval"}
+        ``eval``: BatchNorm layers use their moving statistics and leave them untouched.
+    """
+
+    name: str
+    trainable: tuple
+    frozen: tuple
+    batch_norm: str
+
+    def training_symbol(self, symbol):
+        """Return the graph to bind for training; what is saved stays the user's own."""
+        return batch_norms_to_eval(symbol) if self.batch_norm == "eval" and _has_batch_norm(symbol) else symbol
+
+    def describe(self, arg_params_shapes):
+        """Return one line: counts of tensors and numbers on each side, and the BatchNorm mode.
+
+        Parameters
+        ----------
+        arg_params_shapes : dict of str to tuple of int
+        """
+        def numbers(names):
+            return sum(math.prod(arg_params_shapes[name]) for name in names)
+
+        return (f"plan {self.name}: {len(self.trainable)} tensors train ({numbers(self.trainable):,} numbers), "
+                f"{len(self.frozen)} are frozen ({numbers(self.frozen):,}); BatchNorm statistics: "
+                f"{'moving (train mode)' if self.batch_norm == 'train' else 'fixed (eval mode)'}")
+
+
+def _has_batch_norm(symbol):
+    return any(node.op == "BatchNorm" for node in Graph(symbol).operators())
+
+
+def freeze_plan(name, symbol, head_parameters, batch_norm=None):
+    """Make a plan by name.
+
+    Parameters
+    ----------
+    name : {"full", "head"}
+    symbol : mx.sym.Symbol
+        The network with its new head.
+    head_parameters : sequence of str
+        The head's own parameters.
+    batch_norm : {"train", "eval"}, optional
+        ``train`` for ``full`` and ``eval`` for ``head`` when None.
+
+    Returns
+    -------
+    FreezePlan
+
+    Raises
+    ------
+    InputError
+        An unknown plan or mode, or a head parameter the network does not have.
+
+    Examples
+    --------
+    >>> from mxft.compat import mx
+    >>> net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=4, name="fc0")
+    >>> net = mx.sym.SoftmaxOutput(mx.sym.FullyConnected(net, num_hidden=2, name="fc1"), name="softmax")
+    >>> freeze_plan("head", net, ["fc1_weight", "fc1_bias"]).frozen
+    ('fc0_weight', 'fc0_bias')
+    """
+    if name not in PLANS:
+        raise InputError(f"plan: expected one of {', '.join(PLANS)}, received plan={name!r}; {nearest(name, PLANS)}")
+    if batch_norm not in (None, "train", "eval"):
+        raise InputError(f"BatchNorm mode: expected train or eval, received bn={batch_norm!r}")
+    inputs = {data_name(symbol), *label_names(symbol)}
+    parameters = [p for p in symbol.list_arguments() if p not in inputs]
+    for parameter in head_parameters:
+        if parameter not in parameters:
+            raise InputError(f"plan {name}: expected a head parameter of the network, received {parameter!r}; "
+                             f"{nearest(parameter, parameters)}")
+    trainable = parameters if name == "full" else list(head_parameters)
+    frozen = [p for p in parameters if p not in set(trainable)]
+    mode = batch_norm or ("train" if name == "full" else "eval")
+    return FreezePlan(name, tuple(trainable), tuple(frozen), mode)

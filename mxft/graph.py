@@ -1,0 +1,138 @@
+"""A symbol's graph as plain Python values, to look at it and to write an altered copy.
+
+MXNet's Symbol can be composed but not walked; its JSON can. Nodes stand in topological order and are told apart by
+their index: names need not be unique (an ONNX or Caffe conversion may name a Convolution and its Flatten alike).
+"""
+import dataclasses
+import json
+
+from mxft.compat import mx
+from mxft.quiet import quiet_native
+
+
+@dataclasses.dataclass
+class Node:
+    """One operator or variable.
+
+    Parameters
+    ----------
+    index : int
+        Position in topological order.
+    op : str
+        Operator name; ``"null"`` for a variable.
+    name : str
+    attrs : dict of str to str
+    inputs : list of (node index, output index)
+    """
+
+    index: int
+    op: str
+    name: str
+    attrs: dict
+    inputs: list
+
+    @property
+    def is_variable(self):
+        return self.op == "null"
+
+    def flag(self, key):
+        """Whether a boolean attribute is set, in any of the spellings MXNet has saved."""
+        return self.attrs.get(key, "False").lower() in ("true", "1")
+
+    def numbers(self, key, default=()):
+        """Return a tuple attribute such as ``kernel`` as ints."""
+        text = self.attrs.get(key, "").strip("()[] ")
+        return tuple(int(v) for v in text.replace("L", "").split(",") if v.strip()) or default
+
+
+class Graph:
+    """The nodes of a symbol.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+
+    Examples
+    --------
+    >>> from mxft.compat import mx
+from mxft.quiet import quiet_native
+    >>> graph = Graph(mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=2, name="fc1"))
+    >>> [node.name for node in graph.nodes]
+    ['data', 'fc1_weight', 'fc1_bias', 'fc1']
+    """
+
+    def __init__(self, symbol):
+        self._json = json.loads(symbol.tojson())
+        self.nodes = [Node(i, n["op"], n["name"], n.setdefault("attrs", n.pop("attr", n.pop("param", {}))),
+                           [tuple(edge[:2]) for edge in n["inputs"]]) for i, n in enumerate(self._json["nodes"])]
+        self.heads = [tuple(head[:2]) for head in self._json["heads"]]
+
+    def operators(self):
+        """Return the nodes that are not variables, in order."""
+        return [node for node in self.nodes if not node.is_variable]
+
+    def consumers(self):
+        """Return {node index: [nodes that read it]}."""
+        readers = {node.index: [] for node in self.nodes}
+        for node in self.nodes:
+            for source in {i for i, _ in node.inputs}:
+                readers[source].append(node)
+        return readers
+
+    def ancestors(self, index):
+        """Return the set of node indices that `index` depends on, itself included."""
+        seen, todo = set(), [index]
+        while todo:
+            i = todo.pop()
+            if i not in seen:
+                seen.add(i)
+                todo.extend(source for source, _ in self.nodes[i].inputs)
+        return seen
+
+    def variables_of(self, node, named_in=None):
+        """Return the names of the variables a node reads, kept to those in `named_in` where given."""
+        names = [self.nodes[i].name for i, _ in node.inputs if self.nodes[i].is_variable]
+        return [name for name in names if named_in is None or name in named_in]
+
+    def set_attr(self, node, key, value):
+        """Set an attribute on this copy of the graph (the symbol it came from is untouched)."""
+        node.attrs[key] = value
+
+    def insert_on_edge(self, node, position, op, name, attrs=None):
+        """Put a one-input operator between `node` and its input at `position`."""
+        new = Node(node.index, op, name, dict(attrs or {}), [node.inputs[position]])
+        shift = {i: i + (i >= new.index) for i in range(len(self.nodes))}
+        for other in self.nodes:
+            other.index = shift[other.index]
+            other.inputs = [(shift[i], o) for i, o in other.inputs]
+        self.heads = [(shift[i], o) for i, o in self.heads]
+        self.nodes.insert(new.index, new)
+        node.inputs[position] = (new.index, 0)
+        return new
+
+    def to_symbol(self):
+        """Build a new symbol from the nodes as they now are."""
+        nodes = [{"op": n.op, "name": n.name, "attrs": n.attrs, "inputs": [[i, o, 0] for i, o in n.inputs]}
+                 for n in self.nodes]
+        graph = {"nodes": nodes, "arg_nodes": [n.index for n in self.nodes if n.is_variable],
+                 "heads": [[i, o, 0] for i, o in self.heads], "attrs": self._json["attrs"]}
+        with quiet_native():
+            return mx.sym.load_json(json.dumps(graph))
+
+
+def first_outputs(symbol):
+    """Return, for each node of ``Graph(symbol)``, the position of its first output in ``symbol.get_internals()``."""
+    internals = symbol.get_internals()
+    positions, seen, last = [], set(), None
+    for i, output in enumerate(internals.list_outputs()):
+        name = internals[i].name
+        if name != last or output in seen:  # the same output name twice is two nodes that share their name
+            positions.append(i)
+            seen, last = set(), name
+        seen.add(output)
+    return positions
+
+
+def internal_output(symbol, index):
+    """Return the first output of node `index` of ``Graph(symbol)`` as a symbol of its own."""
+    return symbol.get_internals()[first_outputs(symbol)[index]]

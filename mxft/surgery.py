@@ -1,0 +1,347 @@
+"""List layers, find the feature layer, cut, and attach a new head: the tutorial's get_internals work, by graph.
+
+Reproduces ``get_fine_tune_model`` of MXNet's tutorial "Fine-tune with Pretrained Models" without its substring test
+(``'fc1' not in k`` also threw away ``fc10_weight`` and the face networks' embedding ``fc1``).
+Every function returns a new symbol; the one it was given is untouched.
+"""
+import dataclasses
+import math
+
+from mxft.compat import mx
+from mxft.errors import InputError, nearest
+from mxft.graph import Graph, first_outputs, internal_output
+
+LOSSES = {"SoftmaxOutput", "Softmax", "softmax", "SoftmaxActivation", "log_softmax", "MakeLoss", "make_loss",
+          "LinearRegressionOutput", "LogisticRegressionOutput", "MAERegressionOutput", "SVMOutput",
+          "softmax_cross_entropy"}
+_RESHAPING = {"Flatten", "flatten", "Reshape", "reshape", "squeeze", "Dropout", "identity", "_copy", "BlockGrad",
+              "stop_gradient", "Cast"}
+_AFTER_A_CLASSIFIER = _RESHAPING | {"Pooling", "Activation", "LeakyReLU", "relu"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One row of `list_layers`.
+
+    Parameters
+    ----------
+    name, op : str
+    output_shape : tuple of int or None
+        Of the first output, batch included; None where it cannot be inferred.
+    parameters : int
+        Numbers this layer learns or tracks.
+    """
+
+    name: str
+    op: str
+    output_shape: tuple
+    parameters: int
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureLayer:
+    """Where a network's features come out, and what stands behind them.
+
+    Parameters
+    ----------
+    name : str
+        The layer whose output is the feature.
+    index : int
+        Its node in ``Graph(symbol)``.
+    classifier : str or None
+        The layer that turned features into logits; None where the network ends in an embedding.
+    pooled_after : bool
+        The classifier was a convolution whose map was averaged afterwards (SqueezeNet): average before a new head.
+    discarded : tuple of str
+        Layers with parameters, other than the classifier, that lie behind the feature and go with it.
+    """
+
+    name: str
+    index: int
+    classifier: str
+    pooled_after: bool
+    discarded: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class NewHead:
+    """A symbol with a new classification head.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+        Ends in ``SoftmaxOutput`` named ``softmax``.
+    parameters : tuple of str
+        Names of the head's own parameters: the only ones that may be missing from a checkpoint.
+    feature : FeatureLayer
+        What it stands on.
+    layer : str
+        Name of its FullyConnected.
+    """
+
+    symbol: object
+    parameters: tuple
+    feature: FeatureLayer
+    layer: str
+
+
+def data_name(symbol):
+    """Return the name of the input the first operators read (``data`` in every published network)."""
+    return symbol.list_arguments()[0]
+
+
+def label_names(symbol):
+    """Return the variables that loss operators read as labels, found by position and not by name."""
+    graph = Graph(symbol)
+    labels = [graph.nodes[node.inputs[1][0]].name for node in graph.operators()
+              if node.op in LOSSES and len(node.inputs) > 1 and graph.nodes[node.inputs[1][0]].is_variable]
+    return list(dict.fromkeys(labels))
+
+
+def list_layers(symbol, image_shape=(3, 224, 224)):
+    """List every operator with its output shape and parameter count.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+    image_shape : tuple of int
+        ``(C, H, W)`` of one image.
+
+    Returns
+    -------
+    list of Layer
+        In the order data flows.
+
+    Examples
+    --------
+    >>> net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=2, name="fc1")
+    >>> list_layers(net, (1, 4, 4))
+    [Layer(name='fc1', op='FullyConnected', output_shape=(1, 2), parameters=34)]
+    """
+    graph, shapes = Graph(symbol), _node_shapes(symbol, image_shape)
+    labels = set(label_names(symbol)) | {data_name(symbol)}
+    layers = []
+    for node in graph.operators():
+        sizes = [math.prod(shapes[i] or (0,)) for i, _ in node.inputs
+                 if graph.nodes[i].is_variable and graph.nodes[i].name not in labels]
+        layers.append(Layer(node.name, node.op, shapes[node.index], sum(sizes)))
+    return layers
+
+
+def _node_shapes(symbol, image_shape):
+    """Return the shape of each node's first output, None where it stays unknown."""
+    try:
+        _, shapes, _ = symbol.get_internals().infer_shape_partial(**{data_name(symbol): (1, *image_shape)})
+    except mx.base.MXNetError as error:
+        raise InputError(f"shapes cannot be inferred: expected images the network can take, received "
+                         f"image-shape={image_shape} ({str(error).strip().splitlines()[-1].strip()})") from None
+    shapes = [tuple(shape) if shape and all(shape) else None for shape in shapes]
+    return [shapes[position] for position in first_outputs(symbol)]
+
+
+def find_feature_layer(symbol):
+    """Find the layer a new head should stand on, by walking back from the output.
+
+    The last FullyConnected, or 1x1 Convolution used as one, is the classifier and its input the feature. A network
+    whose output is batch-normalised after its last FullyConnected, as insightface's ``fc1``, ends in an embedding:
+    the feature is the output itself.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+
+    Returns
+    -------
+    FeatureLayer
+
+    Raises
+    ------
+    InputError
+        Neither is found; the message lists the last layers to choose from.
+
+    Notes
+    -----
+    An attribute network (gender, age) that ends in FullyConnected + BatchNorm looks like an embedding in every
+    respect; name the layer before it where that is meant.
+    """
+    graph = Graph(symbol)
+    start = next((i for i, _ in graph.heads if graph.nodes[i].op in LOSSES), graph.heads[0][0])
+    node, saw_loss, pooled = graph.nodes[start], False, False
+    while True:
+        if node.op == "FullyConnected" or _is_conv_classifier(node):
+            return _feature(graph, node.inputs[0][0], node, pooled)
+        if node.op in LOSSES:
+            saw_loss = True
+        elif node.op == "BatchNorm" and not saw_loss:
+            return _feature(graph, start, None, False)
+        elif node.op not in (_AFTER_A_CLASSIFIER if saw_loss else _RESHAPING):
+            break
+        pooled = pooled or node.op == "Pooling"
+        if not node.inputs:
+            break
+        node = graph.nodes[node.inputs[0][0]]
+    if not saw_loss and graph.nodes[start].op in _RESHAPING | {"Pooling"}:
+        return _feature(graph, start, None, False)
+    raise InputError(f"feature layer is not found: expected a FullyConnected or 1x1 Convolution before the output, "
+                     f"received a network ending in {node.op} {node.name!r}; name one with --layer: "
+                     f"{', '.join(n.name for n in graph.operators()[-5:])}")
+
+
+def _is_conv_classifier(node):
+    return node.op == "Convolution" and set(node.numbers("kernel")) == {1} and int(node.attrs.get("num_group", 1)) == 1
+
+
+def _feature(graph, index, classifier, pooled):
+    behind = [n for n in graph.operators() if n.index not in graph.ancestors(index)]
+    kept = graph.ancestors(index)
+    lost = [n.name for n in behind if n is not classifier and n.op not in LOSSES
+            and any(graph.nodes[i].is_variable and i not in kept for i, _ in n.inputs)]
+    return FeatureLayer(graph.nodes[index].name, index, classifier.name if classifier else None, pooled, tuple(lost))
+
+
+def feature_layer_named(symbol, name):
+    """Return the FeatureLayer called `name` (``flatten0`` or ``flatten0_output``).
+
+    Where several layers share the name, the one nearest the output is meant.
+
+    Raises
+    ------
+    InputError
+        There is no such layer; the nearest names are given.
+    """
+    graph = Graph(symbol)
+    plain = name[:-len("_output")] if name.endswith("_output") else name
+    found = [n for n in graph.operators() if n.name in (name, plain)]
+    if not found:
+        raise InputError(f"layer is not in the network: expected a layer name, received layer={name!r}; "
+                         f"{nearest(plain, [n.name for n in graph.operators()])}; `mxft layers` lists them all")
+    behind = _feature(graph, found[-1].index, None, False)
+    try:
+        classifier = find_feature_layer(symbol).classifier
+    except InputError:
+        classifier = None
+    lost = tuple(layer for layer in behind.discarded if layer != classifier)
+    return dataclasses.replace(behind, classifier=classifier, discarded=lost)
+
+
+def cut_at(symbol, layer):
+    """Return the network up to and including `layer`; its output is that layer's.
+
+    Raises
+    ------
+    InputError
+        There is no such layer; the nearest names are given.
+    """
+    return internal_output(symbol, feature_layer_named(symbol, layer).index)
+
+
+def cut_loss(symbol):
+    """Return the network without its loss: the class scores that enter it, and whether a softmax was removed.
+
+    Returns
+    -------
+    scores : mx.sym.Symbol
+        Shape ``(N, classes)``; the symbol itself where it has no loss.
+    """
+    graph = Graph(symbol)
+    for index, _ in graph.heads:
+        if graph.nodes[index].op in LOSSES:
+            return internal_output(symbol, graph.nodes[index].inputs[0][0])
+    return symbol
+
+
+def attach_head(symbol, num_classes, layer=None, name=None):
+    """Cut at the feature layer and put FullyConnected + SoftmaxOutput on it.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+    num_classes : int
+        Outputs of the new head, at least 2.
+    layer : str, optional
+        Feature layer; found by graph when None.
+    name : str, optional
+        Name of the FullyConnected: ``fc1`` as the tutorial's, or ``fc_head`` where the trunk has an ``fc1`` of its own.
+
+    Returns
+    -------
+    NewHead
+
+    Raises
+    ------
+    InputError
+        Fewer than 2 classes, no such layer, or a name the trunk already uses.
+
+    Examples
+    --------
+    >>> net = mx.sym.Flatten(mx.sym.Variable("data"), name="flatten0")
+    >>> net = mx.sym.SoftmaxOutput(mx.sym.FullyConnected(net, num_hidden=1000, name="fc1"), name="softmax")
+    >>> attach_head(net, 256).parameters
+    ('fc1_weight', 'fc1_bias')
+    """
+    if int(num_classes) != num_classes or num_classes < 2:
+        raise InputError(f"new head: expected at least 2 classes, received num_classes={num_classes}")
+    feature = feature_layer_named(symbol, layer) if layer else find_feature_layer(symbol)
+    trunk = internal_output(symbol, feature.index)
+    taken = {node.name for node in Graph(trunk).nodes}
+    name = name or ("fc_head" if taken & {"fc1", "fc1_weight", "fc1_bias"} else "fc1")
+    if taken & {name, name + "_weight", name + "_bias"}:
+        raise InputError(f"new head: expected a name the network does not use, received name={name!r}")
+    if feature.pooled_after:
+        trunk = mx.sym.Pooling(trunk, global_pool=True, pool_type="avg", kernel=(1, 1), name=name + "_pool")
+    if Graph(trunk).nodes[-1].op not in ("Flatten", "flatten"):  # exact, and spares oneDNN its 4-D FullyConnected
+        trunk = mx.sym.Flatten(trunk, name=name + "_flatten")
+    logits = mx.sym.FullyConnected(trunk, num_hidden=int(num_classes), name=name)
+    net = mx.sym.SoftmaxOutput(logits, name="softmax")
+    return NewHead(net, (name + "_weight", name + "_bias"), feature, name)
+
+
+def get_fine_tune_model(symbol, arg_params, num_classes, layer_name="flatten0"):
+    """The tutorial's function: replace the last fully connected layer for `num_classes` classes.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+        The pretrained network.
+    arg_params : dict of str to mx.nd.NDArray
+        Its argument parameters.
+    num_classes : int
+        Classes of the new data set.
+    layer_name : str or None
+        The layer before the last fully connected one; found by graph when None.
+
+    Returns
+    -------
+    net : mx.sym.Symbol
+        The network with a new ``fc1`` and ``softmax``.
+    new_args : dict of str to mx.nd.NDArray
+        The parameters the trunk uses. Unlike the tutorial's, decided by the graph: ``fc10_weight`` stays.
+
+    Raises
+    ------
+    InputError
+        There is no such layer; the nearest names are given.
+
+    Examples
+    --------
+    >>> net, new_args = get_fine_tune_model(symbol, arg_params, 256)    # doctest: +SKIP
+    """
+    head = attach_head(symbol, num_classes, layer_name)
+    wanted = set(head.symbol.list_arguments()) - set(head.parameters)
+    return head.symbol, {name: value for name, value in arg_params.items() if name in wanted}
+
+
+def batch_norms_to_eval(symbol, names=None):
+    """Return a copy of the graph whose BatchNorm layers use, and keep, their moving statistics also in training.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+    names : container of str, optional
+        BatchNorm layers to change; all when None.
+    """
+    graph = Graph(symbol)
+    for node in graph.operators():
+        if node.op == "BatchNorm" and (names is None or node.name in names):
+            graph.set_attr(node, "use_global_stats", "True")
+    return graph.to_symbol()
