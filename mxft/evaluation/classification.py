@@ -1,0 +1,81 @@
+"""Top-k accuracy, cross-entropy, confusion matrix and per-class recall from arrays of scores and labels."""
+import numpy as np
+
+
+def softmax(logits):
+    """Return softmax over the last axis, without overflow.
+
+    Parameters
+    ----------
+    logits : numpy.ndarray
+        Float ``(N, classes)``.
+    """
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def top_k(scores, labels, k=1):
+    """Return the fraction of rows whose label is among the `k` highest scores.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray
+        Float ``(N, classes)``; logits or probabilities.
+    labels : numpy.ndarray
+        Whole numbers ``(N,)``.
+    k : int
+
+    Notes
+    -----
+    A row of equal scores counts as hit only where fewer than `k` other classes score as high, so that a constant
+    network does not look good.
+
+    Examples
+    --------
+    >>> top_k(np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]]), np.array([1, 2]))
+    0.5
+    """
+    target = scores[np.arange(len(labels)), labels.astype(int)]
+    higher = (scores >= target[:, None]).sum(axis=1) - 1
+    return float(np.mean(higher < k))
+
+
+def cross_entropy(logits, labels):
+    """Return the mean of ``-log softmax(logits)[label]`` in nats.
+
+    Parameters
+    ----------
+    logits : numpy.ndarray
+        Float ``(N, classes)``.
+    labels : numpy.ndarray
+        Whole numbers ``(N,)``.
+    """
+    logits = logits.astype(np.float64)
+    highest = logits.max(axis=1)
+    log_sum = highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1))
+    return float(np.mean(log_sum - logits[np.arange(len(labels)), labels.astype(int)]))
+
+
+def confusion_matrix(predicted, labels, num_classes):
+    """Count ``[label, predicted]`` pairs.
+
+    Returns
+    -------
+    numpy.ndarray
+        Int64 ``(num_classes, num_classes)``, rows are true classes.
+    """
+    counts = np.zeros((num_classes, num_classes), dtype=np.int64)
+    np.add.at(counts, (labels.astype(int), predicted.astype(int)), 1)
+    return counts
+
+
+def per_class_recall(confusion):
+    """Return the fraction found of each true class, NaN for a class without images.
+
+    Parameters
+    ----------
+    confusion : numpy.ndarray
+        ``(classes, classes)`` of `confusion_matrix`.
+    """
+    images = confusion.sum(axis=1)
+    return np.divide(np.diag(confusion), images, out=np.full(len(images), np.nan), where=images > 0)

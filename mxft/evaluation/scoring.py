@@ -1,0 +1,81 @@
+"""Run a checkpoint over records, each counted once, and give the numbers of a classifier."""
+import dataclasses
+import time
+
+import numpy as np
+
+from mxft.errors import RunError
+from mxft.evaluation.classification import cross_entropy, top_k
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """Result of `score_iterator`.
+
+    Parameters
+    ----------
+    top1, top5 : float
+        Fractions in [0, 1].
+    loss : float
+        Mean cross-entropy in nats.
+    records : int
+    seconds : float
+        Wall time of reading and forward passes.
+    logits : numpy.ndarray
+        Float32 ``(N, classes)``, in record order.
+    labels : numpy.ndarray
+        ``(N,)``.
+    """
+
+    top1: float
+    top5: float
+    loss: float
+    records: int
+    seconds: float
+    logits: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def images_per_second(self):
+        return self.records / self.seconds if self.seconds else float("inf")
+
+    def to_dict(self):
+        """Return the scalars, for the manifest and the log."""
+        return {"top1": self.top1, "top5": self.top5, "loss": self.loss, "records": self.records,
+                "seconds": round(self.seconds, 3)}
+
+    def __str__(self):
+        return (f"top-1 {self.top1:.4f}, top-5 {self.top5:.4f}, loss {self.loss:.4f} on {self.records} images "
+                f"({self.images_per_second:.0f} images/s)")
+
+
+def score_iterator(executor, iterator, progress=None):
+    """Score a network on every record of an iterator.
+
+    Parameters
+    ----------
+    executor : mxft.inference.InferenceExecutor
+    iterator : mxft.data.iterators.RecordIterator
+    progress : callable of int, optional
+
+    Returns
+    -------
+    Score
+
+    Raises
+    ------
+    RunError
+        The network returns NaN or infinity.
+    """
+    began = time.perf_counter()
+    logits, labels = zip(*executor.over(iterator, progress))
+    logits, labels = np.concatenate(logits), np.concatenate(labels)
+    labels = labels if labels.ndim == 1 else labels[:, 0]
+    seconds = time.perf_counter() - began
+    if not np.isfinite(logits).all():
+        bad = int((~np.isfinite(logits).all(axis=1)).sum())
+        raise RunError(f"scores are not finite: received NaN or infinity for {bad} of {len(labels)} images; "
+                       "wrong mean or scale for this network, or damaged parameters?")
+    k = min(5, logits.shape[1])
+    return Score(top_k(logits, labels, 1), top_k(logits, labels, k), cross_entropy(logits, labels), len(labels),
+                 seconds, logits, labels)

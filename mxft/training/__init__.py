@@ -1,0 +1,1 @@
+"""Training: fit, schedules and callbacks."""

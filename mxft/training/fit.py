@@ -1,0 +1,265 @@
+"""``fit``: wires a network, iterators, a plan and a schedule into ``Module.fit``, and keeps what is earned.
+
+Reproduces the tutorial's ``fit`` (allow_missing, Xavier gaussian in 2, kvstore device). Validation runs through the
+inference executor and not through ``Module.score``.
+"""
+import contextlib
+import dataclasses
+import inspect
+import logging
+import random
+import signal
+import threading
+import time
+
+import numpy as np
+
+from mxft.compat import mx
+from mxft.errors import InputError, MxftError, RunError, nearest
+from mxft.training.callbacks import Patience, Progress, StopTraining, TrainingMeter
+
+
+@dataclasses.dataclass(frozen=True)
+class FitOptions:
+    """How to train.
+
+    Parameters
+    ----------
+    epochs : int
+    optimizer : str
+        A name ``mx.optimizer`` knows: sgd, adam, nag, rmsprop …
+    momentum : float or None
+        For optimizers that have one; None leaves the optimizer's default.
+    wd : float
+        Weight decay.
+    optimizer_params : dict
+        Further keyword arguments of the optimizer.
+    initializer : mx.init.Initializer or None
+        Of the new head; the tutorial's Xavier(gaussian, in, 2) when None.
+    kvstore : str
+    patience : int
+        Epochs without a better validation top-1 (training loss where there is no validation) before stopping; 0 never.
+    min_delta : float
+    """
+
+    epochs: int = 8
+    optimizer: str = "sgd"
+    momentum: float = None
+    wd: float = 0.0
+    optimizer_params: dict = dataclasses.field(default_factory=dict)
+    initializer: object = None
+    kvstore: str = "device"
+    patience: int = 0
+    min_delta: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class FitResult:
+    """What `fit` earned.
+
+    Parameters
+    ----------
+    history : list of dict
+        One row an epoch: train_loss, train_top1, lr, seconds, images_per_second, and val_* where it was validated.
+    best, last : str or None
+        ``"prefix,epoch"`` of the best and of the last checkpoint.
+    best_epoch : int or None
+    stopped : str or None
+        Why it ended early: early stopping, or Ctrl-C.
+    """
+
+    history: list
+    best: str
+    last: str
+    best_epoch: int
+    stopped: str
+
+
+def seed_everything(seed):
+    """Seed Python, NumPy and MXNet."""
+    random.seed(seed)
+    np.random.seed(seed)
+    mx.random.seed(seed)
+
+
+def optimizer_arguments(options, schedule):
+    """Return ``optimizer_params`` for ``Module.fit``, refusing what the optimizer does not know.
+
+    Raises
+    ------
+    InputError
+        Unknown optimizer or argument; the nearest names are given.
+    """
+    known = mx.optimizer.Optimizer.opt_registry
+    if options.optimizer.lower() not in known:
+        raise InputError(f"optimizer: expected a name MXNet knows, received optimizer={options.optimizer!r}; "
+                         f"{nearest(options.optimizer.lower(), sorted(known))}")
+    accepted = set()
+    for base in known[options.optimizer.lower()].__mro__[:-1]:
+        accepted |= set(inspect.signature(base.__init__).parameters)
+    arguments = {"learning_rate": schedule.base_lr, "lr_scheduler": schedule, "wd": options.wd}
+    if options.momentum is not None:
+        if "momentum" not in accepted:
+            raise InputError(f"optimizer {options.optimizer}: expected no momentum, received mom={options.momentum}")
+        arguments["momentum"] = options.momentum
+    for name, value in options.optimizer_params.items():
+        if name not in accepted - {"self", "kwargs"}:
+            raise InputError(f"optimizer {options.optimizer}: unknown argument {name}={value!r}; "
+                             f"{nearest(name, sorted(accepted - {'self', 'kwargs'}))}")
+        arguments[name] = value
+    return arguments
+
+
+class _Epochs:
+    """Epoch-end callback: validate, log, save, decide whether to go on."""
+
+    def __init__(self, module, run, meter, schedule, options, batches, batch_size, validate):
+        self.history, self.best, self.last, self.best_epoch = [], None, None, None
+        self._module, self._run, self._meter, self._schedule = module, run, meter, schedule
+        self._options, self._batches, self._batch_size, self._validate = options, batches, batch_size, validate
+        self._patience = Patience(options.patience, options.min_delta, higher_is_better=validate is not None)
+        self._began = time.perf_counter()
+
+    def __call__(self, epoch, symbol, arg_params, aux_params):
+        seconds, meter, done = time.perf_counter() - self._began, self._meter, epoch + 1
+        row = {"epoch": done, "train_loss": meter.loss, "train_top1": meter.top1,
+               "lr": float(self._schedule(done * self._batches)), "seconds": round(seconds, 3),
+               "images_per_second": round(self._batches * self._batch_size / seconds, 2)}
+        if self._validate:
+            row.update({"val_" + name: value for name, value in self._validate(arg_params, aux_params).items()})
+        self.history.append(row)
+        self._run.log("epoch", **row)
+        metrics = {name: value for name, value in row.items() if name != "epoch"}
+        better = self._patience.improved(row["val_top1"] if self._validate else row["train_loss"])
+        if better:
+            self.best_epoch = done
+            self.best = self._run.save("best", arg_params, aux_params, {"epoch": done, **metrics})
+        self.last = self._run.save(done, arg_params, aux_params, metrics)
+        _tell(row, self._options.epochs, better)
+        self._began = time.perf_counter()
+        if self._patience.exhausted and done < self._options.epochs:
+            raise StopTraining(f"early stopping: no improvement in {self._options.patience} epochs")
+
+
+def _tell(row, epochs, better):
+    figures = f"train top-1 {row['train_top1']:.4f} loss {row['train_loss']:.4f}"
+    if "val_top1" in row:
+        figures += f", validation top-1 {row['val_top1']:.4f} loss {row['val_loss']:.4f}"
+    print(f"epoch {row['epoch']}/{epochs}: {figures}; "
+          f"{row['seconds']:.0f} s, {row['images_per_second']:.0f} images/s, lr {row['lr']:.3g}"
+          f"{'  (best so far)' if better else ''}", flush=True)
+
+
+def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None, contexts=None, validate=None):
+    """Train a network by a plan and keep its checkpoints.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+        Ends in SoftmaxOutput; what it lacks in `arg_params` is initialised (see `match_parameters` for the check).
+    arg_params, aux_params : dict of str to mx.nd.NDArray
+        The parameters that were loaded.
+    plan : mxft.freeze.FreezePlan
+    train : mxft.data.iterators.RecordIterator
+    run : mxft.training.run.RunFolder
+    schedule : mx.lr_scheduler.LRScheduler
+        See `learning_rate_schedule`.
+    options : FitOptions, optional
+    contexts : list of mx.Context, optional
+        CPU when None.
+    validate : callable, optional
+        ``(arg_params, aux_params) -> {"top1": …, "loss": …}`` after every epoch.
+
+    Returns
+    -------
+    FitResult
+
+    Raises
+    ------
+    InputError
+        Unknown optimizer or argument.
+    RunError
+        A loss that is not finite, or MXNet's own failure. The checkpoints of earlier epochs are on disk, and named.
+
+    Notes
+    -----
+    Ctrl-C and SIGTERM end training in good order: the parameters are saved as epoch ``interrupted``.
+    Module divides the gradient by the batch size, as the tutorial's does.
+
+    Examples
+    --------
+    >>> fit(head.symbol, args, auxs, plan, train, run, schedule).best      # doctest: +SKIP
+    'runs/caltech256/model,best'
+    """
+    options = options or FitOptions()
+    arguments = optimizer_arguments(options, schedule)
+    contexts = contexts or [mx.cpu()]
+    module = mx.mod.Module(plan.training_symbol(symbol), data_names=[d.name for d in train.provide_data],
+                           label_names=[d.name for d in train.provide_label], context=contexts,
+                           fixed_param_names=list(plan.frozen), logger=_silent_logger())
+    meter, progress = TrainingMeter(), Progress(options.epochs, train.batches, train.batch_size)
+    epochs = _Epochs(module, run, meter, schedule, options, train.batches, train.batch_size, validate)
+    initializer = options.initializer or mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
+    stopped = None
+    try:
+        with _sigterm_as_interrupt():
+            module.fit(train, num_epoch=options.epochs, arg_params=arg_params, aux_params=aux_params,
+                       allow_missing=True, initializer=initializer, eval_metric=meter, kvstore=options.kvstore,
+                       optimizer=options.optimizer, optimizer_params=arguments, batch_end_callback=progress,
+                       epoch_end_callback=epochs)
+    except StopTraining as reason:
+        stopped = str(reason)
+    except KeyboardInterrupt:
+        stopped = _save_interrupted(module, run, epochs, meter)
+    except RunError as error:
+        raise RunError(_with_what_is_left(error, epochs, schedule, module)) from None
+    except mx.base.MXNetError as error:
+        raise RunError(_with_what_is_left(error, epochs, schedule, module)) from error
+    finally:
+        progress.close()
+    return FitResult(epochs.history, epochs.best, epochs.last, epochs.best_epoch, stopped)
+
+
+def _save_interrupted(module, run, epochs, meter):
+    """Save the parameters as they are in the middle of an epoch; return what to say."""
+    if not module.params_initialized:
+        return "interrupted before training began: nothing to save"
+    try:
+        name = run.save("interrupted", *module.get_params(), {"train_loss": meter.loss, "train_top1": meter.top1})
+    except MxftError as error:
+        return f"interrupted; {error}"
+    epochs.last = name
+    run.log("interrupted", epoch=len(epochs.history) + 1, batch=meter.batches)
+    return f"interrupted in epoch {len(epochs.history) + 1} after {meter.batches} batches; saved as {name}"
+
+
+def _with_what_is_left(error, epochs, schedule, module):
+    rate = f" (learning rate {schedule.base_lr:g})"
+    kept = f"the last good checkpoint is {epochs.last}, the best {epochs.best}" if epochs.last else \
+        "no epoch was finished, so nothing was saved"
+    advice = "; try a lower --lr or --warmup-epochs 1" if "finite" in str(error) else ""
+    return f"{error} of epoch {len(epochs.history) + 1}{rate}: {kept}{advice}" if isinstance(error, RunError) else \
+        f"MXNet failed in epoch {len(epochs.history) + 1}: {error}; {kept}"
+
+
+def _silent_logger():
+    logger = logging.getLogger("mxft.module")
+    logger.setLevel(logging.ERROR)
+    return logger
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt():
+    """Let SIGTERM end training as Ctrl-C does, where signals can be caught (the main thread)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,102 @@
+"""From a checkpoint to the network that will be trained: new head or kept head, parameters matched and reported."""
+import dataclasses
+
+from mxft.compat import mx
+from mxft.errors import InputError
+from mxft.graph import Graph
+from mxft.surgery import FeatureLayer, attach_head, cut_loss, find_feature_layer
+from mxft.transfer import match_parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network ready to be trained.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+        Ends in SoftmaxOutput.
+    arg_params, aux_params : dict of str to mx.nd.NDArray
+        What was loaded; the rest is the head's and will be initialised.
+    head_parameters : tuple of str
+    layer : str
+        The classification layer.
+    feature : mxft.surgery.FeatureLayer
+    report : mxft.transfer.TransferReport
+    num_classes : int
+    """
+
+    symbol: object
+    arg_params: dict
+    aux_params: dict
+    head_parameters: tuple
+    layer: str
+    feature: FeatureLayer
+    report: object
+    num_classes: int
+
+    def describe(self):
+        """Return what was done to the weights, in a few lines."""
+        old = self.feature.classifier
+        replaced = f" in place of {old}" if old else " (the network's own output)"
+        made = "new head" if self.report.named("new") else "kept head"
+        lines = [f"{made}: {self.layer} with {self.num_classes} classes on {self.feature.name}{replaced}"]
+        if self.feature.discarded:
+            lines.append(f"  warning: trained layers behind {self.feature.name} are discarded: "
+                         f"{', '.join(self.feature.discarded)}")
+        return "\n".join([*lines, self.report.summary()])
+
+
+def with_new_head(checkpoint, num_classes, image_shape, layer=None):
+    """Cut a checkpoint at its feature layer and give it a new head.
+
+    Parameters
+    ----------
+    checkpoint : mxft.checkpoint.Checkpoint
+    num_classes : int
+    image_shape : tuple of int
+        ``(C, H, W)``.
+    layer : str, optional
+        Feature layer; found by graph when None.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    InputError
+        No such layer, or any parameter but the head's is missing or of another shape.
+    """
+    head = attach_head(checkpoint.symbol, num_classes, layer)
+    report, args, auxs = match_parameters(head.symbol, checkpoint.arg_params, checkpoint.aux_params, image_shape,
+                                          new=head.parameters)
+    report.require_only_new(head.parameters)
+    return Network(head.symbol, args, auxs, head.parameters, head.layer, head.feature, report, num_classes)
+
+
+def with_kept_head(checkpoint, num_classes, image_shape):
+    """Keep a checkpoint's own classifier, to go on training the same classes.
+
+    Raises
+    ------
+    InputError
+        The checkpoint has no classifier, or one for another number of classes.
+    """
+    feature = find_feature_layer(checkpoint.symbol)
+    if feature.classifier is None:
+        raise InputError(f"--require-head: expected a classifier in {checkpoint.name}, received a network that ends in "
+                         f"the embedding {feature.name!r}; leave --require-head out to get a new head")
+    logits = cut_loss(checkpoint.symbol)
+    graph = Graph(logits)
+    layer = [node for node in graph.operators() if node.name == feature.classifier
+             and node.op in ("FullyConnected", "Convolution")][-1]
+    outputs = int(layer.attrs.get("num_hidden", layer.attrs.get("num_filter", 0)))
+    if outputs != num_classes:
+        raise InputError(f"--require-head: expected a head of {num_classes} classes, received {feature.classifier} "
+                         f"with {outputs} in {checkpoint.name}; leave --require-head out to get a new head")
+    symbol = mx.sym.SoftmaxOutput(logits, name="softmax")
+    report, args, auxs = match_parameters(symbol, checkpoint.arg_params, checkpoint.aux_params, image_shape)
+    report.require_only_new(())
+    head = tuple(graph.variables_of(layer, named_in=set(args)))
+    return Network(symbol, args, auxs, head, feature.classifier, feature, report, num_classes)

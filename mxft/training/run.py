@@ -1,0 +1,106 @@
+"""The run folder: everything a person asks for the day after, each file whole at every moment."""
+import contextlib
+import json
+import os
+
+from mxft.checkpoint import Checkpoint, params_path
+from mxft.errors import InputError
+from mxft.files import require_folder, write_json
+
+
+def free_folder(path):
+    """Return `path`, or ``path-2``, ``path-3`` … where earlier runs stand already."""
+    number, candidate = 1, path
+    while os.path.exists(candidate) and os.listdir(candidate):
+        number += 1
+        candidate = f"{path}-{number}"
+    return candidate
+
+
+class RunFolder:
+    """Checkpoints, log and reports of one run.
+
+    Parameters
+    ----------
+    path : str
+        A folder that is new or empty.
+    symbol : mx.sym.Symbol
+        What is saved as ``model-symbol.json``: the user's graph with its new head.
+    manifest : dict
+        Saved beside every checkpoint; `metrics` is filled in as they come.
+    keep_every : int
+        Keep the checkpoint of every n-th epoch; 0 keeps the last one (and the best).
+
+    Raises
+    ------
+    InputError
+        The folder holds files already, or cannot be written to.
+    """
+
+    def __init__(self, path, symbol, manifest, keep_every=0):
+        if os.path.isdir(path) and os.listdir(path):
+            raise InputError(f"run folder: expected a new or empty folder, received run={path!r} with "
+                             f"{len(os.listdir(path))} files; try --run {free_folder(path)}")
+        self.path = require_folder(path)
+        self.prefix = os.path.join(path, "model")
+        self.manifest = {**manifest, "metrics": {}}
+        self._symbol, self._keep_every, self._last = symbol, keep_every, None
+
+    def file(self, name):
+        """Return the path of a file in the folder."""
+        return os.path.join(self.path, name)
+
+    def write_json(self, name, value):
+        """Write a JSON file into the folder."""
+        write_json(self.file(name), value)
+
+    def log(self, event, **facts):
+        """Append one line to ``log.jsonl``."""
+        with open(self.file("log.jsonl"), "a", encoding="utf-8") as f:
+            f.write(json.dumps({"event": event, **facts}, ensure_ascii=False) + "\n")
+
+    def save(self, epoch, arg_params, aux_params, metrics):
+        """Save a checkpoint and its metrics; the last epoch's file goes once the new one stands.
+
+        Parameters
+        ----------
+        epoch : int or str
+            Number of finished epochs, or ``"best"``, ``"interrupted"``.
+        arg_params, aux_params : dict of str to mx.nd.NDArray
+        metrics : dict of str to float
+
+        Returns
+        -------
+        str
+            ``"prefix,epoch"``.
+
+        Raises
+        ------
+        RunError
+            A parameter is not finite: nothing is written.
+        """
+        self.manifest["metrics"][str(epoch)] = metrics
+        checkpoint = Checkpoint(self._symbol, arg_params, aux_params, self.manifest)
+        name = checkpoint.save(self.prefix, epoch)
+        if isinstance(epoch, int):
+            self._drop_last(epoch)
+            self._last = epoch
+        return name
+
+    def _drop_last(self, epoch):
+        last = self._last
+        if last is None or last == epoch or (self._keep_every and last % self._keep_every == 0):
+            return
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(params_path(self.prefix, last))
+        self.manifest["metrics"].pop(str(last), None)
+
+
+def read_log(path):
+    """Return the rows of a ``log.jsonl`` as dicts; a half-written last line is left out."""
+    rows = []
+    with open(path, encoding="utf-8") as f:
+        for line in f:
+            with contextlib.suppress(ValueError):
+                rows.append(json.loads(line))
+    return rows
