@@ -1,0 +1,68 @@
+"""``mxft layers``: a checkpoint's layers with output shapes and parameter counts, the feature layer marked."""
+import argparse
+
+EXAMPLES = """\
+example:
+  mxft layers resnet-50,0
+  mxft layers models/resnet-50-symbol.json --image-shape 3,224,224
+
+The marked layer (*) is where a new head goes unless --layer names another.
+"""
+
+
+def parser():
+    """Return the argument parser."""
+    p = argparse.ArgumentParser(prog="mxft layers", formatter_class=argparse.RawDescriptionHelpFormatter,
+                                description="List a network's layers.", epilog=EXAMPLES)
+    p.add_argument("model", help="prefix,epoch of a checkpoint, a run folder, or a -symbol.json alone")
+    p.add_argument("--image-shape", metavar="C,H,W", help="size of one image (default: the manifest's, or 3,224,224)")
+    p.add_argument("--all", action="store_true", help="also layers without parameters before the last ten")
+    return p
+
+
+def main(argv=None):
+    """Run ``mxft layers``."""
+    args = parser().parse_args(argv)
+    from mxft.cli.arguments import numbers
+    from mxft.errors import InputError
+    from mxft.surgery import find_feature_layer, list_layers
+
+    symbol, spec = _load(args.model)
+    try:
+        shape = numbers(3, int)(args.image_shape) if args.image_shape else spec.shape if spec else (3, 224, 224)
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f"--image-shape: {error}") from None
+    layers = list_layers(symbol, shape)
+    try:
+        feature = find_feature_layer(symbol)
+    except InputError as error:
+        feature = None
+        print(f"note: {error}")
+    _print(layers, feature, args.all)
+    total = sum(layer.parameters for layer in layers)
+    print(f"{len(layers)} layers, {total:,} numbers at {shape[2]}x{shape[1]}")
+    if feature:
+        behind = f", classifier {feature.classifier}" if feature.classifier else " (the network ends in an embedding)"
+        print(f"feature layer: {feature.name}{behind}")
+
+
+def _load(model):
+    from mxft.checkpoint import load_checkpoint, load_symbol
+
+    if model.endswith(".json"):
+        return load_symbol(model), None
+    checkpoint = load_checkpoint(model)
+    return checkpoint.symbol, checkpoint.input_spec
+
+
+def _print(layers, feature, everything):
+    last = max((i for i, layer in enumerate(layers) if feature and layer.name == feature.name), default=None)
+    shown = [(i, layer) for i, layer in enumerate(layers)
+             if everything or layer.parameters or i >= len(layers) - 10 or i == last]
+    width = max(len(layer.name) for _, layer in shown)
+    for i, layer in shown:
+        batch = "x".join(map(str, layer.output_shape[1:])) or "-" if layer.output_shape else "?"
+        count = f"{layer.parameters:,}" if layer.parameters else ""
+        print(f"{'*' if i == last else ' '} {layer.name:<{width}}  {layer.op:<16} {batch:>14} {count:>12}")
+    if len(shown) < len(layers):
+        print(f"  ({len(layers) - len(shown)} layers without parameters not shown; --all shows them)")

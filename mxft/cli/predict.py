@@ -1,0 +1,97 @@
+"""``mxft predict``: the likeliest classes of image files, by name."""
+import argparse
+import json
+import sys
+
+from mxft.cli.arguments import add_device_options, add_input_options, input_spec, say_assumptions
+from mxft.errors import InputError
+
+EXAMPLES = """\
+examples:
+  mxft predict --model runs/caltech256 --top 5 cat.jpg dog.jpg
+  mxft predict --model mobilenet,0 --image-shape 3,224,224 --resize 256 --synset imagenet-synset.txt cat.jpg
+
+An image is packed as the manifest says the training records were and read as they are, so that a validation image
+gets the very scores its record gets.
+"""
+
+
+def parser():
+    """Return the argument parser."""
+    p = argparse.ArgumentParser(prog="mxft predict", formatter_class=argparse.RawDescriptionHelpFormatter,
+                                description="Name the classes of images.", epilog=EXAMPLES)
+    p.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--top", type=int, default=5, metavar="K", help="classes an image (default: 5)")
+    p.add_argument("--synset", metavar="FILE", help="class names, one a line (default: the manifest's)")
+    p.add_argument("--resize", type=int, metavar="N",
+                   help="short side before the centre crop (default: the manifest's)")
+    p.add_argument("--batch-size", type=int, default=32, metavar="N", help="(default: 32)")
+    p.add_argument("--json", action="store_true", help="print one JSON object a line and image")
+    add_input_options(p)
+    add_device_options(p)
+    return p
+
+
+def main(argv=None):
+    """Run ``mxft predict``; exit status 3 where some of the images could not be read."""
+    args = parser().parse_args(argv)
+    from mxft.checkpoint import load_checkpoint
+    from mxft.devices import contexts
+    from mxft.evaluation.prediction import predict_files
+
+    if args.top < 1:
+        raise InputError(f"--top: expected at least 1, received top={args.top}")
+    context = contexts(args.gpus)[0]
+    checkpoint = load_checkpoint(args.model)
+    spec = input_spec(args, checkpoint.input_spec)
+    say_assumptions(checkpoint, spec)
+    packing = _packing(args, checkpoint, spec)
+    predictions = predict_files(checkpoint, args.images, spec, packing, args.batch_size, context, args.data_nthreads)
+    names = _names(args.synset, checkpoint, next(p for p in predictions if p.problem is None))
+    for prediction in predictions:
+        _print(prediction, names, args)
+    unread = sum(p.problem is not None for p in predictions)
+    if unread:
+        print(f"{unread} of {len(predictions)} images could not be read", file=sys.stderr)
+    return 3 if unread else 0
+
+
+def _packing(args, checkpoint, spec):
+    """Return what a photograph goes through before the iterator."""
+    packing = checkpoint.manifest.get("packing")
+    if args.resize:
+        return {**(packing or {"encoding": ".png"}), "resize": args.resize}
+    if packing is None:
+        raise InputError(f"resizing is not known: expected packing facts in the manifest, received model="
+                         f"{args.model!r} without; say --resize N, the short side before the centre crop of "
+                         f"{spec.shape[2]} (256 for most networks at 224)")
+    return packing
+
+
+def _names(synset, checkpoint, prediction):
+    """Return class names in label order: the file's, the manifest's, or numbers."""
+    count = len(prediction.probabilities)
+    if not synset:
+        return checkpoint.classes or [f"class {i}" for i in range(count)]
+    from mxft.files import require_file
+
+    with open(require_file(synset, "class names"), encoding="utf-8") as f:
+        names = [line.strip() for line in f if line.strip()]
+    if len(names) != count:
+        raise InputError(f"class names: expected {count}, one for each output, received {len(names)} in {synset}")
+    return names
+
+
+def _print(prediction, names, args):
+    if args.json:
+        top = None if prediction.problem else [{"class": names[i], "label": i, "probability": round(p, 6)}
+                                               for i, p in prediction.top(args.top)]
+        print(json.dumps({"image": prediction.path, "top": top, "problem": prediction.problem}, ensure_ascii=False))
+        return
+    print(prediction.path)
+    if prediction.problem:
+        print(f"  cannot be read: {prediction.problem}")
+        return
+    for i, probability in prediction.top(args.top):
+        print(f"  {probability:.4f}  {names[i]}")
