@@ -1,0 +1,90 @@
+"""Images scored a second: mxft's inference executor against ``Module.score`` on the training executor, run in turn.
+
+    python tests/bench/bench_score.py [--model PREFIX,EPOCH] [--image-shape 3,224,224] [--images 256] [--runs 5]
+
+Without a model it takes the ImageNet MobileNetV2 of ../shared or $MXFT_TESTDATA. The records are photographs of the
+same place. Both read them through ImageRecordIter; ``mod.score`` runs the network bound for training, as it does after
+``fit`` in the tutorial.
+"""
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.join(HERE, os.pardir, os.pardir)
+sys.path[:0] = [ROOT, HERE]
+
+from bench_im2rec import unpack_testdata  # noqa: E402
+
+
+def pack_photographs(folder, count, classes, prefix):
+    """Pack `count` photographs below `folder` with labels below `classes`; return the record file."""
+    from mxft.data.folders import scan_folder
+    from mxft.data.lists import shuffle, write_list
+    from mxft.data.packing import pack_list
+
+    rows = [row._replace(labels=(row.labels[0] % classes,)) for row in shuffle(scan_folder(folder, True).rows)[:count]]
+    write_list(prefix + ".lst", rows)
+    return pack_list(prefix + ".lst", folder, num_thread=2, resize=256, quality=90, show=False).rec
+
+
+def contenders(model, rec, count, shape, batch_size):
+    """Return {name: function returning top-1}, both bound and warm."""
+    from mxft.checkpoint import load_checkpoint
+    from mxft.compat import mx
+    from mxft.data.iterators import RecordIterator
+    from mxft.data.normalization import InputSpec
+    from mxft.evaluation.scoring import score_iterator
+    from mxft.inference import InferenceExecutor
+
+    checkpoint = load_checkpoint(model)
+    records = RecordIterator(rec, InputSpec(shape), batch_size, count)
+    executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, shape, batch_size)
+    theirs = mx.io.ImageRecordIter(path_imgrec=rec, data_shape=shape, batch_size=batch_size, verbose=False)
+    module = mx.mod.Module(checkpoint.symbol)
+    module.bind(theirs.provide_data, theirs.provide_label, for_training=True)
+    module.set_params(checkpoint.arg_params, checkpoint.aux_params)
+    return {"mod.score": lambda: dict(module.score(theirs, "acc"))["accuracy"],
+            "mxft": lambda: score_iterator(executor, records).top1}
+
+
+def bench(functions, runs):
+    """Return {name: [seconds, …]}, the functions taking turns, and {name: top-1}; the first turn is not counted."""
+    seconds, results = {name: [] for name in functions}, {}
+    for turn in range(runs + 1):
+        for name, function in functions.items():
+            began = time.perf_counter()
+            results[name] = function()
+            if turn:
+                seconds[name].append(time.perf_counter() - began)
+    return seconds, results
+
+
+def main():
+    """Print the table."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--model", metavar="PREFIX,EPOCH")
+    p.add_argument("--image-shape", default="3,224,224")
+    p.add_argument("--images", type=int, default=256, help="a multiple of the batch size, 32")
+    p.add_argument("--runs", type=int, default=5)
+    args = p.parse_args()
+    shape = tuple(int(number) for number in args.image_shape.split(","))
+    shared = os.environ.get("MXFT_TESTDATA") or os.path.join(ROOT, os.pardir, "shared")
+    model = args.model or os.path.join(shared, "models", "mobilenet-v2-1.0,0")
+    with tempfile.TemporaryDirectory() as scratch:
+        rec = pack_photographs(unpack_testdata(scratch), args.images, 1000, os.path.join(scratch, "bench"))
+        seconds, top1 = bench(contenders(model, rec, args.images, shape, 32), args.runs)
+    ratios = [theirs / ours for theirs, ours in zip(seconds["mod.score"], seconds["mxft"])]
+    print(f"scoring {args.images} images with {os.path.basename(model)}, {args.runs} runs in turn")
+    for name, taken in seconds.items():
+        print(f"  {name:16} {args.images / statistics.median(taken):6.0f} images/s")
+    print(f"  ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    if abs(top1["mxft"] - top1["mod.score"]) > 1e-9:
+        raise SystemExit(f"the two disagree: {top1}")
+
+
+if __name__ == "__main__":
+    main()
