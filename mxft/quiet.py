@@ -1,4 +1,4 @@
-"""Native libraries on their best behaviour: no C++ lines on the terminal, one OpenCV thread."""
+"""What C and C++ libraries print by themselves, kept off the terminal."""
 import contextlib
 import os
 import sys
@@ -45,17 +45,3 @@ def _writes_to_2(stream):
         return stream.fileno() == 2
     except (AttributeError, OSError, ValueError):
         return False
-
-
-@contextlib.contextmanager
-def one_opencv_thread():
-    """Run OpenCV without its own threads, so that `--num-thread` alone says how many cores are busy."""
-    from mxft.compat import load_cv2
-
-    cv2 = load_cv2()
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)

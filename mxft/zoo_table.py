@@ -7,11 +7,12 @@ mxnet/gluon/model_zoo/model_store.py and gluoncv/model_zoo/model_store.py (sha1)
 from dataclasses import dataclass
 from typing import Optional
 
+from mxft.data.normalization import IMAGENET_MEAN
+
 MXNET_MIRRORS = ("http://data.mxnet.io/", "http://data.mxnet.io.s3-website-us-west-1.amazonaws.com/",
                  "http://data.dmlc.ml/")
 GLUON_MIRRORS = ("https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/",
                  "https://apache-mxnet.s3.amazonaws.com/")
-INCEPTION_MEAN = (123.68, 116.779, 103.939)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _resnet(layers, top1, top5, symbol_md5, params_md5, *more):
 def _resnext(name, folder, top1, top5, *md5):
     # Raw pixels give chance, Inception-BN's mean the published numbers: apache/mxnet issues 6682 and 11149.
     return SymbolModel(f"imagenet1k-{name}", f"imagenet/resnext/{folder}-layers/{name}", 1000, top1, top5,
-                       mean=INCEPTION_MEAN, md5=md5 or (None, None), aliases=(name,))
+                       mean=IMAGENET_MEAN, md5=md5 or (None, None), aliases=(name,))
 
 
 def _place365(layers, top1):
@@ -99,7 +100,7 @@ SYMBOL_MODELS = (
              "c4ccef9bc937298a91a3a032f992c5da"),
     _resnext("resnext-101-64x4d", 101, .7911, .9430),
     SymbolModel("imagenet1k-inception-bn", "imagenet/inception-bn/Inception-BN", 1000, .7245, .9079, epoch=126,
-                feature_layer="flatten", mean=INCEPTION_MEAN, aliases=("inception-bn",),
+                feature_layer="flatten", mean=IMAGENET_MEAN, aliases=("inception-bn",),
                 md5=("93ea4544c19709161fec0051aea34885", "08bbf9b6c46e4a090ddaf039b76be630")),
     SymbolModel("imagenet11k-resnet-152", "imagenet-11k/resnet-152/resnet-152", 11221, .4157, aliases=("resnet-152",),
                 md5=("b2105c7a31652d9bb7d0b4841ecb9154", "a4cb744b366a1d4b1822cbcd3a30c852")),

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
+from mxft.compat import load_cv2
 from mxft.data.folders import require_root
 from mxft.data.images import BadImage, ImageOptions, prepare
 from mxft.data.lists import check_list, iter_list
@@ -14,7 +15,7 @@ from mxft.data.progress import progress
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import InputError, MxftError, RunError
 from mxft.files import whole_file
-from mxft.quiet import one_opencv_thread, quiet_native
+from mxft.quiet import quiet_native
 
 WINDOW = 8  # images in flight for each thread: enough that none waits, and memory does not grow with the list
 
@@ -108,7 +109,7 @@ def pack_list(list_path, root, prefix=None, num_thread=1, pack_label=False, stri
     prefix = os.fspath(prefix or os.path.splitext(list_path)[0])
     rec, idx, bad_path = prefix + ".rec", prefix + ".idx", prefix + ".bad.tsv"
     make = partial(_make_record, root=root, options=options, pack_label=pack_label)
-    with _stopped_when_full(rec), one_opencv_thread(), quiet_native(), \
+    with _stopped_when_full(rec), _one_opencv_thread(), quiet_native(), \
             RecordWriter(rec, idx) as writer, progress(total, f"packing {os.path.basename(rec)}", show=show) as advance:
         bad, labels = _write_records(writer, ordered_map(make, iter_list(list_path), num_thread), advance)
         _write_bad_rows(bad_path, bad)
@@ -163,6 +164,18 @@ def ordered_map(function, items, num_thread):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+@contextlib.contextmanager
+def _one_opencv_thread():
+    """Run OpenCV without its own threads, so that `--num-thread` alone says how many cores are busy."""
+    cv2 = load_cv2()
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 @contextlib.contextmanager
