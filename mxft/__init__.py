@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Checkpoint": "mxft.checkpoint", "load_checkpoint": "mxft.checkpoint",
     "list_layers": "mxft.surgery", "find_feature_layer": "mxft.surgery", "cut_at": "mxft.surgery",
-    "get_fine_tune_model": "mxft.surgery", "replace_head": "mxft.surgery",
+    "get_fine_tune_model": "mxft.surgery", "attach_head": "mxft.surgery",
     "match_parameters": "mxft.transfer", "TransferReport": "mxft.transfer",
     "freeze_plan": "mxft.freeze", "fit": "mxft.training.fit", "InferenceExecutor": "mxft.inference",
     "MxftError": "mxft.errors",

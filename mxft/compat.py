@@ -4,7 +4,11 @@ MXNet 1.9.1 is the last release. Its wheel carries no Python version of its own,
 what NumPy (1.24, 2.0, 2.4, 2.5 …) and Python (3.12: distutils) have taken away since. The names are put back before
 ``import mxnet``, and only those that are missing. Everything else in mxft says ``from mxft.compat import mx``.
 """
+import contextlib
+import ctypes
+import glob
 import importlib
+import importlib.metadata
 import importlib.util
 import numbers
 import os
@@ -81,6 +85,31 @@ def _require_distutils():
             "has: expected setuptools (it carries distutils), received none; pip install setuptools") from None
 
 
+def load_cuda_libraries():
+    """Load the CUDA libraries of the ``nvidia-*-cu11`` packages, so that mxnet-cu112 finds them without LD_LIBRARY_PATH.
+
+    Returns
+    -------
+    list of str
+        Names of the libraries loaded: empty for the CPU build, or where those packages are not installed.
+    """
+    nvidia = importlib.util.find_spec("nvidia")
+    installed = {d.metadata["Name"] for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    if nvidia is None or not any(name.startswith("mxnet-cu") for name in installed):
+        return []
+    waiting = sorted(path for folder in nvidia.submodule_search_locations
+                     for path in glob.glob(os.path.join(folder, "*", "lib", "*.so.*")))
+    loaded, before = [], None
+    while len(waiting) != before:  # a library whose own needs are not loaded yet waits for the next round
+        before = len(waiting)
+        for path in list(waiting):
+            with contextlib.suppress(OSError):
+                ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+                waiting.remove(path)
+                loaded.append(os.path.basename(path))
+    return loaded
+
+
 def _refuse_broken_import():
     if "mxnet" not in sys.modules and any(name.startswith("mxnet.") for name in sys.modules):
         raise DependencyError(
@@ -113,6 +142,7 @@ def load_mxnet():
     _refuse_broken_import()
     _require_distutils()
     restore_numpy_names()
+    load_cuda_libraries()
     if not native_log_wanted():
         for name, value in _NATIVE_LOG_SWITCHES.items():
             os.environ.setdefault(name, value)
