@@ -86,7 +86,7 @@ def _require_distutils():
 
 
 def load_cuda_libraries():
-    """Load the CUDA libraries of the ``nvidia-*-cu11`` packages, so that mxnet-cu112 finds them without LD_LIBRARY_PATH.
+    """Load the CUDA libraries of the ``nvidia-*-cu11`` packages: mxnet-cu112 needs no LD_LIBRARY_PATH then.
 
     Returns
     -------
@@ -199,10 +199,14 @@ def _missing_module_message(name):
 def _missing_library_message(text):
     library = re.search(r"(lib[\w.+-]+\.so[\w.]*)", text)
     name = library.group(1) if library else "a native library"
-    cuda = re.match(r"lib(cuda|cudart|cublas|cudnn|nccl|cufft|curand|cusolver|nvrtc|nvToolsExt)", name)
-    cure = ("pip install 'mxft[cu112]' brings the CUDA libraries, the driver brings libcuda.so.1; without an NVIDIA "
-            "card install the CPU build: pip uninstall mxnet-cu112 && pip install --no-deps mxnet==1.9.1"
-            if cuda else "install the system package that provides it")
+    without_card = ("without an NVIDIA card install the CPU build: pip uninstall mxnet-cu112 && "
+                    "pip install --no-deps mxnet==1.9.1")
+    if name.startswith("libcuda.so"):
+        cure = f"it comes with the NVIDIA driver, not from pip; {without_card}"
+    elif re.match(r"lib(cudart|cublas|cudnn|nccl|cufft|curand|cusolver|nvrtc|nvToolsExt)", name):
+        cure = f"pip install 'mxft[cu112]' brings the CUDA libraries; {without_card}"
+    else:
+        cure = "install the system package that provides it"
     return f"mxnet's native library cannot be loaded: expected {name}, received none ({text}); {cure}"
 
 
