@@ -42,10 +42,11 @@ def draw_runs(histories, path):
             _line(axes, history, "val_" + key, validation, "-", f"{label} validation".strip())
         axes.set(xlabel="epoch", ylabel=title)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set_ylim(**({"bottom": 0} if key == "loss" else {"bottom": 0, "top": 1}))
+        axes.set_ylim(**({"bottom": 0} if key == "loss" else {"bottom": 0, "top": 1.02}))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
-        axes.legend(frameon=False, fontsize=8)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", frameon=False, fontsize=8,
+                  ncols=2 * len(histories))
     with whole_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
 
