@@ -100,7 +100,7 @@ def saved_epochs(prefix):
     found = []
     for path in sorted(glob.glob(glob.escape(prefix) + "-*.params")):
         word = path[len(prefix) + 1:-len(".params")]
-        found.append(str(int(word)) if word.isdigit() else word)
+        found.append(str(int(word)) if word.isdecimal() else word)
     return found
 
 
@@ -130,14 +130,14 @@ def parse_model(text):
     prefix, comma, word = text.rpartition(",")
     if comma and prefix.strip() and re.fullmatch(r"\w+", word.strip()):
         word = word.strip()
-        return os.path.expanduser(prefix.strip()), int(word) if word.isdigit() else word
+        return os.path.expanduser(prefix.strip()), int(word) if word.isdecimal() else word
     prefix = os.path.expanduser(text.strip())
     if os.path.isdir(prefix) and os.path.exists(os.path.join(prefix, "model-symbol.json")):
         prefix = os.path.join(prefix, "model")
         epochs = saved_epochs(prefix)
         if epochs:
             epoch = "best" if "best" in epochs else epochs[-1]
-            return prefix, int(epoch) if epoch.isdigit() else epoch
+            return prefix, int(epoch) if epoch.isdecimal() else epoch
     epochs = saved_epochs(prefix)
     known = f"; epochs there: {', '.join(epochs)}: try {prefix},{epochs[-1]}" if epochs else _near_prefixes(prefix)
     raise InputError(f"model: expected 'prefix,epoch', received model={text!r}{known}")

@@ -37,7 +37,7 @@ def contexts(gpus="", cpus=1):
             raise InputError(f"devices: expected at least 1 CPU context, received cpus={cpus}")
         return [mx.cpu(i) for i in range(cpus)]
     words = [word.strip() for word in text.split(",") if word.strip()]
-    if not all(word.isdigit() for word in words) or len(set(words)) != len(words):
+    if not words or not all(word.isdecimal() for word in words) or len(set(words)) != len(words):
         raise InputError(f"devices: expected different GPU numbers such as 0,1, received gpus={text!r}")
     if not mx.runtime.Features().is_enabled("CUDA"):
         raise InputError(f"devices: expected a CUDA build of mxnet for gpus={text!r}, received the CPU build "

@@ -23,7 +23,8 @@ class FreezePlan:
     trainable, frozen : tuple of str
         Argument names; together every parameter of the network.
     batch_norm : {"train", "eval"}
-        ``eval``: BatchNorm layers use their moving statistics and leave them untouched.
+        ``eval``: BatchNorm layers use their moving statistics and leave them untouched. ``train``: they use each
+        batch's own, and move the moving ones wherever a gradient passes.
     """
 
     name: str
@@ -47,7 +48,14 @@ class FreezePlan:
 
         return (f"plan {self.name}: {len(self.trainable)} tensors train ({numbers(self.trainable):,} numbers), "
                 f"{len(self.frozen)} are frozen ({numbers(self.frozen):,}); BatchNorm statistics: "
-                f"{'moving (train mode)' if self.batch_norm == 'train' else 'fixed (eval mode)'}")
+                f"{self._statistics()}")
+
+    def _statistics(self):
+        if self.batch_norm == "eval":
+            return "fixed (eval mode)"
+        if self.name == "head":  # MXNet moves them in BatchNorm's backward pass, and none goes through a fixed trunk
+            return "each batch's own in training (train mode), the moving ones stay"
+        return "moving (train mode)"
 
 
 def _has_batch_norm(symbol):

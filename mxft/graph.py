@@ -55,7 +55,6 @@ class Graph:
     Examples
     --------
     >>> from mxft.compat import mx
-from mxft.quiet import quiet_native
     >>> graph = Graph(mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=2, name="fc1"))
     >>> [node.name for node in graph.nodes]
     ['data', 'fc1_weight', 'fc1_bias', 'fc1']
@@ -122,15 +121,8 @@ from mxft.quiet import quiet_native
 
 def first_outputs(symbol):
     """Return, for each node of ``Graph(symbol)``, the position of its first output in ``symbol.get_internals()``."""
-    internals = symbol.get_internals()
-    positions, seen, last = [], set(), None
-    for i, output in enumerate(internals.list_outputs()):
-        name = internals[i].name
-        if name != last or output in seen:  # the same output name twice is two nodes that share their name
-            positions.append(i)
-            seen, last = set(), name
-        seen.add(output)
-    return positions
+    heads = json.loads(symbol.get_internals().tojson())["heads"]  # by index: names, of outputs too, may repeat
+    return [position for position, (_, output, *_) in enumerate(heads) if output == 0]
 
 
 def internal_output(symbol, index):

@@ -9,6 +9,7 @@ from mxft.compat import mx
 from mxft.errors import RunError
 from mxft.rewrite import for_inference
 from mxft.surgery import cut_loss, data_name, label_names
+from mxft.transfer import match_parameters
 
 
 class InferenceExecutor:
@@ -27,6 +28,8 @@ class InferenceExecutor:
 
     Raises
     ------
+    InputError
+        The network does not take such images, or a parameter is missing or of another shape.
     RunError
         MXNet cannot bind the network; its message is passed on.
 
@@ -56,11 +59,14 @@ class InferenceExecutor:
         It binds anew because the fused operators keep their own folded copy of the weights they first saw: copying
         new ones into a bound executor changes little or nothing of what it computes.
         """
+        report, arg_params, aux_params = match_parameters(self._network, arg_params, aux_params,
+                                                          self._shapes[self._data][1:])
+        report.require_only_new(())  # MXNet would take zeros for what is missing
         try:
             self._executor = self._network.simple_bind(self._context, grad_req="null", **self._shapes)
         except (mx.base.MXNetError, RuntimeError) as error:
             raise RunError(f"network cannot be bound for inference at {self._shapes[self._data]}: {error}") from None
-        self._executor.copy_params_from(arg_params, aux_params, allow_extra_params=True)
+        self._executor.copy_params_from(arg_params, aux_params)
 
     @property
     def output_shape(self):

@@ -69,10 +69,10 @@ class TransferReport:
         missing = [row.name for row in self.named("new") if row.name not in allowed]
         if missing:
             have = [row.name for row in self.rows if row.checkpoint_shape]
+            head = f" but the new head's ({', '.join(allowed)})" if allowed else ""
             raise InputError(
-                f"checkpoint is not complete: expected every parameter but the new head's ({', '.join(allowed)}), "
-                f"received none for {', '.join(missing[:5])}{' …' if len(missing) > 5 else ''} "
-                f"({len(missing)} in all); "
+                f"checkpoint is not complete: expected every parameter{head}, received none for "
+                f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''} ({len(missing)} in all); "
                 f"{nearest(missing[0], have)}")
 
 

@@ -2,6 +2,7 @@
 import os
 import pathlib
 
+import numpy as np
 import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -29,3 +30,72 @@ def testdata():
 def repository():
     """The root of the checkout."""
     return REPOSITORY
+
+
+@pytest.fixture
+def make_records(tmp_path):
+    """A function ``(name, labels, picture=None) -> path`` that packs one PNG image a label.
+
+    Without `picture` an image is 8x8 and every pixel of it has the value of its label. ``picture(number, label)``
+    returns another, uint8 RGB of shape (H, W, 3), or the bytes to pack.
+    """
+    import cv2
+
+    from mxft.data.recordio import IRHeader, RecordWriter, pack
+
+    def make(name, labels, picture=lambda number, label: np.full((8, 8, 3), label, np.uint8)):
+        path = str(tmp_path / name)
+        with RecordWriter(path) as writer:
+            for number, label in enumerate(labels):
+                image = picture(number, label)
+                if not isinstance(image, bytes):
+                    image = cv2.imencode(".png", image[:, :, ::-1])[1].tobytes()
+                writer.write(pack(IRHeader(0, float(label), number, 0), image))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def random_parameters():
+    """A function ``(symbol, image_shape, seed=0) -> (arg_params, aux_params)``: small numbers, scales near 1."""
+    from mxft.compat import mx
+    from mxft.surgery import data_name, label_names
+
+    def make(symbol, image_shape, seed=0):
+        rng = np.random.RandomState(seed)
+
+        def numbers(name, shape):
+            if name.endswith(("gamma", "var")):
+                return mx.nd.array(rng.uniform(.5, 1, shape))
+            return mx.nd.array(rng.normal(0, np.sqrt(2 / np.prod(shape[1:])) if len(shape) > 1 else 0.1, shape))
+
+        args, _, auxs = symbol.infer_shape(**{data_name(symbol): (1, *image_shape)})
+        inputs = {data_name(symbol), *label_names(symbol)}
+        arg_params = {name: numbers(name, shape) for name, shape in zip(symbol.list_arguments(), args)
+                      if name not in inputs}
+        aux_params = {name: numbers(name, shape) for name, shape in zip(symbol.list_auxiliary_states(), auxs)}
+        return arg_params, aux_params
+
+    return make
+
+
+@pytest.fixture
+def make_checkpoint(random_parameters):
+    """A function ``(num_classes=3, batch_norm=True, seed=1, filters=6) -> Checkpoint``: a tiny network, random numbers.
+
+    ``conv0`` → ``bn0`` → ``relu0`` → ``pool0`` → ``flatten0`` → ``fc1`` → ``softmax``, for images of any size.
+    """
+    from mxft.checkpoint import Checkpoint
+    from mxft.compat import mx
+
+    def make(num_classes=3, batch_norm=True, seed=1, filters=6):
+        net = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(3, 3), pad=(1, 1), num_filter=filters, name="conv0")
+        net = mx.sym.BatchNorm(net, fix_gamma=False, name="bn0") if batch_norm else net
+        net = mx.sym.Activation(net, act_type="relu", name="relu0")
+        net = mx.sym.Pooling(net, global_pool=True, kernel=(1, 1), pool_type="avg", name="pool0")
+        net = mx.sym.FullyConnected(mx.sym.Flatten(net, name="flatten0"), num_hidden=num_classes, name="fc1")
+        net = mx.sym.SoftmaxOutput(net, name="softmax")
+        return Checkpoint(net, *random_parameters(net, (3, 8, 8), seed))
+
+    return make

@@ -115,7 +115,8 @@ def _stands(prefix, wanted):
     try:
         facts = _read_facts(facts_path(prefix))
         hashes = facts.pop("sha256")
-        return facts == wanted and all(sha256(f"{prefix}-{name}.rec") == hashes[name] for name in ("train", "val"))
+        return (facts == wanted and os.path.isfile(f"{prefix}-classes.txt")
+                and all(sha256(f"{prefix}-{name}.rec") == hashes[name] for name in ("train", "val")))
     except (InputError, OSError, KeyError):
         return False
 

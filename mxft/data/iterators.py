@@ -6,6 +6,8 @@ uninitialised rows and reports no pad. RecordIterator knows the number of record
 """
 import os
 
+import numpy as np
+
 from mxft.compat import mx
 from mxft.errors import InputError, RunError
 
@@ -68,11 +70,20 @@ class RecordIterator(mx.io.DataIter):
                              f"received {num_records} records and batch-size={batch_size}")
         self.path, self.num_records = path, num_records
         self.batches = -(-num_records // batch_size)
-        self._records = mx.io.ImageRecordIter(
-            path_imgrec=path, data_name="data", label_name="softmax_label", batch_size=batch_size, shuffle=shuffle,
-            round_batch=False, seed=seed, seed_aug=seed, preprocess_threads=threads or os.cpu_count() or 1,
-            verbose=False, **spec.iterator_arguments(), **AUGMENTATION[augment])
+        self._arguments = {
+            "path_imgrec": path, "data_name": "data", "label_name": "softmax_label", "batch_size": batch_size,
+            "shuffle": shuffle, "round_batch": False, "preprocess_threads": threads or os.cpu_count() or 1,
+            "verbose": False, **spec.iterator_arguments(), **AUGMENTATION[augment]}
+        self._augmented, self._seeds = bool(augment), _epoch_seeds(seed)
+        self._open()
         self._done, self._first = 0, None
+
+    def _open(self):
+        seed = next(self._seeds)
+        try:  # the first batch is decoded here
+            self._records = mx.io.ImageRecordIter(seed=seed, seed_aug=seed, **self._arguments)
+        except mx.base.MXNetError as error:
+            raise RunError(f"reading {self.path} stopped: {_reason(error)}") from None
 
     @property
     def provide_data(self):
@@ -83,10 +94,18 @@ class RecordIterator(mx.io.DataIter):
         return self._records.provide_label
 
     def reset(self):
-        """Begin the next epoch; a fresh iterator stays as it is, its first batches are decoded already."""
-        if self._done:
+        """Begin the next epoch; a fresh iterator stays as it is, its first batches are decoded already.
+
+        MXNet draws a record's crop from `seed_aug` and the record's number alone: with one seed every epoch would see
+        the same crops, without one they would depend on the threads. So an augmented epoch gets an iterator of its own.
+        """
+        if not self._done:
+            return
+        self._done = 0
+        if self._augmented:
+            self._open()
+        else:
             self._records.reset()
-            self._done = 0
 
     def next(self):
         """Return the next batch, or raise StopIteration at the end of the epoch."""
@@ -116,6 +135,14 @@ class RecordIterator(mx.io.DataIter):
             filled.append(mx.nd.concat(have[:whole], *[usable] * copies, dim=0)[:self.batch_size])
         return mx.io.DataBatch(filled[:1], filled[1:], pad=missing, index=batch.index,
                                provide_data=self.provide_data, provide_label=self.provide_label)
+
+
+def _epoch_seeds(seed):
+    """Yield the seed of each epoch: `seed` itself, then numbers drawn from it."""
+    yield seed
+    drawn = np.random.RandomState(seed)
+    while True:
+        yield int(drawn.randint(2**30))
 
 
 def _reason(error):

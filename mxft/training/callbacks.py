@@ -111,31 +111,28 @@ class Patience:
     epochs : int
         Epochs without improvement that are borne; 0 for never stopping.
     min_delta : float
-        How much better an epoch must be to count as progress; the best is the best by any margin.
+        How much better an epoch must be to count as progress.
     higher_is_better : bool
 
     Examples
     --------
     >>> patience = Patience(2)
-    >>> [patience.improved(v) for v in (0.5, 0.6, 0.6, 0.59)], patience.exhausted
-    ([True, True, False, False], True)
+    >>> for top1 in (0.5, 0.6, 0.6, 0.59):
+    ...     patience.saw(top1)
+    >>> patience.exhausted
+    True
     """
 
     def __init__(self, epochs, min_delta=0.0, higher_is_better=True):
         self._sign = 1 if higher_is_better else -1
-        self._bear, self._min_delta, self._without = epochs, min_delta, 0
-        self.best = self._mark = None
+        self._bear, self._min_delta, self._without, self._mark = epochs, min_delta, 0, None
 
-    def improved(self, value):
-        """Take an epoch's figure; return whether it is the best so far."""
+    def saw(self, value):
+        """Take an epoch's figure."""
         if self._mark is None or self._sign * (value - self._mark) > self._min_delta:
             self._mark, self._without = value, 0
         else:
             self._without += 1
-        better = self.best is None or self._sign * (value - self.best) > 0
-        if better:
-            self.best = value
-        return better
 
     @property
     def exhausted(self):

@@ -190,7 +190,7 @@ def _check_data(data):
     scan = scan_labels(data.train)
     num_classes = data.num_classes or (len(data.classes) if data.classes else None)
     if num_classes is None:
-        first = np.asarray(scan.labels).reshape(len(scan.ids), -1)[:, 0]
+        first = np.asarray(scan.labels).reshape(len(scan.ids), -1)[:, 0] if len(scan.ids) else ()
         num_classes = int(first.max()) + 1 if len(first) and np.isfinite(first).all() else 2
     if data.classes and len(data.classes) != num_classes:
         raise InputError(f"class names: expected {num_classes} names, received {len(data.classes)}")
@@ -256,7 +256,7 @@ class _Validation:
         else:
             self._executor.set_params(arg_params, aux_params)
         score = score_iterator(self._executor, self._records)
-        if self.best is None or score.top1 > self.best.top1:
+        if self.best is None or (score.top1, -score.loss) > (self.best.top1, -self.best.loss):
             self.best = score
         return {"top1": score.top1, "top5": score.top5, "loss": score.loss}
 

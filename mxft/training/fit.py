@@ -62,7 +62,8 @@ class FitResult:
     history : list of dict
         One row an epoch: train_loss, train_top1, lr, seconds, images_per_second, and val_* where it was validated.
     best, last : str or None
-        ``"prefix,epoch"`` of the best and of the last checkpoint.
+        ``"prefix,epoch"`` of the best and of the last checkpoint. Best is the highest validation top-1, of equals the
+        lowest loss; the lowest training loss where nothing is validated.
     best_epoch : int or None
     stopped : str or None
         Why it ended early: early stopping, or Ctrl-C.
@@ -118,7 +119,7 @@ class _Epochs:
         self._module, self._run, self._meter, self._schedule = module, run, meter, schedule
         self._options, self._batches, self._batch_size, self._validate = options, batches, batch_size, validate
         self._patience = Patience(options.patience, options.min_delta, higher_is_better=validate is not None)
-        self._began = time.perf_counter()
+        self._goodness, self._began = None, time.perf_counter()
 
     def __call__(self, epoch, symbol, arg_params, aux_params):
         seconds, meter, done = time.perf_counter() - self._began, self._meter, epoch + 1
@@ -130,9 +131,11 @@ class _Epochs:
         self.history.append(row)
         self._run.log("epoch", **row)
         metrics = {name: value for name, value in row.items() if name != "epoch"}
-        better = self._patience.improved(row["val_top1"] if self._validate else row["train_loss"])
+        self._patience.saw(row["val_top1"] if self._validate else row["train_loss"])
+        goodness = (row["val_top1"], -row.get("val_loss", 0.0)) if self._validate else (-row["train_loss"],)
+        better = self._goodness is None or goodness > self._goodness
         if better:
-            self.best_epoch = done
+            self._goodness, self.best_epoch = goodness, done
             self.best = self._run.save("best", arg_params, aux_params, {"epoch": done, **metrics})
         self.last = self._run.save(done, arg_params, aux_params, metrics)
         _tell(row, self._options.epochs, better)

@@ -79,9 +79,9 @@ class RunFolder:
         RunError
             A parameter is not finite: nothing is written.
         """
-        self.manifest["metrics"][str(epoch)] = metrics
-        checkpoint = Checkpoint(self._symbol, arg_params, aux_params, self.manifest)
-        name = checkpoint.save(self.prefix, epoch)
+        manifest = {**self.manifest, "metrics": {**self.manifest["metrics"], str(epoch): metrics}}
+        name = Checkpoint(self._symbol, arg_params, aux_params, manifest).save(self.prefix, epoch)
+        self.manifest = manifest
         if isinstance(epoch, int):
             self._drop_last(epoch)
             self._last = epoch

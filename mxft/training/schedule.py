@@ -44,18 +44,22 @@ def learning_rate_schedule(name, learning_rate, epochs, batches_per_epoch, steps
     if not 0 <= warmup_epochs < epochs:
         raise InputError(f"warm-up: expected at least 0 and fewer than {epochs} epochs, received "
                          f"warmup-epochs={warmup_epochs}")
-    total, warmup = epochs * batches_per_epoch, round(warmup_epochs * batches_per_epoch)
+    total = epochs * batches_per_epoch
+    warmup = min(round(warmup_epochs * batches_per_epoch), total - 1)
     common = {"base_lr": learning_rate, "warmup_steps": warmup, "warmup_begin_lr": 0}
     if name == "cosine":
         return mx.lr_scheduler.CosineScheduler(max_update=total, final_lr=0, **common)
     if name == "constant":
         return mx.lr_scheduler.FactorScheduler(step=total + 1, factor=1, stop_factor_lr=0, **common)
+    if not 0 < factor <= 1:
+        raise InputError(f"step schedule: expected a factor above 0 and of at most 1, received lr-factor={factor}")
     updates = _updates(steps, epochs, batches_per_epoch)
     return mx.lr_scheduler.MultiFactorScheduler(step=updates, factor=factor, **common)
 
 
 def _updates(steps, epochs, batches_per_epoch):
-    if not steps or any(b <= a for a, b in zip(steps, steps[1:])) or not 0 < steps[0] <= steps[-1] < epochs:
-        raise InputError(f"step schedule: expected growing epochs between 0 and {epochs}, received "
-                         f"lr-step-epochs={','.join(map(str, steps)) or '(none)'}")
-    return [max(1, round(step * batches_per_epoch)) for step in steps]
+    updates = [max(1, round(step * batches_per_epoch)) for step in steps]
+    if not steps or any(b <= a for a, b in zip(updates, updates[1:])) or not 0 < steps[0] <= steps[-1] < epochs:
+        raise InputError(f"step schedule: expected growing epochs between 0 and {epochs}, a batch or more apart, "
+                         f"received lr-step-epochs={','.join(map(str, steps)) or '(none)'}")
+    return updates

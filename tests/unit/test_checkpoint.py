@@ -1,0 +1,228 @@
+"""Checkpoints: read as people type them, written as every MXNet program reads them, refused where they are damaged."""
+import os
+
+import numpy as np
+import pytest
+
+from mxft.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_manifest,
+    load_params,
+    load_symbol,
+    params_path,
+    parent_entry,
+    parse_model,
+    saved_epochs,
+)
+from mxft.compat import mx
+from mxft.data.normalization import InputSpec
+from mxft.errors import InputError, MissingFileError, RunError
+from mxft.files import sha256
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all((a[name].asnumpy() == b[name].asnumpy()).all() for name in a)
+
+
+@pytest.fixture
+def prefix(tmp_path, monkeypatch):
+    """``runs/a/model`` with epochs 3 and 12 and best, below the current folder."""
+    monkeypatch.chdir(tmp_path)
+    os.makedirs("runs/a")
+    for name in ("model-symbol.json", "model-0003.params", "model-0012.params", "model-best.params"):
+        (tmp_path / "runs" / "a" / name).write_bytes(b"")
+    return "runs/a/model"
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("model,0", ("model", 0)), ("../model-r100, 287", ("../model-r100", 287)), ("model , 0012 ", ("model", 12)),
+    ("runs/a/model,best", ("runs/a/model", "best")), ("runs/a/model, interrupted", ("runs/a/model", "interrupted")),
+    ("model,²", ("model", "²")), ("a,b/model,3", ("a,b/model", 3)),
+    ("/abs/resnet-50,0", ("/abs/resnet-50", 0)),
+    ("runs/a", ("runs/a/model", "best")), ("runs/a/", ("runs/a/model", "best")), (" runs/a ", ("runs/a/model", "best")),
+])
+def test_a_model_is_read_as_people_type_it(prefix, text, expected):
+    assert parse_model(text) == expected
+
+
+def test_a_home_folder_is_expanded(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert parse_model("~/model,0") == ("/home/me/model", 0)
+
+
+def test_a_run_folder_without_best_means_its_last_epoch(prefix):
+    os.unlink("runs/a/model-best.params")
+    assert parse_model("runs/a") == ("runs/a/model", 12)
+
+
+def test_a_missing_epoch_lists_those_that_exist(prefix):
+    assert saved_epochs(prefix) == ["3", "12", "best"]
+    with pytest.raises(InputError, match="model: expected 'prefix,epoch', received model='runs/a/model'; epochs there: "
+                                         "3, 12, best: try runs/a/model,best"):
+        parse_model(prefix)
+    with pytest.raises(MissingFileError, match="parameters are missing: expected a file, received 'runs/a/model-0004"
+                                               ".params'; epochs there: 3, 12, best"):
+        load_params(params_path(prefix, 4))
+    with pytest.raises(MissingFileError, match="no epoch of that prefix exists"):
+        load_params("runs/a/other-0004.params")
+
+
+@pytest.mark.parametrize("text", ["model,", ",3", "model,-1", "model,1.5", ""])
+def test_what_is_no_prefix_and_epoch_is_refused(prefix, text):
+    with pytest.raises(InputError, match="model: expected 'prefix,epoch', received model="):
+        parse_model(text)
+
+
+def test_a_wrong_prefix_is_told_with_the_nearest(prefix):
+    with pytest.raises(InputError, match="received model='runs/a/modle'; checkpoints in runs/a: nearest: model"):
+        parse_model("runs/a/modle")
+    with pytest.raises(MissingFileError, match="symbol is missing: expected runs/a/modle-symbol.json, received model="
+                                               "'runs/a/modle,3'; checkpoints in runs/a: nearest: model"):
+        load_checkpoint("runs/a/modle,3")
+    with pytest.raises(InputError, match="; folder runs/b does not exist"):
+        parse_model("runs/b/model")
+
+
+def test_odd_letters_in_a_prefix_are_no_pattern(tmp_path, make_checkpoint):
+    name = make_checkpoint().save(str(tmp_path / "a[1]*"), 2)
+    assert saved_epochs(str(tmp_path / "a[1]*")) == ["2"]
+    assert load_checkpoint(name).name == name
+
+
+@pytest.mark.parametrize("epoch, file", [(7, "net-0007.params"), (12345, "net-12345.params"),
+                                         ("best", "net-best.params")])
+def test_what_is_saved_mxnet_reads_back_bit_for_bit(tmp_path, make_checkpoint, epoch, file):
+    checkpoint = make_checkpoint()
+    name = checkpoint.save(str(tmp_path / "new" / "net"), epoch)
+    assert sorted(os.listdir(tmp_path / "new")) == sorted([file, "net-symbol.json"])
+    if isinstance(epoch, int):
+        symbol, args, auxs = mx.model.load_checkpoint(str(tmp_path / "new" / "net"), epoch)
+        assert symbol.tojson() == checkpoint.symbol.tojson()
+        assert same(args, checkpoint.arg_params) and same(auxs, checkpoint.aux_params)
+    again = load_checkpoint(name)
+    assert again.symbol.tojson() == checkpoint.symbol.tojson() and again.name == name and again.manifest == {}
+    assert same(again.arg_params, checkpoint.arg_params) and same(again.aux_params, checkpoint.aux_params)
+
+
+def test_what_mxnet_saved_is_read_bit_for_bit(tmp_path, make_checkpoint):
+    checkpoint, prefix = make_checkpoint(), str(tmp_path / "theirs")
+    mx.model.save_checkpoint(prefix, 0, checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params)
+    again = load_checkpoint(f"{prefix}, 0")
+    assert same(again.arg_params, checkpoint.arg_params) and same(again.aux_params, checkpoint.aux_params)
+    assert again.input_spec is None and again.classes is None
+
+
+def test_gluons_bare_names_are_told_apart_by_the_symbol(tmp_path, make_checkpoint):
+    checkpoint, path = make_checkpoint(), str(tmp_path / "net-0000.params")
+    mx.nd.save(path, {**checkpoint.arg_params, **checkpoint.aux_params})
+    args, auxs = load_params(path, checkpoint.symbol)
+    assert same(args, checkpoint.arg_params) and same(auxs, checkpoint.aux_params)
+    with pytest.raises(InputError, match=r"expected names beginning arg: or aux:, received '\w+' \(Gluon's format\); "
+                                         "give the symbol beside it"):
+        load_params(path)
+
+
+def test_a_parameter_file_cut_anywhere_is_refused(tmp_path, make_checkpoint):
+    checkpoint, path = make_checkpoint(), str(tmp_path / "net-0000.params")
+    checkpoint.save(str(tmp_path / "net"), 0)
+    with open(path, "rb") as f:
+        data = f.read()
+    for length in [*range(120), *range(120, len(data), 97), len(data) - 1]:
+        with open(path, "wb") as f:
+            f.write(data[:length])
+        with pytest.raises(InputError, match=f"expected a whole MXNet parameter file, received {path} of {length} "
+                                             "bytes, cut short or not one .*; copy or download it again"):
+            load_params(path, checkpoint.symbol)
+
+
+@pytest.mark.parametrize("content", [b"<!DOCTYPE html><title>404 Not Found</title>" * 9, b"\0" * 400, b"PK\3\4" * 50])
+def test_what_is_no_parameter_file_is_refused(tmp_path, content):
+    (tmp_path / "net-0000.params").write_bytes(content)
+    with pytest.raises(InputError, match="parameters cannot be read: expected a whole MXNet parameter file"):
+        load_params(str(tmp_path / "net-0000.params"))
+
+
+def test_arrays_without_names_are_refused(tmp_path):
+    mx.nd.save(str(tmp_path / "net-0000.params"), [mx.nd.zeros((1,)), mx.nd.zeros((2,))])
+    with pytest.raises(InputError, match="expected named arrays, received .* with 2 arrays without names"):
+        load_params(str(tmp_path / "net-0000.params"))
+
+
+@pytest.mark.parametrize("text, message", [
+    ("<!DOCTYPE html><title>404</title>", r"expected an MXNet graph in JSON, received .* beginning b'<!DOCTYPE html>"),
+    ("", r"expected an MXNet graph in JSON, received .* beginning b''"),
+    ("\x00\x93\xff", r"expected an MXNet graph in JSON"),
+    ('{"nodes": [', r"expected an MXNet graph in JSON"),
+    ('{"class": "cat"}', r"expected an MXNet graph in JSON, received .*no 'nodes'"),
+    ("[]", r".*no 'nodes'"), ("null", r".*no 'nodes'"),
+    ('{"nodes": []}', r"expected a graph MXNet 1.9.1 can build"),
+    ('{"nodes": [{"op": "null", "name": "data", "inputs": []}], "arg_nodes": [0], "heads": [[9, 0, 0]]}',
+     r"expected a graph MXNet 1.9.1 can build"),
+    ('{"nodes": [{"op": "Cosine", "name": "a", "inputs": []}], "arg_nodes": [], "heads": [[0, 0, 0]]}',
+     r"expected a graph MXNet 1.9.1 can build, received .*net-symbol.json: .*Operator Cosine is not registered"),
+])
+def test_a_symbol_that_is_no_graph_is_refused(tmp_path, text, message):
+    (tmp_path / "net-symbol.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match="symbol cannot be read: " + message):
+        load_symbol(str(tmp_path / "net-symbol.json"))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("kind, name", [("arg_params", "fc1_weight"), ("aux_params", "bn0_moving_var")])
+def test_a_parameter_that_is_not_finite_is_not_saved_and_the_old_files_stay(tmp_path, make_checkpoint, kind, name,
+                                                                            value):
+    checkpoint, prefix = make_checkpoint(), str(tmp_path / "net")
+    with_hole = getattr(checkpoint, kind)[name].asnumpy()
+    with_hole.flat[-1] = value
+    bad = make_checkpoint(seed=5)
+    getattr(bad, kind)[name] = mx.nd.array(with_hole)
+    with pytest.raises(RunError, match=f"parameters are not saved: expected finite numbers, received NaN or infinity "
+                                       f"in {name}; lower the learning rate") as caught:
+        bad.save(prefix, 0)
+    assert caught.value.exit_code == 3 and os.listdir(tmp_path) == []
+    checkpoint.save(prefix, 0)
+    hashes = {file: sha256(tmp_path / file) for file in os.listdir(tmp_path)}
+    with pytest.raises(RunError):
+        bad.save(prefix, 0)
+    assert {file: sha256(tmp_path / file) for file in os.listdir(tmp_path)} == hashes
+
+
+def test_a_manifest_goes_with_the_checkpoint_and_comes_back(tmp_path, make_checkpoint):
+    spec = InputSpec((3, 96, 128), (123.0, 117.0, 104.0), (0.5, 1.0, 2.0), 140)
+    manifest = {"format": 1, "classes": ["Käse", "tea"], "input": spec.to_dict(), "metrics": {"best": {"val_top1": .5}}}
+    checkpoint = make_checkpoint(num_classes=2)
+    named = Checkpoint(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, manifest)
+    again = load_checkpoint(named.save(str(tmp_path / "net"), "best"))
+    assert again.manifest == manifest
+    assert again.classes == ["Käse", "tea"] and again.input_spec == spec
+
+
+@pytest.mark.parametrize("text, message", [("{", "expected JSON, received .*net-manifest.json"),
+                                           ("[1]", "expected a JSON object, received .* with list"),
+                                           ("<html>", "expected JSON"), ("\xff\xfe", "expected JSON")])
+def test_a_damaged_manifest_is_refused(tmp_path, text, message):
+    (tmp_path / "net-manifest.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match="manifest cannot be read: " + message):
+        load_manifest(str(tmp_path / "net"))
+
+
+def test_a_manifest_with_a_broken_input_is_refused_when_it_is_needed(tmp_path, make_checkpoint):
+    checkpoint = make_checkpoint()
+    checkpoint.manifest = {"input": {"mean": 0}}
+    again = load_checkpoint(checkpoint.save(str(tmp_path / "net"), 0))
+    with pytest.raises(InputError, match="manifest input: expected size, mean, scale and channel_order, received"):
+        again.input_spec  # noqa: B018
+
+
+def test_the_parent_is_named_with_the_hash_of_its_parameters(tmp_path, make_checkpoint):
+    name = make_checkpoint().save(str(tmp_path / "net"), 3)
+    assert parent_entry(name) == {"model": "net,3", "sha256": sha256(tmp_path / "net-0003.params")}
+
+
+def test_numbers_of_another_precision_survive(tmp_path):
+    net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=2, no_bias=True, name="fc1")
+    weight = mx.nd.array(np.random.RandomState(0).normal(size=(2, 3)), dtype="float16")
+    again = load_checkpoint(Checkpoint(net, {"fc1_weight": weight}, {}).save(str(tmp_path / "half"), 0))
+    assert again.arg_params["fc1_weight"].dtype == np.float16
+    assert same(again.arg_params, {"fc1_weight": weight})

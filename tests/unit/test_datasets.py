@@ -1,0 +1,136 @@
+"""Records are packed once, taken up while they stand, and packed anew when anything behind them changed."""
+import json
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from mxft.data.datasets import facts_path, load_records, prepare_records
+from mxft.data.labels import scan_labels
+from mxft.errors import InputError, MissingFileError
+
+OPTIONS = {"per_class": 2, "resize": 16, "quality": 90, "show": False}
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Three class folders of four images."""
+    for number, name in enumerate(("cat", "dog", "eel")):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for i in range(4):
+            image = np.random.RandomState(10 * number + i).randint(0, 255, (20, 24, 3)).astype(np.uint8)
+            cv2.imwrite(str(tmp_path / "images" / name / f"{i}.jpg"), image)
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def prefix(tmp_path):
+    return str(tmp_path / "records" / "animals")
+
+
+def test_the_first_call_packs_and_the_second_takes_up(photographs, prefix):
+    records, split = prepare_records(str(photographs), prefix, **OPTIONS)
+    assert split is not None and (split.train.packed, split.val.packed) == (6, 6)
+    assert records.classes == ["cat", "dog", "eel"] and records.num_classes is None
+    assert (records.train, records.val) == (f"{prefix}-train.rec", f"{prefix}-val.rec")
+    assert records.packing["resize"] == 16 and records.packing["quality"] == 90
+    times = {name: os.stat(os.path.join(os.path.dirname(prefix), name)).st_mtime_ns
+             for name in os.listdir(os.path.dirname(prefix))}
+    again, split = prepare_records(str(photographs), prefix, **OPTIONS)
+    assert split is None and again == records == load_records(prefix)
+    assert times == {name: os.stat(os.path.join(os.path.dirname(prefix), name)).st_mtime_ns for name in times}
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"per_class": 3}, {"resize": 18}, {"quality": 80},
+                                    {"encoding": ".png", "quality": None}, {"exclude": ["eel"]}])
+def test_another_option_packs_anew(photographs, prefix, change):
+    prepare_records(str(photographs), prefix, **OPTIONS)
+    assert prepare_records(str(photographs), prefix, **{**OPTIONS, **change})[1] is not None
+    assert prepare_records(str(photographs), prefix, **{**OPTIONS, **change})[1] is None
+    assert prepare_records(str(photographs), prefix, **OPTIONS)[1] is not None
+
+
+def test_options_that_change_no_byte_pack_nothing(photographs, prefix):
+    prepare_records(str(photographs), prefix, **OPTIONS)
+    assert prepare_records(str(photographs), prefix, **{**OPTIONS, "num_thread": 2, "show": None})[1] is None
+
+
+def touch(photographs):
+    status = os.stat(photographs / "cat" / "0.jpg")
+    os.utime(photographs / "cat" / "0.jpg", ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
+
+
+def grow(photographs):
+    with open(photographs / "dog" / "1.jpg", "ab") as f:
+        f.write(b"\0")
+
+
+def add(photographs):
+    (photographs / "eel" / "9.jpg").write_bytes((photographs / "eel" / "0.jpg").read_bytes())
+
+
+def remove(photographs):
+    (photographs / "eel" / "3.jpg").unlink()
+
+
+def rename(photographs):
+    (photographs / "eel" / "3.jpg").rename(photographs / "eel" / "4.jpg")
+
+
+@pytest.mark.parametrize("change", [touch, grow, add, remove, rename])
+def test_a_changed_image_packs_anew(photographs, prefix, change):
+    prepare_records(str(photographs), prefix, **OPTIONS)
+    change(photographs)
+    assert prepare_records(str(photographs), prefix, **OPTIONS)[1] is not None
+    assert prepare_records(str(photographs), prefix, **OPTIONS)[1] is None
+
+
+@pytest.mark.parametrize("name", ["train.rec", "val.rec"])
+@pytest.mark.parametrize("how", ["one byte", "gone"])
+def test_a_record_file_that_changed_is_packed_anew(photographs, prefix, name, how):
+    prepare_records(str(photographs), prefix, **OPTIONS)
+    path = f"{prefix}-{name}"
+    with open(path, "rb") as f:
+        data = f.read()
+    if how == "gone":
+        os.unlink(path)
+    else:
+        with open(path, "wb") as f:
+            f.write(data[:-1] + bytes([data[-1] ^ 1]))
+    assert prepare_records(str(photographs), prefix, **OPTIONS)[1] is not None
+    with open(path, "rb") as f:
+        assert f.read() == data
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"packing": {"size": 3}}'])
+def test_facts_that_cannot_be_read_are_refused_by_name_and_replaced_by_packing(photographs, prefix, text):
+    prepare_records(str(photographs), prefix, **OPTIONS)
+    with open(facts_path(prefix), "w") as f:
+        f.write(text)
+    with pytest.raises(InputError, match=f"records cannot be taken up: expected the facts mxft split writes, received "
+                                         f"{facts_path(prefix)} .*; delete it and split again"):
+        load_records(prefix)
+    assert prepare_records(str(photographs), prefix, **OPTIONS)[1] is not None
+    assert load_records(prefix).packing["resize"] == 16
+
+
+def test_records_that_are_not_there_are_refused_with_the_command_that_makes_them(prefix):
+    with pytest.raises(MissingFileError, match=f"records are missing: expected {prefix}-records.json, received records="
+                                               f"'{prefix}'; mxft split FOLDER {prefix} makes them"):
+        load_records(prefix)
+
+
+def test_a_class_map_that_is_gone_packs_anew(photographs, prefix):
+    prepare_records(str(photographs), prefix, **OPTIONS)
+    os.unlink(f"{prefix}-classes.txt")
+    records, split = prepare_records(str(photographs), prefix, **OPTIONS)
+    assert split is not None and records.classes == ["cat", "dog", "eel"]
+
+
+def test_the_facts_tell_hashes_and_the_labels_are_the_maps(photographs, prefix):
+    records, _ = prepare_records(str(photographs), prefix, **OPTIONS)
+    with open(facts_path(prefix), encoding="utf-8") as f:
+        facts = json.load(f)
+    assert set(facts["sha256"]) == {"train", "val"} and facts["folder"] == str(photographs)
+    assert sorted(scan_labels(records.train).labels) == [0, 0, 1, 1, 2, 2]

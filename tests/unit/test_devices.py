@@ -1,0 +1,68 @@
+"""Devices by the words users type, refused before training where there is no such thing."""
+import pytest
+
+from mxft.compat import mx
+from mxft.devices import KVSTORES, contexts, kvstore
+from mxft.errors import InputError
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    """A CUDA build on a machine with two cards, as far as MXNet tells."""
+    monkeypatch.setattr(mx.runtime, "Features", lambda: type("F", (), {"is_enabled": lambda self, name: True})())
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.parametrize("gpus", ["", None, "  "])
+def test_no_list_means_the_cpu(gpus):
+    assert contexts(gpus) == [mx.cpu()]
+
+
+def test_several_cpu_contexts():
+    assert contexts("", cpus=3) == [mx.cpu(0), mx.cpu(1), mx.cpu(2)]
+    with pytest.raises(InputError, match="expected at least 1 CPU context, received cpus=0"):
+        contexts("", cpus=0)
+
+
+@pytest.mark.parametrize("gpus", ["0,0", "a", "0;1", "-1", "0,1.5", ",", "gpu0"])
+def test_what_is_no_list_of_gpus_is_refused(two_gpus, gpus):
+    with pytest.raises(InputError, match=f"devices: expected different GPU numbers such as 0,1, received gpus='{gpus}"):
+        contexts(gpus)
+
+
+@pytest.mark.parametrize("gpus, expected", [("0", [0]), ("1,0", [1, 0]), (" 0 , 1 ", [0, 1])])
+def test_gpus_come_in_the_order_given(two_gpus, gpus, expected):
+    assert contexts(gpus) == [mx.gpu(i) for i in expected]
+
+
+def test_a_gpu_that_is_not_there_is_refused(two_gpus):
+    with pytest.raises(InputError, match=r"expected GPU numbers below 2, received gpus='0,2' \(2 GPU\(s\) visible; "
+                                         r"CUDA_VISIBLE_DEVICES=\(unset\)\)"):
+        contexts("0,2")
+
+
+def test_a_cpu_build_is_told_before_anything_is_done():
+    if mx.runtime.Features().is_enabled("CUDA"):
+        pytest.skip("a CUDA build")
+    with pytest.raises(InputError, match=r"expected a CUDA build of mxnet for gpus='0', received the CPU build 1.9.1; "
+                                         r"leave GPUS empty to run on the CPU, or pip install 'mxft\[cu112\]'"):
+        contexts("0")
+
+
+def test_kvstores_of_one_machine_are_taken():
+    assert [kvstore(name) for name in KVSTORES if not name.startswith("dist")] == ["local", "device", "nccl"]
+
+
+def test_an_unknown_kvstore_is_refused():
+    with pytest.raises(InputError, match="expected one of local, device, .*received kv-store='devcie'; nearest: devic"):
+        kvstore("devcie")
+
+
+@pytest.mark.parametrize("name", ["dist_sync", "dist_device_sync", "dist_async"])
+def test_a_distributed_store_needs_a_launcher_and_never_waits_for_one(monkeypatch, name):
+    monkeypatch.delenv("DMLC_ROLE", raising=False)
+    with pytest.raises(InputError, match=f"kvstore {name}: expected to run under a launcher that sets DMLC_ROLE"):
+        kvstore(name)
+    monkeypatch.setenv("DMLC_ROLE", "worker")
+    assert kvstore(name) == name

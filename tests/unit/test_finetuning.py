@@ -1,0 +1,133 @@
+"""finetune: everything wrong with the input is refused before the run folder is made; what it leaves is complete."""
+import json
+import os
+
+import numpy as np
+import pytest
+
+from mxft.checkpoint import load_checkpoint
+from mxft.data.datasets import Records
+from mxft.data.normalization import InputSpec
+from mxft.errors import InputError, MissingFileError, RunError
+from mxft.files import sha256
+from mxft.training.finetune import Recipe, finetune
+from mxft.training.fit import FitOptions
+from mxft.training.run import read_log
+
+SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
+ONE_EPOCH = FitOptions(epochs=1)
+
+
+@pytest.fixture
+def model(make_checkpoint, tmp_path):
+    """``"prefix,epoch"`` of the tiny network with 10 classes."""
+    return make_checkpoint(num_classes=10).save(str(tmp_path / "old" / "net"), 4)
+
+
+@pytest.fixture
+def data(make_records):
+    rng = np.random.RandomState(0)
+
+    def picture(number, label):
+        image = rng.randint(0, 160, (10, 10, 3))
+        image[:, :, int(label) % 3] += 80
+        return image.astype(np.uint8)
+
+    return Records(make_records("train.rec", [i % 3 for i in range(24)], picture),
+                   make_records("val.rec", [i % 3 for i in range(10)], picture), ["red", "green", "blue"],
+                   packing={"resize": 10})
+
+
+def run(model, data, tmp_path, recipe=None, **arguments):
+    return finetune(model, data, str(tmp_path / "run"), recipe or Recipe(batch_size=8, fit=ONE_EPOCH),
+                    **{"spec": SPEC, "threads": 1, **arguments})
+
+
+def test_what_it_leaves_is_complete(model, data, tmp_path, capfd):
+    result = run(model, data, tmp_path, Recipe(plan="head", batch_size=8, fit=FitOptions(epochs=2, momentum=.9)))
+    assert sorted(os.listdir(result.run)) == ["curves.png", "log.jsonl", "model-0002.params", "model-best.params",
+                                              "model-manifest.json", "model-symbol.json", "transfer.json"]
+    manifest = load_checkpoint(result.run).manifest
+    assert manifest["classes"] == ["red", "green", "blue"] and manifest["packing"] == {"resize": 10}
+    assert InputSpec.from_dict(manifest["input"]) == SPEC
+    assert manifest["head"] == {"layer": "fc1", "feature": "flatten0", "num_classes": 3, "loss": "softmax"}
+    assert manifest["parent"] == {"model": "net,4", "sha256": sha256(tmp_path / "old" / "net-0004.params")}
+    assert manifest["data"]["train"] == {"file": "train.rec", "sha256": sha256(data.train)}
+    assert manifest["metrics"]["best"]["val_top1"] == result.score.top1 and result.score.records == 10
+    with open(tmp_path / "run" / "transfer.json", encoding="utf-8") as f:
+        assert json.load(f)["counts"] == {"loaded": 6, "new": 2, "dropped": 0, "mismatched": 0}
+    assert [row["event"] for row in read_log(tmp_path / "run" / "log.jsonl")] == ["start", "epoch", "epoch", "end"]
+    out = capfd.readouterr().out
+    assert "new head: fc1 with 3 classes on flatten0 in place of fc1" in out
+    assert "plan head: 2 tensors train (21 numbers), 4 are frozen" in out and out.rstrip().endswith("model,best")
+
+
+def test_the_manifests_input_is_taken_up_by_the_next_run(model, data, tmp_path):
+    first = run(model, data, tmp_path)
+    again = finetune(first.run, data, str(tmp_path / "again"), Recipe(batch_size=8, fit=ONE_EPOCH, require_head=True),
+                     threads=1)
+    assert load_checkpoint(again.run).input_spec == SPEC
+    assert load_checkpoint(again.run).manifest["parent"]["model"] == "model,best"
+    assert again.fit.history[0]["train_loss"] < first.fit.history[0]["train_loss"]  # the head was kept
+
+
+def test_without_names_the_highest_label_tells_the_classes(model, data, tmp_path):
+    result = run(model, Records(data.train), tmp_path)
+    assert result.score is None and load_checkpoint(result.run).manifest["head"]["num_classes"] == 3
+
+
+@pytest.mark.parametrize("recipe, message", [
+    (Recipe(plan="haed"), "plan: expected one of"), (Recipe(layer="flaten0"), "layer='flaten0'; nearest: flatten0"),
+    (Recipe(fit=FitOptions(optimizer="sdg")), "optimizer='sdg'; nearest: .*sgd"),
+    (Recipe(schedule="step"), r"received lr-step-epochs=\(none\)"),
+    (Recipe(learning_rate=-1), "received lr=-1"), (Recipe(fit=FitOptions(kvstore="devcie")), "kv-store='devcie'"),
+    (Recipe(require_head=True), "--require-head: expected a head of 3 classes, received fc1 with 10"),
+    (Recipe(batch_norm="frozen"), "received bn='frozen'"),
+])
+def test_a_recipe_that_cannot_be_carried_out_is_refused_before_the_run_folder_is_made(model, data, tmp_path, recipe,
+                                                                                      message):
+    with pytest.raises(InputError, match=message):
+        run(model, data, tmp_path, recipe)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_that_does_not_divide_over_the_devices_is_refused(model, data, tmp_path):
+    with pytest.raises(InputError, match="batch size: expected a multiple of the 2 devices, received batch-size=9"):
+        run(model, data, tmp_path, Recipe(batch_size=9), cpus=2)
+
+
+def test_data_that_does_not_fit_is_refused_before_the_run_folder_is_made(model, data, make_records, tmp_path):
+    cases = [
+        (Records(str(tmp_path / "trian.rec")), "records is missing: .*nearest: train.rec"),
+        (Records(data.train, data.val, ["red", "green"]), r"expected whole numbers in \[0, 2\), received label=2"),
+        (Records(data.train, make_records("far.rec", [0, 7]), data.classes), r"far.rec: .* received label=7"),
+        (Records(data.train, num_classes=5, classes=data.classes), "class names: expected 5 names, received 3"),
+        (Records(make_records("one.rec", [0, 0])), "nothing to learn: expected at least 2 classes"),
+        (Records(make_records("none.rec", [])), "no records: expected at least one"),
+        (Records(make_records("half.rec", [0, 0.5])), "received label=0.5"),
+        (Records(data.train, packing={"resize": 6}), "records are smaller than the network's input: .* resize=6"),
+    ]
+    for records, message in cases:
+        with pytest.raises(InputError, match=message):
+            run(model, records, tmp_path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_checkpoint_or_parameter_is_refused(model, data, tmp_path, make_checkpoint):
+    with pytest.raises(MissingFileError, match="epochs there: 4"):
+        run(model.replace(",4", ",5"), data, tmp_path)
+    broken = make_checkpoint()
+    del broken.arg_params["conv0_weight"]
+    with pytest.raises(InputError, match="received none for conv0_weight"):
+        run(broken, data, tmp_path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_diverges_keeps_its_log(model, data, tmp_path):
+    with pytest.raises(RunError, match="no epoch was finished, so nothing was saved"):
+        run(model, data, tmp_path, Recipe(batch_size=8, learning_rate=1e30, fit=ONE_EPOCH))
+    assert [row["event"] for row in read_log(tmp_path / "run" / "log.jsonl")] == ["start"]
+
+
+def test_two_cpu_contexts_train(model, data, tmp_path):
+    assert run(model, data, tmp_path, cpus=2).score.records == 10

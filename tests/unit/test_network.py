@@ -1,0 +1,69 @@
+"""From a checkpoint to the network that is trained: new head, or the checkpoint's own."""
+import numpy as np
+import pytest
+
+from mxft.checkpoint import Checkpoint
+from mxft.compat import mx
+from mxft.errors import InputError
+from mxft.training.network import with_kept_head, with_new_head
+
+IMAGE = (3, 8, 8)
+
+
+def test_a_new_head_is_told_with_what_it_replaces(make_checkpoint):
+    network = with_new_head(make_checkpoint(num_classes=10), 4, IMAGE)
+    assert network.describe().splitlines()[:2] == [
+        "new head: fc1 with 4 classes on flatten0 in place of fc1",
+        "transfer: 6 loaded, 2 new, 0 dropped, 0 mismatched"]
+    assert network.head_parameters == ("fc1_weight", "fc1_bias") and not set(network.head_parameters) & set(
+        network.arg_params)
+
+
+def test_discarded_layers_are_warned_of(make_checkpoint):
+    old = make_checkpoint()
+    lines = with_new_head(old, 4, IMAGE, layer="conv0").describe().splitlines()
+    assert lines[1] == "  warning: trained layers behind conv0 are discarded: bn0"
+
+
+def test_an_incomplete_trunk_is_refused(make_checkpoint):
+    old = make_checkpoint()
+    del old.arg_params["conv0_bias"]
+    with pytest.raises(InputError, match=r"but the new head's \(fc1_weight, fc1_bias\), received none for conv0_bias"):
+        with_new_head(old, 4, IMAGE)
+
+
+def test_a_kept_head_keeps_every_number_and_computes_the_same(make_checkpoint):
+    old = make_checkpoint(num_classes=5)
+    network = with_kept_head(old, 5, IMAGE)
+    assert network.head_parameters == ("fc1_weight", "fc1_bias")
+    assert network.describe().startswith("kept head: fc1 with 5 classes on flatten0")
+    assert all(network.arg_params[name] is value for name, value in old.arg_params.items())
+    image, outputs = mx.nd.array(np.random.RandomState(0).normal(size=(2, *IMAGE))), []
+    for symbol in (old.symbol, network.symbol):
+        executor = symbol.simple_bind(mx.cpu(), data=(2, *IMAGE), softmax_label=(2,), grad_req="null")
+        executor.copy_params_from(old.arg_params, old.aux_params)
+        outputs.append(executor.forward(is_train=False, data=image)[0].asnumpy())
+    np.testing.assert_array_equal(*outputs)
+
+
+def test_a_kept_head_of_another_size_is_refused(make_checkpoint):
+    with pytest.raises(InputError, match="--require-head: expected a head of 4 classes, received fc1 with 5 in "
+                                         ".unnamed.; leave --require-head out to get a new head"):
+        with_kept_head(make_checkpoint(num_classes=5), 4, IMAGE)
+
+
+def test_an_embedding_has_no_head_to_keep(make_checkpoint):
+    old = make_checkpoint()
+    net = mx.sym.BatchNorm(old.symbol.get_internals()["fc1_output"], name="bn_embedding")
+    with pytest.raises(InputError, match="expected a classifier in .*, received a network that ends in the embedding "
+                                         "'bn_embedding'"):
+        with_kept_head(Checkpoint(net, old.arg_params, old.aux_params), 3, IMAGE)
+
+
+def test_a_convolution_head_can_be_kept():
+    net = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(1, 1), num_filter=4, name="conv10")
+    net = mx.sym.Pooling(net, global_pool=True, kernel=(1, 1), pool_type="avg", name="pool10")
+    net = mx.sym.SoftmaxOutput(mx.sym.Flatten(net), name="softmax")
+    args = {"conv10_weight": mx.nd.ones((4, 3, 1, 1)), "conv10_bias": mx.nd.zeros((4,))}
+    network = with_kept_head(Checkpoint(net, args, {}), 4, IMAGE)
+    assert network.head_parameters == ("conv10_weight", "conv10_bias") and network.num_classes == 4
