@@ -9,6 +9,7 @@ import lzma
 import os
 import re
 import shutil
+import sys
 import tarfile
 import tempfile
 import zlib
@@ -43,12 +44,15 @@ def extract_tar(path, folder, progress=True):
     Raises
     ------
     InputError
-        The archive is cut short or no tar; a member is a link, a device, a sparse file, or points out of the folder;
-        there are more than MAX_FILES members or their sizes add up to more than MAX_RATIO times the archive; the
-        disk is too small; or `folder` holds something else. Nothing is left behind.
+        The archive is cut short or no tar; a member is a sparse file or points out of the folder; there are more than
+        MAX_FILES members or their sizes add up to more than MAX_RATIO times the archive; the disk is too small; or
+        `folder` holds something else. Nothing is left behind.
 
     Notes
     -----
+    Links, devices and other special members are left out and counted on stderr: a stray one among photographs is no
+    reason to stop, and none is ever created.
+
     Owners, permissions and times of the members are not restored. That nothing inside `folder` was removed since it
     was unpacked is not checked.
 
@@ -113,9 +117,12 @@ def _unpack(path, staging, progress):
     """Check all members, then write them below `staging`; return how many files there are."""
     try:
         with tarfile.open(path) as archive:
-            members = _read_members(archive, path)
+            members, skipped = _read_members(archive, path)
             _require_space(sum(m.size for m in members), staging, path)
             _write_members(archive, members, staging, progress)
+        if skipped:
+            print(f"skipped {len(skipped)} links or special files of {path}, which are never created: the first is "
+                  f"{skipped[0].name!r}", file=sys.stderr)
         return sum(m.isreg() for m in members)
     except _BROKEN as error:
         if isinstance(error, OSError) and error.errno:
@@ -126,24 +133,25 @@ def _unpack(path, staging, progress):
 
 
 def _read_members(archive, path):
-    """Return the members in order after holding each against the rules."""
+    """Return the files and folders in order after holding each against the rules, and the members to be left out."""
     limit = MAX_RATIO * os.path.getsize(path) + (1 << 20)
-    members, total = [], 0
+    members, skipped, total = [], [], 0
     for member in archive:
         wrong = _broken_rule(member)
         if wrong:
             raise InputError(f"will not unpack {path}: expected plain files and folders inside it, received member "
                              f"{member.name!r}, which {wrong}")
-        members.append(member)
-        total += member.size
-        if len(members) > MAX_FILES or total > limit:
+        plain = member.isreg() or member.isdir()
+        (members if plain else skipped).append(member)
+        total += member.size if plain else 0
+        if len(members) + len(skipped) > MAX_FILES or total > limit:
             raise InputError(f"will not unpack {path}: expected at most {MAX_FILES:,} members and {limit:,} bytes "
                              f"({MAX_RATIO} times the archive), received more at member {member.name!r}")
     # tarfile takes an archive that stops after a member, or goes on with garbage, for a complete one.
     archive.fileobj.seek(archive.offset)
     if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("the zero block that ends it is missing")
-    return members
+    return members, skipped
 
 
 def _broken_rule(member):
@@ -153,13 +161,7 @@ def _broken_rule(member):
         return "has an absolute path"
     if ".." in name.split("/"):
         return "points out of the folder with '..'"
-    if member.issym() or member.islnk():
-        return f"is a link to {member.linkname!r}"
-    if member.issparse():
-        return "is a sparse file"
-    if not (member.isreg() or member.isdir()):
-        return "is a device or another special file"
-    return None
+    return "is a sparse file" if member.issparse() else None
 
 
 def _write_members(archive, members, staging, progress):

@@ -1,18 +1,24 @@
-"""Caltech-256: MXNet's tutorial "Fine-tune with Pretrained Models", whole, from the photographs to the score.
+"""Caltech-256: MXNet's tutorial "Fine-tune with Pretrained Models", whole.
 
-    make caltech256                                               # fetches the data set and ResNet-50
-    make caltech256 CALTECH256=256_ObjectCategories.tar MODEL=resnet-50,0 GPUS=0,1,2,3
+From the photographs to the score:
+
+    make caltech256                  # fetches the data set and ResNet-50
+    make caltech256 CALTECH256=256_ObjectCategories.tar MODEL=resnet-50,0 \\
+        GPUS=0,1,2,3
     python recipes/caltech256.py --model resnet-50,0 --plan head --epochs 2
 
-Published (batch 128 = 16 images on each of 8 GPUs, lr 0.01, 8 epochs, 60 images a class for training, short side 256,
-224 crop, mirror): ResNet-50 77.4 %, ResNet-152 trained on ImageNet-11k 86.4 %.
-The arithmetic: 256 classes x 60 = 15,360 training images, 15,360 / 128 = 120 batches an epoch, 960 updates in all;
-29,780 - 15,360 = 14,420 images (without 257.clutter) validate.
+Published (batch 128 = 16 images on each of 8 GPUs, lr 0.01, 8 epochs, 60
+images a class for training, short side 256, 224 crop, mirror): ResNet-50
+77.4 %, ResNet-152 trained on ImageNet-11k 86.4 %. The arithmetic: 256 classes
+x 60 = 15,360 training images, 15,360 / 128 = 120 batches an epoch, 960 updates
+in all; 29,780 - 15,360 = 14,420 images (without 257.clutter) validate.
 
-Two things differ from the tutorial's script unless asked for. 257.clutter, no category, is left out (the script trained
-256 outputs with 257 labels): --keep-clutter. Momentum is 0.9, with which few epochs suffice: --mom 0 is the script's.
+Two things differ from the tutorial's script unless asked for. 257.clutter, no
+category, is left out (the script trained 256 outputs with 257 labels):
+--keep-clutter. Momentum is 0.9, with which few epochs suffice, where the
+optimizer has one: --mom 0 is the script's.
 """
-import argparse
+import hashlib
 import os
 import pathlib
 import sys
@@ -20,25 +26,28 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
-from mxft.cli.arguments import add_device_options, add_input_options, input_spec  # noqa: E402
+from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
 from mxft.cli.finetune import add_training_options, default_resize, exit_status, recipe_from  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 
 def parser():
     """Return the argument parser; `make caltech256` passes its variables as these flags."""
-    p = argparse.ArgumentParser(prog="caltech256", description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(prog="caltech256", description=__doc__)
     p.add_argument("--caltech256", default="", metavar="PATH", help="folder, .tar or URL (default: downloaded)")
-    p.add_argument("--model", default="resnet-50", help="prefix,epoch or a zoo name (default: resnet-50)")
-    p.add_argument("--per-class", type=int, default=60, metavar="N", help="training images a class (default: 60)")
+    p.add_argument("--model", default="resnet-50", metavar="PREFIX,EPOCH",
+                   help="checkpoint, folder of a run, or zoo name (default: resnet-50)")
+    p.add_argument("--per-class", type=whole(1), default=60, metavar="N",
+                   help="training images of each class (default: 60)")
     p.add_argument("--keep-clutter", action="store_true", help="257 classes, as the tutorial's records have")
-    p.add_argument("--resize", type=int, metavar="N", help="short side of packed images (default: input size x 8/7)")
-    p.add_argument("--quality", type=int, default=90, help="JPEG quality of packed images (default: 90)")
+    p.add_argument("--resize", type=whole(1), metavar="N",
+                   help="short side of packed images (default: input size x 8/7)")
+    p.add_argument("--quality", type=whole(1, 100), default=90, metavar="Q",
+                   help="JPEG quality of packed images (default: 90)")
     p.add_argument("--work", default="data-cache", metavar="DIR",
                    help="for photographs and records (default: data-cache)")
     p.add_argument("--run", metavar="DIR", help="run folder (default: runs/caltech256-MODEL-PLAN, numbered)")
-    add_training_options(p, mom=0.9)
+    add_training_options(p, momentum=0.9)
     add_input_options(p)
     add_device_options(p)
     return p
@@ -52,7 +61,9 @@ def photographs(source, work):
         source = zoo.get_dataset("caltech256")
     elif "://" in source:
         name = source.rstrip("/").rsplit("/", 1)[-1].split("?")[0] or "caltech256.tar"
-        source = download.fetch([source], os.path.join(work, name), hint="give a folder or .tar with CALTECH256=")
+        place = os.path.join(work, "downloads", hashlib.sha256(source.encode()).hexdigest()[:8], name)
+        source = download.fetch([source], place, hint="give a folder or .tar with CALTECH256=")
+    source = os.path.expanduser(source)
     if os.path.isdir(source):
         return source
     if not os.path.isfile(source):
@@ -65,13 +76,15 @@ def find_model(name):
     """Return ``prefix,epoch`` of a local checkpoint, or of a zoo model fetched by name."""
     from mxft import zoo
 
-    return name if "," in name or os.sep in name or os.path.isdir(name) else zoo.get_model(name)
+    is_local = "," in name or os.sep in name or os.path.isdir(name) or os.path.isfile(name + "-symbol.json")
+    return name if is_local else zoo.get_model(name)
 
 
 def main(argv=None):
     """Fetch, split, pack, fine-tune, score."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
+    from mxft.cli.preflight import check_fits, check_kept_head, check_resize, check_run_folder, check_writable
     from mxft.cli.split import say_split
     from mxft.data.datasets import prepare_records
     from mxft.data.normalization import InputSpec
@@ -83,16 +96,22 @@ def main(argv=None):
     checkpoint = load_checkpoint(model)
     check_recipe(recipe, checkpoint, args.gpus, args.cpus)
     spec = input_spec(args, checkpoint.input_spec, InputSpec())
-    folder = photographs(args.caltech256, args.work)
+    name = pathlib.Path(model.rpartition(",")[0] or model).name
+    run = args.run or free_folder(os.path.join("runs", f"caltech256-{name}-{args.plan}"))
     resize = args.resize or default_resize(spec)
+    check_fits(checkpoint, spec)
+    check_resize(resize, spec)
+    check_run_folder(run)
+    check_writable(args.work, "--work")
+    folder = photographs(args.caltech256, args.work)
+    if args.require_head:
+        check_kept_head(checkpoint, spec, folder, keep_clutter=args.keep_clutter)
     name = f"{pathlib.Path(folder).name}-{args.per_class}-{resize}-seed{args.seed}"
     prefix = os.path.join(args.work, name, "caltech-256")
     records, split = prepare_records(folder, prefix, args.per_class, args.seed, keep_clutter=args.keep_clutter,
                                      num_thread=args.data_nthreads or os.cpu_count() or 1, resize=resize,
                                      quality=args.quality)
     say_split(split, records)
-    name = pathlib.Path(model.rpartition(",")[0] or model).name
-    run = args.run or free_folder(os.path.join("runs", f"caltech256-{name}-{args.plan}"))
     return exit_status(finetune(model, records, run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
                                 args.keep_every))
 

@@ -1,17 +1,19 @@
-"""Digits 0-4 to 5-9: the whole workflow on data that comes with scikit-learn, no download.
+"""Digits 0-4 to 5-9: the whole workflow on data that comes with scikit-learn.
 
     make demo
     python recipes/digits.py --per-class 5 --seeds 3
 
-A small network learns the digits 0-4 from 150 images each, and is then fine-tuned to 5-9 from a handful. The same
-functions as in caltech256.py do it: split and pack, cut and new head, fit, score through the inference executor.
-The arithmetic: 5 classes x 5 images = 25 training images, batch 5, so 5 updates an epoch and 25 in 5 epochs;
-the other 871 images of 5-9 validate. Chance is 0.20.
+A small network learns the digits 0-4 from 150 images each, and is then
+fine-tuned to 5-9 from a handful. The same functions as in caltech256.py do it:
+split and pack, cut and new head, fit, score through the inference executor.
+The arithmetic: 5 classes x 5 images = 25 training images, batch 5, so 5
+updates an epoch and 25 in 5 epochs; the other 871 images of 5-9 validate.
+Chance is 0.20.
 
-Expected (3 seeds, CPU): from scratch about 0.71, head and full about 0.80. What the pretrained trunk saves is updates:
-with --epochs 20 all three meet near 0.9, so small is this problem.
+Expected (3 seeds, CPU): from scratch about 0.71, head and full about 0.80.
+What the pretrained trunk saves is updates: with --epochs 20 all three meet
+near 0.9, so small is this problem.
 """
-import argparse
 import os
 import pathlib
 import statistics
@@ -20,27 +22,37 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
+from mxft.cli.arguments import Parser, whole  # noqa: E402
+from mxft.errors import DependencyError  # noqa: E402
 
 SIZE = 32
 
 
 def parser():
     """Return the argument parser."""
-    p = argparse.ArgumentParser(prog="digits", description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--per-class", type=int, default=5, metavar="N",
+    p = Parser(prog="digits", description=__doc__)
+    p.add_argument("--per-class", type=whole(1, 150), default=5, metavar="N",
                    help="images of each new digit to learn from (default: 5)")
-    p.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each kind (default: 3)")
-    p.add_argument("--epochs", type=int, default=5, help="of fine-tuning (default: 5)")
+    p.add_argument("--seeds", type=whole(1), default=3, metavar="N", help="runs of each kind (default: 3)")
+    p.add_argument("--epochs", type=whole(1), default=5, metavar="N", help="of fine-tuning (default: 5)")
     p.add_argument("--run", metavar="DIR", help="folder for everything (default: runs/digits, numbered)")
     return p
+
+
+def load_digits():
+    """Return scikit-learn's digits, or say how to get them."""
+    try:
+        from sklearn import datasets
+    except ImportError as error:
+        raise DependencyError(f"the digits are missing: expected scikit-learn, received {error}; "
+                              "pip install scikit-learn") from None
+    return datasets.load_digits()
 
 
 def write_digits(folder):
     """Write scikit-learn's 1,797 digits (8x8, 0-16) as 32x32 images, a folder a digit, in two halves of the classes."""
     import cv2
     import numpy as np
-    from sklearn.datasets import load_digits
 
     digits = load_digits()
     for number, (image, label) in enumerate(zip(digits.images, digits.target)):
@@ -80,10 +92,12 @@ def random_checkpoint(num_classes, seed):
 def main(argv=None):
     """Train on 0-4, fine-tune to 5-9 in three ways and several seeds, print the table."""
     args = parser().parse_args(argv)
+    from mxft.cli.preflight import check_run_folder
     from mxft.data.normalization import InputSpec
     from mxft.training.run import free_folder
 
     home = args.run or free_folder(os.path.join("runs", "digits"))
+    check_run_folder(home)
     photographs = os.path.join(home, "digits")
     write_digits(photographs)
     spec = InputSpec((3, SIZE, SIZE), mean=(127.5,) * 3, scale=(1 / 127.5,) * 3)

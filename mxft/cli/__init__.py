@@ -1,7 +1,10 @@
 """The ``mxft`` command: one verb a module, found by name and imported only when it is used."""
+import contextlib
 import importlib
 import os
+import signal
 import sys
+import threading
 
 from mxft import __version__
 from mxft.errors import InputError, MxftError, nearest
@@ -11,7 +14,7 @@ VERBS = {
     "split": "n images a class for training, the rest for validation, packed",
     "layers": "list a checkpoint's layers with shapes and parameter counts",
     "finetune": "put a new head on a checkpoint and train it",
-    "score": "top-1 and top-5 of a checkpoint on records or a folder",
+    "score": "top-1, top-5 and loss of a checkpoint on a record file",
     "predict": "name the classes of image files",
     "fetch": "download a known data set or checkpoint",
 }
@@ -22,18 +25,19 @@ def usage():
     width = max(map(len, VERBS))
     rows = "\n".join(f"  {verb:<{width}}  {text}" for verb, text in VERBS.items())
     return (f"mxft {__version__}: fine-tune MXNet checkpoints\n\nusage: mxft VERB [options]   (mxft VERB --help)\n\n"
-            f"{rows}\n\nexit status: 0 done, 2 input refused before work began, 3 stopped while running, 130 Ctrl-C\n")
+            f"{rows}\n\nexit status: 0 done; 2 input refused, before work began; 3 stopped while\nrunning, what was "
+            "earned is on disk; 130 interrupted (Ctrl-C, SIGTERM)\n")
 
 
 def main(argv=None):
     """Run one verb and return its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    if not argv or argv[0] in ("-h", "--help", "help"):
-        sys.stdout.write(usage())
-        return 0 if argv else 2
+    if not argv:
+        return run_command("mxft", lambda _: print(usage(), end="", file=sys.stderr) or 2, argv)
+    if argv[0] in ("-h", "--help", "help"):
+        return run_command("mxft", lambda _: print(usage(), end=""), argv)
     if argv[0] in ("-V", "--version"):
-        print(f"mxft {__version__}")
-        return 0
+        return run_command("mxft", lambda _: print(f"mxft {__version__}"), argv)
     return run_verb(argv[0], argv[1:])
 
 
@@ -41,10 +45,15 @@ def run_verb(verb, argv=None):
     """Run ``mxft.cli.<verb>.main(argv)``; tools/*.py call this too, so a tool and its verb cannot drift apart."""
     def main_of_verb(argv):
         if verb not in VERBS:
-            raise InputError(f"unknown verb: received {verb!r}; {nearest(verb, VERBS)}; mxft --help lists them")
-        return importlib.import_module("mxft.cli." + verb.replace("-", "_")).main(argv)
+            raise InputError(f"unknown verb: expected one of those mxft --help lists, received {verb!r}; "
+                             f"{nearest(verb, VERBS)}")
+        return importlib.import_module("mxft.cli." + verb).main(argv)
 
-    return run_command(f"mxft {verb}", main_of_verb, argv)
+    return run_command(f"mxft {verb}" if verb in VERBS else "mxft", main_of_verb, argv)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP came (the argument says which): ends what Ctrl-C ends, in the same good order."""
 
 
 def run_command(name, main, argv=None):
@@ -61,18 +70,95 @@ def run_command(name, main, argv=None):
 
     Notes
     -----
-    An MxftError becomes one message on stderr and its exit status (2 refused, 3 stopped), Ctrl-C 130. Any other
-    exception is a defect of mxft and keeps its traceback.
+    An MxftError becomes one message on stderr and its exit status (2 refused, 3 stopped), as does what the operating
+XX Any other exception is a
+    defect of mxft and keeps its traceback.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    _prepare_streams()
     try:
-        return main(argv) or 0
+        with _signals_as_interrupts():
+            status = main(argv) or 0
+            sys.stdout.flush()  # here a closed pipe or a full disk can still be told, at the interpreter's end not
+            return status
     except MxftError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(f"{name}: stopped by Ctrl-C", file=sys.stderr)
-        return 130
+        return _say(name, error, error.exit_code)
+    except KeyboardInterrupt as interrupt:
+        return _say(name, f"stopped by {interrupt if isinstance(interrupt, Terminated) else 'Ctrl-C'}", 130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         return 141
+    except (OSError, MemoryError, RuntimeError) as error:
+        reason = _reason(error)
+        if reason is None:
+            raise
+        return _say(name, f"stopped while running: {reason}", 3)
+
+
+def _prepare_streams():
+    """Open closed standard streams to nowhere, and let stdout take a file name the terminal cannot show.
+
+    A program started with ``>&-`` would otherwise get its next file as descriptor 1 or 2, and whatever a native
+    library prints would go into a checkpoint.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    with contextlib.suppress(AttributeError, ValueError):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _say(name, text, status):
+    """Print the one message, whatever has become of stderr, and return `status`."""
+    with contextlib.suppress(OSError):
+        print(f"{name}: {text}", file=sys.stderr)
+    return status
+
+
+def _reason(error):
+    """Return what the operating system or MXNet said, in one line; None for an exception that is mxft's own fault."""
+    if isinstance(error, MemoryError):
+        return "out of memory; a smaller --batch-size or --image-shape needs less"
+    if isinstance(error, OSError):
+        if error.errno is None:
+            return None
+        if not error.filename:
+            _forget_stdout()  # most likely what it could not be written to; the flush at exit would fail again
+        return (error.strerror or str(error)).lower() + (f": {error.filename!r}" if error.filename else "")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if type(error).__name__ != "MXNetError" and not any("MXNetError" in line for line in lines):
+        return None
+    memory = "; a smaller --batch-size or --image-shape needs less" if "llocate" in lines[-1] else ""
+    return f"MXNet failed: {lines[-1]}{memory}"
+
+
+def _forget_stdout():
+    """Point stdout nowhere, so that the interpreter's last flush is silent."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _signals_as_interrupts():
+    """Raise Terminated for SIGTERM and SIGHUP, so that temporary files go and weights are saved as with Ctrl-C.
+
+    A signal that is handled or ignored already (nohup) stays as it is, as do all of them outside the main thread.
+    """
+    def interrupt(number, _):
+        raise Terminated(signal.Signals(number).name)
+
+    main_thread = threading.current_thread() is threading.main_thread()
+    numbers = [number for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None))
+               if main_thread and number is not None and signal.getsignal(number) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)

@@ -1,37 +1,130 @@
-"""Flags that several verbs share, and the values made of them."""
+"""Flags that several verbs share, the values made of them, and a parser whose refusals read like the rest of mxft's."""
 import argparse
 import dataclasses
+import math
+import re
+import sys
 
-from mxft.errors import InputError
+from mxft.errors import InputError, nearest
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that keeps its help's line ends, takes no abbreviations and refuses with one message.
+
+    argparse prints the whole usage, some twenty lines for ``mxft finetune``, before the one that matters.
+    """
+
+    def __init__(self, *args, **options):
+        options = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False, **options}
+        super().__init__(*args, **options)
+
+    def error(self, message):
+        """Raise InputError with what argparse found, in mxft's words."""
+        raise InputError(f"{self._in_our_words(message)}; {self.prog} --help shows them all")
+
+    def _in_our_words(self, message):
+        unknown = re.match(r"unrecognized arguments: (.*)", message, re.DOTALL)
+        if unknown:
+            word = unknown.group(1).split()[0].split("=")[0]
+            flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+            near = f"; {nearest(word, flags)}" if word.startswith("-") else ""
+            return f"unknown argument: expected an option of {self.prog}, received {unknown.group(1)!r}{near}"
+        missing = re.match(r"the following arguments are required: (.*)", message)
+        if missing:
+            return f"arguments are missing: expected {missing.group(1)}, received none"
+        bad = re.match(r"argument ([^:/]+)[^:]*: (.*)", message, re.DOTALL)
+        return f"{bad.group(1)}: {_expectation(*bad.groups())}" if bad else message
+
+
+def _expectation(flag, text):
+    """Return argparse's complaint about one flag as ``expected X, received name=value``."""
+    name = flag.lstrip("-")
+    choice = re.match(r"invalid choice: (.*) \(choose from (.*)\)", text, re.DOTALL)
+    if choice:
+        return f"expected one of {choice.group(2)}, received {name}={choice.group(1)}"
+    kind = re.match(r"invalid (int|float) value: (.*)", text, re.DOTALL)
+    if kind:
+        return f"expected a {'whole ' if kind.group(1) == 'int' else ''}number, received {name}={kind.group(2)}"
+    if text == "expected one argument":
+        return f"expected a value, received none (one that begins with - goes after =, as in {flag}=-1)"
+    return re.sub(r"received (?=')", f"received {name}=", text, count=1)
+
+
+def whole(least, most=None):
+    """Return an argparse type for a whole number of at least `least` (and at most `most`)."""
+    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+
+    def parse(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"expected a whole number {limits}, received {text!r}")
+        return value
+    return parse
+
+
+def real(least=None, above=None, below=None, most=None):
+    """Return an argparse type for a finite number within the limits that are given."""
+    words = {"of at least": least, "above": above, "below": below, "of at most": most}
+    limits = " and ".join(f"{word} {limit:g}" for word, limit in words.items() if limit is not None)
+    expected = f"a number {limits}".rstrip()
+
+    def parse(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        inside = math.isfinite(value) and (least is None or value >= least) and (above is None or value > above)
+        if not inside or (below is not None and value >= below) or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"expected {expected}, received {text!r}")
+        return value
+    return parse
 
 
 def numbers(count, kind=float):
-    """Return an argparse type for `count` comma-separated numbers (any count where None)."""
+    """Return an argparse type for `count` comma-separated finite numbers (any count where None)."""
     def parse(text):
         try:
             values = tuple(kind(word) for word in text.replace(" ", "").split(",") if word)
         except ValueError:
             values = ()
-        if not values or (count and len(values) != count):
+        if not values or (count and len(values) != count) or not all(map(math.isfinite, values)):
             what = f"{count} comma-separated numbers" if count else "comma-separated numbers"
             raise argparse.ArgumentTypeError(f"expected {what}, received {text!r}")
         return values
     return parse
 
 
+def image_shape(text):
+    """Read ``C,H,W``; an argparse type."""
+    shape = numbers(3, int)(text)
+    if shape[0] not in (1, 3) or min(shape) < 1:
+        raise argparse.ArgumentTypeError(f"expected C,H,W with C 1 or 3 and sizes in pixels, received {text!r}")
+    return shape
+
+
+def _deviations(text):
+    values = numbers(3)(text)
+    if min(values) <= 0:
+        raise argparse.ArgumentTypeError(f"expected 3 numbers above 0, received {text!r}")
+    return values
+
+
 def add_input_options(parser):
     """Add the flags that state a network's input where its checkpoint has no manifest."""
-    group = parser.add_argument_group("input", "what the network expects; by default what its manifest says")
-    group.add_argument("--image-shape", type=numbers(3, int), metavar="C,H,W", help="such as 3,224,224")
+    group = parser.add_argument_group("input", "what the network expects (default: what its manifest says)")
+    group.add_argument("--image-shape", type=image_shape, metavar="C,H,W", help="such as 3,224,224")
     group.add_argument("--rgb-mean", type=numbers(3), metavar="R,G,B", help="subtracted from 0-255 (default: 0,0,0)")
-    group.add_argument("--rgb-std", type=numbers(3), metavar="R,G,B", help="divided by afterwards (default: 1,1,1)")
+    group.add_argument("--rgb-std", type=_deviations, metavar="R,G,B", help="divided by afterwards (default: 1,1,1)")
 
 
 def add_device_options(parser):
     """Add the flags that choose devices."""
     group = parser.add_argument_group("devices")
     group.add_argument("--gpus", default="", metavar="0,1", help="GPU numbers (default: the CPU)")
-    group.add_argument("--data-nthreads", type=int, metavar="N", help="decoding threads (default: one a core)")
+    group.add_argument("--data-nthreads", type=whole(1), metavar="N", help="decoding threads (default: one a core)")
 
 
 def input_spec(args, manifest_spec, default=None):
@@ -53,9 +146,7 @@ def input_spec(args, manifest_spec, default=None):
     from mxft.data.normalization import InputSpec
 
     given = {"shape": args.image_shape, "mean": args.rgb_mean,
-             "scale": tuple(1 / s for s in args.rgb_std) if args.rgb_std and all(args.rgb_std) else None}
-    if args.rgb_std and not all(args.rgb_std):
-        raise InputError(f"--rgb-std: expected numbers other than 0, received rgb-std={args.rgb_std}")
+             "scale": tuple(1 / s for s in args.rgb_std) if args.rgb_std else None}
     given = {name: value for name, value in given.items() if value is not None}
     base = manifest_spec or default
     if base is None and "shape" not in given:
@@ -67,7 +158,5 @@ def input_spec(args, manifest_spec, default=None):
 
 def say_assumptions(checkpoint, spec):
     """Tell a user on stderr what is taken for granted of a checkpoint without manifest."""
-    import sys
-
     if not checkpoint.manifest:
         print(f"no manifest beside {checkpoint.name}: reading images as {spec.describe()}", file=sys.stderr)

@@ -1,21 +1,29 @@
 """``mxft fetch``: a known data set or checkpoint into the cache, verified; it replaces the tutorial's download()."""
-import argparse
-
 from mxft import zoo
+from mxft.cli.arguments import Parser
 from mxft.errors import InputError
 from mxft.zoo_table import Dataset
+
+EXAMPLES = """\
+examples:
+  mxft fetch --list
+  mxft fetch resnet-50
+
+The last line on stdout is what other verbs take: prefix,epoch of a checkpoint,
+or the path of a file. MXFT_MIRRORS=base,base names mirrors (addresses or
+folders) to ask first.
+"""
 
 
 def build_parser():
     """Return the parser of ``mxft fetch``."""
-    parser = argparse.ArgumentParser(
-        prog="mxft fetch", description="Download a known data set or checkpoint, verified and resumable. What is in "
-        "the cache already is not downloaded again.",
-        epilog="The last line on stdout is what other verbs take: prefix,epoch of a checkpoint, or the path of a "
-               "file. MXFT_MIRRORS=base,base names mirrors (addresses or folders) to ask first.")
-    parser.add_argument("name", nargs="?", help="as --list shows it: resnet-50, imagenet11k-resnet-152, caltech256 …")
+    parser = Parser(prog="mxft fetch", epilog=EXAMPLES, description="Download a known data set or checkpoint, "
+                    "verified and resumable.\nWhat is in the cache already is not downloaded again.")
+    parser.add_argument("name", nargs="?", metavar="NAME",
+                        help="as --list shows it: resnet-50, imagenet11k-resnet-152, caltech256 ...")
     parser.add_argument("--list", action="store_true", help="show what is known, and end")
-    parser.add_argument("--cache", metavar="DIR", help="folder to keep files in ($MXNET_HOME/mxft or ~/.mxnet/mxft)")
+    parser.add_argument("--cache", metavar="DIR",
+                        help="folder to keep files in (default: $MXNET_HOME/mxft or ~/.mxnet/mxft)")
     parser.add_argument("--no-fallback", action="store_true",
                         help="fail rather than take the Gluon ResNet when no mirror has the symbol checkpoint")
     return parser

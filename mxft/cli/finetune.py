@@ -1,25 +1,31 @@
 """``mxft finetune``: put a new head on a checkpoint and train it on a folder of images or on records."""
-import argparse
+import inspect
 import os
 
-from mxft.cli.arguments import add_device_options, add_input_options, input_spec, numbers
+from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, numbers, real, whole
 from mxft.errors import InputError
+
+PER_CLASS, QUALITY = 60, 90
+FLAGS_OF = {"data": ("per_class", "resize", "quality", "exclude"), "records": (),
+            "train": ("val", "classes", "num_classes")}
 
 EXAMPLES = """\
 examples:
-  mxft finetune --model resnet-50,0 --data photos/ --per-class 60 --run runs/photos
-  mxft finetune --model resnet-50,0 --records data/caltech-256-60 --plan head --run runs/head
-  mxft finetune --model resnet-50,0 --train train.rec --val val.rec --num-classes 256 --run runs/mine
+  mxft finetune --model resnet-50,0 --data photos/ --run runs/photos
+  mxft finetune --model resnet-50,0 --records caltech-256-60 --plan head \\
+      --run runs/head
+  mxft finetune --model resnet-50,0 --train train.rec --val val.rec \\
+      --num-classes 256 --run runs/mine
 
-photos/ holds one folder of images a class. The run folder holds the checkpoints (model-best.params and the last
-epoch), model-manifest.json, transfer.json, log.jsonl and curves.png. The defaults are the MXNet tutorial's.
+photos/ holds one folder of images a class. The run folder holds the
+checkpoints (model-best.params and the last epoch), model-manifest.json,
+transfer.json, log.jsonl and curves.png. The defaults are the MXNet tutorial's.
 """
 
 
 def parser():
     """Return the argument parser."""
-    p = argparse.ArgumentParser(prog="mxft finetune", formatter_class=argparse.RawDescriptionHelpFormatter,
-                                description="Fine-tune a checkpoint.", epilog=EXAMPLES)
+    p = Parser(prog="mxft finetune", description="Put a new head on a checkpoint and train it.", epilog=EXAMPLES)
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
     p.add_argument("--run", required=True, metavar="DIR", help="folder for checkpoints and log: new or empty")
     _add_data_options(p.add_argument_group("data, one of --data, --records, --train"))
@@ -31,70 +37,87 @@ def parser():
 
 def _add_data_options(group):
     group.add_argument("--data", metavar="FOLDER", help="one folder of images a class; split and packed beside the run")
-    group.add_argument("--per-class", type=int, default=60, metavar="N",
-                       help="training images of each class (default: 60)")
-    group.add_argument("--resize", type=int, metavar="N",
-                       help="short side of packed images (default: input size x 8/7)")
-    group.add_argument("--quality", type=int, default=90, metavar="Q",
-                       help="JPEG quality of packed images (default: 90)")
-    group.add_argument("--exclude", action="append", default=[], metavar="NAME", help="class folder to leave out")
+    group.add_argument("--per-class", type=whole(1), metavar="N",
+                       help=f"of --data: training images of each class (default: {PER_CLASS})")
+    group.add_argument("--resize", type=whole(1), metavar="N",
+                       help="of --data: short side of packed images (default: input size x 8/7)")
+    group.add_argument("--quality", type=whole(1, 100), metavar="Q",
+                       help=f"of --data: JPEG quality of packed images (default: {QUALITY})")
+    group.add_argument("--exclude", action="append", default=[], metavar="NAME",
+                       help="of --data: leave a class folder out; may be repeated")
     group.add_argument("--records", metavar="PREFIX", help="what `mxft split FOLDER PREFIX` made")
     group.add_argument("--train", metavar="REC", help="a .rec file")
-    group.add_argument("--val", metavar="REC", help="a .rec file to validate on")
-    group.add_argument("--classes", metavar="FILE", help="class names of --train, one a line")
-    group.add_argument("--num-classes", type=int, metavar="N", help="of --train (default: the highest label + 1)")
+    group.add_argument("--val", metavar="REC", help="of --train: a .rec file to validate on")
+    group.add_argument("--classes", metavar="FILE", help="of --train: class names, one a line")
+    group.add_argument("--num-classes", type=whole(2), metavar="N",
+                       help="of --train: classes (default: the highest label + 1)")
 
 
-def add_training_options(parser, **defaults):
-    """Add the flags a training run shares, with `defaults` of the caller's own.
+def add_training_options(parser, momentum=None):
+    """Add the flags a training run shares.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
-    **defaults
-        By destination: ``epochs=8``, ``lr=0.01`` …
+    momentum : float, optional
+        What ``--mom`` stands at where it is not typed and the optimizer has a momentum; it is never a reason to refuse
+        one that has none.
     """
     net = parser.add_argument_group("network")
-    net.add_argument("--layer", help="feature layer (default: found by graph; mxft layers lists them)")
+    net.add_argument("--layer", metavar="NAME", help="feature layer (default: found by graph; mxft layers lists them)")
     net.add_argument("--require-head", action="store_true",
                      help="keep the checkpoint's classifier; refuse one for another number of classes")
-    net.add_argument("--plan", default="full", help="full: train everything; head: the new head on a fixed trunk "
-                                                    "(default: full)")
-    net.add_argument("--bn", metavar="MODE", help="BatchNorm statistics: train or eval (default: eval for head)")
+    net.add_argument("--plan", default="full", metavar="NAME",
+                     help="full: train everything; head: the new head on a fixed trunk (default: full)")
+    net.add_argument("--bn", metavar="MODE",
+                     help="BatchNorm statistics: train or eval (default: train; eval with --plan head)")
     t = parser.add_argument_group("training")
-    t.add_argument("--epochs", "--num-epochs", type=int, default=8, help="(default: %(default)s)")
-    t.add_argument("--batch-size", type=int, default=128, help="over all devices (default: %(default)s)")
-    t.add_argument("--lr", type=float, default=0.01, help="learning rate (default: %(default)s)")
+    t.add_argument("--epochs", "--num-epochs", type=whole(1), default=8, metavar="N", help="(default: 8)")
+    t.add_argument("--batch-size", type=whole(1), default=128, metavar="N",
+                   help="images an update, over all devices (default: 128)")
+    t.add_argument("--lr", type=real(least=0), default=0.01, metavar="R", help="learning rate (default: 0.01)")
     t.add_argument("--lr-schedule", default="constant", metavar="NAME",
-                   help="constant, step, cosine (default: constant)")
+                   help="constant, step or cosine (default: constant)")
     t.add_argument("--lr-step-epochs", type=numbers(None), default=(), metavar="E,E",
-                   help="epochs of the step schedule")
-    t.add_argument("--lr-factor", type=float, default=0.1, help="at each step (default: %(default)s)")
-    t.add_argument("--warmup-epochs", type=float, default=0.0, help="linear growth of the rate (default: 0)")
-    t.add_argument("--optimizer", default="sgd", help="any name mx.optimizer knows (default: sgd)")
-    t.add_argument("--mom", type=float, metavar="M",
-                   help="momentum, for optimizers that have one (default: %(default)s; None: the optimizer's)")
-    t.add_argument("--wd", type=float, default=0.0, help="weight decay (default: 0)")
+                   help="epochs after which the step schedule lowers the rate")
+    t.add_argument("--lr-factor", type=real(above=0, most=1), default=0.1, metavar="F",
+                   help="of the step schedule (default: 0.1)")
+    t.add_argument("--warmup-epochs", type=real(least=0), default=0.0, metavar="E",
+                   help="of linear growth of the rate (default: 0)")
+    t.add_argument("--optimizer", default="sgd", metavar="NAME", help="any name mx.optimizer knows (default: sgd)")
+    t.add_argument("--mom", type=real(least=0, below=1), metavar="M",
+                   help="momentum (default: " + ("the optimizer's)" if momentum is None else
+                                                 f"{momentum:g} for an optimizer that has one)"))
+    t.add_argument("--wd", type=real(least=0), default=0.0, metavar="W", help="weight decay (default: 0)")
     t.add_argument("--augment", type=int, default=1, choices=(0, 1, 2, 3),
                    help="0 centre crop; 1 random crop, mirror; 2 and colour; 3 and rotation, shear (default: 1)")
-    t.add_argument("--patience", type=int, default=0, metavar="N", help="stop after N epochs without a better one")
-    t.add_argument("--min-delta", type=float, default=0.0, metavar="D", help="what counts as better for --patience")
-    t.add_argument("--keep-every", type=int, default=0, metavar="N", help="keep every n-th epoch's checkpoint")
-    t.add_argument("--seed", type=int, default=0, help="(default: 0)")
-    t.add_argument("--kv-store", default="device", help="(default: device)")
-    t.add_argument("--cpus", type=int, default=1, metavar="N", help="CPU contexts to divide a batch over (default: 1)")
-    parser.set_defaults(**defaults)
+    t.add_argument("--patience", type=whole(0), default=0, metavar="N",
+                   help="stop after N epochs without a better one (default: 0, never)")
+    t.add_argument("--min-delta", type=real(least=0), default=0.0, metavar="D",
+                   help="what counts as better for --patience (default: 0)")
+    t.add_argument("--keep-every", type=whole(0), default=0, metavar="N",
+                   help="keep every n-th epoch's checkpoint (default: 0, the best and the last)")
+    t.add_argument("--seed", type=whole(0, 2**31 - 1), default=0, metavar="N",
+                   help="of order, augmentation and new weights (default: 0)")
+    t.add_argument("--kv-store", default="device", metavar="NAME", help="(default: device)")
+    t.add_argument("--cpus", type=whole(1), default=1, metavar="N",
+                   help="CPU contexts to divide a batch over (default: 1)")
+    parser.set_defaults(momentum=momentum)
 
 
 def recipe_from(args):
-    """Turn the flags of `add_training_options` into a Recipe, refusing numbers that make no sense."""
+    """Turn the flags of `add_training_options` into a Recipe, refusing those that contradict each other."""
     from mxft.training.finetune import Recipe
     from mxft.training.fit import FitOptions
 
-    for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("keep_every", 0)):
-        if getattr(args, name) < least:
-            raise InputError(f"--{name.replace('_', '-')}: expected at least {least}, received {getattr(args, name)}")
-    options = FitOptions(epochs=args.epochs, optimizer=args.optimizer, momentum=args.mom, wd=args.wd,
+    if args.require_head and args.layer:
+        raise InputError(f"--require-head: expected no --layer beside it, received layer={args.layer!r}; a kept head "
+                         "stands where it stood")
+    if args.lr_step_epochs and args.lr_schedule != "step":
+        raise InputError(f"--lr-step-epochs: expected --lr-schedule step beside it, received lr-schedule="
+                         f"{args.lr_schedule!r}")
+    momentum = args.momentum if args.mom is None and _has_momentum(args.optimizer) else args.mom
+    options = FitOptions(epochs=args.epochs, optimizer=args.optimizer, momentum=momentum, wd=args.wd,
                          kvstore=args.kv_store, patience=args.patience, min_delta=args.min_delta)
     return Recipe(plan=args.plan, batch_norm=args.bn, layer=args.layer, require_head=args.require_head,
                   batch_size=args.batch_size, learning_rate=args.lr, schedule=args.lr_schedule,
@@ -102,17 +125,32 @@ def recipe_from(args):
                   augment=args.augment, seed=args.seed, fit=options)
 
 
+def _has_momentum(optimizer):
+    """Whether an optimizer takes ``momentum``; an unknown one is refused later, with the nearest names."""
+    from mxft.compat import mx
+
+    found = mx.optimizer.Optimizer.opt_registry.get(optimizer.lower())
+    return found is not None and "momentum" in inspect.signature(found.__init__).parameters
+
+
 def main(argv=None):
     """Run ``mxft finetune``; exit status 130 where Ctrl-C ended it."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
+    from mxft.cli.preflight import check_fits, check_kept_head, check_resize, check_run_folder
     from mxft.data.normalization import InputSpec
     from mxft.training.finetune import check_recipe, finetune
 
+    _check_data_flags(args)
     recipe = recipe_from(args)
     checkpoint = load_checkpoint(args.model)
     check_recipe(recipe, checkpoint, args.gpus, args.cpus)
     spec = input_spec(args, checkpoint.input_spec, InputSpec())
+    check_fits(checkpoint, spec)
+    check_resize(args.resize, spec)
+    check_run_folder(args.run)
+    if args.data and args.require_head:
+        check_kept_head(checkpoint, spec, args.data, args.exclude)
     result = finetune(args.model, _records(args, spec), args.run, recipe, spec, args.gpus, args.cpus,
                       args.data_nthreads, args.keep_every)
     return exit_status(result)
@@ -123,26 +161,43 @@ def exit_status(result):
     return 130 if (result.fit.stopped or "").startswith("interrupted") else 0
 
 
+def _check_data_flags(args):
+    """Refuse none or several sources of data, and a flag that belongs to another one: it would do nothing."""
+    given = [name for name in FLAGS_OF if getattr(args, name)]
+    if len(given) != 1:
+        raise InputError(f"data: expected one of --data, --records, --train, received "
+                         f"{' and '.join('--' + name for name in given) or 'none'}")
+    for source, flags in FLAGS_OF.items():
+        typed = [flag for flag in flags if getattr(args, flag) not in (None, [])]
+        if source != given[0] and typed:
+            raise InputError(f"--{typed[0].replace('_', '-')}: expected --{source} beside it, received "
+                             f"--{given[0]} {getattr(args, given[0])}")
+    if (args.records or "").endswith(".rec"):
+        raise InputError(f"--records: expected the PREFIX of `mxft split FOLDER PREFIX`, received records="
+                         f"{args.records!r}; a record file is given with --train {args.records}")
+
+
 def _records(args, spec):
-    """Return the Records the flags name, packing a folder where that is what was given."""
+    """Return the Records the flags name, looked at, packing a folder where that is what was given."""
+    from mxft.cli.preflight import check_images
     from mxft.cli.split import say_split
     from mxft.data.classes import read_classes
     from mxft.data.datasets import Records, load_records, prepare_records
 
-    given = [name for name in ("data", "records", "train") if getattr(args, name)]
-    if len(given) != 1:
-        raise InputError(f"data: expected one of --data, --records, --train, received "
-                         f"{' and '.join('--' + name for name in given) or 'none'}")
+    if args.data:
+        prefix = os.path.normpath(args.run) + "-records/images"
+        records, split = prepare_records(args.data, prefix, args.per_class or PER_CLASS, args.seed, args.exclude,
+                                         num_thread=args.data_nthreads or os.cpu_count() or 1,
+                                         resize=args.resize or default_resize(spec), quality=args.quality or QUALITY)
+        say_split(split, records)
+        return records
     if args.records:
-        return load_records(args.records)
-    if args.train:
+        records = load_records(args.records)
+    else:
         classes = read_classes(args.classes) if args.classes else None
-        return Records(args.train, args.val, classes, args.num_classes)
-    prefix = os.path.normpath(args.run) + "-records/images"
-    records, split = prepare_records(args.data, prefix, args.per_class, args.seed, args.exclude,
-                                     num_thread=args.data_nthreads or os.cpu_count() or 1,
-                                     resize=args.resize or default_resize(spec), quality=args.quality)
-    say_split(split, records)
+        records = Records(args.train, args.val, classes, args.num_classes)
+    for path in filter(None, (records.train, records.val)):
+        check_images(path, spec, show=bool(args.train))
     return records
 
 

@@ -1,8 +1,8 @@
 """``mxft im2rec``: image lists from folders, record files from image lists; the flags of MXNet's tools/im2rec.py."""
-import argparse
 import os
 import sys
 
+from mxft.cli.arguments import Parser, real, whole
 from mxft.errors import InputError, nearest
 
 SHORT_MAP = 30  # class names printed one by one; of more, a summary
@@ -12,19 +12,19 @@ examples:
   mxft im2rec --list --recursive flowers photos/
   mxft im2rec --resize 256 --quality 90 --num-thread 4 flowers photos/
 
-With --list it writes PREFIX.lst, and with --recursive PREFIX.classes.txt, whose line number (from 0) is the label.
-Without, it packs every list whose name begins with PREFIX into .rec and .idx beside it; images that cannot be packed
-are left out and listed in .bad.tsv with the reason.
+With --list it writes PREFIX.lst, and with --recursive PREFIX.classes.txt,
+whose line number (from 0) is the label. Without, it packs every list whose
+name begins with PREFIX into .rec and .idx beside it; images that cannot be
+packed are left out and listed in .bad.tsv with the reason.
 """
 
 
 def parser():
     """Return the argument parser."""
-    p = argparse.ArgumentParser(prog="mxft im2rec", formatter_class=argparse.RawDescriptionHelpFormatter,
-                                description="Make an image list, or pack the images of a list into a record file.",
-                                epilog=EXAMPLES)
-    p.add_argument("prefix", help="of the .lst files to write or read, and of the .rec files")
-    p.add_argument("root", help="folder with the images")
+    p = Parser(prog="mxft im2rec", epilog=EXAMPLES,
+               description="Make an image list, or pack the images of a list into a record file.")
+    p.add_argument("prefix", metavar="PREFIX", help="of the .lst files to write or read, and of the .rec files")
+    p.add_argument("root", metavar="ROOT", help="folder with the images")
     _add_list_options(p.add_argument_group("lists"))
     _add_packing_options(p.add_argument_group("records"))
     return p
@@ -41,13 +41,15 @@ def _add_list_options(group):
     group.add_argument("--classes", metavar="FILE",
                        help="class map to number the folders by; made where it does not exist, so that train and "
                             "validation lists can share it")
-    group.add_argument("--chunks", type=int, default=1, metavar="N", help="cut the list into this many (default: 1)")
-    group.add_argument("--train-ratio", type=float, default=1.0, metavar="R",
+    group.add_argument("--chunks", type=whole(1), default=1, metavar="N",
+                       help="cut the list into this many (default: 1)")
+    group.add_argument("--train-ratio", type=real(least=0, most=1), default=1.0, metavar="R",
                        help="part for PREFIX_train.lst (default: 1)")
-    group.add_argument("--test-ratio", type=float, default=0.0, metavar="R",
+    group.add_argument("--test-ratio", type=real(least=0, most=1), default=0.0, metavar="R",
                        help="part for PREFIX_test.lst (default: 0); the rest goes to PREFIX_val.lst")
     group.add_argument("--no-shuffle", dest="shuffle", action="store_false", help="keep the order of the folders")
-    group.add_argument("--seed", type=int, default=100, help="of the shuffling (default: 100, as upstream's)")
+    group.add_argument("--seed", type=int, default=100, metavar="N",
+                       help="of the shuffling (default: 100, as upstream's)")
 
 
 def _add_packing_options(group):
@@ -65,11 +67,11 @@ def _add_packing_options(group):
 
 def add_image_options(group):
     """Add the packing options that ``im2rec`` and ``split`` share."""
-    group.add_argument("--resize", type=int, default=0, metavar="N",
+    group.add_argument("--resize", type=whole(0), default=0, metavar="N",
                        help="length of the shorter edge in pixels (default: 0, the size is kept)")
-    group.add_argument("--quality", type=int, metavar="Q",
+    group.add_argument("--quality", type=whole(1, 100), metavar="Q",
                        help="JPEG quality 1-100 (default: 95), or PNG compression 1-9 (default: 3)")
-    group.add_argument("--num-thread", type=int, default=1, metavar="N",
+    group.add_argument("--num-thread", type=whole(1), default=1, metavar="N",
                        help="images worked on at a time; the files are the same for any number (default: 1)")
     group.add_argument("--strict", action="store_true",
                        help="refuse the list for one bad image instead of leaving it out")
@@ -104,6 +106,7 @@ def plain_booleans(argv):
 
 def make_lists(args):
     """Scan the folder and write ``PREFIX*.lst`` and, with ``--recursive``, ``PREFIX.classes.txt``."""
+    from mxft.cli.preflight import check_writable
     from mxft.data.classes import read_classes, write_classes
     from mxft.data.folders import scan_folder
     from mxft.data.lists import cut, shuffle, write_list
@@ -111,6 +114,7 @@ def make_lists(args):
     if args.classes and not args.recursive:
         raise InputError("no classes to number: expected --recursive with --classes, received "
                          f"classes={args.classes!r} alone")
+    check_writable(os.path.dirname(args.prefix) or ".", "prefix")
     known = read_classes(args.classes) if args.classes and os.path.exists(args.classes) else None
     scan = scan_folder(args.root, args.recursive, args.exts, args.exclude, known, args.classes)
     rows = shuffle(scan.rows, args.seed) if args.shuffle else scan.rows

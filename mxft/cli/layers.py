@@ -1,8 +1,8 @@
 """``mxft layers``: a checkpoint's layers with output shapes and parameter counts, the feature layer marked."""
-import argparse
+from mxft.cli.arguments import Parser, image_shape
 
 EXAMPLES = """\
-example:
+examples:
   mxft layers resnet-50,0
   mxft layers models/resnet-50-symbol.json --image-shape 3,224,224
 
@@ -12,10 +12,11 @@ The marked layer (*) is where a new head goes unless --layer names another.
 
 def parser():
     """Return the argument parser."""
-    p = argparse.ArgumentParser(prog="mxft layers", formatter_class=argparse.RawDescriptionHelpFormatter,
-                                description="List a network's layers.", epilog=EXAMPLES)
-    p.add_argument("model", help="prefix,epoch of a checkpoint, a run folder, or a -symbol.json alone")
-    p.add_argument("--image-shape", metavar="C,H,W", help="size of one image (default: the manifest's, or 3,224,224)")
+    p = Parser(prog="mxft layers", epilog=EXAMPLES,
+               description="List a checkpoint's layers with output shapes and parameter counts.")
+    p.add_argument("model", metavar="PREFIX,EPOCH", help="checkpoint, the folder of a run, or a -symbol.json alone")
+    p.add_argument("--image-shape", type=image_shape, metavar="C,H,W",
+                   help="size of one image (default: the manifest's, or 3,224,224)")
     p.add_argument("--all", action="store_true", help="also layers without parameters before the last ten")
     return p
 
@@ -23,15 +24,11 @@ def parser():
 def main(argv=None):
     """Run ``mxft layers``."""
     args = parser().parse_args(argv)
-    from mxft.cli.arguments import numbers
     from mxft.errors import InputError
     from mxft.surgery import find_feature_layer, list_layers
 
     symbol, spec = _load(args.model)
-    try:
-        shape = numbers(3, int)(args.image_shape) if args.image_shape else spec.shape if spec else (3, 224, 224)
-    except argparse.ArgumentTypeError as error:
-        raise InputError(f"--image-shape: {error}") from None
+    shape = args.image_shape or (spec.shape if spec else (3, 224, 224))
     layers = list_layers(symbol, shape)
     try:
         feature = find_feature_layer(symbol)

@@ -1,32 +1,36 @@
 """``mxft predict``: the likeliest classes of image files, by name."""
-import argparse
+import contextlib
+import dataclasses
 import json
+import os
 import sys
+import tempfile
 
-from mxft.cli.arguments import add_device_options, add_input_options, input_spec, say_assumptions
+from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, say_assumptions, whole
 from mxft.errors import InputError
 
 EXAMPLES = """\
 examples:
   mxft predict --model runs/caltech256 --top 5 cat.jpg dog.jpg
-  mxft predict --model mobilenet,0 --image-shape 3,224,224 --resize 256 --synset imagenet-synset.txt cat.jpg
+  mxft predict --model mobilenet,0 --image-shape 3,224,224 --resize 256 \\
+      --synset imagenet-synset.txt cat.jpg
 
-An image is packed as the manifest says the training records were and read as they are, so that a validation image
-gets the very scores its record gets.
+An image is packed as the manifest says the training records were and read as
+they are, so that a validation image gets the very scores its record gets. An
+image that cannot be read is said so, the others are answered (exit status 3).
 """
 
 
 def parser():
     """Return the argument parser."""
-    p = argparse.ArgumentParser(prog="mxft predict", formatter_class=argparse.RawDescriptionHelpFormatter,
-                                description="Name the classes of images.", epilog=EXAMPLES)
+    p = Parser(prog="mxft predict", description="Name the likeliest classes of image files.", epilog=EXAMPLES)
     p.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
-    p.add_argument("--top", type=int, default=5, metavar="K", help="classes an image (default: 5)")
+    p.add_argument("--top", type=whole(1), default=5, metavar="K", help="classes an image (default: 5)")
     p.add_argument("--synset", metavar="FILE", help="class names, one a line (default: the manifest's)")
-    p.add_argument("--resize", type=int, metavar="N",
+    p.add_argument("--resize", type=whole(1), metavar="N",
                    help="short side before the centre crop (default: the manifest's)")
-    p.add_argument("--batch-size", type=int, default=32, metavar="N", help="(default: 32)")
+    p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="images at a time (default: 32)")
     p.add_argument("--json", action="store_true", help="print one JSON object a line and image")
     add_input_options(p)
     add_device_options(p)
@@ -37,18 +41,20 @@ def main(argv=None):
     """Run ``mxft predict``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
+    from mxft.cli.preflight import check_fits, count_outputs
     from mxft.devices import contexts
     from mxft.evaluation.prediction import predict_files
 
-    if args.top < 1:
-        raise InputError(f"--top: expected at least 1, received top={args.top}")
     context = contexts(args.gpus)[0]
     checkpoint = load_checkpoint(args.model)
     spec = input_spec(args, checkpoint.input_spec)
-    say_assumptions(checkpoint, spec)
     packing = _packing(args, checkpoint, spec)
-    predictions = predict_files(checkpoint, args.images, spec, packing, args.batch_size, context, args.data_nthreads)
-    names = _names(args.synset, checkpoint, next(p for p in predictions if p.problem is None))
+    check_fits(checkpoint, spec)
+    names = _names(args.synset, checkpoint, count_outputs(checkpoint, spec))
+    say_assumptions(checkpoint, spec)
+    with _listable(args.images) as paths:
+        predictions = predict_files(checkpoint, paths, spec, packing, args.batch_size, context, args.data_nthreads)
+    predictions = [dataclasses.replace(p, path=path) for p, path in zip(predictions, args.images)]
     for prediction in predictions:
         _print(prediction, names, args)
     unread = sum(p.problem is not None for p in predictions)
@@ -69,17 +75,37 @@ def _packing(args, checkpoint, spec):
     return packing
 
 
-def _names(synset, checkpoint, prediction):
-    """Return class names in label order: the file's, the manifest's, or numbers."""
-    count = len(prediction.probabilities)
-    if not synset:
-        return checkpoint.classes or [f"class {i}" for i in range(count)]
+@contextlib.contextmanager
+def _listable(paths):
+    """Give paths an image list can hold: a name with a tab or a line end in it is reached through a link."""
+    with tempfile.TemporaryDirectory(prefix="mxft-predict-") as folder:
+        listable = []
+        for number, path in enumerate(paths):
+            if any(c in os.path.abspath(path) for c in "\t\r\n"):
+                link = os.path.join(folder, str(number))
+                os.symlink(os.path.abspath(path), link)
+                path = link
+            listable.append(path)
+        yield listable
+
+
+def _names(synset, checkpoint, count):
+    """Return `count` class names in label order: the file's, the manifest's, or numbers."""
+    from mxft.cli.preflight import check_classes
     from mxft.files import require_file
 
-    with open(require_file(synset, "class names"), encoding="utf-8") as f:
-        names = [line.strip() for line in f if line.strip()]
+    if not synset:
+        check_classes(checkpoint, count)
+        return checkpoint.classes or [f"class {i}" for i in range(count)]
+    try:
+        with open(require_file(synset, "synset"), encoding="utf-8") as f:
+            names = [line.strip() for line in f if line.strip()]
+    except UnicodeDecodeError:
+        raise InputError(f"synset cannot be read: expected class names in UTF-8 text, one a line, received "
+                         f"synset={synset!r}, which is no text") from None
     if len(names) != count:
-        raise InputError(f"class names: expected {count}, one for each output, received {len(names)} in {synset}")
+        raise InputError(f"synset: expected {count} class names, one for each output, received {len(names)} in "
+                         f"{synset}")
     return names
 
 

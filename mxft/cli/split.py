@@ -1,25 +1,26 @@
 """``mxft split``: n images a class for training and the rest for validation, listed and packed."""
-import argparse
-
+from mxft.cli.arguments import Parser, whole
 from mxft.cli.im2rec import add_image_options, some
 
 EXAMPLES = """\
 example, the fine-tune tutorial's Caltech-256 protocol:
-  mxft split --per-class 60 --resize 256 --quality 90 --num-thread 4 256_ObjectCategories caltech-256-60
+  mxft split --per-class 60 --resize 256 --quality 90 --num-thread 4 \\
+      256_ObjectCategories caltech-256-60
 
-It writes PREFIX-train and PREFIX-val (.lst .rec .idx) and PREFIX-classes.txt, whose line number (from 0) is the label.
-FOLDER is only read. The same seed makes the same files.
+It writes PREFIX-train and PREFIX-val (.lst .rec .idx) and PREFIX-classes.txt,
+whose line number (from 0) is the label. FOLDER is only read. The same seed
+makes the same files; mxft finetune --records PREFIX trains on them.
 """
 
 
 def parser():
     """Return the argument parser."""
-    p = argparse.ArgumentParser(prog="mxft split", formatter_class=argparse.RawDescriptionHelpFormatter,
-                                description="Split a folder of class folders, and pack both parts.", epilog=EXAMPLES)
-    p.add_argument("folder", help="holds one folder of images a class")
-    p.add_argument("prefix", help="of the files to write")
-    p.add_argument("--per-class", type=int, default=60, metavar="N", help="training images of each class (default: 60)")
-    p.add_argument("--seed", type=int, default=0, help="of the choice and of the order (default: 0)")
+    p = Parser(prog="mxft split", description="Split a folder of class folders, and pack both parts.", epilog=EXAMPLES)
+    p.add_argument("folder", metavar="FOLDER", help="holds one folder of images a class")
+    p.add_argument("prefix", metavar="PREFIX", help="of the files to write")
+    p.add_argument("--per-class", type=whole(1), default=60, metavar="N",
+                   help="training images of each class (default: 60)")
+    p.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice and of the order (default: 0)")
     p.add_argument("--exclude", action="append", default=[], metavar="NAME",
                    help="leave a class folder out; may be repeated")
     p.add_argument("--keep-clutter", action="store_true",
@@ -30,9 +31,9 @@ def parser():
 
 def main(argv=None):
     """Run ``mxft split``."""
+    args = parser().parse_args(argv)
     from mxft.data.datasets import prepare_records
 
-    args = parser().parse_args(argv)
     records, split = prepare_records(args.folder, args.prefix, args.per_class, args.seed, args.exclude,
                                      args.keep_clutter, args.num_thread, strict=args.strict, resize=args.resize,
                                      quality=args.quality)

@@ -1,0 +1,143 @@
+"""``mxft predict`` as a user runs it, on file names and files of every kind."""
+import json
+import os
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from mxft.cli import main
+from mxft.data.normalization import InputSpec
+
+CLASSES = ["ä", "б", "猫"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, make_checkpoint):
+    """``plain,0`` without and ``told,0`` with a manifest, cat.png and text.jpg."""
+    monkeypatch.chdir(tmp_path)
+    checkpoint = make_checkpoint(3)
+    checkpoint.save("plain", 0)
+    checkpoint.manifest = {"format": 1, "input": InputSpec((3, 16, 16)).to_dict(), "classes": CLASSES,
+                           "packing": {"resize": 20, "encoding": ".png"}}
+    checkpoint.save("told", 0)
+    picture("cat.png")
+    (tmp_path / "text.jpg").write_text("not an image")
+    return tmp_path
+
+
+def picture(path, seed=0):
+    data = cv2.imencode(".png", np.random.RandomState(seed).randint(0, 255, (30, 40, 3)).astype(np.uint8))[1]
+    with open(path, "wb") as f:
+        f.write(data.tobytes())
+
+
+def predict(*words, model="told,0"):
+    return main(["predict", "--model", model, *words])
+
+
+def answers(capsys):
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_one_image(here, capsys):
+    before = sorted(os.listdir())
+    assert predict("--top", "9", "cat.png") == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == "cat.png" and len(lines) == 4 and err == ""
+    assert sorted(line.split()[1] for line in lines[1:]) == sorted(CLASSES)
+    assert sum(float(line.split()[0]) for line in lines[1:]) == pytest.approx(1, abs=1e-3)
+    assert sorted(os.listdir()) == before
+
+
+def test_33_images_are_answered_in_order_and_as_one_by_one(here, capsys):
+    names = [f"{number}.png" for number in range(33)]
+    for number, name in enumerate(names):
+        picture(name, seed=number)
+    assert predict("--json", "--top", "3", *names) == 0
+    together = answers(capsys)
+    assert [row["image"] for row in together] == names
+    assert predict("--json", "--top", "3", names[32]) == 0
+    alone, = answers(capsys)
+    assert [t["label"] for t in alone["top"]] == [t["label"] for t in together[32]["top"]]
+    assert [t["probability"] for t in alone["top"]] == pytest.approx(
+        [t["probability"] for t in together[32]["top"]], abs=2e-6)
+
+
+@pytest.mark.parametrize("name", ["a b.png", " a.png", "a\tb.png", "a\nb.png", "a\rb.png", "ü 猫.png", "'\".png",
+                                  "%s.png"])
+def test_any_file_name_is_answered(name, here, capsys):
+    picture(name)
+    assert predict("--json", name, "cat.png") == 0
+    odd, plain = answers(capsys)
+    assert odd["image"] == name and odd["top"] == plain["top"] and odd["problem"] is None
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="expected a file system that takes any bytes")
+def test_a_name_that_is_no_text_can_be_printed(here, capsys):
+    name = os.fsdecode(b"bad\xff.png")
+    picture(name)
+    assert predict(name) == 0
+    assert capsys.readouterr().out.startswith("bad\\udcff.png\n")
+
+
+def test_good_ones_are_answered_beside_bad_ones(here, capsys):
+    (here / "folder").mkdir()
+    (here / "empty.jpg").write_bytes(b"")
+    bad = {"gone.jpg": "missing", "text.jpg": "not an image", "folder": "not a file", "empty.jpg": "empty file"}
+    assert predict("--json", "gone.jpg", "cat.png", "text.jpg", "folder", "empty.jpg") == 3
+    out, err = capsys.readouterr()
+    rows = {row["image"]: row for row in map(json.loads, out.splitlines())}
+    assert rows["cat.png"]["top"] and err == "4 of 5 images could not be read\n"
+    for name, reason in bad.items():
+        assert rows[name]["top"] is None and reason in rows[name]["problem"]
+    assert predict("gone.jpg", "cat.png") == 3
+    assert capsys.readouterr().out.startswith("gone.jpg\n  cannot be read: missing\ncat.png\n  ")
+
+
+@pytest.mark.parametrize("name, reason", [("gone.jpg", "missing"), ("text.jpg", "not an image"), (".", "not a file")])
+def test_nothing_to_answer_is_refused(name, reason, here, capsys):
+    assert predict(name) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("mxft predict: no image can be read: expected at least one, received ")
+    assert reason in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words, message", [
+    ([], "arguments are missing: expected IMAGE, received none"),
+    (["--top", "0", "cat.png"], "--top: expected a whole number of at least 1, received top='0'"),
+    (["--batch-size", "-1", "cat.png"], "--batch-size: expected a whole number of at least 1"),
+    (["--resize", "0", "cat.png"], "--resize: expected a whole number of at least 1, received resize='0'"),
+    (["--image-shape", "3,16", "cat.png"], "--image-shape: expected 3 comma-separated numbers"),
+    (["--synset", "gone.txt", "cat.png"], "synset is missing: expected a file, received 'gone.txt'"),
+    (["--synset", "cat.png", "cat.png"], "synset cannot be read: expected class names in UTF-8 text"),
+    (["--synset", "two.txt", "cat.png"], "synset: expected 3 class names, one for each output, received 2 in two.txt"),
+])
+def test_settings_are_refused(words, message, here, capsys):
+    (here / "two.txt").write_text("one\ntwo\n")
+    assert predict(*words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and message in err and err.count("\n") == 1
+
+
+def test_without_a_manifest_size_and_resizing_are_asked_for(here, capsys):
+    assert predict("cat.png", model="plain,0") == 2
+    assert "input is not known" in capsys.readouterr().err
+    assert predict("--image-shape", "3,16,16", "cat.png", model="plain,0") == 2
+    err = capsys.readouterr().err
+    assert "say --resize N, the short side before the centre crop of 16" in err and err.count("\n") == 1
+    assert predict("--image-shape", "3,16,16", "--resize", "20", "cat.png", model="plain,0") == 0
+    assert "class 0" in capsys.readouterr().out
+    (here / "names.txt").write_text("one\ntwo words\nthree\n")
+    assert predict("--image-shape", "3,16,16", "--resize", "20", "--synset", "names.txt", "cat.png",
+                   model="plain,0") == 0
+    assert "  two words\n" in capsys.readouterr().out
+
+
+def test_the_manifest_of_another_checkpoint_is_refused(here, capsys):
+    manifest = json.loads((here / "told-manifest.json").read_text(encoding="utf-8"))
+    (here / "told-manifest.json").write_text(json.dumps({**manifest, "classes": ["a", "b"]}))
+    assert predict("cat.png") == 2
+    assert "manifest of told,0: expected 3 class names, one for each output, received 2" in capsys.readouterr().err

@@ -1,0 +1,119 @@
+"""``mxft score`` as a user runs it."""
+import json
+import os
+
+import numpy as np
+import pytest
+
+from mxft.checkpoint import load_checkpoint
+from mxft.cli import main
+from mxft.data.normalization import InputSpec
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, make_checkpoint, make_records):
+    """``plain,0`` without and ``told,0`` with a manifest, and val.rec of 7 images."""
+    monkeypatch.chdir(tmp_path)
+    checkpoint = make_checkpoint(3)
+    checkpoint.save("plain", 0)
+    checkpoint.manifest = {"format": 1, "input": InputSpec((3, 16, 16)).to_dict(), "classes": ["ä", "б", "猫"]}
+    checkpoint.save("told", 0)
+    make_records("val.rec", [0, 1, 2, 0, 1, 2, 0],
+                 lambda number, label: np.random.RandomState(number).randint(0, 255, (20, 20, 3)).astype(np.uint8))
+    return tmp_path
+
+
+def score(*words, model="told,0", records="val.rec"):
+    return main(["score", "--model", model, records, *words])
+
+
+def test_a_line_or_an_object_and_nothing_else(here, capsys):
+    before = sorted(os.listdir())
+    assert score() == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("top-1 0.") and "on 7 images" in out and err == ""
+    assert score("--json", "--batch-size", "3") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["records"] == 7 and f"top-1 {facts['top1']:.4f}" in out and f"loss {facts['loss']:.4f}" in out
+    assert sorted(os.listdir()) == before
+
+
+def test_a_tilde_and_a_run_folder_are_models(here, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(here))
+    assert score(model="~/told,0") == 0
+    os.mkdir("run")
+    checkpoint = load_checkpoint("told,0")
+    checkpoint.save("run/model", 3)
+    checkpoint.save("run/model", "best")
+    assert score(model="run") == 0
+    assert capsys.readouterr().out.count("top-1") == 2
+
+
+def test_what_is_assumed_without_a_manifest_is_told(here, capsys):
+    assert score(model="plain,0") == 2
+    err = capsys.readouterr().err
+    assert "input is not known: expected a manifest beside the checkpoint, received model='plain,0' without one" in err
+    assert "say --image-shape 3,224,224" in err and err.count("\n") == 1
+    assert score("--image-shape", "3,16,16", model="plain,0") == 0
+    assert capsys.readouterr().err == "no manifest beside plain,0: reading images as 16x16 RGB, raw 0-255\n"
+
+
+@pytest.mark.parametrize("words, message", [
+    (["--batch-size", "0"], "--batch-size: expected a whole number of at least 1, received batch-size='0'"),
+    (["--resize", "-5"], "--resize: expected a whole number of at least 1, received resize='-5'"),
+    (["--image-shape", "1,16,16"], "parameter does not fit: expected conv0_weight of shape (6, 1, 3, 3)"),
+    (["--gpus", "x"], "devices: expected different GPU numbers such as 0,1, received gpus='x'"),
+    (["--data-nthreads", "0"], "--data-nthreads: expected a whole number of at least 1"),
+])
+def test_settings_are_refused(words, message, here, capsys):
+    assert score(*words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and message in err and err.count("\n") == 1
+
+
+def test_records_are_refused(here, capsys, make_records):
+    whole = (here / "val.rec").read_bytes()
+    (here / "cut.rec").write_bytes(whole[:-100])
+    (here / "text.rec").write_text("no records\n" * 9)
+    (here / "empty.rec").write_bytes(b"")
+    make_records("words.rec", [0, 1], lambda *_: b"no image" * 5)
+    make_records("ninth.rec", [0, 9])
+    (here / "folder").mkdir()
+    for records, message in (("cut.rec", "before the end of the file, in record 6"),
+                             ("text.rec", "expected the magic 0xced7230a"),
+                             ("empty.rec", "no records: expected at least one, received empty.rec"),
+                             ("words.rec", "no image in words.rec: expected JPEG or PNG in every record"),
+                             ("ninth.rec", "expected whole numbers in [0, 3), received label=9 in record 1"),
+                             ("folder", "record file is missing: expected a file, received 'folder'"),
+                             ("vl.rec", "record file is missing: expected a file, received 'vl.rec'; in that folder "
+                                        "nearest: val.rec")):
+        assert score(records=records) == 2, records
+        out, err = capsys.readouterr()
+        assert out == "" and message in err and "Traceback" not in err, err
+
+
+def test_damaged_and_foreign_manifests(here, capsys):
+    entry = json.loads((here / "told-manifest.json").read_text(encoding="utf-8"))
+    for text, message in (("{", "manifest cannot be read: expected JSON, received told-manifest.json"),
+                          ("[]", "manifest cannot be read: expected a JSON object"),
+                          (json.dumps({"input": {"size": "x"}}), "manifest input: expected size, mean, scale"),
+                          (json.dumps({**entry, "input": {**entry["input"], "channels": 1}}),
+                           "parameter does not fit: expected conv0_weight")):
+        (here / "told-manifest.json").write_text(text, encoding="utf-8")
+        assert score() == 2, text
+        assert message in capsys.readouterr().err
+
+
+def test_a_checkpoint_with_a_parameter_too_few(here, capsys):
+    checkpoint = load_checkpoint("told,0")
+    del checkpoint.arg_params["conv0_weight"]
+    checkpoint.save("told", 1)
+    assert score(model="told,1") == 2
+    assert "received none for conv0_weight" in capsys.readouterr().err
+
+
+def test_small_records_are_told_and_scored(here, capsys):
+    assert score("--image-shape", "3,40,40") == 0
+    assert "note: 7 of 7 records looked at in val.rec are smaller than the input of 40x40" in capsys.readouterr().err
+    assert score("--image-shape", "3,40,40", "--resize", "40") == 0
+    assert capsys.readouterr().err == ""
