@@ -11,7 +11,7 @@ import re
 
 from mxft.compat import mx
 from mxft.data.normalization import InputSpec
-from mxft.errors import InputError, MissingFileError, RunError, nearest
+from mxft.errors import InputError, MissingFileError, RunError, last_line, nearest
 from mxft.files import require_file, sha256, whole_file, whole_path, write_json
 from mxft.quiet import quiet_native
 
@@ -67,18 +67,27 @@ class Checkpoint:
         Raises
         ------
         RunError
-            A parameter holds NaN or infinity: nothing is written.
+            A parameter holds NaN or infinity, or the disk is full: what stood there before is untouched.
         """
         refuse_non_finite(self.arg_params, self.aux_params)
-        with whole_file(prefix + "-symbol.json", "w") as f:
-            f.write(self.symbol.tojson())
+        try:
+            with whole_file(prefix + "-symbol.json", "w") as f:
+                f.write(self.symbol.tojson())
+            self._save_params(params_path(prefix, epoch))
+            if self.manifest:
+                write_json(prefix + "-manifest.json", self.manifest)
+        except (OSError, mx.base.MXNetError) as error:
+            reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else last_line(error)
+            raise RunError(f"checkpoint is not saved: expected room for {params_path(prefix, epoch)}, received "
+                           f"{reason}") from None
+        return f"{prefix},{epoch}"
+
+    def _save_params(self, path):
         entries = {"arg:" + k: v.as_in_context(mx.cpu()) for k, v in self.arg_params.items()}
         entries.update({"aux:" + k: v.as_in_context(mx.cpu()) for k, v in self.aux_params.items()})
-        with whole_path(params_path(prefix, epoch)) as temporary:
+        with whole_path(path) as temporary:
             mx.nd.save(temporary, entries)
-        if self.manifest:
-            write_json(prefix + "-manifest.json", self.manifest)
-        return f"{prefix},{epoch}"
+            mx.nd.load(temporary)  # mx.nd.save does not notice when the end of the file cannot be written
 
 
 def refuse_non_finite(*parameter_sets):
@@ -175,7 +184,7 @@ def load_symbol(path):
             return mx.sym.load(path)
     except mx.base.MXNetError as error:
         raise InputError(f"symbol cannot be read: expected a graph MXNet {mx.__version__} can build, received {path}: "
-                         f"{_last_line(error)}") from None
+                         f"{last_line(error)}") from None
 
 
 def load_params(path, symbol=None):
@@ -202,7 +211,7 @@ def load_params(path, symbol=None):
         entries = mx.nd.load(path)
     except mx.base.MXNetError as error:
         raise InputError(f"parameters cannot be read: expected a whole MXNet parameter file, received {path} of "
-                         f"{os.path.getsize(path)} bytes, cut short or not one ({_last_line(error)}); copy or "
+                         f"{os.path.getsize(path)} bytes, cut short or not one ({last_line(error)}); copy or "
                          "download it again") from None
     if not isinstance(entries, dict):
         raise InputError(f"parameters cannot be read: expected named arrays, received {path} with "
@@ -278,7 +287,3 @@ def parent_entry(model):
     prefix, epoch = parse_model(model)
     return {"model": os.path.basename(prefix) + f",{epoch}", "sha256": sha256(params_path(prefix, epoch))}
 
-
-def _last_line(error):
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__

@@ -33,6 +33,12 @@ class RunError(MxftError, RuntimeError):
     exit_code = 3
 
 
+def last_line(error):
+    """Return the last line that says something of an exception whose text is a traceback, as MXNetError's is."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
 def nearest(name, candidates, most=3):
     """Return the closest of `candidates` to `name` as text for an error message.
 

@@ -6,7 +6,7 @@ executor instead, which took about three times as long on a MobileNetV2.
 import numpy as np
 
 from mxft.compat import mx
-from mxft.errors import RunError
+from mxft.errors import RunError, last_line
 from mxft.rewrite import for_inference
 from mxft.surgery import cut_loss, data_name, label_names
 from mxft.transfer import match_parameters
@@ -65,7 +65,8 @@ class InferenceExecutor:
         try:
             self._executor = self._network.simple_bind(self._context, grad_req="null", **self._shapes)
         except (mx.base.MXNetError, RuntimeError) as error:
-            raise RunError(f"network cannot be bound for inference at {self._shapes[self._data]}: {error}") from None
+            raise RunError(f"network cannot be bound for inference at {self._shapes[self._data]}: "
+                           f"{last_line(error)}") from None
         self._executor.copy_params_from(arg_params, aux_params)
 
     @property

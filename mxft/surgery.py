@@ -8,7 +8,7 @@ import dataclasses
 import math
 
 from mxft.compat import mx
-from mxft.errors import InputError, nearest
+from mxft.errors import InputError, last_line, nearest
 from mxft.graph import Graph, first_outputs, internal_output
 
 LOSSES = {"SoftmaxOutput", "Softmax", "softmax", "SoftmaxActivation", "log_softmax", "MakeLoss", "make_loss",
@@ -134,7 +134,7 @@ def _node_shapes(symbol, image_shape):
         _, shapes, _ = symbol.get_internals().infer_shape_partial(**{data_name(symbol): (1, *image_shape)})
     except mx.base.MXNetError as error:
         raise InputError(f"shapes cannot be inferred: expected images the network can take, received "
-                         f"image-shape={image_shape} ({str(error).strip().splitlines()[-1].strip()})") from None
+                         f"image-shape={image_shape} ({last_line(error)})") from None
     shapes = [tuple(shape) if shape and all(shape) else None for shape in shapes]
     return [shapes[position] for position in first_outputs(symbol)]
 

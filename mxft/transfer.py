@@ -6,7 +6,7 @@ head's parameters may be missing; anything else is refused with its name and bot
 import dataclasses
 
 from mxft.compat import mx
-from mxft.errors import InputError, nearest
+from mxft.errors import InputError, last_line, nearest
 from mxft.surgery import data_name, label_names
 
 STATUSES = ("loaded", "new", "dropped", "mismatched")
@@ -136,7 +136,7 @@ def _wanted_shapes(symbol, image_shape):
         args, _, auxs = symbol.infer_shape(**{data_name(symbol): (1, *image_shape)})
     except mx.base.MXNetError as error:
         raise InputError(f"network does not take this input: expected images it can process, received image-shape="
-                         f"{tuple(image_shape)} ({str(error).strip().splitlines()[-1].strip()})") from None
+                         f"{tuple(image_shape)} ({last_line(error)})") from None
     if args is None:
         raise InputError(f"shapes cannot be inferred from the image alone: received image-shape={tuple(image_shape)} "
                          f"and inputs {sorted(inputs)}")

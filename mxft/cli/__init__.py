@@ -7,7 +7,7 @@ import sys
 import threading
 
 from mxft import __version__
-from mxft.errors import InputError, MxftError, nearest
+from mxft.errors import InputError, MxftError, last_line, nearest
 
 VERBS = {
     "im2rec": "pack a folder of images into .lst, .rec and .idx",
@@ -71,8 +71,8 @@ def run_command(name, main, argv=None):
     Notes
     -----
     An MxftError becomes one message on stderr and its exit status (2 refused, 3 stopped), as does what the operating
-XX Any other exception is a
-    defect of mxft and keeps its traceback.
+    and MXNet refuse while running (3). Ctrl-C, SIGTERM and SIGHUP end with 130, a closed pipe with 141. Any other
+    exception is a defect of mxft and keeps its traceback.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     _prepare_streams()
@@ -130,11 +130,11 @@ def _reason(error):
         if not error.filename:
             _forget_stdout()  # most likely what it could not be written to; the flush at exit would fail again
         return (error.strerror or str(error)).lower() + (f": {error.filename!r}" if error.filename else "")
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if type(error).__name__ != "MXNetError" and not any("MXNetError" in line for line in lines):
+    if type(error).__name__ != "MXNetError" and "MXNetError" not in str(error):
         return None
-    memory = "; a smaller --batch-size or --image-shape needs less" if "llocate" in lines[-1] else ""
-    return f"MXNet failed: {lines[-1]}{memory}"
+    reason = last_line(error)
+    memory = "; a smaller --batch-size or --image-shape needs less" if "llocate" in reason else ""
+    return f"MXNet failed: {reason}{memory}"
 
 
 def _forget_stdout():

@@ -158,7 +158,7 @@ def main(argv=None):
 
 def exit_status(result):
     """Return 130 for a run that Ctrl-C ended, otherwise 0."""
-    return 130 if (result.fit.stopped or "").startswith("interrupted") else 0
+    return 130 if result.fit.interrupted else 0
 
 
 def _check_data_flags(args):

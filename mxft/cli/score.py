@@ -52,7 +52,8 @@ def main(argv=None):
     check_images(args.records, spec)
     executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
                                  args.batch_size, context)
-    scan = check_labels(args.records, executor.output_shape[-1])
+    scan = check_labels(args.records, executor.output_shape[-1],
+                        "are these records of the classes this checkpoint was trained on?")
     iterator = RecordIterator(args.records, spec, args.batch_size, len(scan.ids), threads=args.data_nthreads)
     with progress(len(scan.ids), "scoring") as advance:
         score = score_iterator(executor, iterator, advance)

@@ -77,7 +77,7 @@ def scan_labels(path):
                      np.array(offsets, np.int64), np.array(lengths, np.int64))
 
 
-def check_labels(scan, num_classes):
+def check_labels(scan, num_classes, advice=None):
     """Refuse a record file in which a label is not a whole number in [0, num_classes).
 
     Parameters
@@ -86,7 +86,9 @@ def check_labels(scan, num_classes):
         A scan, or the path of a record file to scan. Of several labels the first is checked, the one MXNet's
         iterator takes for a class.
     num_classes : int
-        The number of outputs that will be trained.
+        The number of outputs the network has or will have.
+    advice : str, optional
+        What to do about a label that is too large, where ``--num-classes`` is not to be had.
 
     Returns
     -------
@@ -113,7 +115,7 @@ def check_labels(scan, num_classes):
     raise InputError(
         f"label out of range in {scan.path}: expected whole numbers in [0, {num_classes}), received "
         f"label={first[at]:g} in record {at} (id {scan.ids[at]}); {len(wrong)} of {len(first)} records are outside; "
-        f"{_advice(first, whole)}")
+        f"{advice or _advice(first, whole)}")
 
 
 def _advice(labels, whole):

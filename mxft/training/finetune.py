@@ -190,16 +190,28 @@ def _check_data(data):
     scan = scan_labels(data.train)
     num_classes = data.num_classes or (len(data.classes) if data.classes else None)
     if num_classes is None:
-        first = np.asarray(scan.labels).reshape(len(scan.ids), -1)[:, 0] if len(scan.ids) else ()
-        num_classes = int(first.max()) + 1 if len(first) and np.isfinite(first).all() else 2
+        num_classes = _classes_of(scan)
     if data.classes and len(data.classes) != num_classes:
-        raise InputError(f"class names: expected {num_classes} names, received {len(data.classes)}")
+        raise InputError(f"class names: expected as many as there are classes, {num_classes}, received "
+                         f"{len(data.classes)} names; give --classes a file with one a line")
     scans = {"train": check_labels(scan, num_classes)}
     if data.val:
         scans["val"] = check_labels(scan_labels(data.val), num_classes)
     if num_classes < 2 or len(np.unique(np.asarray(scan.labels).reshape(len(scan.ids), -1)[:, 0])) < 2:
         raise InputError(f"nothing to learn: expected at least 2 classes in {data.train}, received one")
     return scans, num_classes
+
+
+def _classes_of(scan):
+    """Return the highest label + 1, refusing a number that a stray label must have made."""
+    first = np.asarray(scan.labels).reshape(len(scan.ids), -1)[:, 0] if len(scan.ids) else np.zeros(0)
+    if not len(first) or not np.isfinite(first).all():
+        return 2  # check_labels says what is wrong
+    classes = int(first.max()) + 1
+    if classes > max(2, len(first)):
+        raise InputError(f"number of classes: expected no more than there are records in {scan.path}, {len(first)}, "
+                         f"received a highest label of {classes - 1}; say --num-classes {classes} where that is meant")
+    return classes
 
 
 def _check_sizes(data, spec):

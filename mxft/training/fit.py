@@ -3,20 +3,18 @@
 Reproduces the tutorial's ``fit`` (allow_missing, Xavier gaussian in 2, kvstore device). Validation runs through the
 inference executor and not through ``Module.score``.
 """
-import contextlib
 import dataclasses
 import inspect
 import logging
 import random
-import signal
-import threading
 import time
 
 import numpy as np
 
 from mxft.compat import mx
-from mxft.errors import InputError, MxftError, RunError, nearest
+from mxft.errors import InputError, MxftError, RunError, last_line, nearest
 from mxft.training.callbacks import Patience, Progress, StopTraining, TrainingMeter
+from mxft.training.interruption import Interruption
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +65,8 @@ class FitResult:
     best_epoch : int or None
     stopped : str or None
         Why it ended early: early stopping, or Ctrl-C.
+    interrupted : bool
+        Whether it was Ctrl-C (or SIGTERM).
     """
 
     history: list
@@ -74,6 +74,7 @@ class FitResult:
     last: str
     best_epoch: int
     stopped: str
+    interrupted: bool = False
 
 
 def seed_everything(seed):
@@ -116,6 +117,7 @@ class _Epochs:
 
     def __init__(self, module, run, meter, schedule, options, batches, batch_size, validate):
         self.history, self.best, self.last, self.best_epoch = [], None, None, None
+        self.number, self.stopped, self.interrupted = 1, None, False
         self._module, self._run, self._meter, self._schedule = module, run, meter, schedule
         self._options, self._batches, self._batch_size, self._validate = options, batches, batch_size, validate
         self._patience = Patience(options.patience, options.min_delta, higher_is_better=validate is not None)
@@ -139,7 +141,7 @@ class _Epochs:
             self.best = self._run.save("best", arg_params, aux_params, {"epoch": done, **metrics})
         self.last = self._run.save(done, arg_params, aux_params, metrics)
         _tell(row, self._options.epochs, better)
-        self._began = time.perf_counter()
+        self.number, self._began = done + 1, time.perf_counter()
         if self._patience.exhausted and done < self._options.epochs:
             raise StopTraining(f"early stopping: no improvement in {self._options.patience} epochs")
 
@@ -203,46 +205,57 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     meter, progress = TrainingMeter(), Progress(options.epochs, train.batches, train.batch_size)
     epochs = _Epochs(module, run, meter, schedule, options, train.batches, train.batch_size, validate)
     initializer = options.initializer or mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
-    stopped = None
     try:
-        with _sigterm_as_interrupt():
+        with Interruption() as interruption:
             module.fit(train, num_epoch=options.epochs, arg_params=arg_params, aux_params=aux_params,
                        allow_missing=True, initializer=initializer, eval_metric=meter, kvstore=options.kvstore,
-                       optimizer=options.optimizer, optimizer_params=arguments, batch_end_callback=progress,
-                       epoch_end_callback=epochs)
+                       optimizer=options.optimizer, optimizer_params=arguments, epoch_end_callback=epochs,
+                       batch_end_callback=[progress, interruption, _settled_after(train.batches)])
     except StopTraining as reason:
-        stopped = str(reason)
+        epochs.stopped = str(reason)
     except KeyboardInterrupt:
-        stopped = _save_interrupted(module, run, epochs, meter)
-    except RunError as error:
-        raise RunError(_with_what_is_left(error, epochs, schedule, module)) from None
-    except mx.base.MXNetError as error:
-        raise RunError(_with_what_is_left(error, epochs, schedule, module)) from error
+        epochs.interrupted, epochs.stopped = True, _save_interrupted(module, run, epochs, meter)
+    except (RunError, mx.base.MXNetError) as error:
+        raise RunError(_with_what_is_left(error, epochs, schedule)) from None
     finally:
         progress.close()
-    return FitResult(epochs.history, epochs.best, epochs.last, epochs.best_epoch, stopped)
+    return FitResult(epochs.history, epochs.best, epochs.last, epochs.best_epoch, epochs.stopped, epochs.interrupted)
+
+
+def _settled_after(batches):
+    """Return a batch-end callback that waits for MXNet's engine after an epoch's last batch.
+
+    BatchNorm's backward pass writes the moving statistics behind `get_params`: without the wait they may be read
+    before the last batch's have been written, and equal runs would save unequal checkpoints.
+    """
+    def settle(param):
+        if param.nbatch + 1 == batches:
+            mx.nd.waitall()
+    return settle
 
 
 def _save_interrupted(module, run, epochs, meter):
     """Save the parameters as they are in the middle of an epoch; return what to say."""
     if not module.params_initialized:
         return "interrupted before training began: nothing to save"
+    mx.nd.waitall()
     try:
         name = run.save("interrupted", *module.get_params(), {"train_loss": meter.loss, "train_top1": meter.top1})
     except MxftError as error:
         return f"interrupted; {error}"
     epochs.last = name
-    run.log("interrupted", epoch=len(epochs.history) + 1, batch=meter.batches)
-    return f"interrupted in epoch {len(epochs.history) + 1} after {meter.batches} batches; saved as {name}"
+    run.log("interrupted", epoch=epochs.number, batch=meter.batches)
+    return f"interrupted in epoch {epochs.number} after {meter.batches} batches; saved as {name}"
 
 
-def _with_what_is_left(error, epochs, schedule, module):
-    rate = f" (learning rate {schedule.base_lr:g})"
-    kept = f"the last good checkpoint is {epochs.last}, the best {epochs.best}" if epochs.last else \
-        "no epoch was finished, so nothing was saved"
-    advice = "; try a lower --lr or --warmup-epochs 1" if "finite" in str(error) else ""
-    return f"{error} of epoch {len(epochs.history) + 1}{rate}: {kept}{advice}" if isinstance(error, RunError) else \
-        f"MXNet failed in epoch {len(epochs.history) + 1}: {error}; {kept}"
+def _with_what_is_left(error, epochs, schedule):
+    """Return the message of a failed run: what failed and when, what is on disk, what to try."""
+    failed = str(error) if isinstance(error, RunError) else f"MXNet failed: {last_line(error)}"
+    kept = [f"the last good checkpoint is {epochs.last}"] if epochs.last else []
+    kept += [f"the best is {epochs.best}"] if epochs.best else []
+    advice = "; try a lower --lr or --warmup-epochs 1" if "finite" in failed else ""
+    return (f"{failed} (epoch {epochs.number}, learning rate {schedule.base_lr:g}): "
+            f"{', '.join(kept) or 'no epoch was finished, so nothing was saved'}{advice}")
 
 
 def _silent_logger():
@@ -250,19 +263,3 @@ def _silent_logger():
     logger.setLevel(logging.ERROR)
     return logger
 
-
-@contextlib.contextmanager
-def _sigterm_as_interrupt():
-    """Let SIGTERM end training as Ctrl-C does, where signals can be caught (the main thread)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

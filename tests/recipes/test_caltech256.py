@@ -93,7 +93,7 @@ def test_from_a_folder_to_the_score(recipe, here, capsys):
 def test_the_same_seed_gives_the_same_lists_records_and_losses(recipe, here):
     figures = ("train_loss", "train_top1", "val_loss", "val_top1", "lr")
     for work in ("one", "two"):
-        assert run(recipe, "--caltech256", FOLDER, "--plan", "head", "--work", work, "--run", f"{work}-run") == 0
+        assert run(recipe, "--caltech256", FOLDER, "--plan", "full", "--work", work, "--run", f"{work}-run") == 0
     packed, = os.listdir("one")
     names = sorted(os.listdir(f"one/{packed}"))
     assert [name for name in names if name.endswith((".lst", ".rec"))] == [
@@ -102,7 +102,7 @@ def test_the_same_seed_gives_the_same_lists_records_and_losses(recipe, here):
         assert read(f"one/{packed}/{name}") == read(f"two/{packed}/{name}"), name
     assert losses("one-run", *figures) == losses("two-run", *figures) and len(losses("one-run", "lr")) == 2
     assert read("one-run/model-0002.params") == read("two-run/model-0002.params")
-    assert run(recipe, "--caltech256", FOLDER, "--plan", "head", "--work", "two", "--seed", "1", "--run", "other") == 0
+    assert run(recipe, "--caltech256", FOLDER, "--plan", "full", "--work", "two", "--seed", "1", "--run", "other") == 0
     assert losses("other", *figures) != losses("one-run", *figures)
 
 

@@ -188,6 +188,31 @@ def test_a_parameter_that_is_not_finite_is_not_saved_and_the_old_files_stay(tmp_
     assert {file: sha256(tmp_path / file) for file in os.listdir(tmp_path)} == hashes
 
 
+def test_a_checkpoint_that_could_not_be_written_to_its_end_is_not_saved(tmp_path, make_checkpoint, monkeypatch):
+    prefix, save = str(tmp_path / "net"), mx.nd.save
+    make_checkpoint().save(prefix, 0)
+    before = sha256(prefix + "-0000.params")
+
+    def cut_short(path, entries):  # what mx.nd.save leaves, without an error, on a disk that fills up
+        save(path, entries)
+        os.truncate(path, os.path.getsize(path) - 400)
+
+    monkeypatch.setattr(mx.nd, "save", cut_short)
+    with pytest.raises(RunError, match="is not saved: expected room for .*net-0000.params, received") as caught:
+        make_checkpoint(seed=5).save(prefix, 0)
+    assert "\n" not in str(caught.value) and sha256(prefix + "-0000.params") == before
+
+
+def test_a_full_disk_at_saving_is_a_run_error(tmp_path, make_checkpoint, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(mx.nd, "save", full)
+    with pytest.raises(RunError, match="expected room for .*net-0000.params, received no space left on device"):
+        make_checkpoint().save(str(tmp_path / "net"), 0)
+    assert os.listdir(tmp_path) == ["net-symbol.json"]
+
+
 def test_a_manifest_goes_with_the_checkpoint_and_comes_back(tmp_path, make_checkpoint):
     spec = InputSpec((3, 96, 128), (123.0, 117.0, 104.0), (0.5, 1.0, 2.0), 140)
     manifest = {"format": 1, "classes": ["Käse", "tea"], "input": spec.to_dict(), "metrics": {"best": {"val_top1": .5}}}

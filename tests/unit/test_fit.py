@@ -247,9 +247,9 @@ def assert_no_file_holds_nan(folder):
 
 
 def test_a_loss_that_is_not_finite_stops_with_batch_rate_and_nothing_saved(train, tmp_path):
-    with pytest.raises(RunError, match=r"training stopped: expected a finite loss, received NaN in batch \d of epoch 1 "
-                                       r"\(learning rate 1e\+30\): no epoch was finished, so nothing was saved; try a "
-                                       "lower --lr or --warmup-epochs 1") as caught:
+    with pytest.raises(RunError, match=r"training stopped: expected a finite loss, received NaN in batch \d "
+                                       r"\(epoch 1, learning rate 1e\+30\): no epoch was finished, so nothing was "
+                                       "saved; try a lower --lr or --warmup-epochs 1") as caught:
         train(lr=1e30, checkpoint=None)
     assert caught.value.exit_code == 3
     assert glob.glob(str(tmp_path / "run1" / "*.params")) == []
@@ -263,8 +263,8 @@ class Jump(mx.lr_scheduler.LRScheduler):
 
 
 def test_a_loss_that_becomes_infinite_later_names_the_last_good_checkpoint(train, tmp_path):
-    with pytest.raises(RunError, match=r"in batch \d of epoch 3 \(learning rate 0.1\): the last good checkpoint is "
-                                       r".*run1/model,2, the best .*run1/model,best"):
+    with pytest.raises(RunError, match=r"in batch \d \(epoch 3, learning rate 0.1\): the last good checkpoint is "
+                                       r".*run1/model,2, the best is .*run1/model,best"):
         train(epochs=4, schedule=Jump(0.1))
     assert_no_file_holds_nan(str(tmp_path / "run1"))
     assert len(load_checkpoint(str(tmp_path / "run1" / "model") + ",2").arg_params) == 6
@@ -274,7 +274,7 @@ def test_a_failure_of_mxnet_names_the_last_good_checkpoint(train):
     def fail():
         raise mx.base.MXNetError("out of memory")
 
-    with pytest.raises(RunError, match="MXNet failed in epoch 3: out of memory; the last good checkpoint is .*model,2"):
+    with pytest.raises(RunError, match=r"MXNet failed: out of memory \(epoch 3, .*last good checkpoint is .*model,2"):
         train(epochs=4, validate=scripted([.1, .2, .3, .4], at=3, action=fail))
 
 
@@ -287,17 +287,33 @@ def sigterm():
     signal.raise_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("action", [ctrl_c, sigterm])
-def test_an_interrupt_while_validating_saves_the_parameters(train, action):
-    before = signal.getsignal(signal.SIGTERM)
-    result, folder, old = train(epochs=4, validate=scripted([.1, .2, .3, .4], at=2, action=action))
+def test_an_interrupt_while_validating_saves_the_parameters(train):
+    result, folder, old = train(epochs=4, validate=scripted([.1, .2, .3, .4], at=2, action=ctrl_c))
     assert result.stopped == (f"interrupted in epoch 2 after 5 batches; saved as {folder.prefix},interrupted")
-    assert result.last == f"{folder.prefix},interrupted" and len(result.history) == 1
+    assert result.interrupted and result.last == f"{folder.prefix},interrupted" and len(result.history) == 1
     assert files_in(folder) == ["model-0001.params", "model-best.params", "model-interrupted.params"]
     saved = load_checkpoint(result.last)
     assert moved(load_checkpoint(f"{folder.prefix},1"), saved) == HEAD | TRUNK | STATISTICS
-    assert signal.getsignal(signal.SIGTERM) is before
     assert read_log(folder.file("log.jsonl"))[-1] == {"event": "interrupted", "epoch": 2, "batch": 5}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_validating_is_answered_after_the_next_batch(train, number):
+    before = signal.getsignal(number)
+    result, folder, _ = train(epochs=4, validate=scripted([.1, .2, .3, .4], at=2,
+                                                          action=lambda: signal.raise_signal(number)))
+    assert result.stopped == (f"interrupted in epoch 3 after 1 batches; saved as {folder.prefix},interrupted")
+    assert len(result.history) == 2 and result.interrupted
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_signal_does_not_wait(train):
+    def twice():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    result, _, _ = train(epochs=4, validate=scripted([.1, .2, .3, .4], at=2, action=twice))
+    assert len(result.history) == 1 and result.interrupted
 
 
 @pytest.mark.parametrize("action", [ctrl_c, sigterm])
