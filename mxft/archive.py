@@ -15,11 +15,10 @@ import tempfile
 import zlib
 
 from mxft.errors import InputError
-from mxft.files import require_file, require_folder, sha256, write_json
+from mxft.files import require_file, require_folder, require_space, sha256, write_json
 
 MAX_FILES = 2_000_000
 MAX_RATIO = 100
-SPARE_BYTES = 16 << 20
 _BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError)
 
 
@@ -118,7 +117,7 @@ def _unpack(path, staging, progress):
     try:
         with tarfile.open(path) as archive:
             members, skipped = _read_members(archive, path)
-            _require_space(sum(m.size for m in members), staging, path)
+            require_space(sum(m.size for m in members), os.path.dirname(staging), f"to unpack {path}")
             _write_members(archive, members, staging, progress)
         if skipped:
             print(f"skipped {len(skipped)} links or special files of {path}, which are never created: the first is "
@@ -181,9 +180,3 @@ def _write_members(archive, members, staging, progress):
                 raise tarfile.ReadError(f"{member.name} ends early")
             bar.update(member.size)
 
-
-def _require_space(needed, folder, path):
-    free = shutil.disk_usage(folder).free
-    if free < needed + SPARE_BYTES:
-        raise InputError(f"the disk is too full to unpack {path}: expected {needed:,} free bytes in "
-                         f"{os.path.dirname(folder)}, received free={free:,}; make room or choose another folder")

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from mxft.errors import InputError
-from mxft.files import require_folder, whole_file
-from mxft.http_stream import Interrupted, Refused, Wanted, require_space, resume_point, stream
+from mxft.files import require_folder, require_space, whole_file
+from mxft.http_stream import Interrupted, Refused, Wanted, resume_point, stream
 
 ATTEMPTS = 3
 RETRY_SECONDS = 1.0
@@ -138,7 +138,7 @@ def _copy_local(url, wanted):
     wrong = flaw(source, wanted.size, wanted.hashes, wanted.check)
     if wrong:
         raise Refused(wrong)
-    require_space(os.path.getsize(source), wanted)
+    require_space(os.path.getsize(source), os.path.dirname(wanted.path), f"for {os.path.basename(wanted.path)}")
     with open(source, "rb") as f, whole_file(wanted.path) as out:
         shutil.copyfileobj(f, out, 1 << 20)
 

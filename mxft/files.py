@@ -3,9 +3,12 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 
 from mxft.errors import InputError, MissingFileError, nearest
+
+SPARE_BYTES = 16 << 20
 
 
 @contextlib.contextmanager
@@ -89,6 +92,23 @@ def require_folder(path):
     if not os.access(path, os.W_OK | os.X_OK):
         raise InputError(f"cannot write to {path}: expected a writable folder, received one that is read-only")
     return path
+
+
+def require_space(needed, folder, purpose):
+    """Refuse (exit 2) a `folder` on a disk without room for `needed` bytes and a little more.
+
+    Parameters
+    ----------
+    needed : int
+    folder : str
+        Must exist.
+    purpose : str
+        Completes "the disk is too full …".
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed + SPARE_BYTES:
+        raise InputError(f"the disk is too full {purpose}: expected {needed:,} free bytes in {folder}, received "
+                         f"free={free:,}; make room or choose another folder")
 
 
 def require_file(path, what="file"):

@@ -7,15 +7,13 @@ import contextlib
 import json
 import os
 import re
-import shutil
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
-from mxft.errors import InputError
+from mxft.files import require_space
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 CHUNK = 1 << 16
-SPARE_BYTES = 16 << 20
 _PAGE = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:<!doctype\s+html|<html|<head|<!--)", re.IGNORECASE)
 _PAGE_SUFFIXES = (".html", ".htm")
 
@@ -121,7 +119,7 @@ def _append(response, url, start, total, wanted):
     if not start:
         _refuse_page(response, first, wanted)
     if total is not None:
-        require_space(total - start, wanted)
+        require_space(total - start, os.path.dirname(wanted.path), f"for {os.path.basename(wanted.path)}")
     _write_note(url, response, total, wanted)
     with open(wanted.part, "r+b" if start else "wb") as out, tqdm(
             total=total, initial=start, unit="B", unit_scale=True, unit_divisor=1024, leave=False,
@@ -174,10 +172,3 @@ def _network_reason(error):
         return True, " ".join(text.split())[:160]
     return False, "the connection broke off"
 
-
-def require_space(needed, wanted):
-    folder = os.path.dirname(wanted.path)
-    free = shutil.disk_usage(folder).free
-    if free < needed + SPARE_BYTES:
-        raise InputError(f"the disk is too full for {os.path.basename(wanted.path)}: expected {needed:,} free bytes "
-                         f"in {folder}, received free={free:,}; make room or choose another folder")

@@ -3,7 +3,9 @@
 ``Module.fit(allow_missing=True)`` re-initialises a misspelled or missing layer without a word. Here only the new
 head's parameters may be missing; anything else is refused with its name and both shapes.
 """
+import contextlib
 import dataclasses
+import io
 
 from mxft.compat import mx
 from mxft.errors import InputError, last_line, nearest
@@ -133,7 +135,8 @@ def _wanted_shapes(symbol, image_shape):
     """Return {(kind, name): shape} of every parameter the symbol needs."""
     inputs = {data_name(symbol), *label_names(symbol)}
     try:
-        args, _, auxs = symbol.infer_shape(**{data_name(symbol): (1, *image_shape)})
+        with contextlib.redirect_stdout(io.StringIO()):  # MXNet prints the arguments of a failed inference there
+            args, _, auxs = symbol.infer_shape(**{data_name(symbol): (1, *image_shape)})
     except mx.base.MXNetError as error:
         raise InputError(f"network does not take this input: expected images it can process, received image-shape="
                          f"{tuple(image_shape)} ({last_line(error)})") from None

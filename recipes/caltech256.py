@@ -84,7 +84,7 @@ def main(argv=None):
     """Fetch, split, pack, fine-tune, score."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
-    from mxft.cli.preflight import check_fits, check_kept_head, check_resize, check_run_folder, check_writable
+    from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder, check_writable
     from mxft.cli.split import say_split
     from mxft.data.datasets import prepare_records
     from mxft.data.normalization import InputSpec
@@ -94,12 +94,11 @@ def main(argv=None):
     recipe = recipe_from(args)
     model = find_model(args.model)
     checkpoint = load_checkpoint(model)
-    check_recipe(recipe, checkpoint, args.gpus, args.cpus)
     spec = input_spec(args, checkpoint.input_spec, InputSpec())
+    check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
     name = pathlib.Path(model.rpartition(",")[0] or model).name
     run = args.run or free_folder(os.path.join("runs", f"caltech256-{name}-{args.plan}"))
     resize = args.resize or default_resize(spec)
-    check_fits(checkpoint, spec)
     check_resize(resize, spec)
     check_run_folder(run)
     check_writable(args.work, "--work")

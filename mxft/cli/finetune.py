@@ -137,16 +137,15 @@ def main(argv=None):
     """Run ``mxft finetune``; exit status 130 where Ctrl-C ended it."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
-    from mxft.cli.preflight import check_fits, check_kept_head, check_resize, check_run_folder
+    from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder
     from mxft.data.normalization import InputSpec
     from mxft.training.finetune import check_recipe, finetune
 
     _check_data_flags(args)
     recipe = recipe_from(args)
     checkpoint = load_checkpoint(args.model)
-    check_recipe(recipe, checkpoint, args.gpus, args.cpus)
     spec = input_spec(args, checkpoint.input_spec, InputSpec())
-    check_fits(checkpoint, spec)
+    check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
     check_resize(args.resize, spec)
     check_run_folder(args.run)
     if args.data and args.require_head:

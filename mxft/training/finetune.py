@@ -22,7 +22,6 @@ from mxft.files import require_file, sha256
 from mxft.freeze import freeze_plan
 from mxft.inference import InferenceExecutor
 from mxft.report.curves import draw_curves
-from mxft.surgery import attach_head
 from mxft.training.fit import FitOptions, fit, optimizer_arguments, seed_everything
 from mxft.training.network import with_kept_head, with_new_head
 from mxft.training.run import RunFolder
@@ -129,8 +128,8 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     """
     recipe = recipe or Recipe()
     checkpoint = load_checkpoint(model) if isinstance(model, str) else model
-    devices = check_recipe(recipe, checkpoint, gpus, cpus)
     spec = spec or checkpoint.input_spec or InputSpec()
+    devices = check_recipe(recipe, checkpoint, spec, gpus, cpus)
     scans, num_classes = _check_data(data)
     _check_sizes(data, spec)
     network = (with_kept_head(checkpoint, num_classes, spec.shape) if recipe.require_head
@@ -148,13 +147,14 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     return _finish(folder, result, validation.best)
 
 
-def check_recipe(recipe, checkpoint, gpus="", cpus=1):
+def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
     """Refuse, before any data is touched, a recipe that cannot be carried out on this checkpoint and machine.
 
     Parameters
     ----------
     recipe : Recipe
     checkpoint : Checkpoint
+    spec : InputSpec
     gpus : str
     cpus : int
 
@@ -165,7 +165,8 @@ def check_recipe(recipe, checkpoint, gpus="", cpus=1):
     Raises
     ------
     InputError
-        Devices, kvstore, plan, schedule, optimizer or layer; the message gives what there is instead.
+        Devices, kvstore, plan, schedule, optimizer, layer, or parameters that are missing or do not fit; the message
+        gives what there is instead.
     """
     devices = make_contexts(gpus, cpus)
     check_kvstore(recipe.fit.kvstore)
@@ -173,8 +174,8 @@ def check_recipe(recipe, checkpoint, gpus="", cpus=1):
     if recipe.batch_size % len(devices):
         raise InputError(f"batch size: expected a multiple of the {len(devices)} devices, received "
                          f"batch-size={recipe.batch_size}")
-    head = attach_head(checkpoint.symbol, 2, recipe.layer)
-    freeze_plan(recipe.plan, head.symbol, head.parameters, recipe.batch_norm)
+    network = with_new_head(checkpoint, 2, spec.shape, recipe.layer)
+    freeze_plan(recipe.plan, network.symbol, network.head_parameters, recipe.batch_norm)
     return devices
 
 

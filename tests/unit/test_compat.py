@@ -202,7 +202,7 @@ def test_missing_distutils_is_told_with_setuptools(monkeypatch):
 def test_distutils_is_not_asked_for_where_python_has_it(monkeypatch):
     monkeypatch.setattr(compat.sys, "version_info", (3, 11, 9, "final", 0))
     monkeypatch.setitem(sys.modules, "distutils.version", None)
-    compat._require_distutils()
+    assert compat._require_distutils() is None
 
 
 def test_a_missing_requirement_of_gluoncv_is_named(python):
