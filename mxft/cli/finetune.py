@@ -69,6 +69,8 @@ def add_training_options(parser, momentum=None):
                      help="keep the checkpoint's classifier; refuse one for another number of classes")
     net.add_argument("--plan", default="full", metavar="NAME",
                      help="full: train everything; head: the new head on a fixed trunk (default: full)")
+    net.add_argument("--initializer", metavar="NAME",
+                     help="of the new head, any name mx.init knows (default: the tutorial's Xavier)")
     net.add_argument("--bn", metavar="MODE",
                      help="BatchNorm statistics: train or eval (default: train; eval with --plan head)")
     t = parser.add_argument_group("training")
@@ -118,7 +120,8 @@ def recipe_from(args):
                          f"{args.lr_schedule!r}")
     momentum = args.momentum if args.mom is None and _has_momentum(args.optimizer) else args.mom
     options = FitOptions(epochs=args.epochs, optimizer=args.optimizer, momentum=momentum, wd=args.wd,
-                         kvstore=args.kv_store, patience=args.patience, min_delta=args.min_delta)
+                         initializer=args.initializer, kvstore=args.kv_store, patience=args.patience,
+                         min_delta=args.min_delta)
     return Recipe(plan=args.plan, batch_norm=args.bn, layer=args.layer, require_head=args.require_head,
                   batch_size=args.batch_size, learning_rate=args.lr, schedule=args.lr_schedule,
                   lr_steps=args.lr_step_epochs, lr_factor=args.lr_factor, warmup_epochs=args.warmup_epochs,

@@ -22,7 +22,7 @@ from mxft.files import require_file, sha256
 from mxft.freeze import freeze_plan
 from mxft.inference import InferenceExecutor
 from mxft.report.curves import draw_curves
-from mxft.training.fit import FitOptions, fit, optimizer_arguments, seed_everything
+from mxft.training.fit import FitOptions, fit, make_initializer, optimizer_arguments, seed_everything
 from mxft.training.network import with_kept_head, with_new_head
 from mxft.training.run import RunFolder
 from mxft.training.schedule import learning_rate_schedule
@@ -171,6 +171,7 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
     devices = make_contexts(gpus, cpus)
     check_kvstore(recipe.fit.kvstore)
     optimizer_arguments(recipe.fit, _schedule(recipe, batches=1000))
+    make_initializer(recipe.fit.initializer)
     if recipe.batch_size % len(devices):
         raise InputError(f"batch size: expected a multiple of the {len(devices)} devices, received "
                          f"batch-size={recipe.batch_size}")

@@ -32,8 +32,9 @@ class FitOptions:
         Weight decay.
     optimizer_params : dict
         Further keyword arguments of the optimizer.
-    initializer : mx.init.Initializer or None
-        Of the new head; the tutorial's Xavier(gaussian, in, 2) when None.
+    initializer : str, mx.init.Initializer or None
+        Of the new head: a name ``mx.init`` knows (normal, msraprelu, zero …) or an object; the tutorial's
+        Xavier(gaussian, in, 2) when None.
     kvstore : str
     patience : int
         Epochs without a better validation top-1 (training loss where there is no validation) before stopping; 0 never.
@@ -110,6 +111,25 @@ def optimizer_arguments(options, schedule):
                              f"{nearest(name, sorted(accepted - {'self', 'kwargs'}))}")
         arguments[name] = value
     return arguments
+
+
+def make_initializer(initializer):
+    """Return the initializer of the head by name, as it is, or the tutorial's for None.
+
+    Raises
+    ------
+    InputError
+        Unknown name; the nearest names are given.
+    """
+    if initializer is None:
+        return mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
+    if not isinstance(initializer, str):
+        return initializer
+    known = mx.registry.get_registry(mx.init.Initializer)
+    if initializer.lower() not in known:
+        raise InputError(f"initializer: expected a name MXNet knows, received initializer={initializer!r}; "
+                         f"{nearest(initializer.lower(), sorted(known))}")
+    return mx.init.create(initializer)
 
 
 class _Epochs:
@@ -204,7 +224,7 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
                            fixed_param_names=list(plan.frozen), logger=_silent_logger())
     meter, progress = TrainingMeter(), Progress(options.epochs, train.batches, train.batch_size)
     epochs = _Epochs(module, run, meter, schedule, options, train.batches, train.batch_size, validate)
-    initializer = options.initializer or mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
+    initializer = make_initializer(options.initializer)
     try:
         with Interruption() as interruption:
             module.fit(train, num_epoch=options.epochs, arg_params=arg_params, aux_params=aux_params,

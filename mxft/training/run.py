@@ -57,7 +57,7 @@ class RunFolder:
     def log(self, event, **facts):
         """Append one line to ``log.jsonl``."""
         with open(self.file("log.jsonl"), "a", encoding="utf-8") as f:
-            f.write(json.dumps({"event": event, **facts}, ensure_ascii=False) + "\n")
+            f.write(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str) + "\n")
 
     def save(self, epoch, arg_params, aux_params, metrics):
         """Save a checkpoint and its metrics; the last epoch's file goes once the new one stands.

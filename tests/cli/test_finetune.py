@@ -69,6 +69,8 @@ def test_a_run_leaves_all_of_its_files_and_says_where(here, capsys):
     (["--wd", "nan"], "--wd: expected a number of at least 0, received wd='nan'"),
     (["--seed", "-1"], "--seed: expected a whole number from 0 to 2147483647, received seed='-1'"),
     (["--augment", "4"], "--augment: expected one of 0, 1, 2, 3, received augment=4"),
+    (["--initializer", "xavir"], "initializer: expected a name MXNet knows, received initializer='xavir'; "
+                                 "nearest: xavier"),
     (["--optimizer", "sdg"], "optimizer: expected a name MXNet knows, received optimizer='sdg'; nearest: sgd"),
     (["--optimizer", "adam", "--mom", "0.9"], "optimizer adam: expected no momentum, received mom=0.9"),
     (["--plan", "heda"], "plan: expected one of full, head, received plan='heda'; nearest: head"),

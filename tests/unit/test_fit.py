@@ -188,6 +188,11 @@ def test_weight_decay_and_momentum_reach_the_optimizer(train):
     assert len(set(losses)) == 3
 
 
+def test_the_initializer_of_the_head_goes_by_name_too(train):
+    result, _, _ = train(lr=0.0, epochs=1, initializer="zero")
+    assert not load_checkpoint(result.last).arg_params["fc1_weight"].asnumpy().any()
+
+
 @pytest.mark.parametrize("patience, series, epochs, best", [
     (2, [.5, .6, .6, .59, .9], 4, 2), (1, [.5, .4, .9], 2, 1), (0, [.5, .4, .3], 3, 1), (2, [.1, .2, .3], 3, 3),
 ])
