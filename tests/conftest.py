@@ -1,4 +1,5 @@
 """Shared fixtures: the photographs and checkpoints beside the repository, a tiny network, a quiet matplotlib."""
+import importlib.util
 import os
 import pathlib
 
@@ -99,3 +100,14 @@ def make_checkpoint(random_parameters):
         return Checkpoint(net, *random_parameters(net, (3, 8, 8), seed))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def load_recipe(repository):
+    """A function that imports ``recipes/NAME.py`` as a module: recipes are scripts, not a package to import from."""
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name, repository / "recipes" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    return load

@@ -1,7 +1,6 @@
 """recipes/caltech256.py from photographs to the score: a few steps, on generated images and on real photographs."""
 import functools
 import http.server
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -20,11 +19,8 @@ from mxft.training.run import read_log
 
 
 @pytest.fixture(scope="module")
-def recipe(repository):
-    spec = importlib.util.spec_from_file_location("caltech256", repository / "recipes" / "caltech256.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def recipe(load_recipe):
+    return load_recipe("caltech256")
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 """recipes/digits.py: the whole workflow once, small."""
-import importlib.util
 import json
 import os
 
@@ -10,11 +9,8 @@ from mxft.training.run import read_log
 
 
 @pytest.fixture(scope="module")
-def recipe(repository):
-    spec = importlib.util.spec_from_file_location("digits", repository / "recipes" / "digits.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def recipe(load_recipe):
+    return load_recipe("digits")
 
 
 def run(recipe, *words):
