@@ -36,7 +36,7 @@ $(READY): setup.py
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps $$($(PY) .ci/requirements_of.py $(DEVICE))
 	@touch $@
 
-demo: $(READY)  ## fine-tune digits 0-4 to 5-9: no data needed, about two minutes
+demo: $(READY)  ## fine-tune digits 0-4 to 5-9: no data needed, a minute or two
 	$(PY) recipes/digits.py
 
 caltech256: $(READY)  ## the tutorial (CALTECH256=folder|tar|URL MODEL=prefix,epoch PER_CLASS EPOCHS BATCH LR PLAN GPUS SEED ARGS)
