@@ -95,8 +95,7 @@ def refuse_non_finite(*parameter_sets):
     for parameters in parameter_sets:
         for name, value in parameters.items():
             if not mx.nd.contrib.isfinite(value).min().asscalar():
-                raise RunError(f"parameters are not saved: expected finite numbers, received NaN or infinity in "
-                               f"{name}; lower the learning rate")
+                raise RunError(f"parameters are not saved: expected finite numbers, received NaN or infinity in {name}")
 
 
 def params_path(prefix, epoch):

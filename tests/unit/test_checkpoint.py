@@ -178,7 +178,7 @@ def test_a_parameter_that_is_not_finite_is_not_saved_and_the_old_files_stay(tmp_
     bad = make_checkpoint(seed=5)
     getattr(bad, kind)[name] = mx.nd.array(with_hole)
     with pytest.raises(RunError, match=f"parameters are not saved: expected finite numbers, received NaN or infinity "
-                                       f"in {name}; lower the learning rate") as caught:
+                                       f"in {name}$") as caught:
         bad.save(prefix, 0)
     assert caught.value.exit_code == 3 and os.listdir(tmp_path) == []
     checkpoint.save(prefix, 0)
