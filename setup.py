@@ -33,6 +33,7 @@ setup(
         "tqdm",
         "requests>=2.20",                        # mxnet imports it; so do downloads
         "matplotlib>=3.6",
+        "scipy<2",                               # mx.nd.array asks for scipy.sparse.csr, which SciPy 2 drops
         "setuptools; python_version >= '3.12'",  # carries distutils, which mxnet imports
     ],
     extras_require={
