@@ -29,7 +29,9 @@ class Checkpoint:
     manifest : dict
         Classes, input, head, parent, data, metrics, versions; ``{}`` for a checkpoint that came without one.
     name : str
-        ``"prefix,epoch"`` it was read from, or a short description.
+        ``"prefix,epoch"``, or a short description of one that was made.
+    on_disk : bool
+        Whether `name` is where it was read from.
     """
 
     symbol: object
@@ -37,6 +39,7 @@ class Checkpoint:
     aux_params: dict
     manifest: dict = dataclasses.field(default_factory=dict)
     name: str = "(unnamed)"
+    on_disk: bool = False
 
     @property
     def input_spec(self):
@@ -262,7 +265,8 @@ def load_checkpoint(model):
                                f"{_near_prefixes(prefix)}")
     symbol = load_symbol(prefix + "-symbol.json")
     arg_params, aux_params = load_params(params_path(prefix, epoch), symbol)
-    return Checkpoint(symbol, arg_params, aux_params, load_manifest(prefix), f"{prefix},{epoch}")
+    return Checkpoint(symbol, arg_params, aux_params, load_manifest(prefix), f"{prefix},{epoch}",
+                      on_disk=True)
 
 
 def load_manifest(prefix):
@@ -281,8 +285,9 @@ def load_manifest(prefix):
     return manifest
 
 
-def parent_entry(model):
-    """Return the manifest's ``parent`` entry of a checkpoint on disk: its name and the hash of its parameters."""
-    prefix, epoch = parse_model(model)
+def parent_entry(checkpoint):
+    """Return the manifest's ``parent`` entry: a checkpoint's name and, of one on disk, the hash of its parameters."""
+    if not checkpoint.on_disk:
+        return {"model": checkpoint.name}
+    prefix, epoch = parse_model(checkpoint.name)
     return {"model": os.path.basename(prefix) + f",{epoch}", "sha256": sha256(params_path(prefix, epoch))}
-

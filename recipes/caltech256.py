@@ -111,7 +111,7 @@ def main(argv=None):
                                      num_thread=args.data_nthreads or os.cpu_count() or 1, resize=resize,
                                      quality=args.quality)
     say_split(split, records)
-    return exit_status(finetune(model, records, run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
+    return exit_status(finetune(checkpoint, records, run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
                                 args.keep_every))
 
 

@@ -153,7 +153,7 @@ def main(argv=None):
     check_run_folder(args.run)
     if args.data and args.require_head:
         check_kept_head(checkpoint, spec, args.data, args.exclude)
-    result = finetune(args.model, _records(args, spec), args.run, recipe, spec, args.gpus, args.cpus,
+    result = finetune(checkpoint, _records(args, spec), args.run, recipe, spec, args.gpus, args.cpus,
                       args.data_nthreads, args.keep_every)
     return exit_status(result)
 

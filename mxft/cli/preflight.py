@@ -16,14 +16,9 @@ def check_run_folder(run):
     InputError
         The message names a folder that is free.
     """
-    from mxft.training.run import free_folder
+    from mxft.training.run import require_free
 
-    if os.path.lexists(run) and not os.path.isdir(run):
-        raise InputError(f"run folder: expected a new or empty folder, received run={run!r}, which is a file")
-    free = free_folder(run)
-    if free != run:
-        raise InputError(f"run folder: expected a new or empty folder, received run={run!r} with "
-                         f"{len(os.listdir(run))} files; try --run {free}")
+    require_free(run)
     check_writable(run, "run folder")
 
 

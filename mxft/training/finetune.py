@@ -135,7 +135,7 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     network = (with_kept_head(checkpoint, num_classes, spec.shape) if recipe.require_head
                else with_new_head(checkpoint, num_classes, spec.shape, recipe.layer))
     plan = freeze_plan(recipe.plan, network.symbol, network.head_parameters, recipe.batch_norm)
-    folder = RunFolder(run, network.symbol, _manifest(model, checkpoint, network, spec, data), keep_every)
+    folder = RunFolder(run, network.symbol, _manifest(checkpoint, network, spec, data), keep_every)
     _announce(folder, checkpoint, network, plan, spec, scans, devices, recipe)
     seed_everything(recipe.seed)
     train = RecordIterator(data.train, spec, recipe.batch_size, len(scans["train"].ids), recipe.augment, shuffle=True,
@@ -224,14 +224,14 @@ def _check_sizes(data, spec):
                          f"{max(spec.shape[1:])} or more, or choose a smaller --image-shape")
 
 
-def _manifest(model, checkpoint, network, spec, data):
+def _manifest(checkpoint, network, spec, data):
     """Return what the weights alone do not tell."""
     records = {name: {"file": os.path.basename(path), "sha256": sha256(path)}
                for name, path in (("train", data.train), ("val", data.val)) if path}
     return {"format": 1, "classes": data.classes, "input": spec.to_dict(), "packing": data.packing,
             "head": {"layer": network.layer, "feature": network.feature.name, "num_classes": network.num_classes,
                      "loss": "softmax"},
-            "parent": parent_entry(model) if isinstance(model, str) else {"model": checkpoint.name}, "data": records,
+            "parent": parent_entry(checkpoint), "data": records,
             "versions": {"mxft": __version__, "mxnet": mx.__version__, "numpy": np.__version__,
                          "python": platform.python_version()}}
 
@@ -259,17 +259,13 @@ class _Validation:
             return
         records = len(scans["val"].ids)
         self._records = RecordIterator(data.val, spec, min(batch_size, records), records, threads=threads)
-        self._bind = lambda args, auxs: InferenceExecutor(network.symbol, args, auxs, spec.shape,
-                                                          self._records.batch_size, context)
-        self._executor = None
+        self._symbol, self._shape, self._context = network.symbol, spec.shape, context
 
     def metrics(self, arg_params, aux_params):
         """Return {"top1", "top5", "loss"} of these parameters."""
-        if self._executor is None:
-            self._executor = self._bind(arg_params, aux_params)
-        else:
-            self._executor.set_params(arg_params, aux_params)
-        score = score_iterator(self._executor, self._records)
+        executor = InferenceExecutor(self._symbol, arg_params, aux_params, self._shape, self._records.batch_size,
+                                     self._context)
+        score = score_iterator(executor, self._records)
         if self.best is None or (score.top1, -score.loss) > (self.best.top1, -self.best.loss):
             self.best = score
         return {"top1": score.top1, "top5": score.top5, "loss": score.loss}

@@ -135,10 +135,10 @@ def make_initializer(initializer):
 class _Epochs:
     """Epoch-end callback: validate, log, save, decide whether to go on."""
 
-    def __init__(self, module, run, meter, schedule, options, batches, batch_size, validate):
+    def __init__(self, run, meter, schedule, options, batches, batch_size, validate):
         self.history, self.best, self.last, self.best_epoch = [], None, None, None
         self.number, self.stopped, self.interrupted = 1, None, False
-        self._module, self._run, self._meter, self._schedule = module, run, meter, schedule
+        self._run, self._meter, self._schedule = run, meter, schedule
         self._options, self._batches, self._batch_size, self._validate = options, batches, batch_size, validate
         self._patience = Patience(options.patience, options.min_delta, higher_is_better=validate is not None)
         self._goodness, self._began = None, time.perf_counter()
@@ -223,7 +223,7 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
                            label_names=[d.name for d in train.provide_label], context=contexts,
                            fixed_param_names=list(plan.frozen), logger=_silent_logger())
     meter, progress = TrainingMeter(), Progress(options.epochs, train.batches, train.batch_size)
-    epochs = _Epochs(module, run, meter, schedule, options, train.batches, train.batch_size, validate)
+    epochs = _Epochs(run, meter, schedule, options, train.batches, train.batch_size, validate)
     initializer = make_initializer(options.initializer)
     try:
         with Interruption() as interruption:

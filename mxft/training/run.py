@@ -11,10 +11,20 @@ from mxft.files import require_folder, write_json
 def free_folder(path):
     """Return `path`, or ``path-2``, ``path-3`` … where earlier runs stand already."""
     number, candidate = 1, path
-    while os.path.exists(candidate) and os.listdir(candidate):
+    while os.path.lexists(candidate) and (not os.path.isdir(candidate) or os.listdir(candidate)):
         number += 1
         candidate = f"{path}-{number}"
     return candidate
+
+
+def require_free(path):
+    """Refuse (InputError) a run folder that is a file or holds files; the message names one that is free."""
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise InputError(f"run folder: expected a new or empty folder, received run={path!r}, which is a file")
+    free = free_folder(path)
+    if free != path:
+        raise InputError(f"run folder: expected a new or empty folder, received run={path!r} with "
+                         f"{len(os.listdir(path))} files; try --run {free}")
 
 
 class RunFolder:
@@ -38,9 +48,7 @@ class RunFolder:
     """
 
     def __init__(self, path, symbol, manifest, keep_every=0):
-        if os.path.isdir(path) and os.listdir(path):
-            raise InputError(f"run folder: expected a new or empty folder, received run={path!r} with "
-                             f"{len(os.listdir(path))} files; try --run {free_folder(path)}")
+        require_free(path)
         self.path = require_folder(path)
         self.prefix = os.path.join(path, "model")
         self.manifest = {**manifest, "metrics": {}}

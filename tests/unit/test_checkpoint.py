@@ -242,7 +242,7 @@ def test_a_manifest_with_a_broken_input_is_refused_when_it_is_needed(tmp_path, m
 
 def test_the_parent_is_named_with_the_hash_of_its_parameters(tmp_path, make_checkpoint):
     name = make_checkpoint().save(str(tmp_path / "net"), 3)
-    assert parent_entry(name) == {"model": "net,3", "sha256": sha256(tmp_path / "net-0003.params")}
+    assert parent_entry(load_checkpoint(name)) == {"model": "net,3", "sha256": sha256(tmp_path / "net-0003.params")}
 
 
 def test_numbers_of_another_precision_survive(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
 from mxft.errors import InputError, RunError
-from mxft.training.run import RunFolder, free_folder, read_log
+from mxft.training.run import RunFolder, free_folder, read_log, require_free
 
 
 @pytest.fixture
@@ -121,3 +121,11 @@ def test_a_json_file_of_the_run_is_whole(tmp_path, checkpoint):
     folder.write_json("transfer.json", {"counts": {"new": 2}})
     with open(folder.file("transfer.json"), encoding="utf-8") as f:
         assert json.load(f) == {"counts": {"new": 2}}
+
+
+def test_a_file_in_the_place_of_a_run_folder_is_taken(tmp_path):
+    (tmp_path / "run").write_text("")
+    (tmp_path / "run-2").write_text("")
+    assert free_folder(str(tmp_path / "run")) == str(tmp_path / "run-3")
+    with pytest.raises(InputError, match="expected a new or empty folder, received run=.*, which is a file"):
+        require_free(str(tmp_path / "run"))
