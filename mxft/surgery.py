@@ -144,7 +144,8 @@ def find_feature_layer(symbol):
 
     The last FullyConnected, or 1x1 Convolution used as one, is the classifier and its input the feature. A network
     whose output is batch-normalised after its last FullyConnected, as insightface's ``fc1``, ends in an embedding:
-    the feature is the output itself.
+    the feature is the output itself. insightface's training symbols hand their embedding out beside the softmax, with
+    its gradient blocked: then that is the feature.
 
     Parameters
     ----------
@@ -165,6 +166,10 @@ def find_feature_layer(symbol):
     respect; name the layer before it where that is meant.
     """
     graph = Graph(symbol)
+    blocked = _blocked_embedding(graph)
+    if blocked is not None:
+        behind = [n for n in graph.operators() if n.index not in graph.ancestors(blocked)]
+        return _feature(graph, blocked, next((n for n in behind if n.op == "FullyConnected"), None), False)
     start = next((i for i, _ in graph.heads if graph.nodes[i].op in LOSSES), graph.heads[0][0])
     node, saw_loss, pooled = graph.nodes[start], False, False
     while True:
@@ -197,6 +202,51 @@ def _feature(graph, index, classifier, pooled):
     lost = [n.name for n in behind if n is not classifier and n.op not in LOSSES
             and any(graph.nodes[i].is_variable and i not in kept for i, _ in n.inputs)]
     return FeatureLayer(graph.nodes[index].name, index, classifier.name if classifier else None, pooled, tuple(lost))
+
+
+def _blocked_embedding(graph):
+    """Return the node whose gradient-blocked output a training symbol gives beside its loss, or None."""
+    heads = [graph.nodes[i] for i, _ in graph.heads]
+    blocked = [node for node in heads if node.op in ("BlockGrad", "stop_gradient")]
+    if not blocked or not any(node.op in LOSSES for node in heads):
+        return None
+    return blocked[0].inputs[0][0]
+
+
+def embedding_layer(symbol):
+    """Find the embedding of a face network, whether it is slim or still carries the head it was trained with.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+        Ends in the embedding; or in insightface's training outputs ``[BlockGrad(embedding), softmax]``; or in the
+        softmax alone, behind an embedding that is a FullyConnected with a BatchNorm on it (``pre_fc1``, ``fc1``).
+
+    Returns
+    -------
+    FeatureLayer
+        Its `classifier` is None where nothing stands behind the embedding.
+
+    Raises
+    ------
+    InputError
+        None is found; the last layers are listed.
+
+    Examples
+    --------
+    >>> net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=8, name="pre_fc1")
+    >>> net = mx.sym.BatchNorm(net, name="fc1")
+    >>> logits = mx.sym.FullyConnected(mx.sym.L2Normalization(net), num_hidden=3, name="fc7")
+    >>> embedding_layer(mx.sym.SoftmaxOutput(logits, name="softmax")).name
+    'fc1'
+    """
+    graph = Graph(symbol)
+    if _blocked_embedding(graph) is None:
+        normalised = [n for n in graph.operators()
+                      if n.op == "BatchNorm" and graph.nodes[n.inputs[0][0]].op == "FullyConnected"]
+        if normalised:
+            return _feature(graph, normalised[-1].index, None, False)
+    return find_feature_layer(symbol)
 
 
 def feature_layer_named(symbol, name):

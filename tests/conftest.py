@@ -102,6 +102,38 @@ def make_checkpoint(random_parameters):
     return make
 
 
+@pytest.fixture
+def make_face_checkpoint(random_parameters):
+    """A function ``(num_classes=None, emb_size=4, batch_norm=True, seed=1, filters=6) -> Checkpoint``: a face network.
+
+    ``conv0`` → ``bn0`` → ``relu0`` (PReLU) → ``pool0`` → ``pre_fc1`` → ``fc1``, tiny, for images of
+    16 x 16. With `num_classes` it carries the head and the two outputs of insightface's training symbols; without, it
+    is slim.
+    """
+    from mxft.checkpoint import Checkpoint
+    from mxft.compat import mx
+
+    def make(num_classes=None, emb_size=4, batch_norm=True, seed=1, filters=6):
+        net = mx.sym.Convolution(mx.sym.Variable("data") * 0.01, kernel=(3, 3), num_filter=filters, name="conv0")
+        net = mx.sym.BatchNorm(net, fix_gamma=False, name="bn0") if batch_norm else net
+        net = mx.sym.LeakyReLU(net, act_type="prelu", name="relu0")
+        net = mx.sym.Pooling(net, kernel=(2, 2), stride=(4, 4), pool_type="avg", name="pool0")
+        net = mx.sym.FullyConnected(mx.sym.Flatten(net), num_hidden=emb_size, name="pre_fc1")
+        net = mx.sym.BatchNorm(net, fix_gamma=True, name="fc1") if batch_norm else net
+        if num_classes:
+            logits = mx.sym.FullyConnected(mx.sym.L2Normalization(net) * 8, num_hidden=num_classes, no_bias=True,
+                                           name="fc7")
+            softmax = mx.sym.SoftmaxOutput(logits, mx.sym.Variable("softmax_label"), normalization="valid",
+                                           name="softmax")
+            net = mx.sym.Group([mx.sym.BlockGrad(net), softmax])
+        checkpoint = Checkpoint(net, *random_parameters(net, (3, 16, 16), seed))
+        if batch_norm:
+            checkpoint.arg_params["fc1_gamma"][:] = 1  # as training leaves it where gamma is fixed
+        return checkpoint
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def load_recipe(repository):
     """A function that imports ``recipes/NAME.py`` as a module: recipes are scripts, not a package to import from."""

@@ -1,0 +1,59 @@
+"""``mxft slim``: a face checkpoint without its training head; the flags of insightface's deploy/model_slim.py."""
+from mxft.cli.arguments import Parser, image_shape
+
+EXAMPLES = """\
+examples:
+  mxft slim --model ../models/model-r34-amf/model,0
+  mxft slim --model runs/faces/model,best --output deploy/faces
+
+Writes PREFIXs-symbol.json and PREFIXs-0000.params (upstream's name: the prefix
+with an s behind it, epoch 0), whose output is the embedding. What it drops is
+what the embedding does not depend on. A checkpoint that is slim already is left
+as it is.
+"""
+
+
+def parser():
+    """Return the argument parser."""
+    p = Parser(prog="mxft slim", description="Drop what stands behind a face checkpoint's embedding.", epilog=EXAMPLES)
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--output", metavar="PREFIX", help="of the files to write (default: the model's prefix and an s)")
+    p.add_argument("--layer", metavar="NAME",
+                   help="what to keep as the output (default: the embedding, found by graph; mxft layers lists them)")
+    p.add_argument("--image-shape", type=image_shape, metavar="C,H,W",
+                   help="of the probe (default: the manifest's, or 3,112,112)")
+    p.add_argument("--force", action="store_true", help="replace a checkpoint of the output's name")
+    return p
+
+
+def main(argv=None):
+    """Run ``mxft slim``."""
+    args = parser().parse_args(argv)
+    from mxft.checkpoint import load_checkpoint, params_path, parse_model
+    from mxft.slim import require_new_prefix, save_slim, slim, slim_prefix
+
+    checkpoint = load_checkpoint(args.model)
+    prefix, epoch = parse_model(args.model)
+    output = args.output or slim_prefix(prefix)
+    result = slim(checkpoint, args.layer)
+    if result.was_slim:
+        print(f"{prefix},{epoch} is slim already: {result.feature.name} is its output; nothing was written")
+        return
+    require_new_prefix(output, checkpoint, args.force)
+    shape = args.image_shape or (checkpoint.input_spec.shape if checkpoint.input_spec else (3, 112, 112))
+    model, difference = save_slim(result, checkpoint, output, shape, args.force)
+    print(f"kept the network up to {result.feature.name}; dropped {_listed(result)}")
+    print(f"parameters: {_megabytes(params_path(prefix, epoch))} before, {_megabytes(params_path(output, 0))} after")
+    print(f"embedding of the files written against the original's on a probe: largest difference {difference:g}")
+    print(f"wrote {model}: {output}-symbol.json, {params_path(output, 0)}")
+
+
+def _listed(result):
+    parameters = ", ".join(f"{name} {shape}" for name, shape in result.dropped.items()) or "no parameters"
+    return f"{parameters}; layers {', '.join(result.layers)}" if result.layers else parameters
+
+
+def _megabytes(path):
+    import os
+
+    return f"{os.path.getsize(path) / 1e6:.1f} MB"
