@@ -1,4 +1,5 @@
 """Devices by the words users type: ``"0,1"`` to contexts, the kvstore that goes with them."""
+import itertools
 import os
 
 from mxft.compat import mx
@@ -41,7 +42,8 @@ def contexts(gpus="", cpus=1):
         raise InputError(f"devices: expected different GPU numbers such as 0,1, received gpus={text!r}")
     if not mx.runtime.Features().is_enabled("CUDA"):
         raise InputError(f"devices: expected a CUDA build of mxnet for gpus={text!r}, received the CPU build "
-                         f"{mx.__version__}; leave GPUS empty to run on the CPU, or pip install 'mxft[cu112]'")
+                         f"{mx.__version__}; leave GPUS (or CUDA_VISIBLE_DEVICES) empty to run on the CPU, or "
+                         "pip install 'mxft[cu112]'")
     available = mx.context.num_gpus()
     absent = [word for word in words if int(word) >= available]
     if absent:
@@ -49,6 +51,17 @@ def contexts(gpus="", cpus=1):
                          f"({available} GPU(s) visible; CUDA_VISIBLE_DEVICES="
                          f"{os.environ.get('CUDA_VISIBLE_DEVICES', '(unset)')})")
     return [mx.gpu(int(word)) for word in words]
+
+
+def visible_gpus():
+    """Return the GPUs ``CUDA_VISIBLE_DEVICES`` lists, counted from 0 as MXNet does: ``"0,1"`` for ``"4,6"``.
+
+    Empty where it is unset or empty, which upstream's face scripts take for the CPU. As CUDA does, an entry of -1 ends
+    the list.
+    """
+    entries = [entry.strip() for entry in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    listed = itertools.takewhile(lambda entry: entry and entry != "-1", entries)
+    return ",".join(str(number) for number, _ in enumerate(listed))
 
 
 def kvstore(name):

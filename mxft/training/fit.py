@@ -221,7 +221,7 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     contexts = contexts or [mx.cpu()]
     module = mx.mod.Module(plan.training_symbol(symbol), data_names=[d.name for d in train.provide_data],
                            label_names=[d.name for d in train.provide_label], context=contexts,
-                           fixed_param_names=list(plan.frozen), logger=_silent_logger())
+                           fixed_param_names=list(plan.frozen), logger=silent_logger())
     meter, progress = TrainingMeter(), Progress(options.epochs, train.batches, train.batch_size)
     epochs = _Epochs(run, meter, schedule, options, train.batches, train.batch_size, validate)
     initializer = make_initializer(options.initializer)
@@ -278,7 +278,8 @@ def _with_what_is_left(error, epochs, schedule):
             f"{', '.join(kept) or 'no epoch was finished, so nothing was saved'}{advice}")
 
 
-def _silent_logger():
+def silent_logger():
+    """Return the logger to give a Module whose own lines repeat what mxft prints."""
     logger = logging.getLogger("mxft.module")
     logger.setLevel(logging.ERROR)
     return logger

@@ -27,39 +27,30 @@ def require_free(path):
                          f"{len(os.listdir(path))} files; try --run {free}")
 
 
-class RunFolder:
-    """Checkpoints, log and reports of one run.
+class Run:
+    """Checkpoints and log of a run, under one prefix.
 
     Parameters
     ----------
-    path : str
-        A folder that is new or empty.
+    prefix : str
+        Path without ``-symbol.json``; the other files' names begin with it too.
     symbol : mx.sym.Symbol
-        What is saved as ``model-symbol.json``: the user's graph with its new head.
+        What is saved as ``prefix-symbol.json``: the user's graph with its new head.
     manifest : dict
         Saved beside every checkpoint; `metrics` is filled in as they come.
-    keep_every : int
-        Keep the checkpoint of every n-th epoch; 0 keeps the last one (and the best).
-
-    Raises
-    ------
-    InputError
-        The folder holds files already, or cannot be written to.
     """
 
-    def __init__(self, path, symbol, manifest, keep_every=0):
-        require_free(path)
-        self.path = require_folder(path)
-        self.prefix = os.path.join(path, "model")
+    def __init__(self, prefix, symbol, manifest):
+        self.prefix = prefix
         self.manifest = {**manifest, "metrics": {}}
-        self._symbol, self._keep_every, self._last = symbol, keep_every, None
+        self._symbol = symbol
 
     def file(self, name):
-        """Return the path of a file in the folder."""
-        return os.path.join(self.path, name)
+        """Return the path of one of the run's files."""
+        return f"{self.prefix}-{name}"
 
     def write_json(self, name, value):
-        """Write a JSON file into the folder."""
+        """Write a JSON file of the run."""
         write_json(self.file(name), value)
 
     def log(self, event, **facts):
@@ -68,12 +59,12 @@ class RunFolder:
             f.write(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str) + "\n")
 
     def save(self, epoch, arg_params, aux_params, metrics):
-        """Save a checkpoint and its metrics; the last epoch's file goes once the new one stands.
+        """Save a checkpoint and its metrics.
 
         Parameters
         ----------
         epoch : int or str
-            Number of finished epochs, or ``"best"``, ``"interrupted"``.
+            Number of finished epochs (of the save, in a face run), or ``"best"``, ``"last"``, ``"interrupted"``.
         arg_params, aux_params : dict of str to mx.nd.NDArray
         metrics : dict of str to float
 
@@ -90,6 +81,40 @@ class RunFolder:
         manifest = {**self.manifest, "metrics": {**self.manifest["metrics"], str(epoch): metrics}}
         name = Checkpoint(self._symbol, arg_params, aux_params, manifest).save(self.prefix, epoch)
         self.manifest = manifest
+        return name
+
+
+class RunFolder(Run):
+    """A run that has a folder to itself, with short names in it: ``model-symbol.json``, ``log.jsonl`` …
+
+    Parameters
+    ----------
+    path : str
+        A folder that is new or empty.
+    symbol, manifest
+        See `Run`.
+    keep_every : int
+        Keep the checkpoint of every n-th epoch; 0 keeps the last one (and the best).
+
+    Raises
+    ------
+    InputError
+        The folder holds files already, or cannot be written to.
+    """
+
+    def __init__(self, path, symbol, manifest, keep_every=0):
+        require_free(path)
+        self.path = require_folder(path)
+        super().__init__(os.path.join(path, "model"), symbol, manifest)
+        self._keep_every, self._last = keep_every, None
+
+    def file(self, name):
+        """Return the path of a file in the folder."""
+        return os.path.join(self.path, name)
+
+    def save(self, epoch, arg_params, aux_params, metrics):
+        """Save a checkpoint (see `Run.save`); the last epoch's file goes once the new one stands."""
+        name = super().save(epoch, arg_params, aux_params, metrics)
         if isinstance(epoch, int):
             self._drop_last(epoch)
             self._last = epoch

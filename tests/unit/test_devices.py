@@ -2,7 +2,7 @@
 import pytest
 
 from mxft.compat import mx
-from mxft.devices import KVSTORES, contexts, kvstore
+from mxft.devices import KVSTORES, contexts, kvstore, visible_gpus
 from mxft.errors import InputError
 
 
@@ -46,7 +46,8 @@ def test_a_cpu_build_is_told_before_anything_is_done():
     if mx.runtime.Features().is_enabled("CUDA"):
         pytest.skip("a CUDA build")
     with pytest.raises(InputError, match=r"expected a CUDA build of mxnet for gpus='0', received the CPU build 1.9.1; "
-                                         r"leave GPUS empty to run on the CPU, or pip install 'mxft\[cu112\]'"):
+                                         r"leave GPUS \(or CUDA_VISIBLE_DEVICES\) empty to run on the CPU, "
+                                         r"or pip install 'mxft\[cu112\]'"):
         contexts("0")
 
 
@@ -66,3 +67,15 @@ def test_a_distributed_store_needs_a_launcher_and_never_waits_for_one(monkeypatc
         kvstore(name)
     monkeypatch.setenv("DMLC_ROLE", "worker")
     assert kvstore(name) == name
+
+
+@pytest.mark.parametrize("listed, expected", [("", ""), ("0,1,2,3", "0,1,2,3"), ("4, 6", "0,1"), ("3,-1,5", "0"),
+                                              ("-1", ""), ("GPU-8f2e,GPU-77aa", "0,1")])
+def test_visible_gpus_are_counted_from_0_as_cuda_does(listed, expected, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    assert visible_gpus() == expected
+
+
+def test_no_list_of_visible_gpus_means_the_cpu(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_gpus() == ""
