@@ -17,6 +17,12 @@ VERBS = {
     "score": "top-1, top-5 and loss of a checkpoint on a record file",
     "predict": "name the classes of image files",
     "fetch": "download a known data set or checkpoint",
+    "face-pack": "pack a folder of people into property, train.lst, .rec and .idx",
+    "pairs-pack": "pack the images of a pairs file into a verification set (.bin)",
+    "inspect": "explain a .rec, .idx, .bin or property, and what is wrong with it",
+    "unpack": "turn records or a .bin back into image files",
+    "verify": "accuracy, XNorm and TAR@FAR of a face checkpoint on .bin sets",
+    "slim": "drop what stands behind the embedding (model_slim.py)",
 }
 
 
@@ -42,12 +48,15 @@ def main(argv=None):
 
 
 def run_verb(verb, argv=None):
-    """Run ``mxft.cli.<verb>.main(argv)``; tools/*.py call this too, so a tool and its verb cannot drift apart."""
+    """Run ``mxft.cli.<verb>.main(argv)``; tools/*.py call this too, so a tool and its verb cannot drift apart.
+
+    The module of ``face-pack`` is ``face_pack``.
+    """
     def main_of_verb(argv):
         if verb not in VERBS:
             raise InputError(f"unknown verb: expected one of those mxft --help lists, received {verb!r}; "
                              f"{nearest(verb, VERBS)}")
-        return importlib.import_module("mxft.cli." + verb).main(argv)
+        return importlib.import_module("mxft.cli." + verb.replace("-", "_")).main(argv)
 
     return run_command(f"mxft {verb}" if verb in VERBS else "mxft", main_of_verb, argv)
 

@@ -109,7 +109,7 @@ def pack_list(list_path, root, prefix=None, num_thread=1, pack_label=False, stri
     prefix = os.fspath(prefix or os.path.splitext(list_path)[0])
     rec, idx, bad_path = prefix + ".rec", prefix + ".idx", prefix + ".bad.tsv"
     make = partial(_make_record, root=root, options=options, pack_label=pack_label)
-    with _stopped_when_full(rec), _one_opencv_thread(), quiet_native(), \
+    with stopped_when_full(rec), one_opencv_thread(), quiet_native(), \
             RecordWriter(rec, idx) as writer, progress(total, f"packing {os.path.basename(rec)}", show=show) as advance:
         bad, labels = _write_records(writer, ordered_map(make, iter_list(list_path), num_thread), advance)
         _write_bad_rows(bad_path, bad)
@@ -133,18 +133,23 @@ def _write_records(writer, made, advance):
 
 def _make_record(row, root, options, pack_label):
     """Return (row, record bytes, None), or (row, None, reason) for an image that cannot be packed."""
-    path = os.path.join(root, row.path)
+    try:
+        payload = prepare(read_image(os.path.join(root, row.path)), options)
+    except BadImage as error:
+        return row, None, str(error)
+    label = row.labels if pack_label and len(row.labels) > 1 else row.labels[0]
+    return row, pack(IRHeader(0, label, row.index, 0), payload), None
+
+
+def read_image(path):
+    """Return the bytes of an image file; a BadImage says in what way there are none."""
     try:
         if not os.path.isfile(path):
             raise BadImage("not a file" if os.path.exists(path) else "missing")
         with open(path, "rb") as f:
-            payload = prepare(f.read(), options)
-    except BadImage as error:
-        return row, None, str(error)
+            return f.read()
     except OSError as error:
-        return row, None, f"cannot be read: {(error.strerror or str(error)).lower()}"
-    label = row.labels if pack_label and len(row.labels) > 1 else row.labels[0]
-    return row, pack(IRHeader(0, label, row.index, 0), payload), None
+        raise BadImage(f"cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
 def ordered_map(function, items, num_thread):
@@ -167,7 +172,7 @@ def ordered_map(function, items, num_thread):
 
 
 @contextlib.contextmanager
-def _one_opencv_thread():
+def one_opencv_thread():
     """Run OpenCV without its own threads, so that `--num-thread` alone says how many cores are busy."""
     cv2 = load_cv2()
     before = cv2.getNumThreads()
@@ -179,7 +184,7 @@ def _one_opencv_thread():
 
 
 @contextlib.contextmanager
-def _stopped_when_full(rec):
+def stopped_when_full(rec):
     """Turn an OSError while the record files are written into a RunError; images report their own."""
     try:
         yield

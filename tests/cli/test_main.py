@@ -1,4 +1,5 @@
 """The ``mxft`` command as a process: help without mxnet, exit statuses, streams that are closed or full, signals."""
+import importlib
 import os
 import signal
 import subprocess
@@ -35,7 +36,7 @@ def test_help_of_a_verb_fits_80_columns_and_has_an_example_that_parses(verb, cap
     text = capsys.readouterr().out
     assert ended.value.code == 0
     assert all(len(line) <= 80 for line in text.splitlines()), [line for line in text.splitlines() if len(line) > 80]
-    module = __import__(f"mxft.cli.{verb}", fromlist=["parser"])
+    module = importlib.import_module("mxft.cli." + verb.replace("-", "_"))
     parser = getattr(module, "parser", None) or module.build_parser
     examples = [line.split() for line in text.replace("\\\n", " ").splitlines() if line.startswith(f"  mxft {verb} ")]
     assert examples
@@ -59,7 +60,7 @@ def test_nothing_typed_is_2_and_help_on_stderr(capsys):
 def test_an_unknown_verb_names_the_nearest(capsys):
     assert main(["finetun"]) == 2
     assert capsys.readouterr().err == (
-        "mxft: unknown verb: expected one of those mxft --help lists, received 'finetun'; nearest: finetune, fetch\n")
+        "mxft: unknown verb: expected one of those mxft --help lists, received 'finetun'; nearest: finetune, inspect, fetch\n")
 
 
 @pytest.mark.parametrize("words, message", [

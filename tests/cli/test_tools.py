@@ -10,7 +10,8 @@ import pytest
 from mxft.cli import VERBS
 
 TOOLS = {"im2rec": "im2rec", "split": "split", "finetune": "finetune", "score": "score", "predict": "predict",
-         "show_layers": "layers"}
+         "show_layers": "layers", "face_pack": "face-pack", "pairs_pack": "pairs-pack", "verification": "verify",
+         "model_slim": "slim"}
 
 
 def test_every_tool_is_known_here(repository):
@@ -21,7 +22,7 @@ def test_every_tool_is_known_here(repository):
 @pytest.mark.parametrize("tool", sorted(TOOLS))
 def test_a_tool_calls_its_verb_and_nothing_else(tool, repository):
     text = (repository / "tools" / f"{tool}.py").read_text(encoding="utf-8")
-    assert re.findall(r'run_verb\("(\w+)"\)', text) == [TOOLS[tool]]
+    assert re.findall(r'run_verb\("([\w-]+)"\)', text) == [TOOLS[tool]]
     code = [line for line in text.splitlines() if line and not line.startswith(("#", '"""', "import", "from"))]
     assert len(code) == 2
     assert os.access(repository / "tools" / f"{tool}.py", os.X_OK)

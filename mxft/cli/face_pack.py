@@ -1,0 +1,92 @@
+"""``mxft face-pack``: aligned faces into the training set that insightface's programs and ``train_softmax.py`` read."""
+import argparse
+import math
+
+from mxft.cli.arguments import Parser, whole
+
+EXAMPLES = """\
+examples:
+  mxft face-pack people/ faces/
+  mxft face-pack people/ faces/ --min-images 5 --hold-out 0.2 --num-thread 4
+  mxft face-pack aligned.lst faces/ --root people/ --size 112,112
+
+SOURCE is a folder with a folder of images a person, or a list with rows
+1<tab>path<tab>label (aligned faces) or index<tab>label<tab>path (im2rec's).
+OUT_DIR gets property, train.lst, train.rec, train.idx and identities.txt, a
+name a line whose number (from 0) is the label. What is held out goes into
+OUT_DIR/held-out, a set of the same kind with the same labels. Images that
+cannot be packed are left out and listed in train.bad.tsv with the reason.
+"""
+
+
+def parser():
+    """Return the argument parser."""
+    p = Parser(prog="mxft face-pack", epilog=EXAMPLES,
+               description="Pack aligned faces into insightface's training set layout.")
+    p.add_argument("source", metavar="SOURCE", help="folder of identities, or a .lst of aligned faces")
+    p.add_argument("folder", metavar="OUT_DIR", help="folder to write the set into")
+    _add_choice_options(p.add_argument_group("which images"))
+    _add_packing_options(p.add_argument_group("records"))
+    return p
+
+
+def _add_choice_options(group):
+    group.add_argument("--root", metavar="DIR",
+                       help="what a list's paths are relative to (default: the working directory)")
+    group.add_argument("--min-images", type=whole(1), default=1, metavar="N",
+                       help="leave out identities with fewer images (default: 1)")
+    group.add_argument("--exclude", action="append", default=[], metavar="NAME",
+                       help="leave an identity out; may be repeated")
+    group.add_argument("--exts", nargs="+", default=[".jpeg", ".jpg", ".png"], metavar="EXT",
+                       help="file extensions to take from a folder (default: .jpeg .jpg .png)")
+    group.add_argument("--hold-out", type=part_or_number, default=0, metavar="R|N",
+                       help="images of each identity to keep out of training: a part below 1, rounded to the nearest, "
+                            "or a number; one always stays (default: 0)")
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice what to hold out (default: 0)")
+
+
+def _add_packing_options(group):
+    group.add_argument("--size", type=face_size, default=(112, 112), metavar="H,W",
+                       help="of the packed images, or one number for both: those of this size keep their bytes, others "
+                            "of the same shape are resized (default: 112,112)")
+    group.add_argument("--quality", type=whole(1, 100), default=95, metavar="Q",
+                       help="JPEG quality of resized images, 1-100 (default: 95)")
+    group.add_argument("--num-thread", type=whole(1), default=1, metavar="N",
+                       help="images worked on at a time; the files are the same for any number (default: 1)")
+    group.add_argument("--strict", action="store_true",
+                       help="refuse the source for one bad image instead of leaving it out")
+    group.add_argument("--force", action="store_true", help="replace the set that stands in OUT_DIR")
+
+
+def face_size(text):
+    """Read ``H,W`` or one number for both; an argparse type."""
+    try:
+        size = tuple(int(word) for word in text.split(","))
+    except ValueError:
+        size = ()
+    if len(size) not in (1, 2) or min(size) < 1:
+        raise argparse.ArgumentTypeError(f"expected H,W or one number, in pixels, received {text!r}")
+    return size * 2 if len(size) == 1 else size
+
+
+def part_or_number(text):
+    """Read a part in [0, 1) as a float, or a whole number of images; an argparse type."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (0 <= value < 1 or value >= 1 and value.is_integer()):
+        raise argparse.ArgumentTypeError(f"expected a part from 0 to below 1, or a whole number of images, received "
+                                         f"{text!r}")
+    return value if value < 1 else int(value)
+
+
+def main(argv=None):
+    """Run ``mxft face-pack``."""
+    args = parser().parse_args(argv)
+    from mxft.cli.preflight import check_writable
+    from mxft.data.faces.packing import pack_faces
+
+    check_writable(args.folder, "OUT_DIR")
+    print(pack_faces(args.source, args.folder, args.root, args.size, args.min_images, args.hold_out, args.seed,
+                     args.exts, args.exclude, args.quality, args.num_thread, args.strict, args.force))

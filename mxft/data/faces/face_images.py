@@ -1,0 +1,48 @@
+"""Check one aligned face and bring it to size; the passing-through follows ``image_encode`` of face2rec2.py."""
+import os
+from collections import namedtuple
+
+from mxft.compat import load_cv2
+from mxft.data.images import PASSES_THROUGH, BadImage, decode, encode, inspect
+from mxft.data.packing import read_image
+
+STRETCHED = 0.02  # relative difference of the two edges' scales that is more than a rounding
+
+Face = namedtuple("Face", ["identity", "path", "payload", "resized", "reason"])
+Face.__doc__ = """A FaceFile with the bytes to pack and whether they were encoded anew, or the reason for none."""
+
+
+def prepare_face(data, size, options):
+    """Return the bytes to pack for the bytes of an image file, and whether they were encoded anew.
+
+    Raises
+    ------
+    BadImage
+        Not decodable, or of a shape that resizing to `size` (H, W) would stretch.
+    """
+    cv2 = load_cv2()
+    file = inspect(data)
+    image, _, have = decode(data, file, options)
+    if have == size and file.format in PASSES_THROUGH:
+        return data, False
+    if have != size:
+        down, across = size[0] / have[0], size[1] / have[1]
+        if abs(down / across - 1) > STRETCHED:
+            raise BadImage(f"is {size_text(have)} pixels high and wide, resizing to {size_text(size)} would stretch "
+                           "the face")
+        image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if down < 1 else cv2.INTER_LINEAR)
+    return encode(image, options), True
+
+
+def prepare_file(file, root, size, options):
+    """Return the Face of a FaceFile: with its payload, or with the reason why there is none."""
+    try:
+        payload, resized = prepare_face(read_image(os.path.join(root, file.path)), size, options)
+    except BadImage as error:
+        return Face(file.identity, file.path, None, False, str(error))
+    return Face(file.identity, file.path, payload, resized, None)
+
+
+def size_text(size):
+    """Return (H, W) as text."""
+    return f"{size[0]} x {size[1]}"
