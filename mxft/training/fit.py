@@ -13,6 +13,7 @@ import numpy as np
 
 from mxft.compat import mx
 from mxft.errors import InputError, MxftError, RunError, last_line, nearest
+from mxft.rewrite import for_training
 from mxft.training.callbacks import Patience, Progress, StopTraining, TrainingMeter
 from mxft.training.interruption import Interruption
 
@@ -219,7 +220,8 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     options = options or FitOptions()
     arguments = optimizer_arguments(options, schedule)
     contexts = contexts or [mx.cpu()]
-    module = mx.mod.Module(plan.training_symbol(symbol), data_names=[d.name for d in train.provide_data],
+    bound = for_training(plan.training_symbol(symbol), contexts[0].device_type)
+    module = mx.mod.Module(bound, data_names=[d.name for d in train.provide_data],
                            label_names=[d.name for d in train.provide_label], context=contexts,
                            fixed_param_names=list(plan.frozen), logger=silent_logger())
     meter, progress = TrainingMeter(), Progress(options.epochs, train.batches, train.batch_size)
