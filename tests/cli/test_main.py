@@ -60,7 +60,8 @@ def test_nothing_typed_is_2_and_help_on_stderr(capsys):
 def test_an_unknown_verb_names_the_nearest(capsys):
     assert main(["finetun"]) == 2
     assert capsys.readouterr().err == (
-        "mxft: unknown verb: expected one of those mxft --help lists, received 'finetun'; nearest: finetune, inspect, fetch\n")
+        "mxft: unknown verb: expected one of those mxft --help lists, received 'finetun'; "
+        "nearest: finetune, inspect, fetch\n")
 
 
 @pytest.mark.parametrize("words, message", [

@@ -1,0 +1,187 @@
+"""``mxft verify``: a face checkpoint on verification sets; the flags of insightface's ``eval/verification.py``."""
+from mxft.cli.arguments import Parser, add_device_options, whole
+from mxft.cli.face_pack import face_size
+
+TARGETS = "lfw,cfp_fp,agedb_30"
+EXAMPLES = """\
+examples:
+  mxft verify --model ../models/model-y1,0 --data-dir faces_ms1m --target lfw
+  mxft verify --model runs/faces --bin lfw.bin cfp_fp.bin --plots plots
+
+A set is a .bin file (mxft pairs-pack makes one). The embeddings of an image
+and of its mirror image are added and normalised; each of 10 contiguous folds
+is judged by the threshold that does best on the other nine. XNorm is the mean
+norm of the embeddings before that. One checkpoint a call: of several epochs
+call it for each.
+"""
+
+
+def parser():
+    """Return the argument parser."""
+    p = Parser(prog="mxft verify", description="Verify face pairs: accuracy, XNorm, TAR at FAR, AUC.", epilog=EXAMPLES)
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--data-dir", metavar="DIR", help="folder of TARGET.bin files")
+    p.add_argument("--target", metavar="A,B", help=f"which of them (default: those of {TARGETS} that are there)")
+    p.add_argument("--bin", nargs="+", default=[], metavar="FILE", help="sets by file name, beside those or alone")
+    p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="images at a time (default: 32)")
+    p.add_argument("--folds", "--nfolds", dest="folds", type=whole(1), default=10, metavar="N",
+                   help="contiguous parts of a set (default: 10)")
+    p.add_argument("--no-flip", action="store_true", help="leave the mirror images out: half the time, less accurate")
+    p.add_argument("--image-size", type=face_size, metavar="H,W",
+                   help="what the network takes (default: the manifest's, or 112,112)")
+    p.add_argument("--plots", metavar="DIR", help="write roc.png and NAME-distances.png of each set")
+    p.add_argument("--json", metavar="FILE", help="write the numbers")
+    add_device_options(p)
+    p.add_argument("--gpu", dest="gpus", default="", metavar="0", help="upstream's name of --gpus")
+    return p
+
+
+def main(argv=None):
+    """Run ``mxft verify``."""
+    import os
+
+    args = parser().parse_args(argv)
+    paths = set_paths(args)
+    from mxft.checkpoint import load_checkpoint
+    from mxft.cli.preflight import check_writable
+    from mxft.data.pairs import check_images, load_pairs
+    from mxft.devices import contexts
+    from mxft.evaluation.embedding import embedding_executor
+    from mxft.evaluation.verification import check_folds
+
+    context = contexts(args.gpus)[0]
+    if args.plots:
+        check_writable(args.plots, "--plots")
+    if args.json:
+        check_writable(os.path.dirname(os.path.abspath(args.json)), "--json")
+    checkpoint = load_checkpoint(args.model)
+    size = args.image_size or _image_size(checkpoint)
+    sets = with_different_names([load_pairs(path) for path in paths])
+    for pair_set in sets:
+        check_images(pair_set, size)
+        check_folds(len(pair_set.issame), args.folds)
+    executor = embedding_executor(checkpoint, args.batch_size, size, context)
+    rows = [_verify(executor, pair_set, path, size, args) for pair_set, path in zip(sets, paths)]
+    _write(rows, checkpoint, args)
+
+
+def set_paths(args):
+    """Return the ``.bin`` files that were asked for.
+
+    Raises
+    ------
+    InputError
+        None was, or one is not there; the nearest names are given.
+    """
+    import os
+    import sys
+
+    from mxft.errors import InputError, MissingFileError, nearest
+    from mxft.files import require_file
+
+    if args.target is not None and not args.data_dir:
+        raise InputError(f"--target: expected --data-dir DIR beside it, received target={args.target!r} alone; a file "
+                         "is named with --bin")
+    if not args.data_dir:
+        if not args.bin:
+            raise InputError("nothing to verify: expected --data-dir DIR or --bin FILE, received neither")
+        return [require_file(path, "verification set") for path in args.bin]
+    if not os.path.isdir(args.data_dir):
+        raise MissingFileError(f"--data-dir: expected a folder with .bin files, received data-dir={args.data_dir!r}")
+    present = sorted(name[:-len(".bin")] for name in os.listdir(args.data_dir) if name.endswith(".bin"))
+    wanted = [word.strip() for word in (TARGETS if args.target is None else args.target).split(",") if word.strip()]
+    if not wanted:
+        raise InputError(f"--target: expected names of sets such as {TARGETS}, received target={args.target!r}")
+    absent = [name for name in wanted if name not in present]
+    if args.target is not None and absent:
+        raise MissingFileError(f"--target: expected {absent[0]}.bin in {args.data_dir}, received target="
+                               f"{args.target!r}; {nearest(absent[0], present)}")
+    found = [name for name in wanted if name in present]
+    if not found and not args.bin:
+        raise MissingFileError(f"nothing to verify: expected any of {', '.join(wanted)} as .bin in {args.data_dir}, "
+                               f"received {', '.join(present) or 'no .bin file'}; name what is there with --target")
+    if absent:
+        print(f"not in {args.data_dir}: {', '.join(absent)}", file=sys.stderr)
+    return [os.path.join(args.data_dir, name + ".bin") for name in found] + [
+        require_file(path, "verification set") for path in args.bin]
+
+
+def with_different_names(sets):
+    """Number the sets that share a name with one before: two folders may each hold an ``lfw.bin``."""
+    import dataclasses
+
+    names = []
+    for pair_set in sets:
+        name, count = pair_set.name, 2
+        while name in names:
+            name, count = f"{pair_set.name}-{count}", count + 1
+        names.append(name)
+    return [dataclasses.replace(pair_set, name=name) for pair_set, name in zip(sets, names)]
+
+
+def _image_size(checkpoint):
+    """Return the size a network takes, refusing one that does not normalise raw pixels by itself."""
+    from mxft.errors import InputError
+
+    spec = checkpoint.input_spec
+    if spec is None:
+        return 112, 112
+    if any(spec.mean) or set(spec.scale) != {1.0}:
+        raise InputError(f"{checkpoint.name} is no face network: expected one that takes raw 0-255 RGB, received "
+                         f"mean={spec.mean} scale={spec.scale} in its manifest")
+    return spec.shape[1:]
+
+
+def _verify(executor, pair_set, path, size, args):
+    """Verify one set, print its lines, and return (name, Verification, row of the JSON file)."""
+    import time
+
+    from mxft.data.progress import progress
+    from mxft.evaluation.pair_scoring import distinct_images, verify_pairs
+    from mxft.quiet import quiet_native
+
+    images = len(distinct_images(pair_set)[0])
+    began = time.perf_counter()
+    with quiet_native(), progress(images, f"verifying {pair_set.name}") as advance:
+        result = verify_pairs(executor, pair_set, args.folds, not args.no_flip, size, args.data_nthreads, advance)
+    seconds = time.perf_counter() - began
+    rate = images * (1 if args.no_flip else 2) / seconds
+    _print(pair_set, images, result, "Accuracy" if args.no_flip else "Accuracy-Flip", rate, seconds)
+    return pair_set.name, result, {"name": pair_set.name, "path": path, "flip": not args.no_flip, **result.to_dict(),
+                                   "distinct_images": images, "seconds": round(seconds, 3),
+                                   "images_per_second": round(rate, 1)}
+
+
+def _print(pair_set, images, result, what, rate, seconds):
+    """Print one set's numbers, XNorm and accuracy in upstream's words."""
+    name = f"[{pair_set.name}]"
+    print(f"{name}{str(pair_set).split(': ', 1)[1]}, {images} images")
+    print(f"{name}XNorm: {result.xnorm:f}")
+    print(f"{name}{what}: {result}")
+    for far in result.tar:
+        print(f"{name}TAR@FAR {far:g}: {result.tar_text(far)}")
+    print(f"{name}AUC: {'needs same and different pairs' if result.auc is None else format(result.auc, '.5f')}")
+    for note in result.notes:
+        print(f"{name}note: {note}")
+    print(f"{name}{rate:.0f} images/s with their mirror images, {seconds:.1f} s" if what.endswith("Flip")
+          else f"{name}{rate:.0f} images/s, {seconds:.1f} s", flush=True)
+
+
+def _write(rows, checkpoint, args):
+    """Write the pictures and the JSON file that were asked for, and say where."""
+    import os
+
+    if args.plots:
+        from mxft.report.verification_plots import draw_distances, draw_roc
+
+        results = {name: result for name, result, _ in rows}
+        draw_roc(results, os.path.join(args.plots, "roc.png"))
+        for name, result in results.items():
+            draw_distances(result, name, os.path.join(args.plots, f"{name}-distances.png"))
+        print(f"plots: {os.path.join(args.plots, 'roc.png')} and "
+              + ", ".join(f"{name}-distances.png" for name in results))
+    if args.json:
+        from mxft.files import write_json
+
+        write_json(args.json, {"model": checkpoint.name, "sets": [row for _, _, row in rows]})
+        print(f"numbers: {args.json}")

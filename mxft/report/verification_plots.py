@@ -1,0 +1,95 @@
+"""Pictures of a face verification: ROC curves, and the distances of same and of different pairs."""
+import numpy as np
+
+from mxft.files import whole_path
+
+SAME, DIFFERENT, THRESHOLD = "#4c72b0", "#dd8452", "#444444"
+
+
+def draw_roc(verifications, path):
+    """Draw the ROC curves of several sets, the false accept rate on a logarithmic axis.
+
+    Parameters
+    ----------
+    verifications : dict of str to mxft.evaluation.verification.Verification
+        Name to result; one without pairs of both kinds has no curve and is named so.
+    path : str
+        PNG to write, whole or not at all.
+
+    Examples
+    --------
+    >>> draw_roc({"lfw": verification}, "lfw-roc.png")      # doctest: +SKIP
+    """
+    figure = _figure(5.4, 4.2)
+    axes = figure.subplots()
+    finest = 1.0
+    for name, verification in verifications.items():
+        false_accepts, true_accepts = verification.roc()
+        if verification.auc is None:
+            axes.plot([], [], " ", label=f"{name}: pairs of one kind only")
+            continue
+        one_pair = 1 / int((~verification.issame).sum())
+        finest = min(finest, one_pair)
+        # a rate of 0 has no place on the axis: it is drawn where less than one different pair would be
+        axes.step(np.maximum(false_accepts, one_pair / 2), true_accepts, where="post",
+                  label=f"{name}, area {verification.auc:.5f}")
+    axes.set(xlabel="false accept rate", ylabel="true accept rate", xscale="log", xlim=(finest / 2, 1),
+             ylim=(_lowest(verifications), 1.005))
+    axes.legend(loc="lower right", frameon=False, fontsize=8)
+    _finish(axes)
+    _save(figure, path)
+
+
+def _lowest(verifications):
+    """Return where the true accept axis begins: below what is reached at a false accept rate of 0.1 %, in tenths."""
+    reached = [1.0]
+    for verification in verifications.values():
+        false_accepts, true_accepts = verification.roc()
+        if verification.auc is not None:
+            reached.append(true_accepts[np.searchsorted(false_accepts, 1e-3, side="right") - 1])
+    return max(0.0, np.floor(min(reached) * 10 - 0.5) / 10)
+
+
+def draw_distances(verification, name, path):
+    """Draw how the squared distances of same and different pairs are spread, and the thresholds of the folds.
+
+    Parameters
+    ----------
+    verification : mxft.evaluation.verification.Verification
+    name : str
+        For the title.
+    path : str
+        PNG to write, whole or not at all.
+    """
+    figure = _figure(5.4, 3.6)
+    axes = figure.subplots()
+    bins = np.linspace(0, max(2.0, float(verification.distances.max())), 81)
+    for kind, color, label in ((verification.issame, SAME, "same"), (~verification.issame, DIFFERENT, "different")):
+        axes.hist(verification.distances[kind], bins, color=color, alpha=0.65, label=f"{label} ({int(kind.sum())})")
+    low, high = verification.thresholds.min(), verification.thresholds.max()
+    text = f"{low:.2f}" if low == high else f"{low:.2f}–{high:.2f}"
+    axes.axvspan(low - 0.005, high + 0.005, color=THRESHOLD, alpha=0.6, lw=0, label=f"threshold {text}")
+    axes.set(xlabel="squared distance of normalised embeddings", ylabel="pairs", xlim=(0, bins[-1]),
+             title=f"{name}: accuracy {verification.accuracy:.5f} ± {verification.std:.5f}")
+    _finish(axes)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", frameon=False, fontsize=8, ncols=3)
+    _save(figure, path)
+
+
+def _figure(width, height):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _finish(axes):
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+
+
+def _save(figure, path):
+    with whole_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)

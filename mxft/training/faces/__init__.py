@@ -1,0 +1,1 @@
+"""Training face networks with margin heads: insightface's train_softmax.py."""

@@ -1,0 +1,74 @@
+"""Which checkpoints a face run keeps: upstream's ``--ckpt`` rule, and in any case the last and the best."""
+import math
+import os
+
+from mxft.checkpoint import saved_epochs
+from mxft.errors import InputError
+from mxft.files import require_folder
+from mxft.training.run import Run
+
+
+def require_free_prefix(prefix):
+    """Refuse (InputError) a prefix that has a checkpoint already; the message names a free one."""
+    def standing(candidate):
+        return saved_epochs(candidate) or os.path.exists(candidate + "-symbol.json")
+
+    number, free = 1, prefix
+    while standing(free):
+        number += 1
+        free = f"{prefix}-{number}"
+    if free != prefix:
+        raise InputError(f"prefix: expected one without checkpoints, received prefix={prefix!r} with epochs "
+                         f"{', '.join(saved_epochs(prefix)) or '(none, but a symbol)'}; try --prefix {free}")
+
+
+class FaceRun(Run):
+    """The files of a face run, ``prefix-symbol.json``, ``prefix-0001.params``, ``prefix-best.params`` …
+
+    Parameters
+    ----------
+    prefix : str
+    symbol : mx.sym.Symbol
+    manifest : dict
+    ckpt : {0, 1, 2, 3}
+        Numbered checkpoints: never, when the score improves, always, always as number 1.
+
+    Raises
+    ------
+    InputError
+        The prefix is taken, or its folder cannot be written to.
+    """
+
+    def __init__(self, prefix, symbol, manifest, ckpt=1):
+        require_free_prefix(prefix)
+        require_folder(os.path.dirname(prefix) or ".")
+        super().__init__(prefix, symbol, manifest)
+        self._ckpt, self._number, self._best = ckpt, 0, -math.inf
+        self.best = self.last = None
+
+    def keep(self, score, arg_params, aux_params, metrics):
+        """Save what the rule asks for.
+
+        Parameters
+        ----------
+        score : float
+            Higher is better: the mean accuracy of the verification sets, or minus the loss where there are none.
+        arg_params, aux_params : dict of str to mx.nd.NDArray
+        metrics : dict
+
+        Returns
+        -------
+        list of str
+            What was saved, as ``"prefix,epoch"``.
+        """
+        better = score > self._best
+        self.last = self.save("last", arg_params, aux_params, metrics)
+        saved = [self.last]
+        if better:
+            self._best = score
+            self.best = self.save("best", arg_params, aux_params, metrics)
+            saved.append(self.best)
+        if self._ckpt >= 2 or (self._ckpt == 1 and better):
+            self._number = 1 if self._ckpt == 3 else self._number + 1
+            saved.append(self.save(self._number, arg_params, aux_params, metrics))
+        return saved

@@ -1,0 +1,242 @@
+"""The training loop of train_softmax.py: steps over one or several devices, verification, checkpoints, two phases.
+
+Upstream runs ``Module.fit`` and does its work in a batch callback. Here the loop is written out, since a face run is
+counted in steps and not in epochs, and since freezing for some epochs binds the network twice.
+"""
+import dataclasses
+import time
+
+from mxft.compat import mx
+from mxft.errors import MxftError, RunError, last_line
+from mxft.freeze import FreezePlan, freeze_matching
+from mxft.rewrite import for_training
+from mxft.training.faces.meters import IntervalMeter
+from mxft.training.faces.options import learning_rate_steps
+from mxft.training.fit import silent_logger
+from mxft.training.interruption import Interruption
+
+
+@dataclasses.dataclass(frozen=True)
+class FaceResult:
+    """What `fit_faces` earned.
+
+    Parameters
+    ----------
+    steps : int
+    best, last : str or None
+        ``"prefix,epoch"``.
+    intervals : list of dict
+        The lines of the log: step, epoch, images_per_second, lr and the means of the `MONITORS`.
+    interrupted : bool
+        By Ctrl-C or SIGTERM; the weights are saved as last.
+    """
+
+    steps: int
+    best: str
+    last: str
+    intervals: list
+    interrupted: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """Epochs that are trained with the same parameters frozen.
+
+    Parameters
+    ----------
+    until : int
+        Number of the epoch it ends before.
+    plan : FreezePlan
+    """
+
+    until: int
+    plan: FreezePlan
+
+
+def phases(options, network, loaded):
+    """Return the phases `options` asks for.
+
+    Parameters
+    ----------
+    options : FaceOptions
+    network : FaceNetwork
+    loaded : container of str
+        Parameters that came from the checkpoint: what ``--freeze-epochs`` freezes where no pattern is given.
+
+    Returns
+    -------
+    list of Phase
+
+    Raises
+    ------
+    InputError
+        A pattern that matches nothing, or everything.
+    """
+    patterns = options.freeze
+    if options.freeze_epochs and not patterns:
+        patterns = [name for name in network.saved.list_arguments() if name in loaded]
+    frozen = freeze_matching(patterns, network.saved)
+    if not options.freeze_epochs:
+        return [Phase(options.end_epoch, frozen)]
+    return [Phase(options.freeze_epochs, frozen), Phase(options.end_epoch, freeze_matching((), network.saved))]
+
+
+def fit_faces(network, arg_params, aux_params, train, run, verifier, options, contexts, initializer, stages):
+    """Train a face network.
+
+    Parameters
+    ----------
+    network : FaceNetwork
+    arg_params, aux_params : dict of str to mx.nd.NDArray
+        What is not in them is initialised.
+    train : FaceIterator
+        Batches for all devices together.
+    run : FaceRun
+    verifier : Verifier
+    options : FaceOptions
+    contexts : list of mx.Context
+    initializer : mx.init.Initializer
+    stages : list of Phase
+        See `phases`.
+
+    Returns
+    -------
+    FaceResult
+
+    Raises
+    ------
+    RunError
+        A loss that is not finite, or MXNet's own failure; the message says what is on disk.
+
+    Notes
+    -----
+    With several devices the gradients meet in the kvstore ``device`` and each device's are divided by its own batch,
+    so the optimizer divides by the number of devices. Each phase begins with a momentum of 0.
+    """
+    loop = _Loop(network, train, run, verifier, options, contexts)
+    try:
+        with Interruption() as interruption:
+            for stage in stages:
+                loop.begin(stage.plan, arg_params, aux_params, initializer)
+                loop.run_until(stage.until, interruption)
+                arg_params, aux_params = loop.parameters()
+                if loop.finished:
+                    break
+            loop.keep(verify=True)
+    except KeyboardInterrupt:
+        loop.save_interrupted()
+    except (MxftError, mx.base.MXNetError) as error:
+        raise RunError(loop.with_what_is_left(error)) from None
+    return FaceResult(loop.step, run.best, run.last, loop.intervals, loop.interrupted)
+
+
+class _Loop:
+    """The state of a run: where it is, what it saw, what it kept."""
+
+    def __init__(self, network, train, run, verifier, options, contexts):
+        self.step, self.epoch, self.intervals, self.interrupted = 0, 0, [], False
+        self._network, self._train, self._run, self._verifier = network, train, run, verifier
+        self._options, self._contexts = options, contexts
+        self._meter, self._module, self._kept_at, self._losses = IntervalMeter(), None, 0, []
+        self._steps_to_slow = learning_rate_steps(options, network.head.loss_type, train.batch_size)
+        self._scheduled = tuple(network.head.scheduled(0))
+
+    @property
+    def finished(self):
+        """Whether the steps asked for are done."""
+        return bool(self._options.max_steps) and self.step >= self._options.max_steps
+
+    def begin(self, plan, arg_params, aux_params, initializer):
+        """Bind the network for a phase; verify it where this is the first."""
+        symbol = for_training(plan.training_symbol(self._network.bound), self._contexts[0].device_type)
+        module = mx.mod.Module(symbol, data_names=["data"], label_names=["softmax_label"], context=self._contexts,
+                               fixed_param_names=[*plan.frozen, *self._scheduled], logger=silent_logger())
+        module.bind(self._train.provide_data, self._train.provide_label)
+        module.init_params(initializer, arg_params, aux_params, allow_missing=True)
+        self._schedule = mx.lr_scheduler.MultiFactorScheduler(self._steps_to_slow, factor=0.1,
+                                                              base_lr=self._options.lr)
+        module.init_optimizer("device", "sgd", {
+            "learning_rate": self._options.lr, "momentum": self._options.mom, "wd": self._options.wd,
+            "lr_scheduler": self._schedule, "begin_num_update": self.step, "rescale_grad": 1 / len(self._contexts)})
+        self._module = module
+        if not self.step:
+            self._verifier.at(0, *self.parameters())
+
+    def run_until(self, epoch, interruption):
+        """Train until `epoch` begins, or until the steps are done."""
+        self._mark()
+        while self.epoch < epoch and not self.finished:
+            self._train.reset()
+            for batch in self._train:
+                self._train_on(batch)
+                if self.step % self._options.frequent == 0:
+                    self._report()
+                if self.step % self._options.verbose == 0:
+                    self.keep(verify=True)
+                    self._mark()
+                interruption()
+                if self.finished:
+                    break
+            else:
+                self.epoch += 1
+        if self.step > self._reported:
+            self._report()
+
+    def _train_on(self, batch):
+        for name, value in self._network.head.scheduled(self.step).items():
+            for device in self._module._exec_group.execs:
+                device.arg_dict[name][:] = value
+        self._module.forward_backward(batch)
+        self._module.update()
+        self.step += 1
+        self._meter.saw(self.step, self._module.get_outputs(merge_multi_context=False))
+
+    def _mark(self):
+        """Begin a new interval of the log; what came before (a verification) does not count as training time."""
+        self._reported, self._since = self.step, time.perf_counter()
+
+    def _report(self):
+        figures = self._meter.read()
+        rate = (self.step - self._reported) * self._train.batch_size / (time.perf_counter() - self._since)
+        row = {"step": self.step, "epoch": self.epoch + 1, "images_per_second": round(rate, 1),
+               "lr": float(self._schedule(self.step)), **figures}
+        self.intervals.append(row)
+        self._losses.append(figures["loss"])
+        self._run.log("interval", **row)
+        print(f"epoch {row['epoch']} step {self.step}: {rate:.1f} images/s, lr {row['lr']:.4g}, "
+              f"loss {figures['loss']:.4f}, accuracy {figures['margin_correct']:.4f} with margin, "
+              f"{figures['correct']:.4f} without, target cosine {figures['target_cosine']:.3f}", flush=True)
+        self._mark()
+
+    def parameters(self):
+        """Return the parameters, once BatchNorm's backward pass has written its moving statistics."""
+        mx.nd.waitall()
+        return self._module.get_params()
+
+    def keep(self, verify):
+        """Verify and save, unless that was done at this step already."""
+        if self._kept_at == self.step and self.step:
+            return
+        self._kept_at = self.step
+        parameters = self.parameters()
+        accuracy = self._verifier.at(self.step, *parameters) if verify else None
+        loss = sum(self._losses) / len(self._losses) if self._losses else float("inf")
+        self._losses = []
+        score = -loss if accuracy is None else accuracy
+        saved = self._run.keep(score, *parameters, {"step": self.step, "loss": loss, "accuracy": accuracy})
+        print(f"saved {', '.join(saved)}", flush=True)
+
+    def save_interrupted(self):
+        """Save the weights as they are."""
+        self.interrupted = True
+        if self._module is not None and self._module.params_initialized and self.step:
+            self._run.last = self._run.save("last", *self.parameters(), {"step": self.step, "interrupted": True})
+            self._run.log("interrupted", step=self.step, epoch=self.epoch + 1)
+
+    def with_what_is_left(self, error):
+        """Return the message of a failed run: what failed, at which rate, what is on disk, what to try."""
+        failed = str(error) if isinstance(error, MxftError) else f"MXNet failed: {last_line(error)}"
+        kept = f"the last good checkpoint is {self._run.last}, the best {self._run.best}" if self._run.last else \
+            "nothing was saved yet"
+        advice = f"; try --lr {self._options.lr / 10:g}" if "finite" in failed else ""
+        return f"{failed} (step {self.step}, epoch {self.epoch + 1}, lr {self._options.lr:g}): {kept}{advice}"

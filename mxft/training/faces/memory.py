@@ -1,0 +1,139 @@
+"""How much memory a face run needs, before anything is allocated: many identities make a large fc7."""
+import dataclasses
+import math
+import os
+
+from mxft.compat import mx
+from mxft.errors import InputError
+from mxft.surgery import data_name
+
+FLOAT = 4
+LOGIT_ARRAYS = 3         # batch x classes: logits, their gradient, and one the margin takes
+HEAD_ARRAYS = 3          # classes x embedding on each device: weight, gradient, normalised weight …
+SHARED_ARRAYS = 2        # … and once: momentum, and the kvstore's copy or the host's
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes a run needs.
+
+    Parameters
+    ----------
+    head : int
+        fc7: weight, gradient, momentum and copies, on all devices of a kind that share memory.
+    trunk : int
+        The same of the embedding network.
+    per_image : int
+        Activations and logits of one image.
+    devices : int
+        That share this memory.
+    """
+
+    head: int
+    trunk: int
+    per_image: int
+    devices: int = 1
+
+    def total(self, per_batch):
+        """Return the bytes needed with `per_batch` images on each device."""
+        return self.head + self.trunk + self.per_image * per_batch * self.devices
+
+    def largest_batch(self, available):
+        """Return the most images a device can take within `available` bytes; 0 where none fits."""
+        return max(0, int((available - self.head - self.trunk) // (self.per_image * self.devices)))
+
+    def describe(self, per_batch):
+        """Return one line for a person."""
+        return (f"memory: about {_size(self.total(per_batch))}: fc7 {_size(self.head)}, network {_size(self.trunk)}, "
+                f"{_size(self.per_image * per_batch * self.devices)} for {per_batch * self.devices} images")
+
+
+def estimate_memory(embedding, num_classes, emb_size, image_shape, devices=1):
+    """Estimate what training needs, from shapes alone.
+
+    Parameters
+    ----------
+    embedding : mx.sym.Symbol
+        The embedding network as it is bound for training.
+    num_classes, emb_size : int
+    image_shape : tuple of int
+        ``(C, H, W)``.
+    devices : int
+        Devices that share one memory: CPU contexts do, of GPUs each has its own.
+
+    Returns
+    -------
+    MemoryEstimate
+
+    Notes
+    -----
+    Activations are the sum of all layers' outputs: training keeps nearly all of them (MXNet planned 90 to 100 % of
+    that for y1, m1, r18 and r50).
+
+    Examples
+    --------
+    >>> net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=512, name="pre_fc1")
+    >>> estimate_memory(net, 85742, 512, (3, 112, 112)).head == 85742 * 512 * 4 * 5
+    True
+    """
+    copies = HEAD_ARRAYS * devices + SHARED_ARRAYS
+    internals, shape = embedding.get_internals(), {data_name(embedding): (1, *image_shape)}
+    args, outputs, _ = internals.infer_shape(**shape)
+    variables = {*embedding.list_arguments(), *embedding.list_auxiliary_states()}
+    parameters = sum(map(math.prod, args)) - math.prod(shape[data_name(embedding)])
+    activations = sum(math.prod(size) for name, size in zip(internals.list_outputs(), outputs)
+                      if name not in variables)
+    return MemoryEstimate(num_classes * emb_size * FLOAT * copies, parameters * FLOAT * copies,
+                          FLOAT * (activations + LOGIT_ARRAYS * num_classes), devices)
+
+
+def available_memory(context):
+    """Return the free bytes of a device: of a GPU as the driver says, of the CPU what the system and its cgroup leave.
+
+    Returns
+    -------
+    int or None
+        None where the system does not tell.
+    """
+    if context.device_type == "gpu":
+        return mx.context.gpu_memory_info(context.device_id)[0]
+    try:
+        with open("/proc/meminfo", encoding="ascii") as f:
+            lines = dict(line.split(":", 1) for line in f)
+        free = int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+    return min(free, _left_in_cgroup() or free)
+
+
+def _left_in_cgroup(folder="/sys/fs/cgroup"):
+    try:
+        with open(os.path.join(folder, "memory.max"), encoding="ascii") as f:
+            limit = f.read().strip()
+        with open(os.path.join(folder, "memory.current"), encoding="ascii") as f:
+            return None if limit == "max" else int(limit) - int(f.read())
+    except (OSError, ValueError):
+        return None
+
+
+def require_memory(estimate, per_batch, available):
+    """Refuse (InputError) a run that cannot fit, with the largest batch that can.
+
+    Parameters
+    ----------
+    estimate : MemoryEstimate
+    per_batch : int
+        Images of each device.
+    available : int or None
+    """
+    if available is None or estimate.total(per_batch) <= available:
+        return
+    largest = estimate.largest_batch(available)
+    advice = (f"--per-batch-size {largest} fits" if largest else
+              "no batch does: fewer identities (--images-filter), a smaller --emb-size or more devices are needed")
+    raise InputError(f"memory: expected a run within {_size(available)}, received per-batch-size={per_batch} with "
+                     f"{estimate.describe(per_batch)[len('memory: '):]}; {advice}")
+
+
+def _size(number):
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"

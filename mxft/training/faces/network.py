@@ -1,0 +1,118 @@
+"""The training network of train_softmax.py: backbone, margin head and loss, with the outputs upstream saves.
+
+What is saved is upstream's symbol, ``[BlockGrad(embedding), softmax, …]``. What is bound for training hands out four
+more numbers an image, from which the log is made without copying a batch x classes array off the device.
+"""
+import dataclasses
+
+from mxft.compat import mx
+from mxft.graph import internal_output
+from mxft.heads import softmax_output
+from mxft.surgery import embedding_layer, list_layers
+
+MONITORS = ("loss", "margin_correct", "correct", "target_cosine")
+LABEL = "softmax_label"
+_LEAST = 1e-30  # of a probability, so that its logarithm is finite
+
+
+@dataclasses.dataclass(frozen=True)
+class FaceBackbone:
+    """The embedding network to train.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+        Its output is the embedding.
+    name : str
+        ``r50``, ``y1`` …, or ``pretrained``.
+    emb_size : int
+    image_size : tuple of int
+        ``(H, W)`` in pixels.
+    """
+
+    symbol: object
+    name: str
+    emb_size: int
+    image_size: tuple = (112, 112)
+
+
+def pretrained_backbone(checkpoint, image_size=(112, 112)):
+    """Return the FaceBackbone of a checkpoint's own graph, cut at its embedding; any architecture will do.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    image_size : tuple of int
+        ``(H, W)`` in pixels.
+
+    Raises
+    ------
+    InputError
+        No embedding is found, or the network does not take images of that size.
+    """
+    symbol = internal_output(checkpoint.symbol, embedding_layer(checkpoint.symbol).index)
+    emb_size = list_layers(symbol, (3, *image_size))[-1].output_shape[-1]
+    return FaceBackbone(symbol, "pretrained", emb_size, tuple(image_size))
+
+
+@dataclasses.dataclass(frozen=True)
+class FaceNetwork:
+    """A face network to train.
+
+    Parameters
+    ----------
+    embedding : mx.sym.Symbol
+        ``fc1_output``, ``(N, D)``.
+    head : mxft.heads.Head
+    saved : mx.sym.Symbol
+        ``[BlockGrad(embedding), softmax]``, then the head's extra loss and the cross-entropy where there are.
+    bound : mx.sym.Symbol
+        The same, then the `MONITORS`, each float32 ``(N,)``.
+    """
+
+    embedding: object
+    head: object
+    saved: object
+    bound: object
+
+    @property
+    def trunk_parameters(self):
+        """Names of the embedding network's arguments, its input left out."""
+        return [name for name in self.embedding.list_arguments() if name != "data"]
+
+
+def attach_face_head(embedding, head, ce_loss=False):
+    """Put a margin head and the softmax loss on an embedding.
+
+    Parameters
+    ----------
+    embedding : mx.sym.Symbol
+    head : mxft.heads.Head
+    ce_loss : bool
+        Add the batch's mean cross-entropy to the saved outputs.
+
+    Returns
+    -------
+    FaceNetwork
+
+    Notes
+    -----
+    The softmax divides its gradient by the device's own batch (``normalization='valid'``), so the optimizer has to
+    divide by the number of devices: ``rescale_grad = 1 / devices``.
+    """
+    label = mx.sym.Variable(LABEL)
+    outputs = head.attach(embedding, label)
+    softmax = softmax_output(outputs.logits, label)
+    loss = -mx.sym.log(mx.sym.maximum(mx.sym.pick(softmax, label, axis=1), _LEAST))
+    saved = [mx.sym.BlockGrad(embedding), softmax]
+    if outputs.extra_loss is not None:
+        saved.append(outputs.extra_loss)
+    if ce_loss:
+        saved.append(mx.sym.BlockGrad(mx.sym.mean(loss), name="ce_loss"))
+    margin_correct = mx.sym.argmax(softmax, axis=1) == label
+    # the margin moves no logit but the target's, and that one down: where the free target logit is not below the
+    # largest logit after the margin, it was the largest before
+    correct = outputs.target_logit >= mx.sym.max(outputs.logits, axis=1)
+    monitors = [loss, margin_correct, correct, outputs.target_cosine]
+    blocked = [mx.sym.BlockGrad(value, name=f"monitor_{name}") for name, value in zip(MONITORS, monitors)]
+    return FaceNetwork(embedding, head, mx.sym.Group(saved), mx.sym.Group(saved + blocked))

@@ -1,0 +1,97 @@
+"""Verification in the course of training: every target at step 0, now and then, at the end, and what was forgotten."""
+import os
+
+from mxft.data.pairs import check_images, load_pairs
+from mxft.errors import MissingFileError, nearest
+from mxft.evaluation.pair_scoring import verify_pairs
+from mxft.evaluation.verification import FOLDS
+from mxft.inference import InferenceExecutor
+
+DEFAULT_TARGETS = ("lfw", "cfp_fp", "agedb_30")
+
+
+def load_targets(folder, image_size, names=None):
+    """Load verification sets by name.
+
+    Parameters
+    ----------
+    folder : str
+        Holds ``NAME.bin``.
+    image_size : tuple of int
+        ``(H, W)``, what the network takes.
+    names : sequence of str, optional
+        All of them have to be there. Upstream's three when None, of which those that are there are taken.
+
+    Returns
+    -------
+    targets : list of PairSet
+    absent : list of str
+        Of upstream's three, those that are not there.
+
+    Raises
+    ------
+    InputError
+        A named target is missing, a file is damaged, or its images are of another size.
+    """
+    wanted = list(dict.fromkeys(names if names is not None else DEFAULT_TARGETS))
+    absent = [name for name in wanted if not os.path.isfile(os.path.join(folder, name + ".bin"))]
+    if absent and names is not None:
+        there = sorted(name[:-len(".bin")] for name in os.listdir(folder) if name.endswith(".bin"))
+        raise MissingFileError(f"verification set is missing: expected {os.path.join(folder, absent[0] + '.bin')}, "
+                               f"received target={absent[0]!r}; {nearest(absent[0], there)}; mxft pairs-pack makes one")
+    targets = [load_pairs(os.path.join(folder, name + ".bin")) for name in wanted if name not in absent]
+    for pairs in targets:
+        check_images(pairs, image_size)
+    return targets, absent
+
+
+class Verifier:
+    """Verifies a network as it is being trained.
+
+    Parameters
+    ----------
+    embedding : mx.sym.Symbol
+        The embedding network.
+    targets : list of PairSet
+    image_shape : tuple of int
+        ``(3, H, W)``.
+    batch_size : int
+    context : mx.Context
+    log : callable
+        ``log(event, **facts)``, as `mxft.training.run.Run.log`.
+    """
+
+    def __init__(self, embedding, targets, image_shape, batch_size, context, log):
+        self._embedding, self._targets, self._shape = embedding, targets, image_shape
+        self._batch_size, self._context, self._log = batch_size, context, log
+        self.history = []
+
+    def __bool__(self):
+        return bool(self._targets)
+
+    def at(self, step, arg_params, aux_params):
+        """Verify every target, print and log it, and return the mean accuracy (None without targets)."""
+        if not self._targets:
+            return None
+        executor = InferenceExecutor(self._embedding, arg_params, aux_params, self._shape, self._batch_size,
+                                     self._context)
+        row = {}
+        for pairs in self._targets:
+            result = verify_pairs(executor, pairs, min(FOLDS, len(pairs.issame)), image_size=self._shape[1:])
+            row[pairs.name] = {"accuracy": result.accuracy, "std": result.std, "xnorm": result.xnorm}
+            first = self.history[0][1][pairs.name] if self.history else row[pairs.name]
+            change = f" ({result.accuracy - first['accuracy']:+.5f} since step 0)" if self.history else ""
+            print(f"[{pairs.name}][{step}]XNorm: {result.xnorm:.4f}")
+            print(f"[{pairs.name}][{step}]Accuracy-Flip: {result.accuracy:.5f}+-{result.std:.5f}{change}", flush=True)
+        self.history.append((step, row))
+        self._log("verification", step=step, targets=row)
+        return sum(figures["accuracy"] for figures in row.values()) / len(row)
+
+    def summary(self):
+        """Return one line a target: first and last accuracy; empty without targets or with one verification only."""
+        if len(self.history) < 2:
+            return []
+        (_, first), (step, last) = self.history[0], self.history[-1]
+        return [f"{name}: {first[name]['accuracy']:.5f} at step 0, {last[name]['accuracy']:.5f} at step {step} "
+                f"({last[name]['accuracy'] - first[name]['accuracy']:+.5f})" for name in first]
+

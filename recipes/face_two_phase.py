@@ -1,0 +1,121 @@
+"""Faces: the two-phase script users of insightface passed around, made right.
+
+    python recipes/face_two_phase.py --data-dir faces \\
+        --pretrained mobilefacenet-y1/model,0 --prefix runs/two-phase/model
+
+Phase 1: every pretrained parameter gets the learning-rate multiplier 0, so one
+epoch trains the new fc7 alone. Phase 2: the multipliers go back and the whole
+network trains. Both are Module.fit on one Module with one optimizer; only
+opt.set_lr_mult stands between them.
+
+As posted it was wrong in three places. Phase 2 set the multipliers to the
+learning rate itself, so 0.1 meant steps of 0.1 x 0.1: here they return to 1.
+It wrote the moving statistics into the multiplier table, where they mean
+nothing: they move whatever the multipliers are, unless the graph says they do
+not (--bn eval, the default here, for both phases; --bn train lets them move).
+And weight decay: a multiplier of 0 stops it too, which is what frozen means.
+
+A multiplier of 0 still pays for the whole backward pass. train_softmax.py
+--freeze-epochs 1 does the same by leaving the gradients out, and is faster.
+"""
+import logging
+import pathlib
+import sys
+import warnings
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from mxft.cli import run_command  # noqa: E402
+from mxft.cli.arguments import Parser, real, whole  # noqa: E402
+from mxft.errors import InputError, RunError  # noqa: E402
+
+
+def parser():
+    """Return the argument parser."""
+    p = Parser(prog="face_two_phase", description=__doc__)
+    p.add_argument("--data-dir", required=True, metavar="DIR", help="folder with property, train.rec and train.idx")
+    p.add_argument("--pretrained", required=True, metavar="PREFIX,EPOCH", help="checkpoint to begin from")
+    p.add_argument("--prefix", required=True, metavar="PREFIX", help="of the files to write")
+    p.add_argument("--loss-type", default="4", metavar="TYPE", help="of the new head (default: 4, ArcFace)")
+    p.add_argument("--lr", type=real(above=0), default=0.01, metavar="R", help="learning rate (default: 0.01)")
+    p.add_argument("--frozen-epochs", type=whole(1), default=1, metavar="N", help="of phase 1 (default: 1)")
+    p.add_argument("--end-epoch", type=whole(1), default=100, metavar="N", help="end of phase 2 (default: 100)")
+    p.add_argument("--per-batch-size", type=whole(1), default=128, metavar="N", help="images a device (default: 128)")
+    p.add_argument("--bn", choices=["eval", "train"], default="eval",
+                   help="moving statistics: eval keeps them, train moves them (default: eval)")
+    p.add_argument("--cpus", type=whole(1), default=1, metavar="N", help="CPU contexts where there is no GPU")
+    p.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of order and new weights (default: 0)")
+    return p
+
+
+def build(args, checkpoint, num_classes):
+    """Return the training network on the checkpoint's own embedding, and what it takes over."""
+    from mxft.heads import make_head
+    from mxft.training.faces.network import attach_face_head, pretrained_backbone
+    from mxft.training.faces.transfer import transfer_face
+
+    backbone = pretrained_backbone(checkpoint)
+    network = attach_face_head(backbone.symbol, make_head(args.loss_type, num_classes, backbone.emb_size))
+    return network, transfer_face(network, checkpoint, (3, 112, 112), keep_head=False)
+
+
+def unchanged(before, after):
+    """Return how many arrays of `before` are bit for bit in `after`."""
+    return sum(bool((value == after[name]).asnumpy().all()) for name, value in before.items())
+
+
+def main(argv=None):
+    """Train fc7 on a frozen network, then everything."""
+    args = parser().parse_args(argv)
+    if args.frozen_epochs >= args.end_epoch:
+        raise InputError(f"end-epoch: expected more than the {args.frozen_epochs} frozen epochs, received "
+                         f"end-epoch={args.end_epoch}")
+    from mxft.checkpoint import load_checkpoint
+    from mxft.compat import mx
+    from mxft.data.faces.iterators import FaceIterator
+    from mxft.data.faces.layout import read_face_set
+    from mxft.devices import contexts, visible_gpus
+    from mxft.rewrite import for_training
+    from mxft.surgery import batch_norms_to_eval
+    from mxft.training.faces.checkpoints import FaceRun
+    from mxft.training.faces.meters import MonitorMetric
+    from mxft.training.fit import seed_everything, silent_logger
+
+    devices = contexts(visible_gpus(), args.cpus)
+    checkpoint = load_checkpoint(args.pretrained)
+    faces = read_face_set(args.data_dir)
+    network, transfer = build(args, checkpoint, faces.num_classes)
+    seed_everything(args.seed)
+    train = FaceIterator(faces, args.per_batch_size * len(devices), seed=args.seed, mirror=True)
+    run = FaceRun(args.prefix, network.saved, {"format": 1, "input": {"size": 112}})
+    print(transfer.report.summary())
+
+    bound = batch_norms_to_eval(network.bound) if args.bn == "eval" else network.bound
+    module = mx.mod.Module(for_training(bound, devices[0].device_type), ["data"], ["softmax_label"], context=devices,
+                           logger=silent_logger())
+    optimizer = mx.optimizer.SGD(learning_rate=args.lr, momentum=0.9, wd=0.0005, rescale_grad=1 / len(devices),
+                                 sym=module.symbol)  # the multipliers fc7 carries in the graph are kept
+    warnings.filterwarnings("ignore", "Optimizer created manually|Parameters already initialized")  # both on purpose
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    common = {"train_data": train, "eval_metric": MonitorMetric(), "kvstore": "device", "optimizer": optimizer,
+              "arg_params": transfer.arg_params, "aux_params": transfer.aux_params, "allow_missing": True,
+              "initializer": mx.init.Xavier(rnd_type="gaussian", factor_type="out", magnitude=2),
+              "batch_end_callback": mx.callback.Speedometer(train.batch_size, 20)}
+
+    optimizer.set_lr_mult(dict.fromkeys(transfer.arg_params, 0))
+    module.fit(num_epoch=args.frozen_epochs, **common)
+    kept = unchanged(transfer.arg_params, module.get_params()[0])
+    if kept < len(transfer.arg_params):
+        raise RunError(f"phase 1: expected {len(transfer.arg_params)} frozen arrays to stay, received {kept}")
+    print(f"phase 1: {kept} frozen arrays are bit for bit the checkpoint's")
+
+    optimizer.set_lr_mult({})
+    print("phase 2: every multiplier is 1 again")
+    module.fit(begin_epoch=args.frozen_epochs, num_epoch=args.end_epoch, **common)
+    loss = common["eval_metric"].get_name_value()[0][1]
+    run.keep(-loss, *module.get_params(), {"epoch": args.end_epoch, "loss": loss})
+    print(f"saved {run.last}; for deployment: python tools/model_slim.py --model {run.last}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("face_two_phase", main))

@@ -1,0 +1,217 @@
+"""Faces: insightface's train_softmax.py, the training script of its MXNet years.
+
+    CUDA_VISIBLE_DEVICES='0,1,2,3' python -u recipes/train_softmax.py \\
+        --network r100 --loss-type 4 --margin-m 0.5 --data-dir faces_emore \\
+        --prefix ../model-r100 --pretrained '../model-r100, 287'
+    python recipes/train_softmax.py --network y1 --version-output GDC \\
+        --emb-size 128 --pretrained mobilefacenet-y1/model,0 --lr 0.01 \\
+        --data-dir faces --prefix runs/y1/model --per-batch-size 64 \\
+        --end-epoch 4 --verbose 200
+
+Every flag and default is upstream's but those of the last two groups. The data
+folder holds property, train.rec and train.idx (mxft face-pack makes them) and
+the verification sets NAME.bin (mxft pairs-pack). Devices: as many GPUs as
+CUDA_VISIBLE_DEVICES lists; the CPU where it is empty. Of the pretrained
+checkpoint everything is taken but an fc7 of another size, which begins anew:
+accuracy then starts near 0. Files: PREFIX-symbol.json, PREFIX-best.params,
+PREFIX-last.params, numbered ones by --ckpt, and PREFIX-log.jsonl.
+
+Published: LFW 99.50 % (y1), 99.77 % (r100), ArcFace on MS1M; arXiv:1801.07698.
+"""
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from mxft.cli import run_command  # noqa: E402
+from mxft.cli.arguments import Parser, numbers, real, whole  # noqa: E402
+from mxft.errors import InputError  # noqa: E402
+
+
+def parser():
+    """Return the argument parser."""
+    p = Parser(prog="train_softmax", description=__doc__)
+    _add_run_flags(p.add_argument_group("run"))
+    _add_network_flags(p.add_argument_group("network"))
+    _add_head_flags(p.add_argument_group("head"))
+    _add_optimizer_flags(p.add_argument_group("optimizer"))
+    _add_data_flags(p.add_argument_group("images"))
+    _add_finetuning_flags(p.add_argument_group("fine-tuning (not upstream's)"))
+    _add_machine_flags(p.add_argument_group("machine (not upstream's)"))
+    return p
+
+
+def _flag(group, name, default, text, kind=str, **options):
+    shown = "" if default in ("", None) else f" (default: {default})"
+    group.add_argument(name, default=default, type=kind, help=text + shown, **{"metavar": "N", **options})
+
+
+def _add_run_flags(g):
+    _flag(g, "--data-dir", "", "folder with property, train.rec, train.idx and NAME.bin", metavar="DIR")
+    _flag(g, "--prefix", "../model/model", "of the files to write", metavar="PREFIX")
+    _flag(g, "--pretrained", "", "checkpoint to begin from", metavar="PREFIX,EPOCH")
+    _flag(g, "--ckpt", 1, "numbered checkpoints: 0 never, 1 when verification improves, 2 always, 3 always as 1",
+          whole(0, 3))
+    _flag(g, "--verbose", 2000, "steps between verifications", whole(1))
+    _flag(g, "--max-steps", 0, "stop after so many steps; 0 never", whole(0))
+    _flag(g, "--end-epoch", 100000, "stop after so many epochs", whole(1))
+    _flag(g, "--target", None, "verification sets (default: those of lfw,cfp_fp,agedb_30 that are there)",
+          metavar="NAME,…")
+
+
+def _add_network_flags(g):
+    _flag(g, "--network", "r50", "r18 r34 r50 r100 … face ResNet, y1 MobileFaceNet, m1 MobileNet, or pretrained: the "
+          "checkpoint's own graph", metavar="NAME")
+    _flag(g, "--image-size", "112,112", "height, width in pixels", numbers(2, int), metavar="H,W")
+    _flag(g, "--emb-size", None, "size of the embedding (default: 512)", whole(1))
+    _flag(g, "--version-se", 0, "1: squeeze-and-excitation", whole(0))
+    _flag(g, "--version-input", 1, "how the network begins", whole(0))
+    _flag(g, "--version-output", "E", "how it becomes an embedding; the published y1 has GDC", metavar="NAME")
+    _flag(g, "--version-unit", 3, "residual unit", whole(1))
+    _flag(g, "--version-multiplier", 1.0, "width", real(above=0), metavar="R")
+    _flag(g, "--version-act", "prelu", "activation", metavar="NAME")
+    _flag(g, "--use-deformable", 0, "0: deformable convolutions are not built", whole(0))
+    _flag(g, "--bn-mom", 0.9, "momentum of the moving statistics", real(least=0, below=1), metavar="R")
+
+
+def _add_head_flags(g):
+    _flag(g, "--loss-type", "4", "0 softmax, 1 sphereface, 2 cosface, 4 arcface, 5 combined, 6 arcface-intra, 7 "
+          "arcface-inter; by number or name", metavar="TYPE")
+    _flag(g, "--margin-m", 0.5, "margin: radians for ArcFace, cosine for CosFace", real(), metavar="R")
+    _flag(g, "--margin-s", 64.0, "scale of the logits", real(above=0), metavar="R")
+    _flag(g, "--margin-a", 1.0, "factor on the angle (5)", real(), metavar="R")
+    _flag(g, "--margin-b", 0.0, "cosine margin (5), weight of the extra loss (6, 7)", real(), metavar="R")
+    _flag(g, "--easy-margin", 0, "1: no margin beyond 90 degrees", whole(0, 1))
+    _flag(g, "--margin", 4, "m of SphereFace", whole(1))
+    for name, default in (("beta", 1000.0), ("beta-min", 5.0), ("gamma", 0.12), ("power", 1.0), ("scale", 0.9993)):
+        _flag(g, f"--{name}", default, "of SphereFace's annealing", real(), metavar="R")
+    _flag(g, "--beta-freeze", 0, "steps before the annealing begins", whole(0))
+    g.add_argument("--fc7-no-bias", action="store_true", help="softmax without bias")
+    _flag(g, "--fc7-lr-mult", 1.0, "factor on the learning rate of fc7", real(least=0), metavar="R")
+    _flag(g, "--fc7-wd-mult", 1.0, "factor on the weight decay of fc7", real(least=0), metavar="R")
+    g.add_argument("--ce-loss", action="store_true", help="give the cross-entropy as an output of the saved symbol")
+
+
+def _add_optimizer_flags(g):
+    _flag(g, "--lr", 0.1, "learning rate", real(least=0), metavar="R")
+    _flag(g, "--lr-steps", (), "steps after which it falls to a tenth (default: 40k,60k,80k for softmax, "
+          "100k,140k,160k else, times 512/batch)", _steps, metavar="N,…")
+    _flag(g, "--wd", 0.0005, "weight decay", real(least=0), metavar="R")
+    _flag(g, "--mom", 0.9, "momentum", real(least=0, below=1), metavar="R")
+    _flag(g, "--per-batch-size", 128, "images of each device", whole(1))
+
+
+def _steps(text):
+    return numbers(None, int)(text) if text.strip() else ()
+
+
+def _add_data_flags(g):
+    _flag(g, "--rand-mirror", 1, "flip half of the images", whole(0, 1))
+    _flag(g, "--cutoff", 0, "side of a random square to grey out", whole(0))
+    _flag(g, "--color", 0, "1: jitter of brightness, contrast and saturation", whole(0))
+    _flag(g, "--images-filter", 0, "leave out identities with fewer images", whole(0))
+
+
+def _add_finetuning_flags(g):
+    g.add_argument("--freeze", action="append", default=[], metavar="PATTERN",
+                   help="parameters that stay as they are, such as 'stage1_*' (comma-separated; may be repeated)")
+    _flag(g, "--freeze-epochs", 0, "freeze for so many epochs, then train everything; without --freeze: all that was "
+          "loaded", whole(0))
+    _flag(g, "--fc7-init", "keep", "class centres: keep (those of the checkpoint where they fit), normal (random), "
+          "imprint (class means of the pretrained embedding)", metavar="HOW")
+    g.add_argument("--reinit-embedding", action="store_true",
+                   help="begin the embedding layer anew, for another --emb-size or --image-size")
+
+
+def _add_machine_flags(g):
+    _flag(g, "--cpus", 1, "CPU contexts where there is no GPU", whole(1))
+    _flag(g, "--data-nthreads", None, "decoding threads (default: one a core)", whole(1))
+    _flag(g, "--frequent", 20, "steps between lines of the log", whole(1))
+    _flag(g, "--seed", 0, "of order, mirroring and new weights", whole(0))
+
+
+def find_backbone(args, checkpoint):
+    """Return the FaceBackbone the flags ask for."""
+    from mxft.backbones.faces import Versions, face_network
+    from mxft.training.faces.network import FaceBackbone, pretrained_backbone
+
+    if args.use_deformable:
+        raise InputError("use-deformable: expected 0, deformable convolutions are not built, received "
+                         f"use-deformable={args.use_deformable}")
+    if args.network != "pretrained":
+        versions = Versions(se=args.version_se, input=args.version_input, output=args.version_output,
+                            unit=args.version_unit, multiplier=args.version_multiplier, act=args.version_act,
+                            bn_mom=args.bn_mom)
+        emb_size = args.emb_size or 512
+        return FaceBackbone(face_network(args.network, emb_size, args.image_size, versions), args.network, emb_size,
+                            args.image_size)
+    if checkpoint is None:
+        raise InputError("network: expected --pretrained with --network pretrained, received none")
+    backbone = pretrained_backbone(checkpoint, args.image_size)
+    if args.emb_size not in (None, backbone.emb_size):
+        raise InputError(f"emb-size: expected {backbone.emb_size}, which the checkpoint's own graph has, received "
+                         f"emb-size={args.emb_size}; another one needs --network by name and --reinit-embedding")
+    return backbone
+
+
+def find_devices(args):
+    """Return the contexts: the GPUs CUDA_VISIBLE_DEVICES lists, or CPU contexts."""
+    from mxft.devices import contexts, visible_gpus
+
+    return contexts(visible_gpus(), args.cpus)
+
+
+def head_options(args):
+    """Return the HeadOptions of the flags; easy_margin is a switch, the rest goes by name."""
+    import dataclasses
+
+    from mxft.heads import HeadOptions
+
+    given = {field.name: getattr(args, field.name) for field in dataclasses.fields(HeadOptions)}
+    return HeadOptions(**{**given, "easy_margin": bool(args.easy_margin)})
+
+
+def face_options(args):
+    """Return the FaceOptions of the flags."""
+    import dataclasses
+
+    from mxft.training.faces.options import FaceOptions
+
+    given = {field.name: getattr(args, field.name) for field in dataclasses.fields(FaceOptions)}
+    patterns = tuple(word.strip() for text in args.freeze for word in text.split(",") if word.strip())
+    return FaceOptions(**{**given, "freeze": patterns, "rand_mirror": bool(args.rand_mirror)})
+
+
+def main(argv=None):
+    """Read the set, build the network, load the checkpoint, train and verify."""
+    args = parser().parse_args(argv)
+    if not args.data_dir:
+        raise InputError("data-dir: expected a folder with property, train.rec and train.idx, received none; "
+                         "mxft face-pack makes one")
+    options = face_options(args)
+    from mxft.checkpoint import load_checkpoint
+    from mxft.data.faces.layout import read_face_set
+    from mxft.heads import make_head
+    from mxft.training.faces.train import train_faces
+    from mxft.training.faces.verifying import load_targets
+
+    devices = find_devices(args)
+    checkpoint = load_checkpoint(args.pretrained) if args.pretrained else None
+    backbone = find_backbone(args, checkpoint)
+    faces = read_face_set(args.data_dir, args.images_filter)
+    if faces.image_size not in (None, tuple(args.image_size)):
+        raise InputError(f"image-size: expected {faces.image_size[0]},{faces.image_size[1]}, which the data set's "
+                         f"property says, received image-size={args.image_size[0]},{args.image_size[1]}")
+    head = make_head(args.loss_type, faces.num_classes, backbone.emb_size, head_options(args))
+    folder = args.data_dir if os.path.isdir(args.data_dir) else os.path.dirname(args.data_dir) or "."
+    names = [name.strip() for name in args.target.split(",") if name.strip()] if args.target is not None else None
+    targets, absent = load_targets(folder, args.image_size, names)
+    if absent:
+        print(f"no verification set {', '.join(absent)} in {folder}")
+    result = train_faces(backbone, head, faces, args.prefix, options, devices, checkpoint, targets, args.data_nthreads)
+    return 130 if result.interrupted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("train_softmax", main))

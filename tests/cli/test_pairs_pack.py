@@ -1,0 +1,59 @@
+"""``mxft pairs-pack`` as a user runs it."""
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from mxft.cli import main
+from mxft.data.pairs import load_pairs
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """faces/Ann and faces/Bob with two 8x8 images each, and pairs.txt of two rows."""
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(["Ann", "Bob"]):
+        os.makedirs(f"faces/{name}")
+        for number in (1, 2):
+            pixels = np.random.RandomState(2 * seed + number).randint(0, 255, (8, 8, 3)).astype(np.uint8)
+            cv2.imwrite(f"faces/{name}/{name}_{number:04d}.jpg", pixels)
+    (tmp_path / "pairs.txt").write_text("1\t1\nAnn\t1\t2\nAnn\t1\tBob\t2\n")
+    return tmp_path
+
+
+def test_it_says_what_it_packed(here, capsys):
+    assert main(["pairs-pack", "pairs.txt", "faces", "sets/lfw.bin"]) == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == ("sets/lfw.bin: 2 pairs (1 same, 1 different) of 3 images, 8x8\n", "")
+    pairs = load_pairs("sets/lfw.bin")
+    assert pairs.images[0] == pairs.images[2] == (here / "faces/Ann/Ann_0001.jpg").read_bytes()
+    first = (here / "sets/lfw.bin").read_bytes()
+    assert main(["pairs-pack", "--size", "8", "pairs.txt", "faces", "sets/lfw.bin"]) == 0
+    assert (here / "sets/lfw.bin").read_bytes() == first and os.listdir("sets") == ["lfw.bin"]
+
+
+@pytest.mark.parametrize("words, message", [
+    (["pairs.txt", "faces"], "arguments are missing: expected OUT.bin, received none"),
+    (["pairs.txt", "face", "lfw.bin"], "images are missing: expected a folder, received root='face'"),
+    (["pair.txt", "faces", "lfw.bin"], "list of pairs is missing: expected a file, received 'pair.txt'; in that folder "
+                                       "nearest: pairs.txt"),
+    (["--size", "112", "pairs.txt", "faces", "lfw.bin"], "image does not fit: expected 112x112 pixels, received 8x8 in "
+     "faces/Ann/Ann_0001.jpg, which line 2 of pairs.txt names; align and crop"),
+    (["--size", "0", "pairs.txt", "faces", "lfw.bin"], "--size: expected H,W"),
+    (["pairs.txt", "faces", "pairs.txt"], "expected a new file, received out='pairs.txt', one of the files that are"),
+    (["pairs.txt", "faces", "pairs.txt/lfw.bin"], "OUT.bin: expected a folder that can be written to"),
+])
+def test_what_is_refused_leaves_nothing(words, message, here, capsys):
+    assert main(["pairs-pack", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and message in err and err.count("\n") == 1
+    assert sorted(os.listdir()) == ["faces", "pairs.txt"]
+
+
+def test_a_missing_image_is_told_with_line_and_text(here, capsys):
+    (here / "pairs.txt").write_text("Ann\t1\t2\nAnn\t1\tBob\t3\n")
+    assert main(["pairs-pack", "pairs.txt", "faces", "lfw.bin"]) == 2
+    assert capsys.readouterr().err == (
+        "mxft pairs-pack: image is missing: expected faces/Bob/Bob_0003.jpg (or .png, .jpeg), which line 2 of "
+        "pairs.txt names, received 'Ann\\t1\\tBob\\t3'; in faces/Bob: nearest: Bob_0002.jpg, Bob_0001.jpg\n")

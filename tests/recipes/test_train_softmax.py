@@ -1,0 +1,139 @@
+"""recipes/train_softmax.py: upstream's flags and defaults, its refusals, and a short run to verified weights."""
+import os
+import re
+
+import numpy as np
+import pytest
+
+from mxft.checkpoint import load_checkpoint, saved_epochs
+from mxft.cli import run_command
+from mxft.data.pairs import write_pairs
+
+SIZE = (16, 16)
+
+# name and default of every flag of upstream's script, as the facts gathered from its 2018-2019 sources list them
+UPSTREAM = {
+    "data_dir": "", "prefix": "../model/model", "pretrained": "", "ckpt": 1, "loss_type": "4", "verbose": 2000,
+    "max_steps": 0, "end_epoch": 100000, "network": "r50", "image_size": (112, 112), "version_se": 0,
+    "version_input": 1, "version_output": "E", "version_unit": 3, "version_multiplier": 1.0, "version_act": "prelu",
+    "use_deformable": 0, "lr": 0.1, "lr_steps": (), "wd": 0.0005, "fc7_wd_mult": 1.0, "fc7_lr_mult": 1.0,
+    "fc7_no_bias": False, "bn_mom": 0.9, "mom": 0.9, "per_batch_size": 128, "margin_m": 0.5, "margin_s": 64.0,
+    "margin_a": 1.0, "margin_b": 0.0, "easy_margin": 0, "margin": 4, "beta": 1000.0, "beta_min": 5.0,
+    "beta_freeze": 0, "gamma": 0.12, "power": 1.0, "scale": 0.9993, "rand_mirror": 1, "cutoff": 0, "color": 0,
+    "images_filter": 0, "ce_loss": False,
+}
+
+
+def picture(number, label):
+    """An image whose bright band tells its class, under noise."""
+    image = np.random.RandomState(number).randint(0, 60, (*SIZE, 3))
+    image[label * 4:label * 4 + 4] += 150
+    return image.astype(np.uint8)
+
+
+@pytest.fixture
+def recipe(load_recipe):
+    return load_recipe("train_softmax")
+
+
+@pytest.fixture
+def data(make_records, tmp_path):
+    """A folder with a set of 4 classes and 12 images each, and lfw.bin."""
+    import cv2
+
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    os.rename(make_records("faces.rec", np.repeat(np.arange(4), 12), picture), folder / "train.rec")
+    images = [cv2.imencode(".png", picture(n, n // 2 % 4))[1].tobytes() for n in range(24)]
+    write_pairs(str(folder / "lfw.bin"), images, np.arange(12) % 2 == 0)
+    return str(folder / "train.rec")
+
+
+@pytest.fixture
+def run(recipe, data, make_face_checkpoint, tmp_path, capsys):
+    """A function (*flags, pretrained=Checkpoint) -> (exit status, stdout, stderr)."""
+    def command(*flags, pretrained=None):
+        net = pretrained or make_face_checkpoint(num_classes=9)
+        net.save(str(tmp_path / "old"), 287)
+        status = run_command("train_softmax", recipe.main, [
+            "--pretrained", f"{tmp_path}/old, 287", "--data-dir", data, "--prefix", f"{tmp_path}/new/model",
+            "--network", "pretrained", "--image-size", "16,16", "--per-batch-size", "16", "--end-epoch", "1",
+            "--lr", "0.01", *flags])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+    return command
+
+
+def test_every_flag_of_upstream_is_there_with_its_default(recipe):
+    args = vars(recipe.parser().parse_args([]))
+    assert {name: args.get(name, "no such flag") for name in UPSTREAM} == UPSTREAM
+    assert args["emb_size"] is None and args["target"] is None  # 512, and those of upstream's three that are there
+
+
+def test_upstreams_example_command_parses(recipe):
+    args = recipe.parser().parse_args([
+        "--network", "r100", "--loss-type", "4", "--margin-m", "0.5", "--prefix", "../model-r100", "--pretrained",
+        "../model-r100, 287", "--lr-steps", "", "--emb-size=128", "--data-dir", "../datasets/faces_emore"])
+    assert (args.network, args.pretrained, args.lr_steps, args.emb_size) == ("r100", "../model-r100, 287", (), 128)
+
+
+def test_a_run_says_what_it_did_to_the_weights_and_verifies_them(run, tmp_path):
+    status, said, _ = run("--frequent", "2")
+    assert status == 0
+    assert "old,287: transfer: 13 loaded, 1 new, 0 dropped, 0 mismatched\n  new: fc7_weight (9, 4) -> (4, 4)" in said
+    assert "fc7 begins anew: accuracy starts near 0, which is normal" in said
+    assert re.search(r"epoch 1 step 2: [\d.]+ images/s, lr 0.01, loss [\d.]+, accuracy [\d.]+ with margin, [\d.]+ "
+                     r"without, target cosine -?[\d.]+", said)
+    assert "[lfw][0]Accuracy-Flip: " in said and "[lfw][3]Accuracy-Flip: " in said
+    assert "no verification set cfp_fp, agedb_30 in " in said
+    assert sorted(saved_epochs(f"{tmp_path}/new/model")) == ["1", "best", "last"]
+    saved = load_checkpoint(f"{tmp_path}/new/model,last")
+    assert saved.symbol.list_outputs()[1] == "softmax_output" and saved.arg_params["fc7_weight"].shape == (4, 4)
+    assert saved.manifest["head"]["loss"] == "arcface" and saved.manifest["input"]["size"] == [16, 16]
+
+
+def test_what_was_saved_can_be_slimmed_and_verified_to_the_same_number(run, tmp_path, capsys):
+    from mxft.cli import run_verb
+
+    _, said, _ = run()
+    number = re.search(r"\[lfw\]\[3\]Accuracy-Flip: (\S+)", said).group(1)
+    assert run_verb("slim", ["--model", f"{tmp_path}/new/model,last"]) == 0
+    assert run_verb("verify", ["--model", f"{tmp_path}/new/models,0", "--data-dir", f"{tmp_path}/faces",
+                               "--target", "lfw"]) == 0
+    assert f"[lfw]Accuracy-Flip: {number}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags, message", [
+    (["--data-dir", ""], "data-dir: expected a folder with property, train.rec and train.idx, received none"),
+    (["--loss-type", "9"], "loss type: expected"),
+    (["--network", "q50"], "q50"),
+    (["--use-deformable", "1"], "use-deformable: expected 0, deformable convolutions are not built"),
+    (["--emb-size", "8"], "emb-size: expected 4, which the checkpoint's own graph has, received emb-size=8"),
+    (["--target", "lfw,cfp_ff"], "verification set is missing: expected {tmp}/faces/cfp_ff.bin, received target="
+                                 "'cfp_ff'; known: lfw; mxft pairs-pack makes one"),
+    (["--image-size", "20,20"], "image-size: expected 16,16"),
+    (["--freeze", "stage9_*"], "freeze: expected a pattern that matches a parameter, received freeze='stage9_*'"),
+    (["--per-batch-size", "1000000000"], "--per-batch-size"),
+    (["--ckpt", "4"], "--ckpt: expected a whole number from 0 to 3, received ckpt='4'"),
+    (["--fc7-init", "zero"], "fc7-init: expected one of keep, normal, imprint, received fc7-init='zero'"),
+])
+def test_refusals_end_with_2_and_leave_nothing(flags, message, run, tmp_path):
+    status, _, error = run(*flags)
+    assert status == 2 and "Traceback" not in error and error.count("\n") == 1
+    assert message.format(tmp=tmp_path) in error
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_prefix_that_is_taken_is_refused(run, tmp_path):
+    assert run()[0] == 0
+    status, _, error = run()
+    assert status == 2 and f"try --prefix {tmp_path}/new/model-2" in error
+
+
+def test_devices_are_those_cuda_visible_devices_lists(run, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    status, _, error = run()
+    assert status == 2 and "gpus='0,1'" in error  # the CPU build refuses; a machine with two GPUs takes both
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    status, said, _ = run("--cpus", "2", "--per-batch-size", "8")
+    assert status == 0 and "steps an epoch of 16 images on cpu(0), cpu(1)" in said

@@ -1,0 +1,202 @@
+"""Training a face network: devices, freezing, phases, schedules, what the log says and what is kept."""
+import json
+
+import numpy as np
+import pytest
+
+from mxft.checkpoint import load_checkpoint, saved_epochs
+from mxft.compat import mx
+from mxft.data.faces.layout import read_face_set
+from mxft.data.pairs import PairSet
+from mxft.errors import InputError, RunError
+from mxft.heads import HeadOptions, make_head
+from mxft.training.faces.meters import IntervalMeter
+from mxft.training.faces.network import MONITORS, attach_face_head, pretrained_backbone
+from mxft.training.faces.options import FaceOptions
+from mxft.training.faces.train import train_faces
+
+SIZE = (16, 16)
+CLASSES, EACH = 4, 12
+
+
+def picture(number, label):
+    """An image whose mean tells its class, under noise."""
+    noise = np.random.RandomState(number).randint(0, 60, (*SIZE, 3))
+    noise[label * 4:label * 4 + 4] += 150
+    return noise.astype(np.uint8)
+
+
+@pytest.fixture
+def faces(make_records):
+    return read_face_set(make_records("faces.rec", np.repeat(np.arange(CLASSES), EACH), picture))
+
+
+@pytest.fixture
+def train(faces, tmp_path):
+    """A function (checkpoint, prefix="a", loss_type=4, head=HeadOptions(margin_s=8), contexts=None, targets=(),
+    **options) -> FaceResult."""
+    def run(checkpoint, prefix="a", loss_type=4, head=None, contexts=None, targets=(), **options):
+        backbone = pretrained_backbone(checkpoint, SIZE)
+        head = make_head(loss_type, CLASSES, backbone.emb_size, head or HeadOptions(margin_s=8.0))
+        options = FaceOptions(**{"lr": 0.05, "per_batch_size": 16, "frequent": 1, "verbose": 1000, "end_epoch": 2,
+                                 "rand_mirror": False, **options})
+        return train_faces(backbone, head, faces, str(tmp_path / prefix / "model"), options, contexts or [mx.cpu()],
+                           checkpoint, targets)
+    return run
+
+
+def numbers(parameters):
+    return {name: value.asnumpy() for name, value in parameters.items()}
+
+
+def test_one_and_two_devices_have_the_same_losses_for_20_steps(make_face_checkpoint, train):
+    """Same global batch and seed, no BatchNorm: the gradient is the mean over the devices' means."""
+    net = make_face_checkpoint(batch_norm=False)
+    one = train(net, "one", per_batch_size=16, end_epoch=7, max_steps=20)
+    two = train(net, "two", per_batch_size=8, end_epoch=7, max_steps=20, contexts=[mx.cpu(0), mx.cpu(1)])
+    assert len(one.intervals) == len(two.intervals) == 20
+    for a, b in zip(one.intervals, two.intervals):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
+    assert one.intervals[-1]["loss"] < 0.8 * one.intervals[0]["loss"]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(make_face_checkpoint, train):
+    net = make_face_checkpoint()
+    weights = [numbers(load_checkpoint(train(net, prefix, seed=seed).last).arg_params)
+               for prefix, seed in (("a", 1), ("b", 1), ("c", 2))]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+    assert (weights[0]["fc7_weight"] != weights[2]["fc7_weight"]).any()
+
+
+def test_frozen_parameters_and_their_moving_statistics_stay_bit_for_bit(make_face_checkpoint, train):
+    net = make_face_checkpoint()
+    after = load_checkpoint(train(net, freeze=("conv0_*", "bn0_*")).last)
+    for name in ("conv0_weight", "conv0_bias", "bn0_gamma", "bn0_beta"):
+        assert (after.arg_params[name] == net.arg_params[name]).asnumpy().all()
+    for name in ("bn0_moving_mean", "bn0_moving_var"):
+        assert (after.aux_params[name] == net.aux_params[name]).asnumpy().all()
+    assert (after.arg_params["pre_fc1_weight"] != net.arg_params["pre_fc1_weight"]).asnumpy().any()
+    assert (after.aux_params["fc1_moving_mean"] != net.aux_params["fc1_moving_mean"]).asnumpy().any()
+
+
+def test_freezing_for_an_epoch_lets_everything_go_afterwards(make_face_checkpoint, train, tmp_path):
+    """The posted two-phase script: what was loaded is frozen first, then trains at the full rate."""
+    net = make_face_checkpoint()
+    train(net, freeze_epochs=1, end_epoch=2, verbose=3, ckpt=2)  # 48 images in 16s: 3 steps an epoch
+    first, second = (load_checkpoint(f"{tmp_path}/a/model,{number}") for number in (1, 2))
+    for name, value in net.arg_params.items():
+        assert (first.arg_params[name] == value).asnumpy().all(), name
+    for name, value in net.aux_params.items():
+        assert (first.aux_params[name] == value).asnumpy().all(), name
+    moved = [name for name, value in net.arg_params.items() if (second.arg_params[name] != value).asnumpy().any()]
+    assert set(moved) == set(net.arg_params)
+    assert (second.aux_params["bn0_moving_mean"] != net.aux_params["bn0_moving_mean"]).asnumpy().any()
+
+
+def test_a_pattern_that_matches_nothing_or_everything_is_refused_before_anything_is_written(
+        make_face_checkpoint, train, tmp_path):
+    with pytest.raises(InputError, match="freeze: expected a pattern that matches a parameter, received freeze='conv9"):
+        train(make_face_checkpoint(), freeze=("conv9_*",))
+    with pytest.raises(InputError, match=r"freeze: expected something left to train, received freeze='\*'"):
+        train(make_face_checkpoint(), freeze=("*",))
+    assert not (tmp_path / "a").exists()
+
+
+def test_imprinted_class_centres_start_right_where_random_ones_do_not(make_face_checkpoint, train):
+    net = load_checkpoint(train(make_face_checkpoint(), "pretrained", end_epoch=20).last)
+    random = train(net, "random", fc7_init="normal", max_steps=1, lr=0.0, per_batch_size=48)
+    imprinted = train(net, "imprinted", fc7_init="imprint", max_steps=1, lr=0.0, per_batch_size=48)
+    assert imprinted.intervals[0]["correct"] > 0.9 > 0.6 > random.intervals[0]["correct"]
+    assert imprinted.intervals[0]["target_cosine"] > random.intervals[0]["target_cosine"] + 0.3
+
+
+def test_imprinting_without_a_pretrained_embedding_is_refused(make_face_checkpoint, train):
+    with pytest.raises(InputError, match="fc7-init: expected a pretrained embedding to imprint from"):
+        train(make_face_checkpoint(), fc7_init="imprint", reinit_embedding=True)
+
+
+def test_the_learning_rate_falls_after_the_steps_given(make_face_checkpoint, train):
+    rows = train(make_face_checkpoint(), lr_steps=(2, 4), end_epoch=2).intervals
+    assert [round(row["lr"], 6) for row in rows] == [0.05, 0.05, 0.005, 0.005, 0.0005, 0.0005]
+
+
+def test_the_schedule_goes_on_over_the_phases(make_face_checkpoint, train):
+    rows = train(make_face_checkpoint(), lr_steps=(2, 4), freeze_epochs=1, end_epoch=2).intervals
+    assert [round(row["lr"], 6) for row in rows] == [0.05, 0.05, 0.005, 0.005, 0.0005, 0.0005]
+
+
+def test_spherefaces_lambda_is_set_before_every_step(make_face_checkpoint, train, monkeypatch):
+    seen, saw = [], IntervalMeter.saw
+    head = HeadOptions(beta=100.0, beta_min=5.0, gamma=1.0, power=1.0)
+
+    def watch(meter, step, outputs):
+        seen.append(step)
+        saw(meter, step, outputs)
+
+    monkeypatch.setattr(IntervalMeter, "saw", watch)
+    result = train(make_face_checkpoint(), loss_type=1, head=head, end_epoch=2)
+    saved = load_checkpoint(result.last).arg_params["fc7_lambda"].asscalar()
+    assert seen == [1, 2, 3, 4, 5, 6] and saved == pytest.approx(max(5, 100 / (1 + 5)))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_step_rate_and_advice(make_face_checkpoint, train, tmp_path):
+    with pytest.raises(RunError) as stop:
+        train(make_face_checkpoint(batch_norm=False), loss_type=0, lr=1e20, end_epoch=9)
+    message = str(stop.value)
+    assert "training stopped: expected a finite loss, received nan at step " in message
+    assert "lr 1e+20): nothing was saved yet; try --lr 1e+19" in message
+    assert saved_epochs(f"{tmp_path}/a/model") == []
+
+
+def test_verification_is_told_at_step_0_now_and_then_and_at_the_end(make_face_checkpoint, train, tmp_path, capsys):
+    import cv2
+
+    images = [cv2.imencode(".png", picture(n, n // 2 % CLASSES))[1].tobytes() for n in range(24)]
+    pairs = PairSet("lfw", images, np.arange(12) % 2 == 0)
+    train(make_face_checkpoint(), targets=[pairs], verbose=4)
+    said = capsys.readouterr().out
+    assert [line.split("]")[1] for line in said.splitlines() if "Accuracy-Flip" in line] == ["[0", "[4", "[6"]
+    assert "since step 0)" in said and "[lfw][0]XNorm: " in said and "lfw: " in said.splitlines()[-2]
+    with open(tmp_path / "a" / "model-log.jsonl", encoding="utf-8") as f:
+        events = [json.loads(line)["event"] for line in f]
+    assert events == ["start", "verification", *["interval"] * 4, "verification", *["interval"] * 2, "verification"]
+
+
+def test_the_monitors_are_what_plain_numpy_makes_of_the_embeddings(make_face_checkpoint):
+    net, head = make_face_checkpoint(), make_head("arcface", CLASSES, 4, HeadOptions(margin_s=8.0))
+    network = attach_face_head(pretrained_backbone(net, SIZE).symbol, head, ce_loss=True)
+    executor = network.bound.simple_bind(mx.cpu(), data=(6, 3, *SIZE), softmax_label=(6,))
+    weight = np.random.RandomState(1).normal(size=(CLASSES, 4)).astype(np.float32)
+    executor.copy_params_from({**net.arg_params, "fc7_weight": mx.nd.array(weight)}, net.aux_params)
+    images = np.stack([picture(n, n % CLASSES) for n in range(6)]).transpose(0, 3, 1, 2).astype(np.float32)
+    label = np.arange(6) % CLASSES
+    outputs = executor.forward(False, data=mx.nd.array(images), softmax_label=mx.nd.array(label))
+    embedding, _, ce, *monitors = [output.asnumpy() for output in outputs]
+    cosine = (embedding / np.linalg.norm(embedding, axis=1, keepdims=True)) @ (
+        weight / np.linalg.norm(weight, axis=1, keepdims=True)).T
+    target = cosine[np.arange(6), label]
+    logits = 8 * cosine
+    logits[np.arange(6), label] = 8 * np.where(target > np.cos(np.pi - .5), np.cos(np.arccos(target) + .5),
+                                               target - .5 * np.sin(np.pi - .5))
+    loss = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(6), label]
+    expected = [loss, logits.argmax(axis=1) == label, cosine.argmax(axis=1) == label, target]
+    for name, value, want in zip(MONITORS, monitors, expected):
+        np.testing.assert_allclose(value, want, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert ce == pytest.approx(loss.mean(), rel=1e-4)
+    assert network.saved.list_outputs()[1] == "softmax_output" and "fc7_weight" in network.saved.list_arguments()
+
+
+def test_interrupting_saves_the_weights_as_last(make_face_checkpoint, train, monkeypatch):
+    from mxft.training.interruption import Interruption
+
+    calls = []
+
+    def raise_at_the_third(_, param=None):
+        calls.append(param)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Interruption, "__call__", raise_at_the_third)
+    result = train(make_face_checkpoint())
+    assert result.interrupted and result.steps == 3
+    assert load_checkpoint(result.last).manifest["metrics"]["last"] == {"step": 3, "interrupted": True}

@@ -1,0 +1,49 @@
+"""The memory estimate: the numbers of needs and papers, the largest batch, and the refusal."""
+import pytest
+
+from mxft.backbones.faces import face_network
+from mxft.compat import mx
+from mxft.errors import InputError
+from mxft.training.faces.memory import MemoryEstimate, available_memory, estimate_memory, require_memory
+
+GB = 10**9
+
+
+def test_the_head_is_five_copies_of_the_class_centres_and_the_logits_four_rows():
+    net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=16, no_bias=True, name="pre_fc1")
+    estimate = estimate_memory(net, 1000, 16, (3, 4, 4))
+    assert estimate.head == 1000 * 16 * 4 * 5
+    assert estimate.trunk == 16 * 48 * 4 * 5
+    assert estimate.per_image == 4 * (16 + 3 * 1000)  # the embedding, and logits, their gradient and one more
+    two = estimate_memory(net, 1000, 16, (3, 4, 4), devices=2)
+    assert two.head == 1000 * 16 * 4 * 8 and two.total(10) == two.head + two.trunk + 2 * 10 * two.per_image
+
+
+def test_the_estimate_is_close_to_what_mxnet_plans():
+    symbol, images = face_network("r18"), 8
+    args = {name: "null" if name == "data" else "write" for name in symbol.list_arguments()}
+    executor = symbol.simple_bind(mx.cpu(), grad_req=args, data=(images, 3, 112, 112))
+    planned = int(executor.debug_str().split("Total ")[1].split(" MB")[0]) * (1 << 20)
+    estimate = estimate_memory(symbol, 1, 512, (3, 112, 112))
+    assert 0.9 * planned < estimate.per_image * images < 1.2 * planned
+    assert estimate.trunk == 24_025_600 * 4 * 5  # r18's arguments, counted from upstream's shapes
+
+
+def test_the_largest_batch_that_fits_does_and_one_more_does_not():
+    estimate = MemoryEstimate(head=2 * GB, trunk=GB, per_image=10**7, devices=2)
+    largest = estimate.largest_batch(5 * GB)
+    assert estimate.total(largest) <= 5 * GB < estimate.total(largest + 1)
+    require_memory(estimate, largest, 5 * GB)
+    with pytest.raises(InputError, match=rf"expected a run within 5.0 GB, received per-batch-size={largest + 1} with "
+                                         rf"about 5.0 GB: fc7 2.0 GB, .*; --per-batch-size {largest} fits"):
+        require_memory(estimate, largest + 1, 5 * GB)
+
+
+def test_where_no_batch_fits_that_is_said():
+    with pytest.raises(InputError, match="no batch does: fewer identities"):
+        require_memory(MemoryEstimate(20 * GB, GB, 10**7), 1, 5 * GB)
+
+
+def test_a_system_that_does_not_tell_refuses_nothing():
+    require_memory(MemoryEstimate(20 * GB, GB, 10**7), 1, None)
+    assert available_memory(mx.cpu()) > 10**6
