@@ -47,8 +47,8 @@ class InferenceExecutor:
     def __init__(self, symbol, arg_params, aux_params, image_shape, batch_size, context=None):
         self.batch_size = batch_size
         self._data = data_name(symbol)
-        self._network = for_inference(cut_loss(symbol))
         self._context = context or mx.cpu()
+        self._network = for_inference(cut_loss(symbol), self._context.device_type)
         self._shapes = {self._data: (batch_size, *image_shape)}
         self._shapes.update(dict.fromkeys(label_names(self._network), (batch_size,)))
         self.set_params(arg_params, aux_params)

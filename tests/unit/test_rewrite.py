@@ -2,10 +2,17 @@
 import numpy as np
 import pytest
 
+from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
 from mxft.graph import Graph
 from mxft.inference import InferenceExecutor
-from mxft.rewrite import flatten_before_fully_connected, for_inference, for_training, prelu_as_convolution
+from mxft.rewrite import (
+    flatten_before_fully_connected,
+    for_inference,
+    for_training,
+    prelu_for_inference,
+    prelu_for_training,
+)
 
 
 def forward(symbol, parameters, image):
@@ -117,8 +124,8 @@ def outputs_and_gradients(symbol, values, grad_req="write"):
                                            if array is not None}
 
 
-def test_a_prelu_as_convolution_changes_neither_outputs_nor_gradients():
-    old, new = with_prelus(slow_prelu), prelu_as_convolution(with_prelus())
+def test_a_prelu_for_training_changes_neither_outputs_nor_gradients():
+    old, new = with_prelus(slow_prelu), prelu_for_training(with_prelus())
     values = random_values(old, (4, 3, 10, 10))
     assert [n.name for n in Graph(new).operators() if n.attrs.get("act_type") == "prelu"] == ["flat_relu"]
     (out, gradients), (expected, expected_gradients) = (outputs_and_gradients(net, values) for net in (new, old))
@@ -137,7 +144,7 @@ def test_a_rewritten_prelu_is_the_formula(slope):
     MXNet 1.9.1's own operator gives the last one times `a` here: it overwrites the gradient it still has to read.
     """
     conv = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(1, 1), num_filter=1, no_bias=True, name="conv0")
-    net = prelu_as_convolution(mx.sym.LeakyReLU(conv, act_type="prelu", name="relu0"))
+    net = prelu_for_training(mx.sym.LeakyReLU(conv, act_type="prelu", name="relu0"))
     x = np.array([-1e6, -3.5, -1e-6, 0, 1e-6, 2.25, 1e6], np.float32).reshape(1, 1, 1, 7)
     executor = net.simple_bind(mx.cpu(), data=x.shape)
     for name, value in {"data": x, "conv0_weight": 1, "relu0_gamma": slope}.items():
@@ -150,7 +157,7 @@ def test_a_rewritten_prelu_is_the_formula(slope):
 
 def test_a_rewritten_prelu_keeps_names_shapes_and_attributes():
     old = with_prelus()
-    before, new = old.tojson(), prelu_as_convolution(old)
+    before, new = old.tojson(), prelu_for_training(old)
     assert old.tojson() == before
     assert new.list_arguments() == old.list_arguments() and new.list_outputs() == old.list_outputs()
     assert new.list_auxiliary_states() == old.list_auxiliary_states()
@@ -174,9 +181,9 @@ def prelu_of(net, **slope):
 def test_a_prelu_that_cannot_be_told_to_be_of_a_map_is_left_alone(symbol):
     conv = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(3, 3), num_filter=4, name="conv0")
     net = symbol(conv)
-    assert prelu_as_convolution(net) is net
-    assert prelu_as_convolution(prelu_of(conv, shape=(4,))) is not prelu_of(conv, shape=(4,))
-    assert "prelu" not in prelu_as_convolution(prelu_of(conv, shape=(4,))).tojson()
+    assert prelu_for_training(net) is net
+    assert prelu_for_training(prelu_of(conv, shape=(4,))) is not prelu_of(conv, shape=(4,))
+    assert "prelu" not in prelu_for_training(prelu_of(conv, shape=(4,))).tojson()
 
 
 def test_multipliers_by_name_move_the_slopes_as_before():
@@ -205,3 +212,32 @@ def test_multipliers_by_name_move_the_slopes_as_before():
 def test_another_device_trains_the_graph_as_it_is(make_face_checkpoint):
     symbol = make_face_checkpoint().symbol
     assert for_training(symbol, "gpu") is symbol and for_training(symbol) is not symbol
+
+
+def test_a_prelu_for_inference_changes_no_output_of_the_fused_backend():
+    """Bound without gradients, as InferenceExecutor binds: the fused backend must compute the same."""
+    symbol = with_prelus()
+    rewritten = prelu_for_inference(symbol)
+    assert rewritten.list_arguments() == symbol.list_arguments() and rewritten is not symbol
+    parameters = {name: mx.nd.array(value) for name, value in random_values(symbol, (2, 3, 8, 8)).items()}
+    statistics = {"bn0_moving_mean": mx.nd.ones(5), "bn0_moving_var": mx.nd.full(5, 0.5)}
+    outputs = []
+    for net in (symbol, rewritten):
+        executor = net.simple_bind(mx.cpu(), data=(2, 3, 8, 8), grad_req="null")
+        executor.copy_params_from(parameters, statistics)
+        outputs.append([executor.forward(is_train=False)[0].asnumpy() for _ in range(2)])
+    np.testing.assert_allclose(outputs[1], outputs[0], rtol=1e-5, atol=1e-6)
+    assert np.ptp(outputs[0][0]) > 0.1  # not all the same
+
+
+@pytest.mark.data
+def test_the_published_face_network_embeds_the_same_with_the_rewrite_and_without(testdata):
+    net = load_checkpoint(f"{testdata}/models/mobilefacenet-y1/model,0")
+    images = np.random.RandomState(0).uniform(0, 255, (4, 3, 112, 112)).astype(np.float32)
+    plain = mx.mod.Module(net.symbol, ["data"], [])
+    plain.bind([("data", images.shape)], for_training=True)  # bound for training: neither fused nor rewritten
+    plain.set_params(net.arg_params, net.aux_params)
+    plain.forward(mx.io.DataBatch([mx.nd.array(images)]), is_train=False)
+    assert for_inference(net.symbol) is not net.symbol
+    executor = InferenceExecutor(net.symbol, net.arg_params, net.aux_params, (3, 112, 112), 4)
+    np.testing.assert_allclose(executor.forward(images), plain.get_outputs()[0].asnumpy(), rtol=1e-4, atol=2e-5)
