@@ -3,6 +3,7 @@
 Upstream cuts at the name ``fc1_output`` and drops every parameter whose name begins with ``fc7``. Here the graph
 decides: what the embedding does not depend on goes, whatever it is called.
 """
+import contextlib
 import dataclasses
 import os
 
@@ -124,23 +125,37 @@ def save_slim(result, original, prefix, image_shape=(3, 112, 112), force=False):
     InputError
         There is a checkpoint under that name and `force` is not given, or it would replace the original.
     RunError
-        The embedding is another one; the files are removed.
+        The embedding is another one, or the disk is full; what was written is removed.
     """
     require_new_prefix(prefix, original, force)
     before = probe(internal_output(original.symbol, result.feature.index), original, image_shape)
-    model = result.checkpoint.save(prefix, 0)
+    files = (prefix + "-symbol.json", params_path(prefix, 0), prefix + "-manifest.json")
+    new = [path for path in files if not os.path.lexists(path)]
+    try:
+        model = result.checkpoint.save(prefix, 0)
+    except BaseException:
+        _remove(new)
+        raise
     written = load_checkpoint(model)
     difference = float(np.abs(probe(written.symbol, written, image_shape) - before).max())
     if not difference <= 1e-6 * max(1.0, float(np.abs(before).max())):
-        for path in (params_path(prefix, 0), prefix + "-symbol.json"):
-            os.unlink(path)
+        _remove(files)
         raise RunError(f"slim checkpoint is not kept: expected the embedding of {original.name}, received one that "
                        f"differs by {difference:g}")
     return model, difference
 
 
+def _remove(paths):
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
 def require_new_prefix(prefix, original, force):
-    """Refuse (InputError) a prefix that has files already, unless forced, and always the original's own."""
+    """Refuse (InputError) a prefix that has files already, unless forced, and always a folder or the original's own."""
+    if not os.path.basename(prefix):
+        raise InputError("output name: expected a folder and the beginning of the files' names, received "
+                         f"{prefix!r}; try {os.path.join(prefix, 'model')}")
     if original.on_disk and os.path.realpath(parse_model(original.name)[0]) == os.path.realpath(prefix):
         raise InputError(f"output name: expected another prefix than the original's, received {prefix!r}; the head "
                          "would be lost")

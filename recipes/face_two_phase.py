@@ -15,11 +15,14 @@ nothing: they move whatever the multipliers are, unless the graph says they do
 not (--bn eval, the default here, for both phases; --bn train lets them move).
 And weight decay: a multiplier of 0 stops it too, which is what frozen means.
 
+Last and best are saved at the end of every epoch; Ctrl-C saves what there is.
 A multiplier of 0 still pays for the whole backward pass. train_softmax.py
 --freeze-epochs 1 does the same by leaving the gradients out, and is faster.
 """
 import logging
+import math
 import pathlib
+import shlex
 import sys
 import warnings
 
@@ -59,9 +62,44 @@ def build(args, checkpoint, num_classes):
     return network, transfer_face(network, checkpoint, (3, 112, 112), keep_head=False)
 
 
-def unchanged(before, after):
-    """Return how many arrays of `before` are bit for bit in `after`."""
-    return sum(bool((value == after[name]).asnumpy().all()) for name, value in before.items())
+def require_unchanged(before, after):
+    """Stop (RunError) unless every array of `before` is bit for bit in `after`, and say how many are."""
+    kept = sum(bool((value == after[name]).asnumpy().all()) for name, value in before.items())
+    if kept < len(before):
+        raise RunError(f"phase 1: expected {len(before)} frozen arrays to stay, received {kept}")
+    print(f"phase 1: {kept} frozen arrays are bit for bit the checkpoint's", flush=True)
+
+
+def keep_each_epoch(run, metric, lr):
+    """Return an epoch-end callback: it prints the epoch's means and saves last and best, or stops what diverged."""
+    def end_of_epoch(epoch, symbol, arg_params, aux_params):
+        figures = dict(zip(*metric.get()))
+        if not math.isfinite(figures["loss"]):
+            kept = f"the last good checkpoint is {run.last}" if run.last else "nothing was saved yet"
+            raise RunError(f"training stopped: expected a finite loss, received {figures['loss']:g} in epoch "
+                           f"{epoch + 1}: {kept}; try --lr {lr / 10:g}")
+        saved = run.keep(-figures["loss"], arg_params, aux_params, {"epoch": epoch + 1, **figures})
+        print(f"epoch {epoch + 1}: loss {figures['loss']:.4f}, accuracy {figures['margin_correct']:.4f} with margin, "
+              f"{figures['correct']:.4f} without; saved {', '.join(saved)}", flush=True)
+    return end_of_epoch
+
+
+def train_both_phases(module, frozen_epochs, end_epoch, common):
+    """Fit fc7 on frozen arrays, then everything; `common` are the arguments of both calls of ``Module.fit``."""
+    from mxft.compat import mx
+    from mxft.training.interruption import Interruption
+
+    optimizer, frozen, batch_size = common["optimizer"], common["arg_params"], common["train_data"].batch_size
+    with Interruption() as interruption:
+        def callbacks():  # a Speedometer for each phase: it measures from its first batch
+            return [mx.callback.Speedometer(batch_size, 20, auto_reset=False), interruption]
+
+        optimizer.set_lr_mult(dict.fromkeys(frozen, 0))
+        module.fit(num_epoch=frozen_epochs, batch_end_callback=callbacks(), **common)
+        require_unchanged(frozen, module.get_params()[0])
+        optimizer.set_lr_mult({})
+        print("phase 2: every multiplier is 1 again", flush=True)
+        module.fit(begin_epoch=frozen_epochs, num_epoch=end_epoch, batch_end_callback=callbacks(), **common)
 
 
 def main(argv=None):
@@ -87,8 +125,8 @@ def main(argv=None):
     network, transfer = build(args, checkpoint, faces.num_classes)
     seed_everything(args.seed)
     train = FaceIterator(faces, args.per_batch_size * len(devices), seed=args.seed, mirror=True)
-    run = FaceRun(args.prefix, network.saved, {"format": 1, "input": {"size": 112}})
-    print(transfer.report.summary())
+    run = FaceRun(args.prefix, network.saved, {"format": 1, "input": {"size": 112}}, ckpt=0)
+    print(transfer.report.summary(), flush=True)
 
     bound = batch_norms_to_eval(network.bound) if args.bn == "eval" else network.bound
     module = mx.mod.Module(for_training(bound, devices[0].device_type), ["data"], ["softmax_label"], context=devices,
@@ -97,24 +135,22 @@ def main(argv=None):
                                  sym=module.symbol)  # the multipliers fc7 carries in the graph are kept
     warnings.filterwarnings("ignore", "Optimizer created manually|Parameters already initialized")  # both on purpose
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    common = {"train_data": train, "eval_metric": MonitorMetric(), "kvstore": "device", "optimizer": optimizer,
+    metric = MonitorMetric()
+    common = {"train_data": train, "eval_metric": metric, "kvstore": "device", "optimizer": optimizer,
               "arg_params": transfer.arg_params, "aux_params": transfer.aux_params, "allow_missing": True,
               "initializer": mx.init.Xavier(rnd_type="gaussian", factor_type="out", magnitude=2),
-              "batch_end_callback": mx.callback.Speedometer(train.batch_size, 20)}
-
-    optimizer.set_lr_mult(dict.fromkeys(transfer.arg_params, 0))
-    module.fit(num_epoch=args.frozen_epochs, **common)
-    kept = unchanged(transfer.arg_params, module.get_params()[0])
-    if kept < len(transfer.arg_params):
-        raise RunError(f"phase 1: expected {len(transfer.arg_params)} frozen arrays to stay, received {kept}")
-    print(f"phase 1: {kept} frozen arrays are bit for bit the checkpoint's")
-
-    optimizer.set_lr_mult({})
-    print("phase 2: every multiplier is 1 again")
-    module.fit(begin_epoch=args.frozen_epochs, num_epoch=args.end_epoch, **common)
-    loss = common["eval_metric"].get_name_value()[0][1]
-    run.keep(-loss, *module.get_params(), {"epoch": args.end_epoch, "loss": loss})
-    print(f"saved {run.last}; for deployment: python tools/model_slim.py --model {run.last}")
+              "epoch_end_callback": keep_each_epoch(run, metric, args.lr)}
+    try:
+        train_both_phases(module, args.frozen_epochs, args.end_epoch, common)
+    except KeyboardInterrupt:
+        if not module.params_initialized:
+            raise
+        mx.nd.waitall()
+        print(f"interrupted; saved as {run.save('last', *module.get_params(), {'interrupted': True})}")
+        return 130
+    print(f"saved {run.last}, the epoch of the lowest loss {run.best}; for deployment: "
+          f"python tools/model_slim.py --model {shlex.quote(run.last)}")
+    return 0
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, numbers, real, whole  # noqa: E402
+from mxft.cli.face_pack import face_size  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 
@@ -43,7 +44,7 @@ def parser():
 
 
 def _flag(group, name, default, text, kind=str, **options):
-    shown = "" if default in ("", None) else f" (default: {default})"
+    shown = "" if default in ("", None, ()) else f" (default: {default})"
     group.add_argument(name, default=default, type=kind, help=text + shown, **{"metavar": "N", **options})
 
 
@@ -63,7 +64,7 @@ def _add_run_flags(g):
 def _add_network_flags(g):
     _flag(g, "--network", "r50", "r18 r34 r50 r100 … face ResNet, y1 MobileFaceNet, m1 MobileNet, or pretrained: the "
           "checkpoint's own graph", metavar="NAME")
-    _flag(g, "--image-size", "112,112", "height, width in pixels", numbers(2, int), metavar="H,W")
+    _flag(g, "--image-size", "112,112", "height, width in pixels", face_size, metavar="H,W")
     _flag(g, "--emb-size", None, "size of the embedding (default: 512)", whole(1))
     _flag(g, "--version-se", 0, "1: squeeze-and-excitation", whole(0))
     _flag(g, "--version-input", 1, "how the network begins", whole(0))

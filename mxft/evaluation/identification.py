@@ -25,7 +25,7 @@ def class_centres(embeddings, labels, num_classes):
 
     Examples
     --------
-    >>> class_centres(np.array([[2.0, 0], [0, 3.0]]), np.array([0, 0]), 1)[0].round(3).tolist()
+    >>> class_centres(np.array([[2.0, 0], [0, 3.0]]), np.array([0, 0]), 1)[0].astype(float).round(3).tolist()
     [[0.707, 0.707]]
     """
     sums = np.zeros((num_classes, embeddings.shape[1]), np.float64)

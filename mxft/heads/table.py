@@ -81,7 +81,9 @@ def find_loss_type(loss_type):
             return row
     names = [name for row in LOSS_TYPES for name in (row.name, *row.aliases)]
     rows = ", ".join(f"{row.number} {row.name}" for row in LOSS_TYPES)
-    raise InputError(f"loss type: expected one of {rows}, received loss_type={loss_type!r}; {nearest(wanted, names)}")
+    near = nearest(wanted, names)
+    raise InputError(f"loss type: expected one of {rows}, received loss_type={loss_type!r}"
+                     f"{'; ' + near if near.startswith('nearest') else ''}")
 
 
 def make_head(loss_type, num_classes, emb_size, options=HeadOptions()):  # noqa: B008  frozen

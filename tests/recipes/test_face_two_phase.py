@@ -1,4 +1,6 @@
 """recipes/face_two_phase.py: frozen means bit for bit, and phase 2 moves at the full rate."""
+import re
+
 import numpy as np
 import pytest
 
@@ -65,3 +67,32 @@ def test_bn_train_lets_the_moving_statistics_move(run, tmp_path):
 def test_phase_2_needs_an_epoch(run):
     status, _, error, _ = run("--frozen-epochs", "2")
     assert status == 2 and "end-epoch: expected more than the 2 frozen epochs, received end-epoch=2" in error
+
+
+def test_every_epoch_is_saved_and_said(run, tmp_path):
+    _, said, _, _ = run("--end-epoch", "3")
+    assert re.findall(r"(epoch \d): loss \d.*; saved", said) == ["epoch 1", "epoch 2", "epoch 3"]
+    metrics = load_checkpoint(f"{tmp_path}/new/model,last").manifest["metrics"]
+    assert metrics["last"]["epoch"] == 3 and f"loss {metrics['last']['loss']:.4f}" in said
+
+
+def test_a_run_that_diverges_ends_with_3_and_a_lower_rate(run, tmp_path):
+    status, _, error, _ = run("--lr", "1e30")
+    assert status == 3 and error.endswith("expected a finite loss, received nan in epoch 1: nothing was saved yet; try "
+                                          "--lr 1e+29\n")
+
+
+def test_an_interrupted_run_keeps_its_weights(run, tmp_path, monkeypatch):
+    """Ctrl-C in phase 2: what was trained is on disk, and the exit status is 130."""
+    from mxft.training.interruption import Interruption
+
+    def interrupt(self, param=None):
+        if param.epoch == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Interruption, "__call__", interrupt)
+    status, said, _, net = run("--end-epoch", "9")
+    assert status == 130 and said.endswith(f"interrupted; saved as {tmp_path}/new/model,last\n")
+    after = load_checkpoint(f"{tmp_path}/new/model,last")
+    assert after.manifest["metrics"]["last"] == {"interrupted": True}
+    assert "conv0_weight" in changed(net.arg_params, after.arg_params)

@@ -112,16 +112,34 @@ def test_what_was_saved_can_be_slimmed_and_verified_to_the_same_number(run, tmp_
     (["--target", "lfw,cfp_ff"], "verification set is missing: expected {tmp}/faces/cfp_ff.bin, received target="
                                  "'cfp_ff'; known: lfw; mxft pairs-pack makes one"),
     (["--image-size", "20,20"], "image-size: expected 16,16"),
+    (["--image-size", "0,16"], "--image-size: expected H,W or one number, in pixels, received image-size='0,16'"),
+    (["--freeze-epochs", "1", "--end-epoch", "2", "--pretrained", "", "--network", "y1"],
+     "freeze-epochs: expected --pretrained"),
+    (["--prefix", "{tmp}/new/"], "try --prefix {tmp}/new/model"),
     (["--freeze", "stage9_*"], "freeze: expected a pattern that matches a parameter, received freeze='stage9_*'"),
     (["--per-batch-size", "1000000000"], "--per-batch-size"),
     (["--ckpt", "4"], "--ckpt: expected a whole number from 0 to 3, received ckpt='4'"),
     (["--fc7-init", "zero"], "fc7-init: expected one of keep, normal, imprint, received fc7-init='zero'"),
 ])
 def test_refusals_end_with_2_and_leave_nothing(flags, message, run, tmp_path):
-    status, _, error = run(*flags)
+    status, _, error = run(*(flag.format(tmp=tmp_path) for flag in flags))
     assert status == 2 and "Traceback" not in error and error.count("\n") == 1
     assert message.format(tmp=tmp_path) in error
     assert not (tmp_path / "new").exists()
+
+
+def test_more_memory_than_there_is_is_refused_with_the_batch_that_fits(run, tmp_path, monkeypatch):
+    from mxft.training.faces import train
+
+    monkeypatch.setattr(train, "available_memory", lambda context: 40_000)
+    status, _, error = run()
+    largest = int(re.search(r"memory: expected a run within .*; --per-batch-size (\d+) fits", error).group(1))
+    assert status == 2 and 0 < largest < 16 and not (tmp_path / "new").exists()
+    assert run("--per-batch-size", str(largest), "--max-steps", "1")[0] == 0
+
+
+def test_the_help_shows_no_python(recipe):
+    assert "()" not in recipe.parser().format_help() and "None" not in recipe.parser().format_help()
 
 
 def test_a_prefix_that_is_taken_is_refused(run, tmp_path):

@@ -1,5 +1,6 @@
 """Training a face network: devices, freezing, phases, schedules, what the log says and what is kept."""
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from mxft.data.faces.layout import read_face_set
 from mxft.data.pairs import PairSet
 from mxft.errors import InputError, RunError
 from mxft.heads import HeadOptions, make_head
+from mxft.training.faces.fit import phases
 from mxft.training.faces.meters import IntervalMeter
 from mxft.training.faces.network import MONITORS, attach_face_head, pretrained_backbone
 from mxft.training.faces.options import FaceOptions
@@ -200,3 +202,50 @@ def test_interrupting_saves_the_weights_as_last(make_face_checkpoint, train, mon
     result = train(make_face_checkpoint())
     assert result.interrupted and result.steps == 3
     assert load_checkpoint(result.last).manifest["metrics"]["last"] == {"step": 3, "interrupted": True}
+
+
+def test_what_is_kept_between_two_lines_of_the_log_has_the_loss_up_to_there(make_face_checkpoint, train, tmp_path):
+    """Verification every 2 steps, a line every 20: the best is known all the same, and the log stays JSON."""
+    result = train(make_face_checkpoint(), frequent=20, verbose=2, end_epoch=2)
+    assert [row["step"] for row in result.intervals] == [2, 4, 6]
+    metrics = load_checkpoint(result.last).manifest["metrics"]
+    assert metrics["last"]["loss"] == pytest.approx(result.intervals[-1]["loss"])
+    assert metrics["best"]["loss"] == pytest.approx(min(row["loss"] for row in result.intervals))
+
+
+def test_freezing_for_an_epoch_needs_something_that_was_loaded(make_face_checkpoint, train, tmp_path):
+    network = attach_face_head(pretrained_backbone(make_face_checkpoint(), SIZE).symbol, make_head(4, CLASSES, 4))
+    with pytest.raises(InputError, match="expected --pretrained, .*received freeze-epochs=1 with neither"):
+        phases(FaceOptions(freeze_epochs=1), network, {})
+    assert len(phases(FaceOptions(freeze_epochs=1, freeze=("conv0_*",)), network, {})) == 2
+
+
+def test_a_batch_larger_than_the_set_is_refused_with_the_largest_that_works(make_face_checkpoint, train, tmp_path):
+    net, two = make_face_checkpoint(), [mx.cpu(0), mx.cpu(1)]
+    with pytest.raises(InputError, match="per-batch-size: expected at most 24, as 48 images fill no larger batch on 2 "
+                                         "devices, received per-batch-size=25; try --per-batch-size 24"):
+        train(net, per_batch_size=25, contexts=two)
+    assert not (tmp_path / "a").exists()
+    assert train(net, per_batch_size=24, contexts=two).steps == 2
+
+
+def test_the_command_at_the_end_can_be_pasted_whatever_the_prefix_holds(make_face_checkpoint, train, tmp_path, capsys):
+    best = train(make_face_checkpoint(), "with blank", max_steps=1).best
+    command = capsys.readouterr().out.rsplit("--model ", 1)[1]
+    assert shlex.split(command) == [best]
+
+
+def test_imprinting_is_advised_only_where_it_is_possible(make_face_checkpoint, train, capsys):
+    for reinit_embedding, advised in ((False, True), (True, False)):
+        train(make_face_checkpoint(), str(reinit_embedding), max_steps=1, reinit_embedding=reinit_embedding)
+        said = capsys.readouterr().out
+        assert "fc7 begins anew: accuracy starts near 0" in said and ("--fc7-init imprint" in said) == advised
+
+
+def test_what_makes_a_targets_accuracy_mean_little_is_said_once(make_face_checkpoint, train, capsys):
+    import cv2
+
+    images = [cv2.imencode(".png", picture(n, n % CLASSES))[1].tobytes() for n in range(24)]
+    train(make_face_checkpoint(), targets=[PairSet("toy", images, np.arange(12) < 6)], verbose=2)
+    said = capsys.readouterr().out
+    assert said.count("[toy]note: ") == 1 and "folds hold pairs of one kind only" in said

@@ -268,3 +268,9 @@ def test_a_folder_is_explained_file_by_file(tmp_path, make_records):
     write_bin(tmp_path / "lfw.bin", [True, False] * 10)
     assert [os.path.basename(found.path) for found in inspect_path(tmp_path, show=False)] == [
         "lfw.bin", "other.rec", "train.rec"]
+
+
+def test_an_offset_beyond_64_bits_is_a_contradiction_and_no_crash(tmp_path):
+    rec = write_set(tmp_path)
+    rewrite_index(rec, lambda rows: [(key, 10**20 if key == 3 else offset) for key, offset in rows])
+    assert "1 of 10 offsets lie outside" in problems(rec)[0]

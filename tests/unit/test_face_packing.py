@@ -324,3 +324,11 @@ def test_what_is_no_image_by_its_name_is_passed_over(people):
     assert read_source(str(people)).ignored == ["README.txt"]
     assert read_source(str(people), exts=["JPG"]).names == sorted(PEOPLE)
     assert sources.NAMES == "identities.txt"
+
+
+@pytest.mark.parametrize("out", ["people", "people/packed", "people/../people/Ada"])
+def test_a_folder_is_not_packed_into_itself(people, out):
+    before = sorted(people.rglob("*"))
+    with pytest.raises(InputError, match="cannot pack a folder into itself: expected OUT_DIR outside of"):
+        pack(people, out, force=True)
+    assert sorted(people.rglob("*")) == before

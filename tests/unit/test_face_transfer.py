@@ -93,3 +93,14 @@ def test_the_embedding_layer_is_the_last_fully_connected_and_what_follows(make_f
     assert backbone.emb_size == 4 and backbone.symbol.list_outputs() == ["fc1_output"]
     assert embedding_parameters(backbone.symbol) == {"pre_fc1_weight", "pre_fc1_bias", "fc1_gamma", "fc1_beta",
                                                      "fc1_moving_mean", "fc1_moving_var"}
+
+
+@pytest.mark.parametrize("name", ["conv0_weight", "bn0_moving_mean"])
+def test_a_checkpoint_that_holds_nan_is_refused_by_the_parameters_name(name, make_face_checkpoint):
+    pretrained = make_face_checkpoint(num_classes=9)
+    network = network_like(pretrained, 5)
+    pretrained.arg_params["fc7_weight"][0, 0] = float("nan")  # is not taken over
+    transfer_face(network, pretrained, SHAPE)
+    {**pretrained.arg_params, **pretrained.aux_params}[name][0] = float("nan")
+    with pytest.raises(InputError, match=f"expected numbers, received NaN or infinity in {name} of .*another epoch"):
+        transfer_face(network, pretrained, SHAPE)

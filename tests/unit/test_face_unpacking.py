@@ -1,6 +1,7 @@
 """Unpacking: payloads as they were, lists that pack to the same bytes, nothing outside the folder or half done."""
 import os
 import pickle
+import shlex
 
 import cv2
 import numpy as np
@@ -160,3 +161,9 @@ def test_nothing_to_unpack(tmp_path, make_records):
         unpack(tmp_path / "b.rec", tmp_path / "out")
     with pytest.raises(MissingFileError, match="file to unpack is missing: .*nearest: a.rec"):
         unpack(tmp_path / "aa.rec", tmp_path / "out")
+
+
+def test_the_command_that_packs_again_can_be_pasted_whatever_the_folder_is_called(packed):
+    out = packed / "with blank"
+    words = shlex.split(unpack(packed / "faces", out, show=False).again)
+    assert words == ["mxft", "face-pack", f"{out}/train.lst", "OUT_DIR", "--root", str(out)]

@@ -26,8 +26,8 @@ def test_top1_counts_by_cosine_and_not_by_length():
         nearest_centre_top1(embeddings[:0], np.array([]), centres)
 
 
-def test_imprinted_rows_have_the_length_asked_for_and_the_others_stay():
+def test_imprinted_rows_have_length_1_and_the_others_stay():
     weight = np.full((3, 2), 7, np.float32)
     centres = np.array([[0.6, 0.8], [0, 0], [1, 0]], np.float32)
-    imprinted = imprint_head(weight, centres, np.array([4, 0, 1]), 0.5)
-    np.testing.assert_allclose(imprinted, [[0.3, 0.4], [7, 7], [0.5, 0]], rtol=1e-6)
+    imprinted = imprint_head(weight, centres, np.array([4, 0, 1]))
+    np.testing.assert_allclose(imprinted, [[0.6, 0.8], [7, 7], [1, 0]], rtol=1e-6)

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
+from mxft.checkpoint import Checkpoint, load_checkpoint
 from mxft.errors import InputError, RunError
 from mxft.inference import InferenceExecutor
 from mxft.slim import save_slim, slim
@@ -79,3 +79,23 @@ def test_an_embedding_that_changed_is_not_kept(make_face_checkpoint, tmp_path):
     with pytest.raises(RunError, match="slim checkpoint is not kept: .*differs by"):
         save_slim(result, full, str(tmp_path / "models"), SHAPE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_checkpoint(make_face_checkpoint, tmp_path, monkeypatch):
+    full = make_face_checkpoint(num_classes=5)
+    result = slim(full)
+
+    def no_room(self, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Checkpoint, "_save_params", no_room)
+    with pytest.raises(RunError, match="expected room for .*models-0000.params, received no space left on device"):
+        save_slim(result, full, str(tmp_path / "models"), SHAPE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_no_output_name(make_face_checkpoint, tmp_path):
+    full = make_face_checkpoint(num_classes=5)
+    with pytest.raises(InputError, match="output name: expected a folder and the beginning of the files' names"):
+        save_slim(slim(full), full, f"{tmp_path}/", SHAPE)
+    assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ from mxft.data.classes import read_classes
 from mxft.data.faces.inspection_facts import Inspection, describe_identities, describe_images
 from mxft.data.faces.inspection_ranges import check_bounds
 from mxft.data.faces.inspection_records import scan_records
-from mxft.data.faces.set_files import read_property
+from mxft.data.faces.set_files import as_column, read_property
 from mxft.data.faces.sources import NAMES
 from mxft.data.recordio import read_index
 from mxft.errors import InputError
@@ -79,9 +79,7 @@ def _check_index(found, table, needed):
     found.numbers["index_rows"] = rows
     if rows != len(index):
         found.problems.append(f"{idx} names keys more than once: {rows} rows, but {len(index)} different keys")
-    keys = np.fromiter(index.keys(), np.int64, len(index))
-    offsets = np.fromiter(index.values(), np.int64, len(index))
-    return _match(found, table, idx, keys, offsets)
+    return _match(found, table, idx, as_column(index.keys()), as_column(index.values()))
 
 
 def _match(found, table, idx, keys, offsets):

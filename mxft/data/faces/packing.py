@@ -145,6 +145,7 @@ def pack_faces(source, folder, root=None, size=(112, 112), min_images=1, hold_ou
     _check_numbers(size, min_images, hold_out, num_thread)
     require_free(source, folder, hold_out, force)
     found = _with_enough_files(read_source(source, root, exts, exclude), min_images, source)
+    _require_outside(source, folder)
     rec, bad_path = os.path.join(folder, "train.rec"), os.path.join(folder, "train.bad.tsv")
     make = partial(prepare_file, root=found.root, size=size, options=options)
     with contextlib.ExitStack() as packing:
@@ -246,6 +247,14 @@ def require_free(source, folder, hold_out=0, force=False):
     if os.path.exists(held) and (not force or not hold_out):
         raise InputError(f"an earlier set was held out there: expected no {held}, or --force and --hold-out to replace "
                          "it too; choose another folder or remove it")
+
+
+def _require_outside(source, folder):
+    """Refuse to write into the folder that is packed: sources stay as they are."""
+    path, above = os.path.realpath(folder), os.path.realpath(source)
+    if os.path.isdir(source) and os.path.commonpath([path, above]) == above:
+        raise InputError(f"cannot pack a folder into itself: expected OUT_DIR outside of {source}, received {folder}; "
+                         "the next packing would take it for a person")
 
 
 def _write_bad_faces(path, bad):

@@ -99,7 +99,13 @@ def _index_columns(path):
         except (DeprecationWarning, ValueError):
             pass
     index = read_index(path)  # names the bad row
-    return np.fromiter(index.keys(), np.int64, len(index)), np.fromiter(index.values(), np.int64, len(index))
+    return as_column(index.keys()), as_column(index.values())
+
+
+def as_column(numbers):
+    """Return whole numbers of any size as int64 (N,); what does not fit becomes the nearest that does."""
+    limits = np.iinfo(np.int64)
+    return np.fromiter((min(max(number, limits.min), limits.max) for number in numbers), np.int64, len(numbers))
 
 
 def require_all_named(source, offsets, sizes):

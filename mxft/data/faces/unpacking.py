@@ -1,6 +1,7 @@
 """Turn records and verification sets back into image files: the inverse of face-pack, im2rec and pairs-pack."""
 import contextlib
 import os
+import shlex
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -129,13 +130,13 @@ def _unpack_records(path, staging, folder, names_path, show):
                 rows.append(Row(key, labels, name))
                 advance()
     if bounds.any():
-        list_name, again = "train.lst", f"mxft face-pack {folder}/train.lst OUT_DIR --root {folder}"
+        list_name, again = "train.lst", _command("face-pack", f"{folder}/train.lst", "OUT_DIR", "--root", folder)
         _write_aligned_list(os.path.join(staging, list_name), rows)
         if names:
             write_classes(os.path.join(staging, NAMES), names)
     else:
         stem = os.path.splitext(os.path.basename(path))[0]
-        list_name, again = stem + ".lst", f"mxft im2rec --pass-through {folder}/{stem} {folder}"
+        list_name, again = stem + ".lst", _command("im2rec", "--pass-through", f"{folder}/{stem}", folder)
         write_list(os.path.join(staging, list_name), rows)
     return UnpackResult(folder, len(rows), len(folders), os.path.join(folder, list_name), again)
 
@@ -216,4 +217,8 @@ def _unpack_pairs(path, staging, folder, names_path, show):
         for number, same in enumerate(pairs.issame):
             f.write(f"{names[2 * number]}\t{names[2 * number + 1]}\t{int(same)}\n")
     return UnpackResult(folder, len(names), 1, os.path.join(folder, "pairs.txt"),
-                        f"mxft pairs-pack {folder}/pairs.txt {folder} OUT.bin")
+                        _command("pairs-pack", f"{folder}/pairs.txt", folder, "OUT.bin"))
+
+
+def _command(*words):
+    return "mxft " + shlex.join(words)

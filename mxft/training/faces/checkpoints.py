@@ -36,10 +36,13 @@ class FaceRun(Run):
     Raises
     ------
     InputError
-        The prefix is taken, or its folder cannot be written to.
+        The prefix is taken or ends with a slash, or its folder cannot be written to.
     """
 
     def __init__(self, prefix, symbol, manifest, ckpt=1):
+        if not os.path.basename(prefix):
+            raise InputError("prefix: expected a folder and the beginning of the files' names, received "
+                             f"prefix={prefix!r}; try --prefix {os.path.join(prefix, 'model')}")
         require_free_prefix(prefix)
         require_folder(os.path.dirname(prefix) or ".")
         super().__init__(prefix, symbol, manifest)

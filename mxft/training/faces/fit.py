@@ -7,7 +7,7 @@ import dataclasses
 import time
 
 from mxft.compat import mx
-from mxft.errors import MxftError, RunError, last_line
+from mxft.errors import InputError, MxftError, RunError, last_line
 from mxft.freeze import FreezePlan, freeze_matching
 from mxft.rewrite import for_training
 from mxft.training.faces.meters import IntervalMeter
@@ -70,11 +70,14 @@ def phases(options, network, loaded):
     Raises
     ------
     InputError
-        A pattern that matches nothing, or everything.
+        A pattern that matches nothing, or everything; ``--freeze-epochs`` without a pattern where nothing was loaded.
     """
     patterns = options.freeze
     if options.freeze_epochs and not patterns:
         patterns = [name for name in network.saved.list_arguments() if name in loaded]
+        if not patterns:
+            raise InputError("freeze-epochs: expected --pretrained, whose parameters it freezes, or --freeze PATTERN, "
+                             f"received freeze-epochs={options.freeze_epochs} with neither")
     frozen = freeze_matching(patterns, network.saved)
     if not options.freeze_epochs:
         return [Phase(options.end_epoch, frozen)]
@@ -122,7 +125,7 @@ def fit_faces(network, arg_params, aux_params, train, run, verifier, options, co
                 arg_params, aux_params = loop.parameters()
                 if loop.finished:
                     break
-            loop.keep(verify=True)
+            loop.keep()
     except KeyboardInterrupt:
         loop.save_interrupted()
     except (MxftError, mx.base.MXNetError) as error:
@@ -172,13 +175,17 @@ class _Loop:
                 if self.step % self._options.frequent == 0:
                     self._report()
                 if self.step % self._options.verbose == 0:
-                    self.keep(verify=True)
+                    self._report_what_is_left()  # the score of what is kept, and whether the loss is still finite
+                    self.keep()
                     self._mark()
                 interruption()
                 if self.finished:
                     break
             else:
                 self.epoch += 1
+        self._report_what_is_left()
+
+    def _report_what_is_left(self):
         if self.step > self._reported:
             self._report()
 
@@ -213,15 +220,19 @@ class _Loop:
         mx.nd.waitall()
         return self._module.get_params()
 
-    def keep(self, verify):
-        """Verify and save, unless that was done at this step already."""
+    def keep(self):
+        """Save, verify, and save what is good, unless that was done at this step already.
+
+        The weights are on disk before the verification begins: whatever ends it, they are not lost.
+        """
         if self._kept_at == self.step and self.step:
             return
         self._kept_at = self.step
         parameters = self.parameters()
-        accuracy = self._verifier.at(self.step, *parameters) if verify else None
         loss = sum(self._losses) / len(self._losses) if self._losses else float("inf")
         self._losses = []
+        self._run.last = self._run.save("last", *parameters, {"step": self.step, "loss": loss})
+        accuracy = self._verifier.at(self.step, *parameters)
         score = -loss if accuracy is None else accuracy
         saved = self._run.keep(score, *parameters, {"step": self.step, "loss": loss, "accuracy": accuracy})
         print(f"saved {', '.join(saved)}", flush=True)
@@ -238,5 +249,5 @@ class _Loop:
         failed = str(error) if isinstance(error, MxftError) else f"MXNet failed: {last_line(error)}"
         kept = f"the last good checkpoint is {self._run.last}, the best {self._run.best}" if self._run.last else \
             "nothing was saved yet"
-        advice = f"; try --lr {self._options.lr / 10:g}" if "finite" in failed else ""
+        advice = f"; try --lr {self._options.lr / 10:g}" if "finite" in failed and self.step else ""
         return f"{failed} (step {self.step}, epoch {self.epoch + 1}, lr {self._options.lr:g}): {kept}{advice}"

@@ -5,6 +5,7 @@ Follows insightface's src/train_softmax.py of 2018–2019.
 import dataclasses
 import os
 import platform
+import shlex
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from mxft.training.faces.verifying import Verifier
 from mxft.training.fit import seed_everything
 
 EMBEDDING_BATCH = 32  # images a forward pass of verification and imprinting
-IMPRINT_LENGTH = 0.01  # standard deviation of a random class centre's numbers; an imprinted one gets the same length
+RANDOM_CENTRE = 0.01  # standard deviation of a random class centre's numbers, as upstream begins fc7
 
 
 def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=None, targets=(), threads=None):
@@ -77,6 +78,7 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     network = attach_face_head(backbone.symbol, head, options.ce_loss)
     transfer = transfer_face(network, checkpoint, shape, options.fc7_init == "keep", options.reinit_embedding)
     stages = phases(options, network, transfer.arg_params)
+    _require_a_batch(faces, options, contexts)
     estimate = _require_memory(backbone, faces, options, contexts)
     seed_everything(options.seed)
     train = FaceIterator(faces, options.per_batch_size * len(contexts), backbone.image_size, shuffle=True,
@@ -96,6 +98,15 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     return result
 
 
+def _require_a_batch(faces, options, contexts):
+    most = len(faces.labels) // len(contexts)
+    if options.per_batch_size > most:
+        advice = f"try --per-batch-size {most}" if most else "use fewer devices"
+        raise InputError(f"per-batch-size: expected at most {most}, as {len(faces.labels)} images fill no larger batch "
+                         f"on {len(contexts)} device{'s' * (len(contexts) > 1)}, received per-batch-size="
+                         f"{options.per_batch_size}; {advice}")
+
+
 def _require_memory(backbone, faces, options, contexts):
     """Estimate the memory the run needs on a device, refusing what cannot fit."""
     sharing = len(contexts) if contexts[0].device_type == "cpu" else 1
@@ -113,8 +124,8 @@ def _imprinted(backbone, network, transfer, faces, context, threads):
                                  EMBEDDING_BATCH, context)
     images = FaceIterator(faces, EMBEDDING_BATCH, backbone.image_size, shuffle=False, threads=threads, last="pad")
     centres, counts = class_centres(*embed_set(executor, images, "imprinting"), head.num_classes)
-    random = np.random.normal(0, IMPRINT_LENGTH, centres.shape).astype(np.float32)
-    weight = imprint_head(random, centres, counts, IMPRINT_LENGTH * np.sqrt(head.emb_size))
+    random = np.random.normal(0, RANDOM_CENTRE, centres.shape).astype(np.float32)
+    weight = imprint_head(random, centres, counts)
     print(f"fc7: {int((counts > 0).sum())} class centres imprinted from {int(counts.sum())} images")
     return {head.parameters[0]: mx.nd.array(weight)}
 
@@ -161,7 +172,8 @@ def _say_what_is_new(transfer, options):
     if transfer.new_embedding:
         print("the embedding layer begins anew, as --reinit-embedding asks; the class centres with it")
     if transfer.new_head and options.fc7_init != "imprint":
-        print("fc7 begins anew: accuracy starts near 0, which is normal (--fc7-init imprint starts higher)")
+        higher = "" if transfer.new_embedding else " (--fc7-init imprint starts higher)"
+        print("fc7 begins anew: accuracy starts near 0, which is normal" + higher)
     elif not transfer.new_head:
         print("fc7 is the checkpoint's: same number of classes. With other people: --fc7-init normal or imprint")
 
@@ -174,4 +186,4 @@ def _conclude(result, verifier):
               "interrupted before training began: nothing to save")
         return
     print(f"{result.steps} steps done; best {result.best}, last {result.last}; "
-          f"for deployment: python tools/model_slim.py --model {result.best}")
+          f"for deployment: python tools/model_slim.py --model {shlex.quote(result.best)}")

@@ -5,6 +5,7 @@ another embedding too, and another architecture trains from noise without a word
 """
 import dataclasses
 
+from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.graph import Graph, internal_output
 from mxft.surgery import embedding_layer
@@ -58,7 +59,8 @@ def transfer_face(network, checkpoint, image_shape, keep_head=True, reinit_embed
     ------
     InputError
         Another architecture: the first parameters that differ are named, and the flags that would build the
-        checkpoint's where they are known. Another embedding or input size, unless `reinit_embedding`.
+        checkpoint's where they are known. Another embedding or input size, unless `reinit_embedding`. NaN or infinity
+        in what would be taken over.
     """
     own = embedding_parameters(network.embedding)
     if checkpoint is None:
@@ -74,6 +76,7 @@ def transfer_face(network, checkpoint, image_shape, keep_head=True, reinit_embed
     new |= set() if keep_head else set(network.head.parameters)
     report, args, auxs = match_parameters(network.saved, checkpoint.arg_params, checkpoint.aux_params, image_shape, new)
     report.require_only_new(new)
+    _refuse_non_finite(checkpoint, args, auxs)
     return FaceTransfer(report, args, auxs, not keep_head, reinit_embedding, renamed)
 
 
@@ -167,6 +170,15 @@ def _refuse_other_embedding(trunk, checkpoint):
         f"embedding does not fit: expected {row.name} of shape {row.symbol_shape}, received {row.checkpoint_shape} "
         f"from {checkpoint.name}; {way_out}, or --reinit-embedding to begin the embedding layer anew (formerly "
         f"`Incompatible attr in node … expected {list(row.symbol_shape)}, got {list(row.checkpoint_shape or ())}`)")
+
+
+def _refuse_non_finite(checkpoint, *parameter_sets):
+    for parameters in parameter_sets:
+        for name, value in parameters.items():
+            if not mx.nd.contrib.isfinite(value).min().asscalar():
+                raise InputError(f"pretrained parameters are not finite: expected numbers, received NaN or infinity in "
+                                 f"{name} of {checkpoint.name}, from a run that diverged or a damaged file; choose "
+                                 "another epoch")
 
 
 def _head_fits(head, checkpoint):

@@ -79,6 +79,8 @@ class Verifier:
         for pairs in self._targets:
             result = verify_pairs(executor, pairs, min(FOLDS, len(pairs.issame)), image_size=self._shape[1:])
             row[pairs.name] = {"accuracy": result.accuracy, "std": result.std, "xnorm": result.xnorm}
+            for note in result.notes if not self.history else ():
+                print(f"[{pairs.name}]note: {note}")
             first = self.history[0][1][pairs.name] if self.history else row[pairs.name]
             change = f" ({result.accuracy - first['accuracy']:+.5f} since step 0)" if self.history else ""
             print(f"[{pairs.name}][{step}]XNorm: {result.xnorm:.4f}")
