@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 import zlib
 
-from mxft.errors import InputError
+from mxft.errors import InputError, last_line
 from mxft.files import require_file, require_folder, require_space, sha256, write_json
 
 MAX_FILES = 2_000_000
@@ -127,7 +127,7 @@ def _unpack(path, staging, progress):
         if isinstance(error, OSError) and error.errno:
             raise InputError(f"cannot unpack {path}: {error.strerror.lower()}, at {error.filename}") from None
         raise InputError(f"cannot unpack {path}: expected a whole tar archive, received one that is cut short or "
-                         f"damaged ({error}); compare its size with the publisher's, delete it and fetch it "
+                         f"damaged ({last_line(error)}); compare its size with the publisher's, delete it and fetch it "
                          "again") from None
 
 

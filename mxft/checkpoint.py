@@ -4,6 +4,7 @@ On disk these are the files every MXNet program reads (``mx.model.load_checkpoin
 ``prefix-%04d.params``, and beside them ``prefix-manifest.json`` with what the numbers alone do not tell.
 """
 import dataclasses
+import errno
 import glob
 import json
 import os
@@ -90,7 +91,10 @@ class Checkpoint:
         entries.update({"aux:" + k: v.as_in_context(mx.cpu()) for k, v in self.aux_params.items()})
         with whole_path(path) as temporary:
             mx.nd.save(temporary, entries)
-            mx.nd.load(temporary)  # mx.nd.save does not notice when the end of the file cannot be written
+            try:  # mx.nd.save does not notice when the end of the file cannot be written
+                mx.nd.load(temporary)
+            except mx.base.MXNetError:
+                raise OSError(errno.EIO, "a file that cannot be read back; is the disk full?") from None
 
 
 def refuse_non_finite(*parameter_sets):

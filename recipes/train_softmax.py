@@ -25,8 +25,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
-from mxft.cli.arguments import Parser, numbers, real, whole  # noqa: E402
-from mxft.cli.face_pack import face_size  # noqa: E402
+from mxft.cli.arguments import Parser, face_size, numbers, real, whole  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 

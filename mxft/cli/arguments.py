@@ -105,6 +105,17 @@ def image_shape(text):
     return shape
 
 
+def face_size(text):
+    """Read ``H,W`` or one number for both; an argparse type."""
+    try:
+        size = tuple(int(word) for word in text.split(","))
+    except ValueError:
+        size = ()
+    if len(size) not in (1, 2) or min(size) < 1:
+        raise argparse.ArgumentTypeError(f"expected H,W or one number, in pixels, received {text!r}")
+    return size * 2 if len(size) == 1 else size
+
+
 def _deviations(text):
     values = numbers(3)(text)
     if min(values) <= 0:

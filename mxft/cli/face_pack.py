@@ -2,7 +2,7 @@
 import argparse
 import math
 
-from mxft.cli.arguments import Parser, whole
+from mxft.cli.arguments import Parser, face_size, whole
 
 EXAMPLES = """\
 examples:
@@ -56,17 +56,6 @@ def _add_packing_options(group):
     group.add_argument("--strict", action="store_true",
                        help="refuse the source for one bad image instead of leaving it out")
     group.add_argument("--force", action="store_true", help="replace the set that stands in OUT_DIR")
-
-
-def face_size(text):
-    """Read ``H,W`` or one number for both; an argparse type."""
-    try:
-        size = tuple(int(word) for word in text.split(","))
-    except ValueError:
-        size = ()
-    if len(size) not in (1, 2) or min(size) < 1:
-        raise argparse.ArgumentTypeError(f"expected H,W or one number, in pixels, received {text!r}")
-    return size * 2 if len(size) == 1 else size
 
 
 def part_or_number(text):

@@ -1,8 +1,6 @@
 """``mxft verify``: a face checkpoint on verification sets; the flags of insightface's ``eval/verification.py``."""
-from mxft.cli.arguments import Parser, add_device_options, whole
-from mxft.cli.face_pack import face_size
+from mxft.cli.arguments import Parser, add_device_options, face_size, whole
 
-TARGETS = "lfw,cfp_fp,agedb_30"
 EXAMPLES = """\
 examples:
   mxft verify --model ../models/model-y1,0 --data-dir faces_ms1m --target lfw
@@ -21,7 +19,8 @@ def parser():
     p = Parser(prog="mxft verify", description="Verify face pairs: accuracy, XNorm, TAR at FAR, AUC.", epilog=EXAMPLES)
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
     p.add_argument("--data-dir", metavar="DIR", help="folder of TARGET.bin files")
-    p.add_argument("--target", metavar="A,B", help=f"which of them (default: those of {TARGETS} that are there)")
+    p.add_argument("--target", metavar="A,B",
+                   help="which of them (default: those of lfw,cfp_fp,agedb_30 that are there)")
     p.add_argument("--bin", nargs="+", default=[], metavar="FILE", help="sets by file name, beside those or alone")
     p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="images at a time (default: 32)")
     p.add_argument("--folds", "--nfolds", dest="folds", type=whole(1), default=10, metavar="N",
@@ -76,7 +75,8 @@ def set_paths(args):
     import os
     import sys
 
-    from mxft.errors import InputError, MissingFileError, nearest
+    from mxft.data.pair_sets import find_sets
+    from mxft.errors import InputError, MissingFileError
     from mxft.files import require_file
 
     if args.target is not None and not args.data_dir:
@@ -86,24 +86,15 @@ def set_paths(args):
         if not args.bin:
             raise InputError("nothing to verify: expected --data-dir DIR or --bin FILE, received neither")
         return [require_file(path, "verification set") for path in args.bin]
-    if not os.path.isdir(args.data_dir):
-        raise MissingFileError(f"--data-dir: expected a folder with .bin files, received data-dir={args.data_dir!r}")
-    present = sorted(name[:-len(".bin")] for name in os.listdir(args.data_dir) if name.endswith(".bin"))
-    wanted = [word.strip() for word in (TARGETS if args.target is None else args.target).split(",") if word.strip()]
-    if not wanted:
-        raise InputError(f"--target: expected names of sets such as {TARGETS}, received target={args.target!r}")
-    absent = [name for name in wanted if name not in present]
-    if args.target is not None and absent:
-        raise MissingFileError(f"--target: expected {absent[0]}.bin in {args.data_dir}, received target="
-                               f"{args.target!r}; {nearest(absent[0], present)}")
-    found = [name for name in wanted if name in present]
+    names = None if args.target is None else [word.strip() for word in args.target.split(",") if word.strip()]
+    found, absent = find_sets(args.data_dir, names)
     if not found and not args.bin:
-        raise MissingFileError(f"nothing to verify: expected any of {', '.join(wanted)} as .bin in {args.data_dir}, "
-                               f"received {', '.join(present) or 'no .bin file'}; name what is there with --target")
+        there = ", ".join(sorted(name for name in os.listdir(args.data_dir) if name.endswith(".bin")))
+        raise MissingFileError(f"nothing to verify: expected any of {', '.join(absent)} as .bin in {args.data_dir}, "
+                               f"received {there or 'no .bin file'}; name what is there with --target")
     if absent:
         print(f"not in {args.data_dir}: {', '.join(absent)}", file=sys.stderr)
-    return [os.path.join(args.data_dir, name + ".bin") for name in found] + [
-        require_file(path, "verification set") for path in args.bin]
+    return found + [require_file(path, "verification set") for path in args.bin]
 
 
 def with_different_names(sets):

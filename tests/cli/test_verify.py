@@ -140,11 +140,11 @@ def test_one_sided_sets_are_noted(here, capsys):
 @pytest.mark.parametrize("words, message", [
     ([], "nothing to verify: expected --data-dir DIR or --bin FILE, received neither"),
     (["--target", "lfw"], "--target: expected --data-dir DIR beside it, received target='lfw' alone"),
-    (["--data-dir", "dat"], "--data-dir: expected a folder with .bin files, received data-dir='dat'"),
-    (["--data-dir", "data", "--target", "lfv"], "--target: expected lfv.bin in data, received target='lfv'; nearest: "
-                                                "lfw"),
-    (["--data-dir", "data", "--target", ","], "--target: expected names of sets such as lfw,cfp_fp,agedb_30, received "
-                                              "target=','"),
+    (["--data-dir", "dat"], "verification sets are missing: expected a folder with .bin files, received 'dat'"),
+    (["--data-dir", "data", "--target", "lfv"], "verification set is missing: expected data/lfv.bin, received "
+                                                "target='lfv'; nearest: lfw; mxft pairs-pack makes one"),
+    (["--data-dir", "data", "--target", ","], "target: expected names of sets such as lfw,cfp_fp,agedb_30, "
+                                              "received none"),
     (["--data-dir", "."], "nothing to verify: expected any of lfw, cfp_fp, agedb_30 as .bin in ., received no .bin "
                           "file; name what is there with --target"),
     (["--bin", "data/lfv.bin"], "verification set is missing: expected a file, received 'data/lfv.bin'; in that folder "

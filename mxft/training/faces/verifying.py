@@ -1,13 +1,9 @@
 """Verification in the course of training: every target at step 0, now and then, at the end, and what was forgotten."""
-import os
-
+from mxft.data.pair_sets import find_sets
 from mxft.data.pairs import check_images, load_pairs
-from mxft.errors import MissingFileError, nearest
 from mxft.evaluation.pair_scoring import verify_pairs
 from mxft.evaluation.verification import FOLDS
 from mxft.inference import InferenceExecutor
-
-DEFAULT_TARGETS = ("lfw", "cfp_fp", "agedb_30")
 
 
 def load_targets(folder, image_size, names=None):
@@ -33,13 +29,8 @@ def load_targets(folder, image_size, names=None):
     InputError
         A named target is missing, a file is damaged, or its images are of another size.
     """
-    wanted = list(dict.fromkeys(names if names is not None else DEFAULT_TARGETS))
-    absent = [name for name in wanted if not os.path.isfile(os.path.join(folder, name + ".bin"))]
-    if absent and names is not None:
-        there = sorted(name[:-len(".bin")] for name in os.listdir(folder) if name.endswith(".bin"))
-        raise MissingFileError(f"verification set is missing: expected {os.path.join(folder, absent[0] + '.bin')}, "
-                               f"received target={absent[0]!r}; {nearest(absent[0], there)}; mxft pairs-pack makes one")
-    targets = [load_pairs(os.path.join(folder, name + ".bin")) for name in wanted if name not in absent]
+    paths, absent = find_sets(folder, names)
+    targets = [load_pairs(path) for path in paths]
     for pairs in targets:
         check_images(pairs, image_size)
     return targets, absent
