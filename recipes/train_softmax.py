@@ -56,7 +56,7 @@ def _add_run_flags(g):
     _flag(g, "--verbose", 2000, "steps between verifications", whole(1))
     _flag(g, "--max-steps", 0, "stop after so many steps; 0 never", whole(0))
     _flag(g, "--end-epoch", 100000, "stop after so many epochs", whole(1))
-    _flag(g, "--target", None, "verification sets (default: those of lfw,cfp_fp,agedb_30 that are there)",
+    _flag(g, "--target", None, "verification sets, '' for none (default: those of lfw,cfp_fp,agedb_30 that are there)",
           metavar="NAME,…")
 
 

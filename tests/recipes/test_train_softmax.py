@@ -142,6 +142,11 @@ def test_the_help_shows_no_python(recipe):
     assert "()" not in recipe.parser().format_help() and "None" not in recipe.parser().format_help()
 
 
+def test_an_empty_target_verifies_nothing(run):
+    status, said, _ = run("--target", "")
+    assert status == 0 and "Accuracy-Flip" not in said
+
+
 def test_a_prefix_that_is_taken_is_refused(run, tmp_path):
     assert run()[0] == 0
     status, _, error = run()

@@ -16,7 +16,8 @@ def load_targets(folder, image_size, names=None):
     image_size : tuple of int
         ``(H, W)``, what the network takes.
     names : sequence of str, optional
-        All of them have to be there. Upstream's three when None, of which those that are there are taken.
+        All of them have to be there; none is verified where it is empty. Upstream's three when None, of which those
+        that are there are taken.
 
     Returns
     -------
@@ -29,7 +30,7 @@ def load_targets(folder, image_size, names=None):
     InputError
         A named target is missing, a file is damaged, or its images are of another size.
     """
-    paths, absent = find_sets(folder, names)
+    paths, absent = find_sets(folder, names) if names is None or names else ([], [])
     targets = [load_pairs(path) for path in paths]
     for pairs in targets:
         check_images(pairs, image_size)
