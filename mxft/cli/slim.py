@@ -1,6 +1,8 @@
 """``mxft slim``: a face checkpoint without its training head; the flags of insightface's deploy/model_slim.py."""
 from mxft.cli.arguments import Parser, image_shape
 
+FEW = 6  # layers that are named one by one
+
 EXAMPLES = """\
 examples:
   mxft slim --model ../models/model-r34-amf/model,0
@@ -49,8 +51,10 @@ def main(argv=None):
 
 
 def _listed(result):
+    """Return what went as text: every parameter, and the layers by number where they are many."""
     parameters = ", ".join(f"{name} {shape}" for name, shape in result.dropped.items()) or "no parameters"
-    return f"{parameters}; layers {', '.join(result.layers)}" if result.layers else parameters
+    named = ", ".join(result.layers) if len(result.layers) <= FEW else f"{len(result.layers)} behind the embedding"
+    return f"{parameters}; layers: {named}" if result.layers else parameters
 
 
 def _megabytes(path):
