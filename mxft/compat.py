@@ -19,6 +19,7 @@ import warnings
 
 from mxft.errors import DependencyError
 from mxft.quiet import native_log_wanted
+from mxft.threads import use_all_cores
 
 _NATIVE_LOG_SWITCHES = {"MXNET_SUBGRAPH_VERBOSE": "0", "MXNET_STORAGE_FALLBACK_LOG_VERBOSE": "0"}
 _GLUONCV_IMPORTS = ("portalocker", "PIL", "scipy", "requests", "tqdm", "cv2")
@@ -143,6 +144,7 @@ def load_mxnet():
     _require_distutils()
     restore_numpy_names()
     load_cuda_libraries()
+    use_all_cores()
     if not native_log_wanted():
         for name, value in _NATIVE_LOG_SWITCHES.items():
             os.environ.setdefault(name, value)
