@@ -99,10 +99,15 @@ class Checkpoint:
 
 def refuse_non_finite(*parameter_sets):
     """Raise RunError naming the first parameter that holds NaN or infinity."""
-    for parameters in parameter_sets:
-        for name, value in parameters.items():
-            if not mx.nd.contrib.isfinite(value).min().asscalar():
-                raise RunError(f"parameters are not saved: expected finite numbers, received NaN or infinity in {name}")
+    name = first_non_finite(*parameter_sets)
+    if name is not None:
+        raise RunError(f"parameters are not saved: expected finite numbers, received NaN or infinity in {name}")
+
+
+def first_non_finite(*parameter_sets):
+    """Return the name of the first parameter that holds NaN or infinity, or None."""
+    return next((name for parameters in parameter_sets for name, value in parameters.items()
+                 if not mx.nd.contrib.isfinite(value).min().asscalar()), None)
 
 
 def params_path(prefix, epoch):

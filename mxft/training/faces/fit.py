@@ -231,7 +231,8 @@ class _Loop:
         parameters = self.parameters()
         loss = sum(self._losses) / len(self._losses) if self._losses else float("inf")
         self._losses = []
-        self._run.last = self._run.save("last", *parameters, {"step": self.step, "loss": loss})
+        if self._verifier:  # without one, run.keep follows at once
+            self._run.last = self._run.save("last", *parameters, {"step": self.step, "loss": loss})
         accuracy = self._verifier.at(self.step, *parameters)
         score = -loss if accuracy is None else accuracy
         saved = self._run.keep(score, *parameters, {"step": self.step, "loss": loss, "accuracy": accuracy})

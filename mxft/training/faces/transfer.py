@@ -5,7 +5,7 @@ another embedding too, and another architecture trains from noise without a word
 """
 import dataclasses
 
-from mxft.compat import mx
+from mxft.checkpoint import first_non_finite
 from mxft.errors import InputError
 from mxft.graph import Graph, internal_output
 from mxft.surgery import embedding_layer
@@ -173,12 +173,11 @@ def _refuse_other_embedding(trunk, checkpoint):
 
 
 def _refuse_non_finite(checkpoint, *parameter_sets):
-    for parameters in parameter_sets:
-        for name, value in parameters.items():
-            if not mx.nd.contrib.isfinite(value).min().asscalar():
-                raise InputError(f"pretrained parameters are not finite: expected numbers, received NaN or infinity in "
-                                 f"{name} of {checkpoint.name}, from a run that diverged or a damaged file; choose "
-                                 "another epoch")
+    name = first_non_finite(*parameter_sets)
+    if name is not None:
+        raise InputError(f"pretrained parameters are not finite: expected numbers, received NaN or infinity in "
+                         f"{name} of {checkpoint.name}, from a run that diverged or a damaged file; choose another "
+                         "epoch")
 
 
 def _head_fits(head, checkpoint):
