@@ -1,15 +1,10 @@
-"""List layers, find the feature layer, cut, and attach a new head: the tutorial's get_internals work, by graph.
-
-Reproduces ``get_fine_tune_model`` of MXNet's tutorial "Fine-tune with Pretrained Models" without its substring test
-(``'fc1' not in k`` also threw away ``fc10_weight`` and the face networks' embedding ``fc1``).
-Every function returns a new symbol; the one it was given is untouched.
-"""
+"""What layers a network has, and which of them a new head stands on: found by walking the graph."""
 import dataclasses
 import math
 
 from mxft.compat import mx
 from mxft.errors import InputError, last_line, nearest
-from mxft.graph import Graph, first_outputs, internal_output
+from mxft.graph import Graph, first_outputs
 
 LOSSES = {"SoftmaxOutput", "Softmax", "softmax", "SoftmaxActivation", "log_softmax", "MakeLoss", "make_loss",
           "LinearRegressionOutput", "LogisticRegressionOutput", "MAERegressionOutput", "SVMOutput",
@@ -61,28 +56,6 @@ class FeatureLayer:
     classifier: str
     pooled_after: bool
     discarded: tuple
-
-
-@dataclasses.dataclass(frozen=True)
-class NewHead:
-    """A symbol with a new classification head.
-
-    Parameters
-    ----------
-    symbol : mx.sym.Symbol
-        Ends in ``SoftmaxOutput`` named ``softmax``.
-    parameters : tuple of str
-        Names of the head's own parameters: the only ones that may be missing from a checkpoint.
-    feature : FeatureLayer
-        What it stands on.
-    layer : str
-        Name of its FullyConnected.
-    """
-
-    symbol: object
-    parameters: tuple
-    feature: FeatureLayer
-    layer: str
 
 
 def data_name(symbol):
@@ -272,126 +245,3 @@ def feature_layer_named(symbol, name):
         classifier = None
     lost = tuple(layer for layer in behind.discarded if layer != classifier)
     return dataclasses.replace(behind, classifier=classifier, discarded=lost)
-
-
-def cut_at(symbol, layer):
-    """Return the network up to and including `layer`; its output is that layer's.
-
-    Raises
-    ------
-    InputError
-        There is no such layer; the nearest names are given.
-    """
-    return internal_output(symbol, feature_layer_named(symbol, layer).index)
-
-
-def cut_loss(symbol):
-    """Return the network without its loss: the class scores that enter it, and whether a softmax was removed.
-
-    Returns
-    -------
-    scores : mx.sym.Symbol
-        Shape ``(N, classes)``; the symbol itself where it has no loss.
-    """
-    graph = Graph(symbol)
-    for index, _ in graph.heads:
-        if graph.nodes[index].op in LOSSES:
-            return internal_output(symbol, graph.nodes[index].inputs[0][0])
-    return symbol
-
-
-def attach_head(symbol, num_classes, layer=None, name=None):
-    """Cut at the feature layer and put FullyConnected + SoftmaxOutput on it.
-
-    Parameters
-    ----------
-    symbol : mx.sym.Symbol
-    num_classes : int
-        Outputs of the new head, at least 2.
-    layer : str, optional
-        Feature layer; found by graph when None.
-    name : str, optional
-        Name of the FullyConnected: ``fc1`` as the tutorial's, or ``fc_head`` where the trunk has an ``fc1`` of its own.
-
-    Returns
-    -------
-    NewHead
-
-    Raises
-    ------
-    InputError
-        Fewer than 2 classes, no such layer, or a name the trunk already uses.
-
-    Examples
-    --------
-    >>> net = mx.sym.Flatten(mx.sym.Variable("data"), name="flatten0")
-    >>> net = mx.sym.SoftmaxOutput(mx.sym.FullyConnected(net, num_hidden=1000, name="fc1"), name="softmax")
-    >>> attach_head(net, 256).parameters
-    ('fc1_weight', 'fc1_bias')
-    """
-    if int(num_classes) != num_classes or num_classes < 2:
-        raise InputError(f"new head: expected at least 2 classes, received num_classes={num_classes}")
-    feature = feature_layer_named(symbol, layer) if layer else find_feature_layer(symbol)
-    trunk = internal_output(symbol, feature.index)
-    taken = {node.name for node in Graph(trunk).nodes}
-    name = name or ("fc_head" if taken & {"fc1", "fc1_weight", "fc1_bias"} else "fc1")
-    if taken & {name, name + "_weight", name + "_bias"}:
-        raise InputError(f"new head: expected a name the network does not use, received name={name!r}")
-    if feature.pooled_after:
-        trunk = mx.sym.Pooling(trunk, global_pool=True, pool_type="avg", kernel=(1, 1), name=name + "_pool")
-    if Graph(trunk).nodes[-1].op not in ("Flatten", "flatten"):  # exact, and spares oneDNN its 4-D FullyConnected
-        trunk = mx.sym.Flatten(trunk, name=name + "_flatten")
-    logits = mx.sym.FullyConnected(trunk, num_hidden=int(num_classes), name=name)
-    net = mx.sym.SoftmaxOutput(logits, name="softmax")
-    return NewHead(net, (name + "_weight", name + "_bias"), feature, name)
-
-
-def get_fine_tune_model(symbol, arg_params, num_classes, layer_name="flatten0"):
-    """The tutorial's function: replace the last fully connected layer for `num_classes` classes.
-
-    Parameters
-    ----------
-    symbol : mx.sym.Symbol
-        The pretrained network.
-    arg_params : dict of str to mx.nd.NDArray
-        Its argument parameters.
-    num_classes : int
-        Classes of the new data set.
-    layer_name : str or None
-        The layer before the last fully connected one; found by graph when None.
-
-    Returns
-    -------
-    net : mx.sym.Symbol
-        The network with a new ``fc1`` and ``softmax``.
-    new_args : dict of str to mx.nd.NDArray
-        The parameters the trunk uses. Unlike the tutorial's, decided by the graph: ``fc10_weight`` stays.
-
-    Raises
-    ------
-    InputError
-        There is no such layer; the nearest names are given.
-
-    Examples
-    --------
-    >>> net, new_args = get_fine_tune_model(symbol, arg_params, 256)    # doctest: +SKIP
-    """
-    head = attach_head(symbol, num_classes, layer_name)
-    wanted = set(head.symbol.list_arguments()) - set(head.parameters)
-    return head.symbol, {name: value for name, value in arg_params.items() if name in wanted}
-
-
-def batch_norms_to_eval(symbol, names=None):
-    """Return a copy of the graph whose BatchNorm layers use, and keep, their moving statistics also in training.
-
-    Parameters
-    ----------
-    symbol : mx.sym.Symbol
-    names : container of str, optional
-        BatchNorm layers to change; all when None.
-    """
-    graph = Graph(symbol)
-    for node in graph.operators():
-        if node.op == "BatchNorm" and (names is None or node.name in names):
-            graph.set_attr(node, "use_global_stats", "True")
-    return graph.to_symbol()

@@ -1,41 +1,8 @@
-"""Exact graph rewrites, for speed and for known crashes; what is saved stays the user's graph.
-
-Each pass takes a symbol and returns one that computes the same from the same parameters.
-"""
+"""PReLU out of operators that are fast on a CPU, one way for training and another for inference."""
 from mxft.graph import Graph, Node
+from mxft.rewrite.channels import map_channels
 
-_ALREADY_FLAT = {"Flatten", "flatten", "FullyConnected"}
-_SHAPE_KEEPING = {"BatchNorm", "Activation", "LeakyReLU", "Dropout", "Pooling", "elemwise_add", "_Plus", "_plus",
-                  "broadcast_mul", "broadcast_add", "relu", "sigmoid", "tanh", "clip", "identity", "_copy", "BlockGrad",
-                  "_plus_scalar", "_minus_scalar", "_mul_scalar", "_div_scalar", "L2Normalization", "InstanceNorm"}
 _STEEP = 2.0 ** 32  # a power of two: scaling by it and back is exact in floating point
-
-
-def flatten_before_fully_connected(symbol):
-    """Put an explicit Flatten before every FullyConnected that flattens by itself.
-
-    Bound for inference with oneDNN's fused backend, MXNet 1.9.1 dies at the second forward of a FullyConnected that
-    is fed by a 4-D convolution output (`Check failed: !IsMKLDNNData(): We can't generate TBlob for MKLDNN data`):
-    the face networks' ``pre_fc1``. With the Flatten it does not, and the fusion stays.
-
-    Parameters
-    ----------
-    symbol : mx.sym.Symbol
-
-    Returns
-    -------
-    mx.sym.Symbol
-        The same symbol where there is nothing to change.
-    """
-    graph = Graph(symbol)
-    changed = False
-    for node in graph.operators():
-        if node.op != "FullyConnected" or node.attrs.get("flatten", "True").lower() in ("false", "0"):
-            continue
-        if graph.nodes[node.inputs[0][0]].op not in _ALREADY_FLAT:
-            graph.insert_on_edge(node, 0, "Flatten", node.name + "_flatten_input")
-            changed = True
-    return graph.to_symbol() if changed else symbol
 
 
 def prelu_for_training(symbol):
@@ -98,7 +65,7 @@ def _with_prelus(symbol, add_prelu):
         return len(nodes) - 1, 0
 
     for node in graph.nodes:
-        channels[node.index] = _channels(graph, node, channels)
+        channels[node.index] = map_channels(graph, node, channels)
         inputs = [(new_index[i], o) for i, o in node.inputs]
         if _is_prelu_of_map(graph, node, channels):
             new_index[node.index], _ = add_prelu(add, node.name, *inputs, channels[node.index])
@@ -140,43 +107,3 @@ def _is_prelu_of_map(graph, node, channels):
         return False
     slope = graph.nodes[node.inputs[1][0]]
     return slope.is_variable and slope.numbers("__shape__", (channels[node.index],)) == (channels[node.index],)
-
-
-def _channels(graph, node, known):
-    """Return C where the graph tells that a node's first output is ``(N, C, H, W)``, else None."""
-    if node.op in ("Convolution", "Deconvolution"):
-        is_map = len(node.numbers("kernel")) == 2 and node.attrs.get("layout", "None") in ("None", "NCHW")
-        return int(node.attrs["num_filter"]) if is_map else None
-    if node.op in _SHAPE_KEEPING:
-        return next((known[i] for i, _ in node.inputs if known[i]), None)
-    return None
-
-
-def for_inference(symbol, device_type="cpu"):
-    """Return the graph to bind for inference on a device of this type; the parameters stay the same.
-
-    Parameters
-    ----------
-    symbol : mx.sym.Symbol
-    device_type : str
-        Of the context it will be bound to: a GPU has a fast PReLU of its own.
-    """
-    symbol = prelu_for_inference(symbol) if device_type == "cpu" else symbol
-    return flatten_before_fully_connected(symbol)
-
-
-def for_training(symbol, device_type="cpu"):
-    """Return the graph to bind for training; parameters, their names and what is saved stay the same.
-
-    Parameters
-    ----------
-    symbol : mx.sym.Symbol
-    device_type : str
-        As of `for_inference`.
-
-    Examples
-    --------
-    >>> module = mx.mod.Module(for_training(symbol))     # doctest: +SKIP
-    >>> mx.model.save_checkpoint(prefix, epoch, symbol, *module.get_params())     # doctest: +SKIP
-    """
-    return prelu_for_training(symbol) if device_type == "cpu" else symbol

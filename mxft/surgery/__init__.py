@@ -1,0 +1,22 @@
+"""List layers, find the feature layer, cut, and attach a new head: the tutorial's get_internals work, by graph.
+
+Every function returns a new symbol; the one it was given is untouched.
+"""
+from mxft.surgery.attach import NewHead, attach_head, get_fine_tune_model
+from mxft.surgery.batch_norm import batch_norms_to_eval
+from mxft.surgery.cut import cut_at, cut_loss
+from mxft.surgery.layers import (
+    LOSSES,
+    FeatureLayer,
+    Layer,
+    data_name,
+    embedding_layer,
+    feature_layer_named,
+    find_feature_layer,
+    label_names,
+    list_layers,
+)
+
+__all__ = ["LOSSES", "FeatureLayer", "Layer", "NewHead", "attach_head", "batch_norms_to_eval", "cut_at", "cut_loss",
+           "data_name", "embedding_layer", "feature_layer_named", "find_feature_layer", "get_fine_tune_model",
+           "label_names", "list_layers"]
