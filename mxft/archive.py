@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 import zlib
 
-from mxft.errors import InputError, last_line
+from mxft.errors import InputError, MissingFileError, last_line
 from mxft.files import require_file, require_folder, require_space, sha256, write_json
 
 MAX_FILES = 2_000_000
@@ -83,6 +83,37 @@ def only_child(folder):
     """
     entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
     return entries[0].path if len(entries) == 1 and entries[0].is_dir() else os.fspath(folder)
+
+
+def folder_of(source, work, what="photographs"):
+    """Return the folder behind a folder, or behind a tar archive, which is unpacked below `work` once.
+
+    Parameters
+    ----------
+    source : str
+    work : str
+    what : str
+        For the message.
+
+    Raises
+    ------
+    MissingFileError
+        There is neither.
+    InputError
+        See `extract_tar`.
+
+    Examples
+    --------
+    >>> folder_of("256_ObjectCategories.tar", "data-cache")     # doctest: +SKIP
+    'data-cache/256_ObjectCategories/256_ObjectCategories'
+    """
+    source = os.path.expanduser(source)
+    if os.path.isdir(source):
+        return only_child(source)
+    if not os.path.isfile(source):
+        raise MissingFileError(f"{what} are missing: expected a folder or a .tar, received {source!r}")
+    name = os.path.basename(source).split(".tar")[0]
+    return only_child(extract_tar(source, os.path.join(work, name)))
 
 
 def _marker(folder):

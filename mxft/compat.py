@@ -232,6 +232,18 @@ def load_cv2():
     return cv2
 
 
+@contextlib.contextmanager
+def _without(name):
+    """Hide a package: GluonCV 0.10.5 imports PyTorch where there is one, and refuses PyTorch 2."""
+    hidden = {key: sys.modules.pop(key) for key in [name] if key in sys.modules}
+    sys.modules[name] = None  # an import of it raises ImportError
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        sys.modules.update(hidden)
+
+
 def load_gluoncv():
     """Import GluonCV (after mxnet) and return it.
 
@@ -242,7 +254,7 @@ def load_gluoncv():
     """
     load_mxnet()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _without("torch"):
             warnings.simplefilter("ignore")
             return importlib.import_module("gluoncv")
     except ImportError as error:  # GluonCV turns a missing portalocker or scipy into "missing mxnet & torch"

@@ -1,7 +1,8 @@
-"""Plans: which parameters move, and whether BatchNorm's statistics do.
+"""Plans: which parameters move, how fast, and whether BatchNorm's statistics do.
 
-``full`` is the tutorial's fine-tuning. ``head`` is its "feature extractor": the trunk stays bit for bit as it was,
-statistics included, and only the new head learns.
+``full`` is the tutorial's fine-tuning, ``head`` its "feature extractor". A plan is carried out by fixed parameters,
+which MXNet computes no gradient for, or faithfully to the old scripts by ``lr_mult`` 0, which computes it and throws
+it away. Frozen means bit for bit: momentum, weight decay and moving statistics included.
 """
 import dataclasses
 import fnmatch
@@ -9,9 +10,43 @@ import math
 
 from mxft.errors import InputError, nearest
 from mxft.graph import Graph
-from mxft.surgery import batch_norms_to_eval, data_name, label_names
+from mxft.surgery import batch_norms_to_eval
+from mxft.surgery.depth import layers_above, parameters_of, parameters_through
 
-PLANS = {"full": "train every parameter", "head": "train the new head on a fixed trunk"}
+PLANS = {"full": "train every parameter",
+         "head": "train the new head on a fixed trunk",
+         "discriminative": "train every parameter, the trunk at a lower rate",
+         "gradual": "train the head, then unfreeze the trunk stage by stage, from the output down",
+         "two-stage": "train the head first, then everything",
+         "scratch": "load nothing and train every parameter from random numbers"}
+METHODS = ("fixed", "lr_mult")
+_RATE_BLIND = {"adadelta", "ftrl"}  # optimizers that move a parameter whose learning rate is 0, or divide by it
+
+
+@dataclasses.dataclass(frozen=True)
+class FreezeOptions:
+    """What a plan may be told beside its name.
+
+    Parameters
+    ----------
+    patterns : tuple of str
+        Parameters to freeze as well: names, or shell patterns such as ``stage1_*``.
+    through : str or None
+        A layer: it and everything before it is frozen.
+    method : {"fixed", "lr_mult"}
+    trunk_lr_mult, head_lr_mult : float
+        Of the plan ``discriminative``.
+    layer_decay : float
+        Of the plan ``discriminative``: the rate of a layer is this much lower than that of the weighted layer after
+        it; 1 for none (as the layer-wise decay of ELECTRA and BEiT, arXiv:2003.10555).
+    """
+
+    patterns: tuple = ()
+    through: str = None
+    method: str = "fixed"
+    trunk_lr_mult: float = 0.1
+    head_lr_mult: float = 1.0
+    layer_decay: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,19 +62,42 @@ class FreezePlan:
         ``eval``: BatchNorm layers use their moving statistics and leave them untouched. ``train``: they use each
         batch's own, and move the moving ones wherever a gradient passes. ``frozen``: eval where a layer's own gamma
         and beta are frozen, train elsewhere.
+    multipliers : dict of str to float
+        Of the learning rate of trainable parameters; 1 for those it does not name.
+    method : {"fixed", "lr_mult"}
+        How `frozen` is carried out.
     """
 
     name: str
     trainable: tuple
     frozen: tuple
     batch_norm: str
+    multipliers: dict = dataclasses.field(default_factory=dict)
+    method: str = "fixed"
+
+    @property
+    def fixed(self):
+        """Names for Module's ``fixed_param_names``: no gradient is computed for them."""
+        return self.frozen if self.method == "fixed" else ()
 
     def training_symbol(self, symbol):
-        """Return the graph to bind for training; what is saved stays the user's own."""
-        layers = self._fixed_batch_norms(symbol)
-        return batch_norms_to_eval(symbol, layers) if layers else symbol
+        """Return the graph to bind for training, multipliers on its variables; what is saved stays the user's own."""
+        layers = self.fixed_batch_norms(symbol)
+        symbol = batch_norms_to_eval(symbol, layers) if layers else symbol
+        by_rate = self.frozen if self.method == "lr_mult" else ()
+        if not by_rate and not self.multipliers:
+            return symbol
+        graph, own = Graph(symbol), own_multipliers(symbol)
+        for node in graph.nodes:
+            if node.is_variable and node.name in by_rate:
+                graph.set_attr(node, "__lr_mult__", "0.0")
+                graph.set_attr(node, "__wd_mult__", "0.0")
+            elif node.is_variable and node.name in self.multipliers:
+                factor = self.multipliers[node.name] * own.get(node.name, 1.0)
+                graph.set_attr(node, "__lr_mult__", repr(factor))
+        return graph.to_symbol()
 
-    def _fixed_batch_norms(self, symbol):
+    def fixed_batch_norms(self, symbol):
         """Return the names of the BatchNorm layers whose moving statistics stay as they are."""
         graph, frozen = Graph(symbol), set(self.frozen)
         layers = {node.name: {graph.nodes[i].name for i, _ in node.inputs[1:3]}  # gamma and beta
@@ -47,6 +105,41 @@ class FreezePlan:
         if self.batch_norm == "frozen":
             return {name for name, scale_and_shift in layers.items() if scale_and_shift <= frozen}
         return set(layers) if self.batch_norm == "eval" else set()
+
+    def fixed_statistics(self, symbol):
+        """Return the names of the moving statistics that stay bit for bit, and those of the others.
+
+        Returns
+        -------
+        fixed, moving : tuple of str
+        """
+        graph, fixed = Graph(symbol), self.fixed_batch_norms(symbol)
+        names = {name for node in graph.operators() if node.name in fixed for name in graph.variables_of(node)}
+        states = symbol.list_auxiliary_states()
+        return tuple(s for s in states if s in names), tuple(s for s in states if s not in names)
+
+    def rates(self, learning_rate, symbol):
+        """Return how many tensors train at which learning rate, and how many are frozen.
+
+        Parameters
+        ----------
+        learning_rate : float
+            The schedule's own.
+        symbol : mx.sym.Symbol
+            Its ``lr_mult`` attributes count too, as they do in MXNet.
+
+        Returns
+        -------
+        dict of float to int
+            Highest rate first; 0 is that of frozen tensors.
+        """
+        own, counts = own_multipliers(symbol), {}
+        for name in self.trainable:
+            rate = learning_rate * self.multipliers.get(name, 1.0) * own.get(name, 1.0)
+            counts[rate] = counts.get(rate, 0) + 1
+        if self.frozen:
+            counts[0.0] = counts.get(0.0, 0) + len(self.frozen)
+        return dict(sorted(counts.items(), reverse=True))
 
     def describe(self, arg_params_shapes):
         """Return one line: counts of tensors and numbers on each side, and the BatchNorm mode.
@@ -58,8 +151,9 @@ class FreezePlan:
         def numbers(names):
             return sum(math.prod(arg_params_shapes[name]) for name in names)
 
+        how = "" if not self.frozen else " by lr_mult 0" if self.method == "lr_mult" else " and get no gradient"
         return (f"plan {self.name}: {len(self.trainable)} tensors train ({numbers(self.trainable):,} numbers), "
-                f"{len(self.frozen)} are frozen ({numbers(self.frozen):,}); BatchNorm statistics: "
+                f"{len(self.frozen)} are frozen ({numbers(self.frozen):,}){how}; BatchNorm statistics: "
                 f"{self._statistics()}")
 
     def _statistics(self):
@@ -72,18 +166,36 @@ class FreezePlan:
         return "moving (train mode)"
 
 
-def freeze_plan(name, symbol, head_parameters, batch_norm=None):
+def own_multipliers(symbol):
+    """Return the ``lr_mult`` attributes a symbol's own variables carry, as MXNet's optimizers read them."""
+    return {name: float(attributes["__lr_mult__"]) for name, attributes in symbol.attr_dict().items()
+            if "__lr_mult__" in attributes}
+
+
+def describe_rates(rates):
+    """Return the effective learning rates of `FreezePlan.rates` in one line, a long list as its range."""
+    rows = [f"{'frozen' if rate == 0 else format(rate, '.3g')} ({count})" for rate, count in rates.items()]
+    if len(rows) > 6:
+        moving = [rate for rate in rates if rate]
+        rows = [f"{len(moving)} rates from {moving[0]:.3g} to {moving[-1]:.3g} ({sum(rates[r] for r in moving)})"] + (
+            [rows[-1]] if 0.0 in rates else [])
+    return "learning rate (tensors): " + ", ".join(rows)
+
+
+def freeze_plan(name, symbol, head_parameters, batch_norm=None, options=FreezeOptions()):
     """Make a plan by name.
 
     Parameters
     ----------
-    name : {"full", "head"}
+    name : {"full", "head", "discriminative", "scratch"}
+        ``gradual`` and ``two-stage`` are several of these one after another: see `mxft.training.stages`.
     symbol : mx.sym.Symbol
         The network with its new head.
     head_parameters : sequence of str
         The head's own parameters.
     batch_norm : {"train", "eval"}, optional
-        ``train`` for ``full`` and ``eval`` for ``head`` when None.
+        When None, eval in frozen layers and train in all others.
+    options : FreezeOptions
 
     Returns
     -------
@@ -92,7 +204,8 @@ def freeze_plan(name, symbol, head_parameters, batch_norm=None):
     Raises
     ------
     InputError
-        An unknown plan or mode, or a head parameter the network does not have.
+        An unknown plan or mode, a head parameter the network does not have, a pattern that matches nothing, or
+        everything.
 
     Examples
     --------
@@ -102,19 +215,76 @@ def freeze_plan(name, symbol, head_parameters, batch_norm=None):
     >>> freeze_plan("head", net, ["fc1_weight", "fc1_bias"]).frozen
     ('fc0_weight', 'fc0_bias')
     """
-    if name not in PLANS:
-        raise InputError(f"plan: expected one of {', '.join(PLANS)}, received plan={name!r}; {nearest(name, PLANS)}")
-    if batch_norm not in (None, "train", "eval"):
-        raise InputError(f"BatchNorm mode: expected train or eval, received bn={batch_norm!r}")
-    parameters = _parameters(symbol)
+    check_plan(name, batch_norm, options)
+    parameters = parameters_of(symbol)
     for parameter in head_parameters:
         if parameter not in parameters:
             raise InputError(f"plan {name}: expected a head parameter of the network, received {parameter!r}; "
                              f"{nearest(parameter, parameters)}")
-    trainable = parameters if name == "full" else list(head_parameters)
-    frozen = [p for p in parameters if p not in set(trainable)]
-    mode = batch_norm or ("train" if name == "full" else "eval")
-    return FreezePlan(name, tuple(trainable), tuple(frozen), mode)
+    trainable = list(head_parameters) if name == "head" else parameters
+    frozen = set(parameters) - set(trainable) | _asked_to_freeze(symbol, options)
+    multipliers = _multipliers(symbol, head_parameters, options) if name == "discriminative" else {}
+    frozen |= {parameter for parameter, factor in multipliers.items() if factor == 0}
+    _require_both(parameters, frozen, options)
+    mode = batch_norm or ("train" if not frozen else "eval" if name == "head" else "frozen")
+    return FreezePlan(name, tuple(p for p in parameters if p not in frozen),
+                      tuple(p for p in parameters if p in frozen), mode,
+                      {p: factor for p, factor in multipliers.items() if p not in frozen and factor != 1},
+                      options.method)
+
+
+def check_plan(name, batch_norm=None, options=FreezeOptions(), optimizer="sgd"):
+    """Refuse (InputError) a plan, BatchNorm mode, method, multiplier or optimizer that cannot be."""
+    if name not in PLANS:
+        raise InputError(f"plan: expected one of {', '.join(PLANS)}, received plan={name!r}; {nearest(name, PLANS)}")
+    if batch_norm not in (None, "train", "eval"):
+        raise InputError(f"BatchNorm mode: expected train or eval, received bn={batch_norm!r}")
+    if options.method not in METHODS:
+        raise InputError(f"freezing: expected {' or '.join(METHODS)}, received freeze-by={options.method!r}")
+    for what, value in (("trunk-lr-mult", options.trunk_lr_mult), ("head-lr-mult", options.head_lr_mult)):
+        if not 0 <= value < math.inf:
+            raise InputError(f"rates: expected a finite number of at least 0, received {what}={value}")
+    if not 0 < options.layer_decay <= 1:
+        raise InputError(f"rates: expected a number above 0 and of at most 1, received "
+                         f"layer-decay={options.layer_decay}")
+    by_rate = options.method == "lr_mult" or name == "discriminative"
+    if by_rate and optimizer.lower() in _RATE_BLIND:
+        raise InputError(f"plan {name} by learning rates: expected an optimizer that heeds them, received "
+                         f"optimizer={optimizer!r}; sgd, nag, adam and rmsprop do")
+    if name == "scratch" and (options.patterns or options.through):
+        raise InputError("plan scratch: expected nothing to freeze, received --freeze or --freeze-through; random "
+                         "numbers are not worth keeping")
+
+
+def _asked_to_freeze(symbol, options):
+    through = set(parameters_through(symbol, options.through)) if options.through else set()
+    return through | _matching(options.patterns, parameters_of(symbol))
+
+
+def _matching(patterns, parameters):
+    frozen = set()
+    for pattern in patterns:
+        matched = fnmatch.filter(parameters, pattern)
+        if not matched:
+            raise InputError(f"freeze: expected a pattern that matches a parameter, received freeze={pattern!r}; "
+                             f"{nearest(pattern, parameters)}")
+        frozen.update(matched)
+    return frozen
+
+
+def _require_both(parameters, frozen, options):
+    """Refuse a plan that leaves nothing to train."""
+    if parameters and len(frozen) == len(parameters):
+        asked = ",".join(options.patterns) or options.through or f"trunk-lr-mult {options.trunk_lr_mult:g}"
+        raise InputError(f"freeze: expected something left to train, received freeze={asked!r}, which "
+                         f"matches all {len(parameters)} parameters")
+
+
+def _multipliers(symbol, head_parameters, options):
+    head, above = set(head_parameters), layers_above(symbol)
+    first = min([above[name] for name in above if name not in head], default=0)
+    return {name: options.head_lr_mult if name in head
+            else options.trunk_lr_mult * options.layer_decay ** (above[name] - first) for name in above}
 
 
 def freeze_matching(patterns, symbol):
@@ -143,20 +313,5 @@ def freeze_matching(patterns, symbol):
     >>> freeze_matching(["fc0_*"], net).trainable
     ('fc1_weight', 'fc1_bias')
     """
-    parameters, frozen = _parameters(symbol), set()
-    for pattern in patterns:
-        matched = fnmatch.filter(parameters, pattern)
-        if not matched:
-            raise InputError(f"freeze: expected a pattern that matches a parameter, received freeze={pattern!r}; "
-                             f"{nearest(pattern, parameters)}")
-        frozen.update(matched)
-    if len(frozen) == len(parameters):
-        raise InputError(f"freeze: expected something left to train, received freeze={','.join(patterns)!r}, which "
-                         f"matches all {len(parameters)} parameters")
-    return FreezePlan("patterns" if frozen else "full", tuple(p for p in parameters if p not in frozen),
-                      tuple(p for p in parameters if p in frozen), "frozen")
-
-
-def _parameters(symbol):
-    inputs = {data_name(symbol), *label_names(symbol)}
-    return [name for name in symbol.list_arguments() if name not in inputs]
+    plan = freeze_plan("full", symbol, (), options=FreezeOptions(patterns=tuple(patterns)))
+    return dataclasses.replace(plan, name="patterns" if plan.frozen else "full", batch_norm="frozen")

@@ -64,12 +64,9 @@ def photographs(source, work):
         place = os.path.join(work, "downloads", hashlib.sha256(source.encode()).hexdigest()[:8], name)
         source = download.fetch([source], place, hint="give a folder or .tar with CALTECH256=")
     source = os.path.expanduser(source)
-    if os.path.isdir(source):
-        return source
-    if not os.path.isfile(source):
+    if not os.path.exists(source):
         raise InputError(f"photographs are missing: expected a folder, a .tar or a URL, received CALTECH256={source!r}")
-    name = pathlib.Path(source).name.split(".tar")[0]
-    return archive.only_child(archive.extract_tar(source, os.path.join(work, name)))
+    return archive.folder_of(source, work)
 
 
 def find_model(name):

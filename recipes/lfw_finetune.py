@@ -68,9 +68,7 @@ def prepare(args):
     from mxft.data.faces.packing import pack_faces
     from mxft.data.pairs import pack_pairs
 
-    folder = args.lfw
-    if os.path.isfile(folder):
-        folder = archive.only_child(archive.extract_tar(folder, os.path.join(args.work, pathlib.Path(folder).stem)))
+    folder = archive.folder_of(args.lfw, args.work)
     packed = os.path.join(args.work, f"lfw-{MIN_IMAGES}-{args.pixels or SIZE[0]}-seed{args.seed}")
     if not os.path.exists(os.path.join(packed, "lfw.bin")):
         source = folder if not args.pixels else shrink(folder, os.path.join(args.work, f"lfw-{args.pixels}"),

@@ -23,7 +23,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, whole  # noqa: E402
-from mxft.errors import MissingFileError  # noqa: E402
 
 SIZE = (112, 112)
 
@@ -43,22 +42,10 @@ def parser():
     return p
 
 
-def images_folder(source, work):
-    """Return the folder of people behind a folder or a tar."""
-    from mxft import archive
-
-    source = os.path.expanduser(source)
-    if os.path.isdir(source):
-        return archive.only_child(source)
-    if not os.path.isfile(source):
-        raise MissingFileError(f"images are missing: expected a folder or a .tar, received lfw={source!r}")
-    name = pathlib.Path(source).name.split(".tar")[0]
-    return archive.only_child(archive.extract_tar(source, os.path.join(work, name)))
-
-
 def main(argv=None):
     """Unpack, pack the pairs, verify."""
     args = parser().parse_args(argv)
+    from mxft.archive import folder_of
     from mxft.checkpoint import load_checkpoint
     from mxft.cli import verify
     from mxft.cli.preflight import check_writable
@@ -69,7 +56,7 @@ def main(argv=None):
     load_checkpoint(args.model)
     check_writable(args.work, "--work")
     check_writable(args.out, "--out")
-    print(pack_pairs(args.pairs, images_folder(args.lfw, args.work), os.path.join(args.work, "lfw.bin"), SIZE))
+    print(pack_pairs(args.pairs, folder_of(args.lfw, args.work, "images"), os.path.join(args.work, "lfw.bin"), SIZE))
     verify.main(["--model", args.model, "--data-dir", args.work, "--target", "lfw",
                  "--batch-size", str(args.batch_size), "--gpus", args.gpus, "--plots", args.out,
                  "--json", os.path.join(args.out, "lfw.json"),

@@ -3,6 +3,7 @@ import inspect
 import os
 
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, numbers, real, whole
+from mxft.cli.plan_options import add_plan_options, augmentation_level, plan_settings
 from mxft.errors import InputError
 
 PER_CLASS, QUALITY = 60, 90
@@ -67,12 +68,9 @@ def add_training_options(parser, momentum=None):
     net.add_argument("--layer", metavar="NAME", help="feature layer (default: found by graph; mxft layers lists them)")
     net.add_argument("--require-head", action="store_true",
                      help="keep the checkpoint's classifier; refuse one for another number of classes")
-    net.add_argument("--plan", default="full", metavar="NAME",
-                     help="full: train everything; head: the new head on a fixed trunk (default: full)")
     net.add_argument("--initializer", metavar="NAME",
                      help="of the new head, any name mx.init knows (default: the tutorial's Xavier)")
-    net.add_argument("--bn", metavar="MODE",
-                     help="BatchNorm statistics: train or eval (default: train; eval with --plan head)")
+    add_plan_options(parser)
     t = parser.add_argument_group("training")
     t.add_argument("--epochs", "--num-epochs", type=whole(1), default=8, metavar="N", help="(default: 8)")
     t.add_argument("--batch-size", type=whole(1), default=128, metavar="N",
@@ -91,8 +89,9 @@ def add_training_options(parser, momentum=None):
                    help="momentum (default: " + ("the optimizer's)" if momentum is None else
                                                  f"{momentum:g} for an optimizer that has one)"))
     t.add_argument("--wd", type=real(least=0), default=0.0, metavar="W", help="weight decay (default: 0)")
-    t.add_argument("--augment", type=int, default=1, choices=(0, 1, 2, 3),
-                   help="0 centre crop; 1 random crop, mirror; 2 and colour; 3 and rotation, shear (default: 1)")
+    t.add_argument("--augment", type=int, choices=(0, 1, 2, 3),
+                   help="0 centre crop; 1 random crop, mirror; 2 and colour; 3 and rotation, shear (default: 1; 0 with "
+                        "--cache of one view)")
     t.add_argument("--patience", type=whole(0), default=0, metavar="N",
                    help="stop after N epochs without a better one (default: 0, never)")
     t.add_argument("--min-delta", type=real(least=0), default=0.0, metavar="D",
@@ -121,11 +120,12 @@ def recipe_from(args):
     momentum = args.momentum if args.mom is None and _has_momentum(args.optimizer) else args.mom
     options = FitOptions(epochs=args.epochs, optimizer=args.optimizer, momentum=momentum, wd=args.wd,
                          initializer=args.initializer, kvstore=args.kv_store, patience=args.patience,
-                         min_delta=args.min_delta)
-    return Recipe(plan=args.plan, batch_norm=args.bn, layer=args.layer, require_head=args.require_head,
+                         min_delta=args.min_delta, label_smoothing=args.label_smoothing, mixup=args.mixup,
+                         rewrite=not args.no_rewrite)
+    return Recipe(**plan_settings(args), layer=args.layer, require_head=args.require_head,
                   batch_size=args.batch_size, learning_rate=args.lr, schedule=args.lr_schedule,
                   lr_steps=args.lr_step_epochs, lr_factor=args.lr_factor, warmup_epochs=args.warmup_epochs,
-                  augment=args.augment, seed=args.seed, fit=options)
+                  augment=augmentation_level(args), seed=args.seed, fit=options)
 
 
 def _has_momentum(optimizer):

@@ -40,7 +40,7 @@ class Records:
 
 
 def prepare_records(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutter=False, num_thread=1, show=None,
-                    strict=False, **image_options):
+                    strict=False, val_fraction=None, **image_options):
     """Split and pack a folder of class folders, or take up what an earlier call with the same arguments made.
 
     Parameters
@@ -49,7 +49,7 @@ def prepare_records(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutt
         One folder of images a class; only read.
     prefix : str
         Of the files to write.
-    per_class, seed, exclude, keep_clutter, num_thread, strict, show
+    per_class, seed, exclude, keep_clutter, num_thread, strict, show, val_fraction
         See `mxft.data.splits.split_folder`.
     **image_options
         `resize`, `quality` …: see `mxft.data.images.ImageOptions`.
@@ -66,16 +66,31 @@ def prepare_records(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutt
     InputError
         What `split_folder` refuses.
     """
-    options = dataclasses.asdict(ImageOptions(**image_options))
+    options = image_facts(ImageOptions(**image_options))
     wanted = {"folder": os.path.abspath(folder), "per_class": per_class, "seed": seed, "exclude": sorted(exclude),
               "keep_clutter": keep_clutter, "strict": strict, "packing": options, "source": _fingerprint(folder)}
+    if val_fraction is not None:  # only then a fact: files of earlier versions stay good
+        wanted.update(per_class=None, val_fraction=val_fraction)
     if _stands(prefix, wanted):
         return load_records(prefix), None
     split = split_folder(folder, prefix, per_class, seed, exclude, keep_clutter, num_thread=num_thread, strict=strict,
-                         show=show, **image_options)
+                         show=show, val_fraction=val_fraction, **image_options)
     hashes = {name: sha256(f"{prefix}-{name}.rec") for name in ("train", "val")}
     write_json(facts_path(prefix), {**wanted, "sha256": hashes})
     return load_records(prefix), split
+
+
+def image_facts(options):
+    """Return ImageOptions as a dict, for facts and manifests; `squash` only where it is set, as earlier files have it.
+
+    Parameters
+    ----------
+    options : ImageOptions
+    """
+    facts = dataclasses.asdict(options)
+    if not facts["squash"]:
+        del facts["squash"]
+    return facts
 
 
 def facts_path(prefix):

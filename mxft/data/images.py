@@ -51,6 +51,9 @@ class ImageOptions:
     encoding : {".jpg", ".png"}
     pass_through : bool
         Pack the file's bytes as they are, once they have been decoded to see that they can be.
+    squash : bool
+        Resize to `resize` x `resize` whatever the image's proportions, as Keras's ``target_size`` does; im2rec has no
+        such flag.
     """
 
     resize: int = 0
@@ -59,6 +62,7 @@ class ImageOptions:
     color: int = 1
     encoding: str = ".jpg"
     pass_through: bool = False
+    squash: bool = False
 
     def __post_init__(self):
         if self.encoding not in QUALITY_RANGE:
@@ -69,6 +73,9 @@ class ImageOptions:
         if self.resize < 0:
             raise InputError(f"cannot resize: expected a length in pixels, or 0 to keep the size, received "
                              f"resize={self.resize}")
+        if self.squash and (not self.resize or self.pass_through):
+            raise InputError(f"cannot squash: expected a length in pixels to resize to, and no pass-through, received "
+                             f"resize={self.resize} and pass_through={self.pass_through}")
         least, most = QUALITY_RANGE[self.encoding]
         if self.quality is not None and not least <= self.quality <= most:
             raise InputError(f"quality out of range: expected {least} to {most} for {self.encoding}, received "
@@ -247,7 +254,7 @@ def shape(image, factor, full, options):
     Returns
     -------
     array
-        With shorter edge `options.resize` and the longer one rounded down.
+        With shorter edge `options.resize` and the longer one rounded down; with `options.squash`, both that long.
     """
     rows, columns = full
     top = left = 0
@@ -256,7 +263,7 @@ def shape(image, factor, full, options):
         top, left, rows, columns = (rows - side) // 2, (columns - side) // 2, side, side
     if not options.resize:
         return image[top:top + rows, left:left + columns]
-    longer = max(rows, columns) * options.resize // min(rows, columns)
+    longer = options.resize if options.squash else max(rows, columns) * options.resize // min(rows, columns)
     if longer * options.resize > MOST_PIXELS:
         raise BadImage(f"would be resized to {longer} x {options.resize} pixels, more than {MOST_PIXELS}")
     size = (options.resize, longer) if rows > columns else (longer, options.resize)

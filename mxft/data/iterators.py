@@ -4,20 +4,16 @@ MXNet 1.9.1's own handling of a last batch that is not full is broken: with ``ro
 begins behind the records the first one borrowed and reports wrong pads, with ``round_batch=False`` it delivers
 uninitialised rows and reports no pad. RecordIterator knows the number of records and mends both.
 """
+import itertools
 import os
 
 import numpy as np
 
 from mxft.compat import mx
+from mxft.data.augmentation import augmentation_of
 from mxft.errors import InputError, RunError
 
-AUGMENTATION = {
-    0: {},
-    1: {"rand_crop": True, "rand_mirror": True},
-    2: {"rand_crop": True, "rand_mirror": True, "random_h": 36, "random_s": 50, "random_l": 50},
-    3: {"rand_crop": True, "rand_mirror": True, "random_h": 36, "random_s": 50, "random_l": 50,
-        "max_rotate_angle": 10, "max_shear_ratio": 0.1, "max_aspect_ratio": 0.25},
-}
+_DO_NOT_MATTER = {"path_imgrec", "data_name", "label_name", "preprocess_threads", "verbose", "round_batch"}  # to pixels
 
 
 class RecordIterator(mx.io.DataIter):
@@ -32,9 +28,10 @@ class RecordIterator(mx.io.DataIter):
     batch_size : int
     num_records : int
         Records in the file, as `mxft.data.labels.scan_labels` counts them.
-    augment : {0, 1, 2, 3}
-        Levels of MXNet's image-classification example: 0 centre crop; 1 random crop and mirror (the tutorial's);
-        2 adds hue 36, saturation 50, lightness 50; 3 adds rotation 10 degrees, shear 0.1, aspect ratio 0.25.
+    augment : {0, 1, 2, 3} or mxft.data.augmentation.Augmentation
+        What happens to an image at random. Levels of MXNet's image-classification example: 0 centre crop; 1 random
+        crop and mirror (the tutorial's); 2 adds hue 36, saturation 50, lightness 50; 3 adds rotation 10 degrees,
+        shear 0.1, aspect ratio 0.25.
     shuffle : bool
         A new order every epoch.
     seed : int
@@ -62,19 +59,18 @@ class RecordIterator(mx.io.DataIter):
 
     def __init__(self, path, spec, batch_size, num_records, augment=0, shuffle=False, seed=0, threads=None):
         super().__init__(batch_size)
-        if augment not in AUGMENTATION:
-            raise InputError(f"augmentation: expected a level of {', '.join(map(str, AUGMENTATION))}, "
-                             f"received augment={augment!r}")
+        augmentation = augmentation_of(augment)
         if num_records < 1 or batch_size < 1:
             raise InputError(f"cannot make batches of {path}: expected at least one record and one image a batch, "
                              f"received {num_records} records and batch-size={batch_size}")
-        self.path, self.num_records = path, num_records
+        self.path, self.num_records, self.seed, self._threads = path, num_records, seed, threads
+        self._made_with = (path, spec, batch_size, num_records, augment, shuffle)
         self.batches = -(-num_records // batch_size)
         self._arguments = {
             "path_imgrec": path, "data_name": "data", "label_name": "softmax_label", "batch_size": batch_size,
             "shuffle": shuffle, "round_batch": False, "preprocess_threads": threads or os.cpu_count() or 1,
-            "verbose": False, **spec.iterator_arguments(), **AUGMENTATION[augment]}
-        self._augmented, self._seeds = bool(augment), _epoch_seeds(seed)
+            "verbose": False, **spec.iterator_arguments(), **augmentation.iterator_arguments()}
+        self._augmented, self._seeds = augmentation.is_random, _epoch_seeds(seed)
         self._open()
         self._done, self._first = 0, None
 
@@ -92,6 +88,25 @@ class RecordIterator(mx.io.DataIter):
     @property
     def provide_label(self):
         return self._records.provide_label
+
+    @property
+    def is_random(self):
+        """Whether two epochs see different pixels of one image."""
+        return bool(self._augmented)
+
+    def epoch(self, number):
+        """Return a new iterator whose first epoch is this one's epoch `number`: the same crops in the same order.
+
+        Without augmentation all epochs see the same pixels; then it is the first one whatever the number.
+        """
+        seed = next(itertools.islice(_epoch_seeds(self.seed), number if self.is_random else 0, None))
+        return RecordIterator(*self._made_with, seed=seed, threads=self._threads)
+
+    def facts(self):
+        """Return what the pixels and their order depend on, beside the file and the epoch: a dict for JSON."""
+        arguments = {name: list(value) if isinstance(value, tuple) else value
+                     for name, value in self._arguments.items() if name not in _DO_NOT_MATTER}
+        return {**arguments, "num_records": self.num_records, "seed": self.seed}
 
     def reset(self):
         """Begin the next epoch; a fresh iterator stays as it is, its first batches are decoded already.

@@ -31,6 +31,11 @@ class LabelScan:
     offsets: np.ndarray
     lengths: np.ndarray
 
+    @property
+    def first(self):
+        """The first label of each record, float32 ``(N,)``: the class."""
+        return self.labels.reshape(len(self.ids), -1)[:, 0] if len(self.ids) else np.zeros(0, np.float32)
+
 
 def scan_labels(path):
     """Read every header of a record file, seeking over the payloads.

@@ -1,16 +1,68 @@
-"""The passes for inference, and the graph they leave to bind."""
+"""The passes for inference, by name, and the graph and parameters they leave to bind."""
+from mxft.rewrite.batch_norm import fold_batch_norms
+from mxft.rewrite.channel_blocks import fill_channel_blocks
 from mxft.rewrite.flatten import flatten_before_fully_connected
+from mxft.rewrite.pad import fold_pads
 from mxft.rewrite.prelu import prelu_for_inference
+from mxft.rewrite.scalar import fold_scalars
+
+
+def _of_symbol(rewritten):
+    """Return a pass over a symbol as a pass over a symbol and its parameters, which stay the same."""
+    return lambda symbol, arg_params, aux_params: (rewritten(symbol), arg_params, aux_params)
+
+
+# name: (symbol, arg_params, aux_params) -> the same three, the symbol itself where there is nothing to change. The
+# order counts: a convolution must do its own padding before the normalisation in front of it can be folded, and
+# channels are filled up where no BatchNorm stands in between any more.
+PASSES = {"pad": fold_pads, "scalar": fold_scalars, "batch_norm": fold_batch_norms,
+          "channel_blocks": fill_channel_blocks, "prelu": _of_symbol(prelu_for_inference),
+          "flatten": _of_symbol(flatten_before_fully_connected)}
+CURES = ("flatten",)  # without it some networks die at the second forward: never left out
+
+
+def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rewrite=True):
+    """Return the graph to bind for inference, its parameters, and the names of the passes that changed it.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+    arg_params, aux_params : dict of str to mx.nd.NDArray
+        A parameter without a value is left where it is.
+    device_type : str
+        Of the context it will be bound to: the passes are made for a CPU, a GPU gets the cures alone.
+    rewrite : bool
+        False leaves the graph as it is, but for what cures a crash of MXNet's (``flatten``).
+
+    Returns
+    -------
+    symbol : mx.sym.Symbol
+    arg_params, aux_params : dict of str to mx.nd.NDArray
+        Of the returned symbol; folded ones have names of their own. What was passed is untouched.
+    applied : tuple of str
+
+    Examples
+    --------
+    >>> rewrite_for_inference(ckpt.symbol, ckpt.arg_params, ckpt.aux_params)[-1]    # doctest: +SKIP
+    ('pad', 'scalar', 'batch_norm', 'channel_blocks')
+    """
+    applied = []
+    for name, rewritten in PASSES.items():
+        if name in CURES or (rewrite and device_type == "cpu"):
+            before = symbol
+            symbol, arg_params, aux_params = rewritten(symbol, arg_params, aux_params)
+            if symbol is not before:
+                applied.append(name)
+    return symbol, arg_params, aux_params, tuple(applied)
 
 
 def for_inference(symbol, device_type="cpu"):
-    """Return the graph to bind for inference on a device of this type; the parameters stay the same.
+    """Return the graph of the passes that need no parameter's value; the parameters stay the same.
 
     Parameters
     ----------
     symbol : mx.sym.Symbol
     device_type : str
-        Of the context it will be bound to: a GPU has a fast PReLU of its own.
+        Of the context it will be bound to.
     """
-    symbol = prelu_for_inference(symbol) if device_type == "cpu" else symbol
-    return flatten_before_fully_connected(symbol)
+    return rewrite_for_inference(symbol, {}, {}, device_type)[0]

@@ -2,7 +2,7 @@
 
 Every function returns a new symbol; the one it was given is untouched.
 """
-from mxft.surgery.attach import NewHead, attach_head, get_fine_tune_model
+from mxft.surgery.attach import Dense, NewHead, attach_head, get_fine_tune_model
 from mxft.surgery.batch_norm import batch_norms_to_eval
 from mxft.surgery.cut import cut_at, cut_loss
 from mxft.surgery.layers import (
@@ -17,6 +17,6 @@ from mxft.surgery.layers import (
     list_layers,
 )
 
-__all__ = ["LOSSES", "FeatureLayer", "Layer", "NewHead", "attach_head", "batch_norms_to_eval", "cut_at", "cut_loss",
-           "data_name", "embedding_layer", "feature_layer_named", "find_feature_layer", "get_fine_tune_model",
-           "label_names", "list_layers"]
+__all__ = ["LOSSES", "Dense", "FeatureLayer", "Layer", "NewHead", "attach_head", "batch_norms_to_eval", "cut_at",
+           "cut_loss", "data_name", "embedding_layer", "feature_layer_named", "find_feature_layer",
+           "get_fine_tune_model", "label_names", "list_layers"]

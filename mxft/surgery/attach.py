@@ -4,11 +4,71 @@ By graph, without the tutorial's substring test (``'fc1' not in k`` also threw a
 networks' embedding ``fc1``).
 """
 import dataclasses
+import itertools
 
 from mxft.compat import mx
-from mxft.errors import InputError
+from mxft.errors import InputError, nearest
 from mxft.graph import Graph, internal_output
 from mxft.surgery.layers import FeatureLayer, feature_layer_named, find_feature_layer
+
+ACTIVATIONS = ("relu", "sigmoid", "tanh", "softrelu", "softsign")
+
+
+@dataclasses.dataclass(frozen=True)
+class Dense:
+    """A hidden layer of a new head: FullyConnected, activation, dropout, in this order.
+
+    Parameters
+    ----------
+    units : int
+    dropout : float
+        Share of the activations that are dropped in training, 0 to below 1.
+    activation : {"relu", "sigmoid", "tanh", "softrelu", "softsign"} or None
+    initializer : mx.init.Initializer or None
+        Of the weight; None: He's for rectifiers (arXiv:1502.01852), normal with variance 2 / inputs. It stands in the
+        symbol (the variable's ``__init__``), so it holds whatever initializer the fit has for the rest.
+
+    Raises
+    ------
+    InputError
+        A value out of its range.
+
+    Examples
+    --------
+    >>> Dense(128, dropout=0.25)
+    Dense(units=128, dropout=0.25, activation='relu', initializer=None)
+    """
+
+    units: int
+    dropout: float = 0.0
+    activation: str = "relu"
+    initializer: object = None
+
+    def __post_init__(self):
+        if int(self.units) != self.units or self.units < 1:
+            raise InputError(f"hidden layer: expected at least 1 unit, received units={self.units}")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"hidden layer: expected a dropout of at least 0 and below 1, received dropout="
+                             f"{self.dropout}")
+        if self.activation is not None and self.activation not in ACTIVATIONS:
+            raise InputError(f"hidden layer: expected an activation of {', '.join(ACTIVATIONS)} or None, received "
+                             f"activation={self.activation!r}; {nearest(str(self.activation), ACTIVATIONS)}")
+
+    def __str__(self):
+        parts = [str(self.units), *([self.activation] if self.activation else []),
+                 *([f"dropout {self.dropout:g}"] if self.dropout else [])]
+        return " ".join(parts)
+
+    def onto(self, trunk, name):
+        """Return the symbol of `trunk` with this layer on it; `name` is its FullyConnected's."""
+        initializer = self.initializer or mx.init.MSRAPrelu(factor_type="in", slope=0)
+        weight = mx.sym.Variable(name + "_weight", init=initializer)
+        net = mx.sym.FullyConnected(trunk, weight=weight, num_hidden=int(self.units), name=name)
+        if self.activation:
+            net = mx.sym.Activation(net, act_type=self.activation, name=f"{name}_{self.activation}")
+        if self.dropout:
+            net = mx.sym.Dropout(net, p=float(self.dropout), name=name + "_dropout")
+        return net
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,11 +80,11 @@ class NewHead:
     symbol : mx.sym.Symbol
         Ends in ``SoftmaxOutput`` named ``softmax``.
     parameters : tuple of str
-        Names of the head's own parameters: the only ones that may be missing from a checkpoint.
+        Names of the head's own parameters, hidden layers' first: the only ones that may be missing from a checkpoint.
     feature : FeatureLayer
         What it stands on.
     layer : str
-        Name of its FullyConnected.
+        Name of its last FullyConnected, the one that gives the class scores.
     """
 
     symbol: object
@@ -33,8 +93,8 @@ class NewHead:
     layer: str
 
 
-def attach_head(symbol, num_classes, layer=None, name=None):
-    """Cut at the feature layer and put FullyConnected + SoftmaxOutput on it.
+def attach_head(symbol, num_classes, layer=None, name=None, hidden=()):
+    """Cut at the feature layer and put FullyConnected + SoftmaxOutput on it, with hidden layers between on demand.
 
     Parameters
     ----------
@@ -44,7 +104,10 @@ def attach_head(symbol, num_classes, layer=None, name=None):
     layer : str, optional
         Feature layer; found by graph when None.
     name : str, optional
-        Name of the FullyConnected: ``fc1`` as the tutorial's, or ``fc_head`` where the trunk has an ``fc1`` of its own.
+        Name of the last FullyConnected: ``fc1`` as the tutorial's, or ``fc_head`` where the trunk has an ``fc1`` of its
+        own. Hidden layers are called ``NAME_hidden0``, ``NAME_hidden1`` …
+    hidden : sequence of Dense
+        From the feature to the output.
 
     Returns
     -------
@@ -61,22 +124,33 @@ def attach_head(symbol, num_classes, layer=None, name=None):
     >>> net = mx.sym.SoftmaxOutput(mx.sym.FullyConnected(net, num_hidden=1000, name="fc1"), name="softmax")
     >>> attach_head(net, 256).parameters
     ('fc1_weight', 'fc1_bias')
+    >>> attach_head(net, 256, hidden=[Dense(128)]).parameters
+    ('fc1_hidden0_weight', 'fc1_hidden0_bias', 'fc1_weight', 'fc1_bias')
     """
     if int(num_classes) != num_classes or num_classes < 2:
         raise InputError(f"new head: expected at least 2 classes, received num_classes={num_classes}")
     feature = feature_layer_named(symbol, layer) if layer else find_feature_layer(symbol)
     trunk = internal_output(symbol, feature.index)
-    taken = {node.name for node in Graph(trunk).nodes}
-    name = name or ("fc_head" if taken & {"fc1", "fc1_weight", "fc1_bias"} else "fc1")
-    if taken & {name, name + "_weight", name + "_bias"}:
-        raise InputError(f"new head: expected a name the network does not use, received name={name!r}")
+    layers = _layer_names({node.name for node in Graph(trunk).nodes}, name, len(hidden))
+    name = layers[-1]
     if feature.pooled_after:
         trunk = mx.sym.Pooling(trunk, global_pool=True, pool_type="avg", kernel=(1, 1), name=name + "_pool")
     if Graph(trunk).nodes[-1].op not in ("Flatten", "flatten"):  # exact, and spares oneDNN its 4-D FullyConnected
         trunk = mx.sym.Flatten(trunk, name=name + "_flatten")
+    for dense, dense_name in zip(hidden, layers):
+        trunk = dense.onto(trunk, dense_name)
     logits = mx.sym.FullyConnected(trunk, num_hidden=int(num_classes), name=name)
     net = mx.sym.SoftmaxOutput(logits, name="softmax")
-    return NewHead(net, (name + "_weight", name + "_bias"), feature, name)
+    return NewHead(net, tuple(layer + part for layer in layers for part in ("_weight", "_bias")), feature, name)
+
+
+def _layer_names(taken, name, hidden):
+    """Return the names of `hidden` layers and the output's, none of which (nor their parameters') is in `taken`."""
+    for output in [name] if name else itertools.chain(("fc1", "fc_head"), map("fc_head{}".format, itertools.count(2))):
+        names = [f"{output}_hidden{i}" for i in range(hidden)] + [output]
+        if not taken & {own + part for own in names for part in ("", "_weight", "_bias")}:
+            return names
+    raise InputError(f"new head: expected a name the network does not use, received name={name!r}")
 
 
 def get_fine_tune_model(symbol, arg_params, num_classes, layer_name="flatten0"):

@@ -91,7 +91,7 @@ def list_layers(symbol, image_shape=(3, 224, 224)):
     >>> list_layers(net, (1, 4, 4))
     [Layer(name='fc1', op='FullyConnected', output_shape=(1, 2), parameters=34)]
     """
-    graph, shapes = Graph(symbol), _node_shapes(symbol, image_shape)
+    graph, shapes = Graph(symbol), node_shapes(symbol, image_shape)
     labels = set(label_names(symbol)) | {data_name(symbol)}
     layers = []
     for node in graph.operators():
@@ -101,8 +101,8 @@ def list_layers(symbol, image_shape=(3, 224, 224)):
     return layers
 
 
-def _node_shapes(symbol, image_shape):
-    """Return the shape of each node's first output, None where it stays unknown."""
+def node_shapes(symbol, image_shape):
+    """Return the shape of each node's first output, batch of 1 included; None where it stays unknown."""
     try:
         _, shapes, _ = symbol.get_internals().infer_shape_partial(**{data_name(symbol): (1, *image_shape)})
     except mx.base.MXNetError as error:

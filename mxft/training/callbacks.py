@@ -29,9 +29,13 @@ class TrainingMeter(mx.metric.EvalMetric):
         """Do nothing: the epoch's figures are the only ones."""
 
     def update(self, labels, preds):
-        """Take one device's labels ``(n,)`` and probabilities ``(n, classes)``."""
+        """Take one device's labels ``(n,)``, or soft targets ``(n, classes)``, and probabilities ``(n, classes)``."""
         for label, prob in zip(labels, preds):
-            label, prob = label.asnumpy().astype(int).ravel(), prob.asnumpy()
+            label, prob = label.asnumpy(), prob.asnumpy()
+            if label.ndim == 2 and label.shape[1] > 1:
+                counted = label.sum(axis=1) > 0  # a class of weight 0 has no target
+                label, prob = label[counted], prob[counted]
+            label = (label.argmax(axis=1) if label.ndim == 2 and label.shape[1] > 1 else label.ravel()).astype(int)
             target = prob[np.arange(len(label)), label]
             if not np.isfinite(prob).all():
                 raise RunError(f"training stopped: expected a finite loss, received NaN in batch {self.batches}")
@@ -125,7 +129,7 @@ class Patience:
 
     def __init__(self, epochs, min_delta=0.0, higher_is_better=True):
         self._sign = 1 if higher_is_better else -1
-        self._bear, self._min_delta, self._without, self._mark = epochs, min_delta, 0, None
+        self.epochs, self._min_delta, self._without, self._mark = epochs, min_delta, 0, None
 
     def saw(self, value):
         """Take an epoch's figure."""
@@ -137,4 +141,4 @@ class Patience:
     @property
     def exhausted(self):
         """Whether it is time to stop."""
-        return bool(self._bear) and self._without >= self._bear
+        return bool(self.epochs) and self._without >= self.epochs

@@ -11,21 +11,22 @@ import numpy as np
 from mxft import __version__
 from mxft.checkpoint import load_checkpoint, parent_entry
 from mxft.compat import mx
-from mxft.data.iterators import RecordIterator
 from mxft.data.labels import check_labels, scan_labels
 from mxft.data.normalization import InputSpec
+from mxft.data.oversampling import oversample_records
 from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
-from mxft.evaluation.scoring import score_iterator
+from mxft.features.frozen_trunk import CacheOptions
 from mxft.files import require_file, sha256
-from mxft.freeze import freeze_plan
-from mxft.inference import InferenceExecutor
+from mxft.freeze import FreezeOptions, describe_rates
 from mxft.report.curves import draw_curves
-from mxft.training.fit import FitOptions, fit, make_initializer, optimizer_arguments, seed_everything
-from mxft.training.network import with_kept_head, with_new_head
+from mxft.training.fit import FitOptions, make_initializer, optimizer_arguments, seed_everything
+from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.run import RunFolder
-from mxft.training.schedule import learning_rate_schedule
+from mxft.training.staged import StagedTraining, stage_schedule
+from mxft.training.stages import HeadStage, training_stages
+from mxft.training.targets import check_targets, class_weights_balanced
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +38,30 @@ class Recipe:
     plan : str
         See `mxft.freeze`.
     batch_norm : {"train", "eval"} or None
+    freezing : mxft.freeze.FreezeOptions
+        Patterns, a layer to freeze through, multipliers.
+    head_stage : mxft.training.stages.HeadStage
+        Of ``two-stage`` and ``gradual``.
+    second_plan : {"full", "discriminative"}
+        Of ``two-stage``.
+    unfreeze_epochs : int
+        Of ``gradual``: how long before the next stage of the trunk is opened; the last has what is left.
+    class_weight : str or tuple of float or None
+        ``"balanced"``, or what an image of each class counts.
+    oversample : bool
+        Train on records in which every class is repeated up to the largest.
+    solver : str or None
+        Make the head without SGD: see `mxft.features.solvers`.
+    frozen_trunk : bool
+        Run a frozen trunk on the inference executor; False runs it in the training graph, as MXNet does.
+    cache : mxft.features.frozen_trunk.CacheOptions
+        Where a frozen trunk's features are kept.
+    hidden : tuple of mxft.surgery.Dense
+        Layers between the feature and the classifier.
     layer : str or None
         Feature layer.
+    head_name : str or None
+        Of the new classification layer; ``fc1`` where that is free when None.
     require_head : bool
         Keep the checkpoint's classifier, and refuse one of another size.
     batch_size : int
@@ -49,14 +72,25 @@ class Recipe:
         Epochs, for ``step``.
     lr_factor : float
     warmup_epochs : float
-    augment : {0, 1, 2, 3}
+    augment : {0, 1, 2, 3} or mxft.data.augmentation.Augmentation
     seed : int
     fit : FitOptions
     """
 
     plan: str = "full"
     batch_norm: str = None
+    freezing: FreezeOptions = FreezeOptions()
+    head_stage: HeadStage = HeadStage()
+    second_plan: str = "full"
+    unfreeze_epochs: int = 1
+    class_weight: object = None
+    oversample: bool = False
+    solver: str = None
+    frozen_trunk: bool = True
+    cache: CacheOptions = CacheOptions()
+    hidden: tuple = ()
     layer: str = None
+    head_name: str = None
     require_head: bool = False
     batch_size: int = 128
     learning_rate: float = 0.01
@@ -132,19 +166,44 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     devices = check_recipe(recipe, checkpoint, spec, gpus, cpus)
     scans, num_classes = _check_data(data)
     _check_sizes(data, spec)
-    network = (with_kept_head(checkpoint, num_classes, spec.shape) if recipe.require_head
-               else with_new_head(checkpoint, num_classes, spec.shape, recipe.layer))
-    plan = freeze_plan(recipe.plan, network.symbol, network.head_parameters, recipe.batch_norm)
+    recipe = _weighted(recipe, scans["train"], num_classes, data.classes)
+    network = _network(recipe, checkpoint, num_classes, spec)
+    stages = training_stages(recipe, network.symbol, network.head_parameters, spec.shape)
     folder = RunFolder(run, network.symbol, _manifest(checkpoint, network, spec, data), keep_every)
-    _announce(folder, checkpoint, network, plan, spec, scans, devices, recipe)
+    _announce(folder, checkpoint, network, stages, spec, scans, devices, recipe)
     seed_everything(recipe.seed)
-    train = RecordIterator(data.train, spec, recipe.batch_size, len(scans["train"].ids), recipe.augment, shuffle=True,
-                           seed=recipe.seed, threads=threads)
-    schedule = _schedule(recipe, train.batches)
-    validation = _Validation(network, spec, data, scans, recipe.batch_size, devices[0], threads)
-    result = fit(network.symbol, network.arg_params, network.aux_params, plan, train, folder, schedule, recipe.fit,
-                 devices, validation.metrics if data.val else None)
-    return _finish(folder, result, validation.best)
+    if recipe.oversample:
+        data, scans["train"] = _oversampled(data, folder, recipe.seed)
+    training = StagedTraining(network, data, spec, recipe, folder, devices, threads,
+                              {name: len(scan.ids) for name, scan in scans.items()})
+    result = training.run(stages)
+    return _finish(folder, result, training.best_score)
+
+
+def _weighted(recipe, scan, num_classes, classes):
+    """Return the recipe with its class weights as numbers."""
+    weights = recipe.class_weight
+    if weights == "balanced":
+        weights = class_weights_balanced(scan.first, num_classes, classes)
+    options = dataclasses.replace(recipe.fit, class_weights=weights)
+    check_targets(options, num_classes)
+    return dataclasses.replace(recipe, fit=options)
+
+
+def _oversampled(data, folder, seed):
+    """Return Records whose classes are all as large as the largest, and their scan."""
+    path = oversample_records(data.train, folder.file("oversampled.rec"), seed)
+    scan = scan_labels(path)
+    print(f"oversampled: {len(scan.ids)} records an epoch, {os.path.basename(path)}")
+    return dataclasses.replace(data, train=path), scan
+
+
+def _network(recipe, checkpoint, num_classes, spec):
+    """Return the network the recipe trains, its parameters matched, or none loaded for the plan ``scratch``."""
+    if recipe.require_head:
+        return with_kept_head(checkpoint, num_classes, spec.shape)
+    network = with_new_head(checkpoint, num_classes, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
+    return without_parameters(network, spec.shape) if recipe.plan == "scratch" else network
 
 
 def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
@@ -170,19 +229,29 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
     """
     devices = make_contexts(gpus, cpus)
     check_kvstore(recipe.fit.kvstore)
-    optimizer_arguments(recipe.fit, _schedule(recipe, batches=1000))
     make_initializer(recipe.fit.initializer)
-    if recipe.batch_size % len(devices):
-        raise InputError(f"batch size: expected a multiple of the {len(devices)} devices, received "
-                         f"batch-size={recipe.batch_size}")
-    network = with_new_head(checkpoint, 2, spec.shape, recipe.layer)
-    freeze_plan(recipe.plan, network.symbol, network.head_parameters, recipe.batch_norm)
+    network = with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
+    _check_solver(recipe)
+    for stage in training_stages(recipe, network.symbol, network.head_parameters, spec.shape):
+        optimizer_arguments(stage.fit, stage_schedule(recipe, stage, batches=1000))
+        if stage.batch_size % len(devices):
+            raise InputError(f"batch size: expected a multiple of the {len(devices)} devices, received "
+                             f"batch-size={stage.batch_size}")
     return devices
 
 
-def _schedule(recipe, batches):
-    return learning_rate_schedule(recipe.schedule, recipe.learning_rate, recipe.fit.epochs, batches, recipe.lr_steps,
-                                  recipe.lr_factor, recipe.warmup_epochs)
+def _check_solver(recipe):
+    """Refuse a solver that is unknown, or that the plan has no place for."""
+    if not recipe.solver:
+        return
+    from mxft.features.solvers import check_solver
+
+    check_solver(recipe.solver)
+    for what, value in (("plan head or two-stage", recipe.plan not in ("head", "two-stage") and recipe.plan),
+                        ("a head of one layer", bool(recipe.hidden) and "hidden layers"),
+                        ("a new head", recipe.require_head and "--require-head")):
+        if value:
+            raise InputError(f"--solver {recipe.solver}: expected {what}, received {value}")
 
 
 def _check_data(data):
@@ -199,14 +268,14 @@ def _check_data(data):
     scans = {"train": check_labels(scan, num_classes)}
     if data.val:
         scans["val"] = check_labels(scan_labels(data.val), num_classes)
-    if num_classes < 2 or len(np.unique(np.asarray(scan.labels).reshape(len(scan.ids), -1)[:, 0])) < 2:
+    if num_classes < 2 or len(np.unique(scan.first)) < 2:
         raise InputError(f"nothing to learn: expected at least 2 classes in {data.train}, received one")
     return scans, num_classes
 
 
 def _classes_of(scan):
     """Return the highest label + 1, refusing a number that a stray label must have made."""
-    first = np.asarray(scan.labels).reshape(len(scan.ids), -1)[:, 0] if len(scan.ids) else np.zeros(0)
+    first = scan.first
     if not len(first) or not np.isfinite(first).all():
         return 2  # check_labels says what is wrong
     classes = int(first.max()) + 1
@@ -236,39 +305,23 @@ def _manifest(checkpoint, network, spec, data):
                          "python": platform.python_version()}}
 
 
-def _announce(folder, checkpoint, network, plan, spec, scans, devices, recipe):
+def _announce(folder, checkpoint, network, stages, spec, scans, devices, recipe):
     """Say what will be done, and write it down, before anything is done."""
     shapes = {row.name: row.symbol_shape for row in network.report.rows if row.symbol_shape}
     folder.write_json("transfer.json", network.report.to_dict())
     folder.log("start", model=checkpoint.name, recipe=dataclasses.asdict(recipe), devices=[str(d) for d in devices])
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in scans.items())
-    print(f"{network.describe()}\n{plan.describe(shapes)}\n"
+    print(f"{network.describe()}\n"
           f"input: {spec.describe()}{'' if checkpoint.manifest else ' (no manifest: the default, or your flags)'}\n"
-          f"data: {counts} images, {network.num_classes} classes; batch {recipe.batch_size} on "
-          f"{', '.join(map(str, devices))}; {recipe.fit.optimizer} lr {recipe.learning_rate:g} "
-          f"({recipe.schedule}), {recipe.fit.epochs} epochs, seed {recipe.seed}\n"
-          f"run folder: {os.path.abspath(folder.path)}", flush=True)
-
-
-class _Validation:
-    """Scores every epoch through the inference executor and remembers the best one's figures."""
-
-    def __init__(self, network, spec, data, scans, batch_size, context, threads):
-        self.best = None
-        if not data.val:
-            return
-        records = len(scans["val"].ids)
-        self._records = RecordIterator(data.val, spec, min(batch_size, records), records, threads=threads)
-        self._symbol, self._shape, self._context = network.symbol, spec.shape, context
-
-    def metrics(self, arg_params, aux_params):
-        """Return {"top1", "top5", "loss"} of these parameters."""
-        executor = InferenceExecutor(self._symbol, arg_params, aux_params, self._shape, self._records.batch_size,
-                                     self._context)
-        score = score_iterator(executor, self._records)
-        if self.best is None or (score.top1, -score.loss) > (self.best.top1, -self.best.loss):
-            self.best = score
-        return {"top1": score.top1, "top5": score.top5, "loss": score.loss}
+          f"data: {counts} images, {network.num_classes} classes; on {', '.join(map(str, devices))}, "
+          f"seed {recipe.seed}")
+    if recipe.solver:
+        print(f"head: solved, {recipe.solver}")
+    for number, stage in enumerate(stages, 1):
+        print(f"{f'stage {number}, ' if len(stages) > 1 else ''}{stage.plan.describe(shapes)}\n"
+              f"  {stage.fit.epochs} epochs, batch {stage.batch_size}, {stage.fit.optimizer} ({recipe.schedule}); "
+              f"{describe_rates(stage.plan.rates(stage.learning_rate, network.symbol))}")
+    print(f"run folder: {os.path.abspath(folder.path)}", flush=True)
 
 
 def _finish(folder, result, best_score):

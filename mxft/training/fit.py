@@ -13,9 +13,10 @@ import numpy as np
 
 from mxft.compat import mx
 from mxft.errors import InputError, MxftError, RunError, last_line, nearest
-from mxft.rewrite import for_training
+from mxft.rewrite import rewrite_for_training
 from mxft.training.callbacks import Patience, Progress, StopTraining, TrainingMeter
 from mxft.training.interruption import Interruption
+from mxft.training.targets import soften
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,14 @@ class FitOptions:
     patience : int
         Epochs without a better validation top-1 (training loss where there is no validation) before stopping; 0 never.
     min_delta : float
+    label_smoothing : float
+        Of the target's probability, spread over all classes.
+    mixup : float
+        Alpha of the Beta distribution that images are mixed by; 0 for none.
+    class_weights : tuple of float or None
+        What an image of each class counts in the loss.
+    rewrite : bool
+        Bind the graph `mxft.rewrite` makes for speed; False binds the user's own.
     """
 
     epochs: int = 8
@@ -51,6 +60,15 @@ class FitOptions:
     kvstore: str = "device"
     patience: int = 0
     min_delta: float = 0.0
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    class_weights: tuple = None
+    rewrite: bool = True
+
+    @property
+    def soft_targets(self):
+        """Whether training sees other targets than the label alone."""
+        return bool(self.label_smoothing or self.mixup or self.class_weights)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +87,8 @@ class FitResult:
         Why it ended early: early stopping, or Ctrl-C.
     interrupted : bool
         Whether it was Ctrl-C (or SIGTERM).
+    parameters : tuple of dict
+        ``(arg_params, aux_params)`` as they were at the end.
     """
 
     history: list
@@ -77,6 +97,7 @@ class FitResult:
     best_epoch: int
     stopped: str
     interrupted: bool = False
+    parameters: tuple = dataclasses.field(default=({}, {}), repr=False)
 
 
 def seed_everything(seed):
@@ -136,18 +157,25 @@ def make_initializer(initializer):
 class _Epochs:
     """Epoch-end callback: validate, log, save, decide whether to go on."""
 
-    def __init__(self, run, meter, schedule, options, batches, batch_size, validate):
+    def __init__(self, run, meter, schedule, options, train, validate, after, quiet):
         self.history, self.best, self.last, self.best_epoch = [], None, None, None
-        self.number, self.stopped, self.interrupted = 1, None, False
+        self.stopped, self.interrupted, self.parameters, self._goodness = None, False, ({}, {}), None
+        if after:
+            self.history, self.best, self.last, self.best_epoch = [*after.history], after.best, after.last, \
+                after.best_epoch
+            self._goodness = _goodness(next((row for row in self.history if row["epoch"] == self.best_epoch), None))
+        self.first = len([row for row in self.history if row["epoch"]])
+        self.number, self._total = self.first + 1, self.first + options.epochs
         self._run, self._meter, self._schedule = run, meter, schedule
-        self._options, self._batches, self._batch_size, self._validate = options, batches, batch_size, validate
+        self._batches, self._batch_size, self._validate = train.batches, train.batch_size, validate
+        self._quiet = quiet
         self._patience = Patience(options.patience, options.min_delta, higher_is_better=validate is not None)
-        self._goodness, self._began = None, time.perf_counter()
+        self._began = time.perf_counter()
 
     def __call__(self, epoch, symbol, arg_params, aux_params):
         seconds, meter, done = time.perf_counter() - self._began, self._meter, epoch + 1
         row = {"epoch": done, "train_loss": meter.loss, "train_top1": meter.top1,
-               "lr": float(self._schedule(done * self._batches)), "seconds": round(seconds, 3),
+               "lr": float(self._schedule((done - self.first) * self._batches)), "seconds": round(seconds, 3),
                "images_per_second": round(self._batches * self._batch_size / seconds, 2)}
         if self._validate:
             row.update({"val_" + name: value for name, value in self._validate(arg_params, aux_params).items()})
@@ -155,16 +183,25 @@ class _Epochs:
         self._run.log("epoch", **row)
         metrics = {name: value for name, value in row.items() if name != "epoch"}
         self._patience.saw(row["val_top1"] if self._validate else row["train_loss"])
-        goodness = (row["val_top1"], -row.get("val_loss", 0.0)) if self._validate else (-row["train_loss"],)
+        goodness = _goodness(row)
         better = self._goodness is None or goodness > self._goodness
         if better:
             self._goodness, self.best_epoch = goodness, done
             self.best = self._run.save("best", arg_params, aux_params, {"epoch": done, **metrics})
         self.last = self._run.save(done, arg_params, aux_params, metrics)
-        _tell(row, self._options.epochs, better)
+        self.parameters = (arg_params, aux_params)
+        if not self._quiet:
+            _tell(row, self._total, better)
         self.number, self._began = done + 1, time.perf_counter()
-        if self._patience.exhausted and done < self._options.epochs:
-            raise StopTraining(f"early stopping: no improvement in {self._options.patience} epochs")
+        if self._patience.exhausted and done < self._total:
+            raise StopTraining(f"early stopping: no improvement in {self._patience.epochs} epochs")
+
+
+def _goodness(row):
+    """Return what makes an epoch better than another: higher top-1, of equals the lower loss."""
+    if row is None:
+        return None
+    return (row["val_top1"], -row.get("val_loss", 0.0)) if "val_top1" in row else (-row["train_loss"],)
 
 
 def _tell(row, epochs, better):
@@ -176,7 +213,8 @@ def _tell(row, epochs, better):
           f"{'  (best so far)' if better else ''}", flush=True)
 
 
-def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None, contexts=None, validate=None):
+def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None, contexts=None, validate=None,
+        after=None, quiet=False):
     """Train a network by a plan and keep its checkpoints.
 
     Parameters
@@ -195,6 +233,10 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
         CPU when None.
     validate : callable, optional
         ``(arg_params, aux_params) -> {"top1": …, "loss": …}`` after every epoch.
+    after : FitResult, optional
+        Of the stage before this one: epochs are counted on from it, and its best is the one to beat.
+    quiet : bool
+        Print no line an epoch.
 
     Returns
     -------
@@ -220,18 +262,24 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     options = options or FitOptions()
     arguments = optimizer_arguments(options, schedule)
     contexts = contexts or [mx.cpu()]
-    bound = for_training(plan.training_symbol(symbol), contexts[0].device_type)
+    bound, applied = rewrite_for_training(plan.training_symbol(symbol), contexts[0].device_type, options.rewrite)
+    if options.soft_targets:
+        classes = bound.infer_shape(**dict(train.provide_data))[1][0][1]
+        bound, train = soften(bound, train, options, classes, seed=np.random.randint(2**31 - 1))
+    run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.fixed))
     module = mx.mod.Module(bound, data_names=[d.name for d in train.provide_data],
                            label_names=[d.name for d in train.provide_label], context=contexts,
-                           fixed_param_names=list(plan.frozen), logger=silent_logger())
-    meter, progress = TrainingMeter(), Progress(options.epochs, train.batches, train.batch_size)
-    epochs = _Epochs(run, meter, schedule, options, train.batches, train.batch_size, validate)
+                           fixed_param_names=list(plan.fixed), logger=silent_logger())
+    meter = TrainingMeter()
+    epochs = _Epochs(run, meter, schedule, options, train, validate, after, quiet)
+    progress = Progress(epochs.first + options.epochs, train.batches, train.batch_size)
     initializer = make_initializer(options.initializer)
     try:
         with Interruption() as interruption:
-            module.fit(train, num_epoch=options.epochs, arg_params=arg_params, aux_params=aux_params,
-                       allow_missing=True, initializer=initializer, eval_metric=meter, kvstore=options.kvstore,
-                       optimizer=options.optimizer, optimizer_params=arguments, epoch_end_callback=epochs,
+            module.fit(train, begin_epoch=epochs.first, num_epoch=epochs.first + options.epochs,
+                       arg_params=arg_params, aux_params=aux_params, allow_missing=True, initializer=initializer,
+                       eval_metric=meter, kvstore=options.kvstore, optimizer=options.optimizer,
+                       optimizer_params=arguments, epoch_end_callback=epochs,
                        batch_end_callback=[progress, interruption, _settled_after(train.batches)])
     except StopTraining as reason:
         epochs.stopped = str(reason)
@@ -241,7 +289,8 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
         raise RunError(_with_what_is_left(error, epochs, schedule)) from None
     finally:
         progress.close()
-    return FitResult(epochs.history, epochs.best, epochs.last, epochs.best_epoch, epochs.stopped, epochs.interrupted)
+    return FitResult(epochs.history, epochs.best, epochs.last, epochs.best_epoch, epochs.stopped, epochs.interrupted,
+                     epochs.parameters)
 
 
 def _settled_after(batches):

@@ -24,6 +24,8 @@ class Network:
     feature : mxft.surgery.FeatureLayer
     report : mxft.transfer.TransferReport
     num_classes : int
+    hidden : tuple of mxft.surgery.attach.Dense
+        Layers of the new head before the classification layer.
     """
 
     symbol: object
@@ -34,20 +36,22 @@ class Network:
     feature: FeatureLayer
     report: object
     num_classes: int
+    hidden: tuple = ()
 
     def describe(self):
         """Return what was done to the weights, in a few lines."""
         old = self.feature.classifier
         replaced = f" in place of {old}" if old else " (the network's own output)"
         made = "new head" if self.report.named("new") else "kept head"
-        lines = [f"{made}: {self.layer} with {self.num_classes} classes on {self.feature.name}{replaced}"]
+        through = f" through {', '.join(map(str, self.hidden))}" if self.hidden else ""
+        lines = [f"{made}: {self.layer} with {self.num_classes} classes on {self.feature.name}{through}{replaced}"]
         if self.feature.discarded:
             lines.append(f"  warning: trained layers behind {self.feature.name} are discarded: "
                          f"{', '.join(self.feature.discarded)}")
         return "\n".join([*lines, self.report.summary()])
 
 
-def with_new_head(checkpoint, num_classes, image_shape, layer=None):
+def with_new_head(checkpoint, num_classes, image_shape, layer=None, hidden=(), name=None):
     """Cut a checkpoint at its feature layer and give it a new head.
 
     Parameters
@@ -58,6 +62,10 @@ def with_new_head(checkpoint, num_classes, image_shape, layer=None):
         ``(C, H, W)``.
     layer : str, optional
         Feature layer; found by graph when None.
+    hidden : sequence of mxft.surgery.attach.Dense
+        Layers between the feature and the output.
+    name : str, optional
+        Of the output layer; see `attach_head`.
 
     Returns
     -------
@@ -68,11 +76,12 @@ def with_new_head(checkpoint, num_classes, image_shape, layer=None):
     InputError
         No such layer, or any parameter but the head's is missing or of another shape.
     """
-    head = attach_head(checkpoint.symbol, num_classes, layer)
+    head = attach_head(checkpoint.symbol, num_classes, layer, name, hidden)
     report, args, auxs = match_parameters(head.symbol, checkpoint.arg_params, checkpoint.aux_params, image_shape,
                                           new=head.parameters)
     report.require_only_new(head.parameters)
-    return Network(head.symbol, args, auxs, head.parameters, head.layer, head.feature, report, num_classes)
+    return Network(head.symbol, args, auxs, head.parameters, head.layer, head.feature, report, num_classes,
+                   tuple(hidden))
 
 
 def with_kept_head(checkpoint, num_classes, image_shape):
@@ -100,3 +109,26 @@ def with_kept_head(checkpoint, num_classes, image_shape):
     report.require_only_new(())
     head = tuple(graph.variables_of(layer, named_in=set(args)))
     return Network(symbol, args, auxs, head, feature.classifier, feature, report, num_classes)
+
+
+def without_parameters(network, image_shape):
+    """Return the network with nothing loaded: every parameter will be initialised.
+
+    Parameters
+    ----------
+    network : Network
+    image_shape : tuple of int
+        ``(C, H, W)``.
+
+    Returns
+    -------
+    Network
+        Its report calls every parameter new.
+
+    Examples
+    --------
+    >>> without_parameters(network, (3, 224, 224)).arg_params    # doctest: +SKIP
+    {}
+    """
+    report, args, auxs = match_parameters(network.symbol, {}, {}, image_shape)
+    return dataclasses.replace(network, arg_params=args, aux_params=auxs, report=report)

@@ -55,7 +55,8 @@ def test_a_run_leaves_all_of_its_files_and_says_where(here, capsys):
     assert finetune() == 0
     out, err = capsys.readouterr()
     assert err == "" and f"run folder: {here}/run" in out and out.endswith("saved: run/model,best\n")
-    assert sorted(os.listdir("run")) == ["curves.png", "log.jsonl", "model-0001.params", "model-best.params",
+    assert sorted(os.listdir("run")) == ["curves.png", "freeze.json", "log.jsonl", "model-0001.params",
+                                         "model-best.params",
                                          "model-manifest.json", "model-symbol.json", "transfer.json"]
 
 
@@ -73,7 +74,8 @@ def test_a_run_leaves_all_of_its_files_and_says_where(here, capsys):
                                  "nearest: xavier"),
     (["--optimizer", "sdg"], "optimizer: expected a name MXNet knows, received optimizer='sdg'; nearest: sgd"),
     (["--optimizer", "adam", "--mom", "0.9"], "optimizer adam: expected no momentum, received mom=0.9"),
-    (["--plan", "heda"], "plan: expected one of full, head, received plan='heda'; nearest: head"),
+    (["--plan", "heda"], "plan: expected one of full, head, discriminative, gradual, two-stage, scratch, "
+                         "received plan='heda'; nearest: head"),
     (["--bn", "evl"], "BatchNorm mode: expected train or eval, received bn='evl'"),
     (["--lr-schedule", "cosin"], "expected one of constant, step, cosine, received lr-schedule='cosin'"),
     (["--lr-schedule", "step"], "step schedule: expected growing epochs between 0 and 1"),

@@ -194,7 +194,8 @@ def test_without_a_network_the_ways_to_give_local_files_are_told(recipe, here, n
                                                       "nearest: resnet-50"),
     (["--caltech256", FOLDER, "--per-class", "9"], "expected at least 9 images, received 001.ak47=4"),
     (["--caltech256", FOLDER, "--resize", "8"], "--resize: expected at least 16, the network's input, received"),
-    (["--caltech256", FOLDER, "--plan", "heda"], "plan: expected one of full, head, received plan='heda'"),
+    (["--caltech256", FOLDER, "--plan", "heda"], "plan: expected one of full, head, discriminative, gradual, "
+                                              "two-stage, scratch, received plan='heda'"),
     (["--caltech256", FOLDER, "--run", "all"], "run folder: expected a new or empty folder, received run='all'"),
     (["--caltech256", FOLDER, "--work", "net-symbol.json"], "--work: expected a folder that can be written to"),
     (["--caltech256", FOLDER, "--optimizer", "adam", "--mom", "0.9"], "optimizer adam: expected no momentum"),

@@ -68,7 +68,7 @@ def _with_three_folds(parser):
 
 
 @pytest.mark.parametrize("words, message", [
-    (["--lfw", "lfw.tgz"], "images are missing: expected a folder or a .tar, received lfw='lfw.tgz'"),
+    (["--lfw", "lfw.tgz"], "images are missing: expected a folder or a .tar, received 'lfw.tgz'"),
     (["--pairs", "pair.txt"], "list of pairs is missing: expected a file, received 'pair.txt'"),
     (["--model", "face,1"], "parameters are missing"),
     (["--work", "pairs.txt"], "--work: expected a folder that can be written to"),

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from mxft.data.datasets import facts_path, load_records, prepare_records
+from mxft.data.iterators import RecordIterator
 from mxft.data.labels import scan_labels
+from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError
 
 OPTIONS = {"per_class": 2, "resize": 16, "quality": 90, "show": False}
@@ -43,7 +45,8 @@ def test_the_first_call_packs_and_the_second_takes_up(photographs, prefix):
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"per_class": 3}, {"resize": 18}, {"quality": 80},
-                                    {"encoding": ".png", "quality": None}, {"exclude": ["eel"]}])
+                                    {"encoding": ".png", "quality": None}, {"exclude": ["eel"]},
+                                    {"val_fraction": 0.5}, {"squash": True}])
 def test_another_option_packs_anew(photographs, prefix, change):
     prepare_records(str(photographs), prefix, **OPTIONS)
     assert prepare_records(str(photographs), prefix, **{**OPTIONS, **change})[1] is not None
@@ -134,3 +137,44 @@ def test_the_facts_tell_hashes_and_the_labels_are_the_maps(photographs, prefix):
         facts = json.load(f)
     assert set(facts["sha256"]) == {"train", "val"} and facts["folder"] == str(photographs)
     assert sorted(scan_labels(records.train).labels) == [0, 0, 1, 1, 2, 2]
+
+
+def test_without_a_fraction_and_squashing_the_facts_are_those_of_earlier_versions(photographs, prefix):
+    prepare_records(str(photographs), prefix, **OPTIONS)
+    with open(facts_path(prefix), encoding="utf-8") as f:
+        facts = json.load(f)
+    assert set(facts) == {"folder", "per_class", "seed", "exclude", "keep_clutter", "strict", "packing", "source",
+                          "sha256"}
+    assert set(facts["packing"]) == {"resize", "center_crop", "quality", "color", "encoding", "pass_through"}
+
+
+def test_by_fraction_the_number_for_each_class_does_not_matter(photographs, prefix):
+    options = {**OPTIONS, "val_fraction": 0.3}
+    _, split = prepare_records(str(photographs), prefix, **options)
+    assert (split.train.packed, split.val.packed) == (9, 3)
+    assert prepare_records(str(photographs), prefix, **{**options, "per_class": 3})[1] is None
+    assert prepare_records(str(photographs), prefix, **{**options, "val_fraction": 0.5})[1] is not None
+
+
+@pytest.mark.parametrize("size", [(20, 24), (90, 41), (31, 200), (16, 16), (33, 35)])
+def test_squashed_images_are_square_and_keep_what_is_at_their_edges(tmp_path, prefix, size):
+    """Red grows from 0 at the left edge to 250 at the right one, green from top to bottom, whatever the proportions."""
+    y, x = np.meshgrid(*(np.linspace(0, 250, length) for length in size), indexing="ij")
+    for name in ("cat", "dog"):
+        (tmp_path / "ramps" / name).mkdir(parents=True)
+        for i in range(2):
+            cv2.imwrite(str(tmp_path / "ramps" / name / f"{i}.jpg"),
+                        np.stack([np.zeros_like(x), y, x], -1).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 98])
+    records, _ = prepare_records(str(tmp_path / "ramps"), prefix, 1, resize=16, squash=True, encoding=".png",
+                                 show=False)
+    assert records.packing["squash"] is True
+    image = RecordIterator(records.train, InputSpec((3, 16, 16)), 2, 2, threads=1).next().data[0].asnumpy()[0]
+    ideal = (np.arange(16) + 0.5) * 250 / 16
+    assert abs(image[0] - ideal).max() < 14 and abs(image[1] - ideal[:, None]).max() < 14
+
+
+@pytest.mark.parametrize("options", [{"squash": True}, {"squash": True, "resize": 16, "pass_through": True}])
+def test_squashing_to_no_size_is_refused(photographs, prefix, options):
+    with pytest.raises(InputError, match="cannot squash: expected a length in pixels to resize to, and no "
+                                         "pass-through, received resize="):
+        prepare_records(str(photographs), prefix, **{**OPTIONS, "resize": 0, **options})

@@ -10,9 +10,11 @@ from mxft.data.datasets import Records
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError
 from mxft.files import sha256
+from mxft.freeze import FreezeOptions
 from mxft.training.finetune import Recipe, finetune
 from mxft.training.fit import FitOptions
 from mxft.training.run import read_log
+from mxft.training.stages import HeadStage
 
 SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
 ONE_EPOCH = FitOptions(epochs=1)
@@ -45,7 +47,8 @@ def run(model, data, tmp_path, recipe=None, **arguments):
 
 def test_what_it_leaves_is_complete(model, data, tmp_path, capfd):
     result = run(model, data, tmp_path, Recipe(plan="head", batch_size=8, fit=FitOptions(epochs=2, momentum=.9)))
-    assert sorted(os.listdir(result.run)) == ["curves.png", "log.jsonl", "model-0002.params", "model-best.params",
+    assert sorted(os.listdir(result.run)) == ["curves.png", "freeze.json", "log.jsonl", "model-0002.params",
+                                              "model-best.params",
                                               "model-manifest.json", "model-symbol.json", "transfer.json"]
     manifest = load_checkpoint(result.run).manifest
     assert manifest["classes"] == ["red", "green", "blue"] and manifest["packing"] == {"resize": 10}
@@ -56,7 +59,8 @@ def test_what_it_leaves_is_complete(model, data, tmp_path, capfd):
     assert manifest["metrics"]["best"]["val_top1"] == result.score.top1 and result.score.records == 10
     with open(tmp_path / "run" / "transfer.json", encoding="utf-8") as f:
         assert json.load(f)["counts"] == {"loaded": 6, "new": 2, "dropped": 0, "mismatched": 0}
-    assert [row["event"] for row in read_log(tmp_path / "run" / "log.jsonl")] == ["start", "epoch", "epoch", "end"]
+    assert [row["event"] for row in read_log(tmp_path / "run" / "log.jsonl")] == [
+        "start", "bound", "epoch", "epoch", "end"]
     out = capfd.readouterr().out
     assert "new head: fc1 with 3 classes on flatten0 in place of fc1" in out
     assert "plan head: 2 tensors train (21 numbers), 4 are frozen" in out and out.rstrip().endswith("model,best")
@@ -126,8 +130,90 @@ def test_a_missing_checkpoint_or_parameter_is_refused(model, data, tmp_path, mak
 def test_a_run_that_diverges_keeps_its_log(model, data, tmp_path):
     with pytest.raises(RunError, match="no epoch was finished, so nothing was saved"):
         run(model, data, tmp_path, Recipe(batch_size=8, learning_rate=1e30, fit=ONE_EPOCH))
-    assert [row["event"] for row in read_log(tmp_path / "run" / "log.jsonl")] == ["start"]
+    assert [row["event"] for row in read_log(tmp_path / "run" / "log.jsonl")] == ["start", "bound"]
 
 
 def test_two_cpu_contexts_train(model, data, tmp_path):
     assert run(model, data, tmp_path, cpus=2).score.records == 10
+
+
+def parameters(result_or_model):
+    """{name: numpy array} of a checkpoint's arguments and moving statistics."""
+    checkpoint = load_checkpoint(result_or_model)
+    return {name: value.asnumpy() for params in (checkpoint.arg_params, checkpoint.aux_params)
+            for name, value in params.items()}
+
+
+STAGED = FitOptions(epochs=2, momentum=0.9, wd=0.1)
+CONV = {"conv0_weight", "conv0_bias"}
+BN = {"bn0_gamma", "bn0_beta", "bn0_moving_mean", "bn0_moving_var"}
+
+
+@pytest.mark.parametrize("method", ["fixed", "lr_mult"])
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize("recipe, frozen", [
+    ({"plan": "head"}, CONV | BN),
+    ({"plan": "full", "freezing": {"through": "bn0"}}, CONV | BN),
+    ({"plan": "full", "freezing": {"patterns": ("conv0_*",)}}, CONV),
+    ({"plan": "discriminative", "freezing": {"patterns": ("bn0_*",), "layer_decay": 0.5}}, BN),
+    ({"plan": "two-stage", "freezing": {"through": "conv0"}}, CONV),
+    ({"plan": "gradual", "freezing": {"patterns": ("bn0_*",)}}, BN),
+])
+def test_frozen_is_bit_for_bit_under_every_plan(recipe, frozen, method, apart, model, data, tmp_path, capsys):
+    freezing = FreezeOptions(method=method, **recipe.get("freezing", {}))
+    result = run(model, data, tmp_path, Recipe(plan=recipe["plan"], freezing=freezing, batch_size=8, fit=STAGED,
+                                               learning_rate=0.1, frozen_trunk=apart, head_stage=HeadStage(1)))
+    old, new = parameters(model), parameters(result.fit.last)
+    same = {name for name in new if name in old and np.array_equal(old[name], new[name])}
+    assert same == frozen
+    with open(tmp_path / "run" / "freeze.json", encoding="utf-8") as f:
+        proof = json.load(f)
+    assert {name for name, row in proof["parameters"].items() if row["frozen"]} == frozen
+    assert all(row["before"] == row["after"] for name, row in proof["parameters"].items() if name in frozen)
+    assert f"frozen: {len(frozen)} arrays are bit for bit what they were" in capsys.readouterr().out
+
+
+def test_fixed_and_lr_mult_train_alike(model, data, tmp_path):
+    results = []
+    for method in ("fixed", "lr_mult"):
+        recipe = Recipe(plan="full", freezing=FreezeOptions(through="bn0", method=method), batch_size=8, fit=STAGED,
+                        frozen_trunk=False)
+        results.append(parameters(run(model, data, tmp_path / method, recipe).fit.last))
+    for name, value in results[0].items():
+        np.testing.assert_allclose(value, results[1][name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_updates_are_in_the_ratio_of_the_multipliers(model, data, tmp_path):
+    moved = []
+    for factor in (1.0, 0.25):  # one update, plain SGD: what an array moves by is its rate times one gradient
+        recipe = Recipe(plan="discriminative", freezing=FreezeOptions(trunk_lr_mult=factor), batch_size=24,
+                        learning_rate=0.01, augment=0, fit=ONE_EPOCH)
+        new = parameters(run(model, data, tmp_path / str(factor), recipe).fit.last)
+        moved.append({name: new[name] - old for name, old in parameters(model).items() if name in CONV})
+    for name in CONV:
+        np.testing.assert_allclose(moved[1][name], 0.25 * moved[0][name], rtol=1e-3, atol=1e-7)
+
+
+def test_scratch_loads_nothing(model, data, tmp_path, capsys):
+    result = run(model, data, tmp_path, Recipe(plan="scratch", batch_size=8, fit=ONE_EPOCH, learning_rate=0.0))
+    old, new = parameters(model), parameters(result.fit.last)
+    assert not np.array_equal(old["conv0_weight"], new["conv0_weight"])
+    assert "0 loaded" in capsys.readouterr().out
+
+
+def test_epochs_are_counted_on_from_stage_to_stage(model, data, tmp_path):
+    result = run(model, data, tmp_path, Recipe(plan="two-stage", batch_size=8, fit=STAGED, head_stage=HeadStage(3)))
+    assert [row["epoch"] for row in result.fit.history] == [1, 2, 3, 4, 5]
+    assert result.fit.last.endswith("model,5")
+    best = max(result.fit.history, key=lambda row: (row["val_top1"], -row["val_loss"]))
+    assert result.fit.best_epoch == best["epoch"] and result.score.top1 == best["val_top1"]
+
+
+def test_weights_and_repetition_for_uneven_classes(model, make_records, data, tmp_path, capsys):
+    uneven = Records(make_records("uneven.rec", [0] * 9 + [1] * 3 + [2] * 3), data.val, data.classes)
+    run(model, uneven, tmp_path / "weights", Recipe(class_weight="balanced", batch_size=5, fit=ONE_EPOCH))
+    run(model, uneven, tmp_path / "repeat", Recipe(oversample=True, batch_size=5, fit=ONE_EPOCH))
+    assert "oversampled: 27 records an epoch" in capsys.readouterr().out
+    with pytest.raises(InputError, match="class weights: expected one for each of the 3 classes, received 2"):
+        run(model, uneven, tmp_path / "two", Recipe(class_weight=(1.0, 2.0), batch_size=5, fit=ONE_EPOCH))
+    assert not os.path.exists(tmp_path / "two" / "run")

@@ -113,3 +113,65 @@ def test_each_record_is_counted_once_and_in_order(make_checkpoint, make_records,
         np.testing.assert_array_equal(np.concatenate(labels), np.arange(n))
         np.testing.assert_allclose(np.concatenate(outputs), module_logits(checkpoint, constant), atol=1e-4, rtol=1e-5)
     assert sum(counts) == 2 * n
+
+
+def test_the_bound_graph_is_rewritten_and_the_numbers_stay(make_face_checkpoint):
+    face = make_face_checkpoint()
+    before, options = face.symbol.tojson(), (face.symbol, face.arg_params, face.aux_params, (3, 16, 16), 3)
+    ours, plain = InferenceExecutor(*options), InferenceExecutor(*options, rewrite=False)
+    assert ours.applied == ("scalar", "batch_norm", "prelu") and plain.applied == ()
+    batch = np.random.RandomState(0).uniform(0, 255, (3, 3, 16, 16)).astype(np.float32)
+    assert face.symbol.tojson() == before
+    np.testing.assert_allclose(ours.forward(batch), plain.forward(batch), rtol=1e-5, atol=1e-6)
+
+
+def test_what_follows_a_batch_does_not_change_its_output(make_checkpoint):
+    """The executor's output is written over by the next forward: what was given out must not be."""
+    executor = executor_of(make_checkpoint(), 4)
+    first = executor.forward(images(4))
+    kept = first.copy()
+    executor.forward(images(4, seed=1))
+    np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize("shape", [(5, *IMAGE), (2, 3, 8, 9), (2, 1, 8, 8), (3, 8, 8)])
+def test_images_of_another_shape_are_refused_and_not_broadcast(make_checkpoint, shape):
+    with pytest.raises(InputError, match=r"images do not fit the executor: expected up to 4 of shape \(3, 8, 8\), "
+                                         rf"received shape=\({shape[0]}, "):
+        executor_of(make_checkpoint(), 4).forward(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_other_number_types_are_taken(make_checkpoint, dtype):
+    executor, batch = executor_of(make_checkpoint(), 2), np.arange(2 * 3 * 64).reshape(2, *IMAGE) % 251
+    np.testing.assert_array_equal(executor.forward(batch.astype(dtype)), executor.forward(batch.astype(np.float32)))
+
+
+class Recorded(mx.io.NDArrayIter):
+    """Notes when each batch is asked for."""
+
+    def __init__(self, events, *args):
+        super().__init__(*args)
+        self.events = events
+
+    def next(self):
+        self.events.append("next")
+        return super().next()
+
+
+def test_the_next_batch_is_started_before_the_last_is_given_out(make_checkpoint):
+    executor, events = executor_of(make_checkpoint(), 2), []
+    data, labels = images(5), np.arange(5)
+    for output, label in executor.over(Recorded(events, data, labels, 2), lambda n: events.append(n)):
+        events.append("given")
+        np.testing.assert_allclose(output, executor_of(make_checkpoint(), 5).forward(data)[label.astype(int)],
+                                   rtol=1e-5, atol=1e-6)
+    assert events == ["next", "next", "given", 2, "next", "given", 2, "next", "given", 1]
+
+
+def test_an_iterator_of_nothing_gives_nothing(make_checkpoint):
+    class Empty(mx.io.DataIter):
+        def next(self):
+            raise StopIteration
+
+    assert list(executor_of(make_checkpoint(), 2).over(Empty())) == []

@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.data.iterators import AUGMENTATION, RecordIterator
+from mxft.data.augmentation import LEVELS, Augmentation
+from mxft.data.iterators import RecordIterator
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError
 
@@ -65,7 +66,7 @@ def noise(make_records):
     return make_records("noise.rec", range(40), lambda number, label: rng.randint(0, 255, (12, 12, 3)).astype(np.uint8))
 
 
-@pytest.mark.parametrize("augment", sorted(AUGMENTATION))
+@pytest.mark.parametrize("augment", sorted(LEVELS))
 def test_the_same_seed_gives_the_same_batches_for_any_number_of_threads(noise, augment):
     one, again, two = (some_epochs(noise, 40, seed=3, threads=threads, augment=augment) for threads in (1, 1, 2))
     for a, b, c in zip(one, again, two):
@@ -152,7 +153,14 @@ def test_grey_images_reach_a_network_of_one_channel(make_records):
     np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
 
 
-@pytest.mark.parametrize("augment", sorted(AUGMENTATION))
+def test_an_augmentation_stands_for_its_level(noise):
+    own = Augmentation(rand_crop=True, rand_mirror=True)
+    for a, b in zip(some_epochs(noise, 40, augment=1), some_epochs(noise, 40, augment=own)):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("augment", [*sorted(LEVELS), Augmentation(resized_crop=(0.6, 1.0), aspect=(3 / 4, 4 / 3)),
+                                     Augmentation(rotate=30, shear=0.2, fill=127)])
 def test_every_level_of_augmentation_gives_images_of_the_declared_shape(noise, augment):
     labels, _, images, _ = epoch(RecordIterator(noise, SPEC, 16, 40, augment=augment))
     assert images.shape == (48, 3, 8, 8) and np.isfinite(images).all()

@@ -5,7 +5,8 @@ import pytest
 from mxft.checkpoint import Checkpoint
 from mxft.compat import mx
 from mxft.errors import InputError
-from mxft.training.network import with_kept_head, with_new_head
+from mxft.surgery import Dense
+from mxft.training.network import with_kept_head, with_new_head, without_parameters
 
 IMAGE = (3, 8, 8)
 
@@ -17,6 +18,25 @@ def test_a_new_head_is_told_with_what_it_replaces(make_checkpoint):
         "transfer: 6 loaded, 2 new, 0 dropped, 0 mismatched"]
     assert network.head_parameters == ("fc1_weight", "fc1_bias") and not set(network.head_parameters) & set(
         network.arg_params)
+
+
+def test_hidden_layers_are_told_and_are_the_heads(make_checkpoint):
+    network = with_new_head(make_checkpoint(), 4, IMAGE, hidden=[Dense(128, dropout=0.25), Dense(64, activation=None)])
+    assert network.describe().splitlines()[:2] == [
+        "new head: fc1 with 4 classes on flatten0 through 128 relu dropout 0.25, 64 in place of fc1",
+        "transfer: 6 loaded, 6 new, 0 dropped, 0 mismatched"]
+    assert network.head_parameters == tuple(f"{layer}_{part}" for layer in ("fc1_hidden0", "fc1_hidden1", "fc1")
+                                            for part in ("weight", "bias"))
+    assert [row.symbol_shape for row in network.report.named("new")] == [(128, 6), (128,), (64, 128), (64,), (4, 64),
+                                                                         (4,)]
+
+
+def test_without_parameters_nothing_is_loaded_and_everything_is_new(make_checkpoint):
+    network = with_new_head(make_checkpoint(), 4, IMAGE)
+    bare = without_parameters(network, IMAGE)
+    assert bare.arg_params == {} == bare.aux_params and bare.symbol is network.symbol
+    assert len(bare.report.named("new")) == 8 and bare.head_parameters == network.head_parameters
+    assert network.arg_params
 
 
 def test_discarded_layers_are_warned_of(make_checkpoint):

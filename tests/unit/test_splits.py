@@ -7,7 +7,7 @@ import pytest
 
 from mxft.data.classes import read_classes
 from mxft.data.lists import Row, read_list
-from mxft.data.splits import split_folder, split_per_class
+from mxft.data.splits import all_but, split_folder, split_fraction, split_per_class
 from mxft.errors import InputError
 
 ROWS = [Row(i, (float(i % 4),), f"{i % 4}/{i}.jpg") for i in range(40)]
@@ -121,3 +121,44 @@ def test_no_image_left_for_validation_is_refused(categories, tmp_path):
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match="no files at all"):
         split_folder(str(tmp_path), str(tmp_path / "c"))
+
+
+@pytest.mark.parametrize("fraction", [0.3, 0.1, 0.5, 0.99, 1 / 3])
+def test_a_fraction_of_each_class_is_rounded_down_for_validation(fraction):
+    rows = [Row(i, (float(label),), f"{label}/{i}.jpg") for label, count in enumerate((10, 7, 18, 1))
+            for i in range(count)]
+    train, val = split_fraction(rows, fraction)
+    assert sorted(train + val) == sorted(rows)
+    assert [sum(row.labels[0] == label for row in val) for label in range(4)] == [
+        int(fraction * count) for count in (10, 7, 18, 1)]
+
+
+def test_a_fraction_draws_with_the_seed_as_the_other_rule_does():
+    rows = ROWS[::-1]
+    assert split_fraction(rows, 0.3, 5) == split_per_class(ROWS, 7, 5) != split_fraction(rows, 0.3, 6)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.3, 30])
+def test_a_fraction_that_is_none_is_refused(fraction):
+    with pytest.raises(InputError, match=f"validation above 0 and below 1, received val_fraction={fraction}"):
+        split_fraction(ROWS, fraction)
+
+
+def test_a_class_without_images_has_no_fraction():
+    with pytest.raises(InputError, match="expected at least 1 images, received zebra=0"):
+        split_fraction(ROWS, 0.3, classes=["a", "b", "c", "d", "zebra"])
+
+
+def test_split_folder_by_fraction(categories, tmp_path):
+    result = split_folder(str(categories), str(tmp_path / "c"), val_fraction=0.4, show=False)
+    assert (result.train.packed, result.val.packed) == (6, 3)  # of 5 and 4: int(2.0) and int(1.6)
+    with pytest.raises(InputError, match="expected a class with more than 9 images in .*; raise the fraction above "
+                                         "0.1"):
+        split_folder(str(categories), str(tmp_path / "d"), val_fraction=0.1, show=False)
+
+
+def test_all_but_the_classes_that_are_wanted(categories):
+    assert all_but(str(categories), ["056.dog", "257.clutter"]) == ["198.spider"]
+    assert all_but(str(categories), []) == []
+    with pytest.raises(InputError, match="expected a folder in .*, received classes='dog'; nearest: 056.dog"):
+        all_but(str(categories), ["dog"])

@@ -1,0 +1,92 @@
+"""When to fine-tune what: the four cases of data size and similarity, with the plan, the command and the reason.
+
+After the CS231n notes on transfer learning ("When and how to fine-tune?") and their translations, and the advice to
+take features and a classic classifier below 1,000 images.
+"""
+import dataclasses
+import math
+
+from mxft.errors import InputError
+
+FEW_IMAGES, FEW_A_CLASS = 1000, 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Advice:
+    """What to do with a data set.
+
+    Parameters
+    ----------
+    case : int
+        1 small and similar, 2 large and similar, 3 small and different, 4 large and different.
+    plan : str
+        In a few words.
+    flags : str
+        Of ``mxft finetune``.
+    reason : str
+    """
+
+    case: int
+    plan: str
+    flags: str
+    reason: str
+
+
+def is_small(images, classes):
+    """Whether a data set is small: under 1,000 images in all, or under 20 a class."""
+    return images < FEW_IMAGES or images / classes < FEW_A_CLASS
+
+
+def advise(images, classes, similar, layer=None):
+    """Return the advice for a data set.
+
+    Parameters
+    ----------
+    images : int
+        For training.
+    classes : int
+    similar : bool
+        Whether the pictures are like those the network was trained on.
+    layer : str, optional
+        Where the features of case 3 are best taken.
+
+    Returns
+    -------
+    Advice
+
+    Raises
+    ------
+    InputError
+        Fewer than 2 classes, or fewer images than classes.
+
+    Examples
+    --------
+    >>> advise(500, 10, similar=True).flags
+    '--plan head --solver logistic --cache memory'
+    >>> advise(100000, 10, similar=False).case
+    4
+    """
+    if classes < 2:
+        raise InputError(f"advice: expected at least 2 classes, received classes={classes}")
+    if images < classes:
+        raise InputError(f"advice: expected at least one image a class, received images={images} of classes={classes}")
+    size = f"{images:,} images of {classes} classes, {math.floor(images / classes)} a class"
+    if is_small(images, classes):
+        if similar:
+            return Advice(1, "the network as a feature extractor, a linear classifier on its features",
+                          "--plan head --solver logistic --cache memory",
+                          f"{size}, are few: training the trunk would fit them by heart. They are like what it was "
+                          "trained on, so its highest features serve as they are.")
+        return Advice(3, "features of an earlier layer, a linear classifier on them",
+                      f"--plan head --solver svm --cache memory --layer {layer or 'LAYER'}",
+                      f"{size}, are few, so leave the trunk alone; they are unlike what it was trained on, and its "
+                      "last layers know that best. Earlier layers are more general; mxft advise --data tells which.")
+    if similar:
+        return Advice(2, "fine-tune everything, the head first",
+                      "--plan two-stage --solver logistic --lr 0.003 --mom 0.9 --lr-schedule cosine",
+                      f"{size}, are enough to train every layer without fitting them by heart, and the weights are "
+                      "good already: small steps.")
+    return Advice(4, "fine-tune everything from the pretrained weights",
+                  "--plan full --lr 0.01 --mom 0.9 --lr-schedule cosine",
+                  f"{size}, would be enough to train from scratch; the pretrained weights are still the better "
+                  "beginning in practice, and every layer may move.")

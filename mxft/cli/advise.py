@@ -1,0 +1,93 @@
+"""``mxft advise``: which plan suits a data set, the command, and why."""
+import os
+
+from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, whole
+from mxft.errors import InputError
+
+CLASSES_SAMPLED, IMAGES_SAMPLED = 40, 12
+
+EXAMPLES = """\
+examples:
+  mxft advise --images 500 --classes 10 --similar yes
+  mxft advise --data photos/ --model resnet-50,0
+
+The four cases: few or many images, like or unlike those the network was
+trained on. Without --similar a linear classifier on each stage's features of
+a sample tells: where an earlier stage's separate better than the last's, the
+pictures are unlike.
+"""
+
+
+def parser():
+    """Return the argument parser."""
+    p = Parser(prog="mxft advise", description="Say which plan suits a data set, the command, and why.",
+               epilog=EXAMPLES)
+    p.add_argument("--images", type=whole(1), metavar="N", help="for training (default: those of --data)")
+    p.add_argument("--classes", type=whole(2), metavar="N", help="(default: those of --data)")
+    p.add_argument("--similar", choices=("yes", "no"),
+                   help="like what the network was trained on (default: probed on --data with --model)")
+    p.add_argument("--data", metavar="FOLDER", help="one folder of images a class")
+    p.add_argument("--model", metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--seed", type=whole(0, 2**31 - 1), default=0, metavar="N", help="of the sample (default: 0)")
+    add_input_options(p)
+    add_device_options(p)
+    return p
+
+
+def main(argv=None):
+    """Run ``mxft advise``."""
+    args = parser().parse_args(argv)
+    from mxft.advice import advise
+    from mxft.data.folders import scan_class_folders
+
+    scan = scan_class_folders(args.data) if args.data else None
+    images, classes = args.images or (scan and len(scan.rows)), args.classes or (scan and len(scan.classes))
+    for flag, value in (("images", images), ("classes", classes)):
+        if not value:
+            raise InputError(f"advice: expected --{flag} or --data FOLDER, received neither")
+    if not args.similar and not (args.data and args.model):
+        raise InputError("advice: expected --similar yes or no, or --data and --model to find out, received none")
+    advise(images, classes, True)
+    evidence = None if args.similar else _measure(args, scan)
+    similar = args.similar == "yes" if args.similar else evidence.similar
+    advice = advise(images, classes, similar, None if similar or not evidence else evidence.best_layer)
+    if evidence:
+        print(f"similarity, a linear classifier on {evidence.images} images (chance {evidence.chance:.3f}, "
+              f"{evidence.seconds:.0f} s):\n{evidence.table()}\n  the last layer's features are "
+              f"{'the best, or as good' if similar else f'not the best, those of {evidence.best_layer} are'}: "
+              f"{'similar' if similar else 'not similar'} to what the network was trained on")
+    print(f"case {advice.case}: {'few' if advice.case in (1, 3) else 'many'} images, "
+          f"{'similar' if similar else 'not similar'}\nplan: {advice.plan}\nwhy: {advice.reason}\ncommand:\n"
+          f"  mxft finetune --model {args.model or 'PREFIX,EPOCH'} --data {args.data or 'FOLDER'} \\\n"
+          f"    --run runs/mine {advice.flags}")
+
+
+def _measure(args, scan):
+    """Pack a sample of the folder and probe the checkpoint's layers on it."""
+    import tempfile
+
+    from mxft.checkpoint import load_checkpoint
+    from mxft.cli.finetune import default_resize
+    from mxft.cli.preflight import check_fits
+    from mxft.data.lists import shuffle, write_list
+    from mxft.data.normalization import InputSpec
+    from mxft.data.packing import pack_list
+    from mxft.devices import contexts
+    from mxft.features.probe import measure_similarity
+
+    context = contexts(args.gpus)[0]
+    checkpoint = load_checkpoint(args.model)
+    spec = input_spec(args, checkpoint.input_spec, InputSpec())
+    check_fits(checkpoint, spec)
+    taken, sample = {}, []
+    for row in shuffle(scan.rows, args.seed):
+        label = row.labels[0]
+        if (label in taken or len(taken) < CLASSES_SAMPLED) and taken.get(label, 0) < IMAGES_SAMPLED:
+            taken[label] = taken.get(label, 0) + 1
+            sample.append(row)
+    with tempfile.TemporaryDirectory() as scratch:
+        prefix = os.path.join(scratch, "sample")
+        write_list(prefix + ".lst", sample)
+        packed = pack_list(prefix + ".lst", args.data, num_thread=args.data_nthreads or os.cpu_count() or 1,
+                           resize=default_resize(spec), quality=95, show=False)
+        return measure_similarity(checkpoint, spec, packed.rec, packed.packed, args.seed, args.data_nthreads, context)

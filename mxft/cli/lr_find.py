@@ -1,0 +1,113 @@
+"""``mxft lr-find``: try growing learning rates on a checkpoint before it is fine-tuned."""
+import os
+import sys
+
+from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole
+from mxft.cli.finetune import (
+    _add_data_options,
+    _check_data_flags,
+    _records,
+    add_training_options,
+    recipe_from,
+)
+
+EXAMPLES = """\
+examples:
+  mxft lr-find --model resnet-50,0 --records caltech-256-60 --plan head \\
+      --run runs/head
+  mxft lr-find --model resnet-50,0 --train train.rec --num-classes 256 \\
+      --optimizer adam --start-lr 1e-7 --end-lr 1 --run runs/mine
+
+Take the command of a `mxft finetune` to come and change the verb: all of its
+flags are read; --lr, --lr-schedule, --epochs and --cache change nothing. The
+rate rises from --start-lr to --end-lr over --batches batches; the suggestion
+is where the smoothed loss falls fastest. It is a place to begin: the lowest
+loss is too late, a rate three times lower or higher may well be better.
+
+DIR-lr.png and DIR-lr.json are written beside the run folder to come, which is
+left alone. The training runs in a process of its own: no checkpoint changes.
+"""
+
+
+def parser():
+    """Return the argument parser."""
+    p = Parser(prog="mxft lr-find", description="Find a learning rate for a fine-tuning to come.", epilog=EXAMPLES)
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--run", required=True, metavar="DIR", help="run to come: names the files that are written")
+    p.add_argument("--start-lr", type=real(above=0), default=1e-6, metavar="R", help="(default: 1e-6)")
+    p.add_argument("--end-lr", type=real(above=0), default=10.0, metavar="R", help="(default: 10)")
+    p.add_argument("--batches", type=whole(20), default=100, metavar="N", help="updates to try (default: 100)")
+    _add_data_options(p.add_argument_group("data, one of --data, --records, --train"))
+    add_training_options(p)
+    add_input_options(p)
+    add_device_options(p)
+    return p
+
+
+def main(argv=None):
+    """Run ``mxft lr-find``."""
+    args = parser().parse_args(argv)
+    from mxft.checkpoint import load_checkpoint
+    from mxft.cli.preflight import check_kept_head, check_resize, check_writable
+    from mxft.data.normalization import InputSpec
+    from mxft.training.finetune import check_recipe
+    from mxft.training.lr_finder import check_search, find_learning_rate
+
+    _check_data_flags(args)
+    recipe = recipe_from(args)
+    check_search(recipe, args.start_lr, args.end_lr, args.batches)
+    checkpoint = load_checkpoint(args.model)
+    spec = input_spec(args, checkpoint.input_spec, InputSpec())
+    check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
+    check_resize(args.resize, spec)
+    prefix = os.path.normpath(args.run) + "-lr"
+    check_writable(os.path.dirname(os.path.abspath(prefix)), "--run")
+    if args.data and args.require_head:
+        check_kept_head(checkpoint, spec, args.data, args.exclude)
+    with _Bar(args.batches) as bar:
+        found = find_learning_rate(args.model, _records(args, spec), recipe, spec, args.gpus, args.cpus,
+                                   args.data_nthreads, args.start_lr, args.end_lr, args.batches, bar)
+    _report(found, prefix, f"{os.path.basename(args.model)}, {found.stage}: {args.optimizer}, batch {args.batch_size}")
+
+
+class _Bar:
+    """A tqdm bar on a terminal, nothing elsewhere."""
+
+    def __init__(self, batches):
+        self._batches, self._bar = batches, None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, done, rate, loss):
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(total=self._batches, desc="lr-find", unit=" batches", disable=None, dynamic_ncols=True)
+        self._bar.set_postfix_str(f"rate {rate:.2g} loss {loss:.4f}", refresh=False)
+        self._bar.update(done - self._bar.n)
+
+
+def _report(found, prefix, title):
+    """Write the picture and the numbers, and say the one line people wait for."""
+    import dataclasses
+
+    from mxft.files import write_json
+    from mxft.report.lr_plot import draw_learning_rates
+    from mxft.training.lr_curve import RULE
+
+    draw_learning_rates(found, prefix + ".png", title)
+    write_json(prefix + ".json", {"rule": RULE, **dataclasses.asdict(found)})
+    print(f"{title}\n{found.table()}")
+    if found.diverged:
+        print(f"stopped at {found.rates[-1]:.3g}: the loss diverged")
+    print(f"wrote {prefix}.png, {prefix}.json")
+    if found.suggestion is None:
+        print("no suggestion: the loss did not fall; is the range too low, too high, or the data unlearnable?",
+              file=sys.stderr)
+    else:
+        print(f"suggestion: --lr {found.suggestion:.2g} ({RULE})")

@@ -1,0 +1,225 @@
+"""Train a head on a frozen trunk that runs at inference speed, or not at all: its features are kept.
+
+What the plain plan computes (fixed parameters, BatchNorm with its moving statistics), without the training executor's
+forward pass below the cut. What is saved is the ordinary checkpoint of the whole network.
+"""
+import dataclasses
+import weakref
+
+from mxft.compat import mx
+from mxft.errors import InputError
+from mxft.evaluation.scoring import score_iterator
+from mxft.features.cut import HEAD_INPUT, trunk_cut
+from mxft.features.iterator import FeatureIterator, LiveFeatures
+from mxft.features.store import BUDGET_BYTES, FeatureStore, check_cache, trunk_facts
+from mxft.files import sha256
+from mxft.inference import InferenceExecutor
+from mxft.training.fit import FitOptions, fit
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheOptions:
+    """Whether, where and in how many views features are kept.
+
+    Parameters
+    ----------
+    mode : {"none", "memory", "disk"}
+        ``none``: the trunk runs for every batch, at inference speed; every epoch has crops of its own.
+    folder : str or None
+        For ``disk``; may be shared by any number of runs.
+    budget_bytes : int
+        For training and validation features together.
+    views : int
+        Epochs with crops of their own; epoch e uses view ``e mod views``. No more are made than there are epochs, and
+        one where nothing is random.
+    dtype : {"float32", "float16"}
+
+    Raises
+    ------
+    InputError
+        What `mxft.features.store.check_cache` refuses.
+    """
+
+    mode: str = "none"
+    folder: str = None
+    budget_bytes: int = BUDGET_BYTES
+    views: int = 1
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        check_cache(self.mode, self.folder, self.budget_bytes, self.dtype, self.views)
+
+
+def fit_frozen_trunk(network, plan, train, run, schedule, options=None, contexts=None, validation=None, cache=None,
+                     scored=None, after=None):
+    """Train what lies above the frozen trunk of a network and keep checkpoints of the whole.
+
+    Parameters
+    ----------
+    network : mxft.training.network.Network
+        Anything with `symbol`, `arg_params` and `aux_params`; only parameters of the head may be missing.
+    plan : mxft.freeze.FreezePlan
+        Of the whole network.
+    train : mxft.data.iterators.RecordIterator
+        With mode ``none`` it is read as `fit` would; with the others its epochs are the views.
+    run : mxft.training.run.Run
+        Made with the user's own symbol.
+    schedule, options, contexts, after
+        See `mxft.training.fit.fit`. The trunk runs on the first context.
+    validation : mxft.data.iterators.RecordIterator, optional
+        Without augmentation. Its features are kept as the training records' are.
+    cache : CacheOptions, optional
+        Mode ``none`` when None.
+    scored : callable of Score, optional
+        Called with the validation's score after every epoch.
+
+    Returns
+    -------
+    FitResult
+        Of `fit`; its parameters are the whole network's.
+
+    Raises
+    ------
+    InputError
+        The plan leaves no frozen trunk, an option the head alone cannot carry out (mixup), or what `fit` refuses.
+    RunError
+        As of `fit`, and features that are not finite or do not fit float16.
+
+    Notes
+    -----
+    Same seed, same crops: with mode ``none``, or as many views as epochs, losses agree with the plain plan's to
+    float32's rounding. With fewer views the trunk's features repeat, in a new order. A ReLU6 or a BatchNorm fused for
+    inference rounds differently from the one trained with: about 1e-6 of a feature.
+
+    Examples
+    --------
+    >>> train = RecordIterator("train.rec", spec, 32, 3072, augment=1, shuffle=True)           # doctest: +SKIP
+    >>> cache = CacheOptions("memory", views=4)                                             # doctest: +SKIP
+    >>> fit_frozen_trunk(network, plan, train, run, schedule, cache=cache).best             # doctest: +SKIP
+    'runs/mine/model,best'
+    """
+    options, cache, contexts = options or FitOptions(), cache or CacheOptions(), contexts or [mx.cpu()]
+    cut = require_cut(network.symbol, plan)
+    if getattr(options, "mixup", 0):
+        raise InputError(f"frozen trunk: expected mixup=0, received mixup={options.mixup}; images are mixed before the "
+                         "trunk, so train with the plain plan")
+    trunk = TrunkFeatures(cut, network, contexts[0], cache)
+    features = trunk.features(train, "train", cache.budget_bytes, min(cache.views, options.epochs))
+    held_out = trunk.features(validation, "validation", trunk.left, 1, shuffle=False) if validation else None
+    metrics = trunk.validation(held_out, scored) if validation else None
+    result = fit(cut.head, _of(cut.head.list_arguments(), network.arg_params),
+                 _of(cut.head.list_auxiliary_states(), network.aux_params), head_plan(plan, cut), features,
+                 _JoinedRun(run, network), schedule, options, contexts, metrics, **({"after": after} if after else {}))
+    if getattr(result, "parameters", ({}, {}))[0]:
+        result = dataclasses.replace(result, parameters=_joined(network, *result.parameters))
+    return result
+
+
+def require_cut(symbol, plan):
+    """Return `trunk_cut(symbol, plan)`, or refuse (InputError) a plan that leaves no frozen trunk."""
+    cut = trunk_cut(symbol, plan)
+    if cut is None:
+        raise InputError("frozen trunk: expected a plan that freezes everything below some layer, with BatchNorm in "
+                         f"eval mode there, received plan={plan.name!r} with {len(plan.frozen)} frozen parameters and "
+                         f"bn={plan.batch_norm!r}; --plan head --bn eval has one")
+    return cut
+
+
+def head_plan(plan, cut):
+    """Return the plan of a whole network cut down to the head's parameters."""
+    own = set(cut.head_parameters)
+    changes = {"trainable": tuple(name for name in plan.trainable if name in own),
+               "frozen": tuple(name for name in plan.frozen if name in own)}
+    if getattr(plan, "multipliers", None):
+        changes["multipliers"] = {name: factor for name, factor in plan.multipliers.items() if name in own}
+    return dataclasses.replace(plan, **changes)
+
+
+class TrunkFeatures:
+    """The frozen trunk of one training, and how its features are come by.
+
+    Parameters
+    ----------
+    cut : mxft.features.cut.TrunkCut
+    network : mxft.training.network.Network
+    context : mx.Context
+    cache : CacheOptions
+
+    Attributes
+    ----------
+    left : int
+        Bytes of the cache's budget that are not used yet.
+    """
+
+    def __init__(self, cut, network, context, cache):
+        self._cut, self._network, self._context, self._cache = cut, network, context, cache
+        self._facts, self.left = None, cache.budget_bytes
+        self._executors = weakref.WeakValueDictionary()  # by batch size, for as long as someone has use for it
+
+    def features(self, records, name, budget, views, shuffle=True):
+        """Return an iterator over the features of `records`; `left` becomes what the budget still holds."""
+        if self._cache.mode == "none":
+            return self._live(records)
+        if views > 1 and not records.is_random:
+            print(f"{name}: 1 view instead of {views}, nothing is random without augmentation", flush=True)
+            views = 1
+        if self._cache.mode == "disk" and self._facts is None:
+            self._facts = trunk_facts(self._cut.trunk, self._network.arg_params, self._network.aux_params)
+        facts = {**self._facts, "records": sha256(records.path), "reading": records.facts()} if self._facts else {}
+        store = FeatureStore(lambda: self._executor(records), records.epoch, facts, self._cache.mode,
+                             self._cache.folder, max(1, budget), self._cache.dtype, views, name)
+        if store.mode == "none":
+            return self._live(records)
+        self.left = budget - views * store.view_bytes(store.dtype)
+        return FeatureIterator(store, records.batch_size, seed=records.seed, shuffle=shuffle, data_name=HEAD_INPUT,
+                               label_name=records.provide_label[0].name)
+
+    def validation(self, features, scored=None):
+        """Return ``(arg_params, aux_params) -> {"top1", "top5", "loss"}`` of a head on held-out `features`."""
+        return _Validation(self._cut.head, features, self._context, scored).metrics
+
+    def _live(self, records):
+        return LiveFeatures(self._executor(records), records)
+
+    def _executor(self, records):
+        executor = self._executors.get(records.batch_size)
+        if executor is None:
+            executor = InferenceExecutor(self._cut.trunk, self._network.arg_params, self._network.aux_params,
+                                         tuple(records.provide_data[0].shape[1:]), records.batch_size, self._context)
+            self._executors[records.batch_size] = executor
+        return executor
+
+
+class _Validation:
+    """Scores a head on the features of the validation records."""
+
+    def __init__(self, head, features, context, scored):
+        self._head, self._features, self._context, self._scored = head, features, context, scored
+
+    def metrics(self, arg_params, aux_params):
+        """Return {"top1", "top5", "loss"} of these parameters."""
+        executor = InferenceExecutor(self._head, arg_params, aux_params, self._features.provide_data[0].shape[1:],
+                                     self._features.batch_size, self._context)
+        score = score_iterator(executor, self._features)
+        if self._scored:
+            self._scored(score)
+        return {"top1": score.top1, "top5": score.top5, "loss": score.loss}
+
+
+class _JoinedRun:
+    """A run that is given the head's parameters and saves the whole network's."""
+
+    def __init__(self, run, network):
+        self._run, self._network, self.log = run, network, run.log
+
+    def save(self, epoch, arg_params, aux_params, metrics):
+        """Save the checkpoint of trunk and head; return its name."""
+        return self._run.save(epoch, *_joined(self._network, arg_params, aux_params), metrics)
+
+
+def _joined(network, arg_params, aux_params):
+    return {**network.arg_params, **arg_params}, {**network.aux_params, **aux_params}
+
+
+def _of(names, values):
+    return {name: values[name] for name in names if name in values}

@@ -1,0 +1,141 @@
+"""How far a network's features carry on new pictures: a linear probe at the end of each of its stages.
+
+Linear probes as in Alain and Bengio, arXiv:1610.01644. Where the last layer's features separate the classes best, the
+pictures are like those it was trained on; where an earlier layer's do, they are not.
+"""
+import dataclasses
+import time
+
+import numpy as np
+
+from mxft.compat import mx
+from mxft.data.iterators import RecordIterator
+from mxft.errors import InputError
+from mxft.inference import InferenceExecutor
+from mxft.surgery import cut_at, find_feature_layer
+from mxft.surgery.depth import stage_ends
+
+TOLERANCE = 0.01  # of top-1: what an earlier layer must be better by to be called better
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """What a linear classifier reaches on one layer's features.
+
+    Parameters
+    ----------
+    layer : str
+    features : int
+        Channels, averaged over the map.
+    top1 : float
+        On the part of the sample it was not fitted to.
+    """
+
+    layer: str
+    features: int
+    top1: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Similarity:
+    """The evidence, and what it says.
+
+    Parameters
+    ----------
+    probes : list of Probe
+        From input to output; the last is the feature layer a new head would stand on.
+    images : int
+        Of the sample.
+    chance : float
+        Share of the largest class.
+    seconds : float
+    """
+
+    probes: list
+    images: int
+    chance: float
+    seconds: float
+
+    @property
+    def similar(self):
+        """Whether no earlier layer is better than the last."""
+        return self.probes[-1].top1 + TOLERANCE >= max(probe.top1 for probe in self.probes)
+
+    @property
+    def best_layer(self):
+        """Name of the layer whose features separate best."""
+        return max(self.probes, key=lambda probe: probe.top1).layer
+
+    def table(self):
+        """Return the probes as lines of text."""
+        rows = [f"  {'layer':32} {'features':>8} {'top-1':>6}"]
+        rows += [f"  {probe.layer:32} {probe.features:8} {probe.top1:6.3f}" for probe in self.probes]
+        return "\n".join(rows)
+
+
+def measure_similarity(checkpoint, spec, records, count, seed=0, threads=None, context=None, batch_size=32):
+    """Probe a checkpoint's layers on a sample of records.
+
+    Parameters
+    ----------
+    checkpoint : mxft.checkpoint.Checkpoint
+    spec : mxft.data.normalization.InputSpec
+    records : str
+        A ``.rec`` file, all of which is used: the sample.
+    count : int
+        Records in it.
+    seed : int
+        Of the division: two thirds fit the probe, a third judges it.
+    threads : int, optional
+    context : mx.Context, optional
+    batch_size : int
+
+    Returns
+    -------
+    Similarity
+
+    Raises
+    ------
+    InputError
+        Too few images to hold any out.
+
+    Notes
+    -----
+    The probe is ridge regression to one-hot targets on standardised features averaged over each map, its penalty fixed:
+    layers are compared, no classifier is made.
+
+    Examples
+    --------
+    >>> measure_similarity(checkpoint, spec, "sample.rec", 400).similar     # doctest: +SKIP
+    True
+    """
+    began, context = time.perf_counter(), context or mx.cpu()
+    feature = find_feature_layer(checkpoint.symbol).name
+    layers = stage_ends(checkpoint.symbol, spec.shape)[:-1] + [feature]  # the last stage's average is the feature
+    iterator = RecordIterator(records, spec, min(batch_size, count), count, threads=threads)
+    probes, labels = [], None
+    for layer in layers:
+        executor = InferenceExecutor(cut_at(checkpoint.symbol, layer), checkpoint.arg_params, checkpoint.aux_params,
+                                     spec.shape, iterator.batch_size, context)
+        parts = [(output.reshape(*output.shape[:2], -1).mean(axis=2), label)
+                 for output, label in executor.over(iterator)]
+        features, labels = (np.concatenate(values) for values in zip(*parts))
+        probes.append(Probe(layer, features.shape[1], _probe(features, labels.astype(int), seed)))
+    chance = np.bincount(labels.astype(int)).max() / len(labels)
+    return Similarity(probes, count, float(chance), time.perf_counter() - began)
+
+
+def _probe(features, labels, seed):
+    """Return the top-1 of ridge regression fitted to two thirds of the rows, on the other third."""
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.model_selection import train_test_split
+    from sklearn.preprocessing import StandardScaler
+
+    counts = np.bincount(labels)
+    if (counts[counts > 0] < 2).any() or len(labels) < 3 * (counts > 0).sum():
+        raise InputError(f"similarity: expected at least 3 images of every class, received {len(labels)} of "
+                         f"{(counts > 0).sum()} classes; say --similar yes or no")
+    fit, judge = train_test_split(np.arange(len(labels)), test_size=1 / 3, random_state=seed, stratify=labels)
+    scaler = StandardScaler().fit(features[fit])
+    probe = RidgeClassifier(alpha=features.shape[1] / 10).fit(scaler.transform(features[fit]), labels[fit])
+    return float(probe.score(scaler.transform(features[judge]), labels[judge]))

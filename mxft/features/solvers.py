@@ -1,0 +1,178 @@
+"""Heads without SGD: scikit-learn's linear classifiers, or class means, as one FullyConnected on raw features.
+
+``imprint`` is weight imprinting (Qi et al., arXiv:1712.07136): a class's weight is the mean of its features, scaled to
+length 1 here on standardised features. The others are ridge regression to one-hot targets, multinomial logistic
+regression and one-against-all linear support vectors.
+"""
+import dataclasses
+import time
+import warnings
+
+import numpy as np
+
+from mxft.errors import InputError, nearest
+
+PENALTIES = {"ridge": (0.03, 0.1, 0.3, 1.0, 3.0), "logistic": (10.0, 30.0), "svm": (0.3, 3.0), "imprint": (0.0,)}
+SOLVERS = tuple(PENALTIES)
+TEMPERATURES = np.geomspace(0.25, 256, 41)
+_FLAT = 1e-6  # standard deviation below which a feature is taken to be constant
+
+
+@dataclasses.dataclass(frozen=True)
+class SolvedHead:
+    """A linear classifier as the parameters of a FullyConnected.
+
+    Parameters
+    ----------
+    weight : numpy.ndarray
+        Float32 ``(C, D)``.
+    bias : numpy.ndarray
+        Float32 ``(C,)``.
+    solver : str
+    regularisation : float
+        Ridge's alpha, or C of the others; 0 where there is none.
+    split_top1 : float or None
+        On the held-out part of the training set it was chosen by; None where there were too few images to split.
+    seconds : float
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    solver: str
+    regularisation: float
+    split_top1: float
+    seconds: float
+
+
+def check_solver(solver):
+    """Refuse (InputError) a solver that is unknown."""
+    if solver not in SOLVERS:
+        raise InputError(f"solver: expected one of {', '.join(SOLVERS)}, received solver={solver!r}; "
+                         f"{nearest(str(solver), SOLVERS)}")
+
+
+def solve_head(solver, features, labels, num_classes, seed=0):
+    """Fit a linear classifier to features, its penalty and its scale chosen on a split of them.
+
+    Parameters
+    ----------
+    solver : {"ridge", "logistic", "svm", "imprint"}
+    features : numpy.ndarray
+        Float32 ``(N, D)``.
+    labels : numpy.ndarray
+        Int ``(N,)``, each class below `num_classes` at least once.
+    num_classes : int
+    seed : int
+        Of the split.
+
+    Returns
+    -------
+    SolvedHead
+        ``features @ weight.T + bias`` are logits: the classifier's scores times the factor with which softmax's
+        cross-entropy on the split was lowest. It changes no decision, and training can go on from it.
+
+    Raises
+    ------
+    InputError
+        Unknown solver, features that are not ``(N, D)``, or a class without an image.
+
+    Notes
+    -----
+    A fifth of every class is held out to choose by, and everything is fitted again afterwards; with a class of one
+    image nothing is held out, and the middle of the penalties is taken. Features are standardised for the fit, which
+    is folded into weight and bias.
+
+    Examples
+    --------
+    >>> features = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0) + np.random.RandomState(0).rand(30, 3) / 9
+    >>> head = solve_head("ridge", features, np.arange(30) // 10, 3)
+    >>> (features @ head.weight.T + head.bias).argmax(axis=1)[::10].tolist()
+    [0, 1, 2]
+    """
+    check_solver(solver)
+    features, labels, began = np.asarray(features, np.float32), np.asarray(labels).astype(int), time.perf_counter()
+    if features.ndim != 2 or len(features) != len(labels):
+        raise InputError(f"solver: expected features (N, D) and a label each, received shapes {features.shape} and "
+                         f"{labels.shape}")
+    counts = np.bincount(labels, minlength=num_classes)
+    if len(counts) > num_classes or not counts.all():
+        raise InputError(f"solver: expected at least one image of each of {num_classes} classes, received none of "
+                         f"class {int(np.argmin(counts))}")
+    scaled, mean, spread = _standardised(features)
+    penalty, factor, top1, found = _chosen(solver, scaled, labels, num_classes, seed, counts.min() > 1)
+    weight, bias = (factor * values for values in _fit(solver, scaled, labels, num_classes, penalty, found))
+    weight = weight / spread
+    return SolvedHead(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), solver, penalty, top1,
+                      time.perf_counter() - began)
+
+
+def _standardised(features):
+    """Return ``(features - mean) / spread``, rows of a length about 1, with mean and spread."""
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    spread = np.where(spread < _FLAT, 1, spread) * np.float32(np.sqrt(features.shape[1]))
+    return (features - mean) / spread, mean, spread
+
+
+def _chosen(solver, features, labels, num_classes, seed, can_split):
+    """Return penalty, factor of the scores, top-1 on the split (None without one), and the weights found there."""
+    from sklearn.model_selection import StratifiedShuffleSplit
+
+    penalties = PENALTIES[solver]
+    held_out = max(len(labels) // 5, num_classes)
+    if not can_split or len(labels) - held_out < num_classes:
+        penalty = penalties[len(penalties) // 2]
+        weight, bias = found = _fit(solver, features, labels, num_classes, penalty)
+        return penalty, _best_factor(features @ weight.T + bias, labels)[0], None, found
+    splitter = StratifiedShuffleSplit(1, test_size=held_out, random_state=seed)
+    fitted, judged = next(splitter.split(features, labels))
+    best, found = None, None
+    for penalty in penalties:
+        weight, bias = found = _fit(solver, features[fitted], labels[fitted], num_classes, penalty, found)
+        scores = features[judged] @ weight.T + bias
+        factor, loss = _best_factor(scores, labels[judged])
+        top1 = float((scores.argmax(axis=1) == labels[judged]).mean())
+        if best is None or (top1, -loss) > best[0]:
+            best = ((top1, -loss), (penalty, factor, top1, found))
+        elif top1 < best[0][0] - 0.01:
+            break  # past the best
+    return best[1]
+
+
+def _best_factor(scores, labels):
+    """Return what to multiply scores by for the lowest softmax cross-entropy, and that loss."""
+    losses = []
+    for factor in TEMPERATURES:
+        scaled = scores * factor
+        scaled = scaled - scaled.max(axis=1, keepdims=True)
+        losses.append(float((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(labels)), labels]).mean()))
+    return float(TEMPERATURES[int(np.argmin(losses))]), min(losses)
+
+
+def _fit(solver, features, labels, num_classes, penalty, start=None):
+    """Return weight ``(C, D)`` and bias ``(C,)`` on standardised features; logistic regression begins at `start`."""
+    if solver == "imprint":
+        means = np.stack([features[labels == label].mean(axis=0) for label in range(num_classes)])
+        return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), _FLAT), np.zeros(num_classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # iterations are bounded on purpose: the split judges what they reach
+        model = _classifier(solver, penalty)
+        if start is not None and solver == "logistic" and num_classes > 2:
+            model.set_params(warm_start=True)
+            model.coef_, model.intercept_ = (np.array(values, features.dtype) for values in start)
+        model.fit(features, labels)
+    weight = np.atleast_2d(model.coef_)
+    bias = np.broadcast_to(np.ravel(model.intercept_), (len(weight),))
+    if num_classes == 2 and len(weight) == 1:  # two classes have one boundary
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    return weight, bias
+
+
+def _classifier(solver, penalty):
+    from sklearn.linear_model import LogisticRegression, RidgeClassifier
+    from sklearn.svm import LinearSVC
+
+    if solver == "ridge":
+        return RidgeClassifier(alpha=penalty)
+    if solver == "svm":
+        return LinearSVC(C=penalty, tol=1e-2, max_iter=200)
+    return LogisticRegression(C=penalty, tol=1e-5, max_iter=30)

@@ -1,0 +1,133 @@
+"""A stage without SGD: a solver makes the head from the frozen trunk's features.
+
+Seed 000's first case: features of a pretrained network, and a linear classifier on them. The classifier goes into the
+checkpoint as an ordinary FullyConnected, and further stages may train on from it.
+"""
+import dataclasses
+import time
+
+import numpy as np
+
+from mxft.compat import mx
+from mxft.errors import InputError
+from mxft.features.frozen_trunk import TrunkFeatures, head_plan, require_cut
+from mxft.features.solvers import solve_head
+from mxft.training.fit import FitResult, fit
+from mxft.training.schedule import learning_rate_schedule
+
+
+def solve_stage(network, plan, train, validation, run, recipe, context, scored=None):
+    """Make a network's new head by ``recipe.solver``, and save the checkpoint as epoch 0.
+
+    Parameters
+    ----------
+    network : mxft.training.network.Network
+        Its head is one FullyConnected.
+    plan : mxft.freeze.FreezePlan
+        The plan ``head``.
+    train, validation : mxft.data.iterators.RecordIterator
+        `validation` may be None. With several views in ``recipe.cache`` the solver sees all of them.
+    run : mxft.training.run.Run
+    recipe : mxft.training.finetune.Recipe
+    context : mx.Context
+    scored : callable of Score, optional
+
+    Returns
+    -------
+    FitResult
+        Its history is one row, epoch 0.
+
+    Raises
+    ------
+    InputError
+        The head is more than one layer, or nothing below it is frozen.
+
+    Notes
+    -----
+    Where the run is nothing but the solver, SGD's accuracy and seconds on the same features are measured after the
+    checkpoint has been saved, to be printed beside it.
+    """
+    began, cut = time.perf_counter(), require_cut(network.symbol, plan)
+    cache = recipe.cache if recipe.cache.mode != "none" else dataclasses.replace(recipe.cache, mode="memory")
+    trunk = TrunkFeatures(cut, network, context, cache)
+    iterator = trunk.features(train, "train", cache.budget_bytes, cache.views)
+    held_out = trunk.features(validation, "validation", trunk.left, 1, shuffle=False) if validation else None
+    features, labels = _gathered(iterator, cache.views if train.is_random else 1)
+    ready = time.perf_counter()
+    solved = solve_head(recipe.solver, features, labels.astype(int), network.num_classes, recipe.seed)
+    values = _head_values(network, solved, features.shape[1])
+    arg_params = {**network.arg_params, **values}
+    metrics = trunk.validation(held_out, scored)(values, {}) if validation else {}
+    row = {"epoch": 0, **_training_figures(features, labels.astype(int), solved), "lr": 0.0,
+           "seconds": round(time.perf_counter() - began, 3),
+           "images_per_second": round(len(labels) / (ready - began), 2),
+           **{"val_" + name: value for name, value in metrics.items()}}
+    run.log("solved", solver=solved.solver, regularisation=solved.regularisation, split_top1=solved.split_top1,
+            solver_seconds=round(solved.seconds, 3), feature_seconds=round(ready - began, 3))
+    run.log("epoch", **row)
+    best = run.save("best", arg_params, network.aux_params, row)
+    last = run.save(0, arg_params, network.aux_params, {key: value for key, value in row.items() if key != "epoch"})
+    print(f"solved, {solved.solver}: {_told(row)}; features {ready - began:.1f} s, solver {solved.seconds:.1f} s, "
+          f"regularisation {solved.regularisation:g}", flush=True)
+    if recipe.plan == "head" and validation:
+        _sgd_beside(cut, plan, iterator, trunk.validation(held_out), recipe, context)
+    return FitResult([row], best, last, 0, None, False, (arg_params, network.aux_params))
+
+
+def _gathered(iterator, views):
+    """Return the features ``(views * N, D)`` and labels of an iterator's first epochs, one a view."""
+    features, labels = [], []
+    for _ in range(views):
+        iterator.reset()
+        for batch in iterator:
+            rows = batch.data[0].shape[0] - batch.pad
+            features.append(batch.data[0].asnumpy()[:rows].reshape(rows, -1))
+            labels.append(batch.label[0].asnumpy()[:rows])
+    return np.concatenate(features), np.concatenate(labels)
+
+
+def _head_values(network, solved, width):
+    """Return the solved weight and bias under the head's names."""
+    weight, bias = network.layer + "_weight", network.layer + "_bias"
+    if set(network.head_parameters) != {weight, bias} or solved.weight.shape != (network.num_classes, width):
+        raise InputError(f"solver: expected a head of one fully connected layer on {width} features, received "
+                         f"{', '.join(network.head_parameters)}")
+    return {weight: mx.nd.array(solved.weight), bias: mx.nd.array(solved.bias)}
+
+
+def _training_figures(features, labels, solved):
+    scores = features @ solved.weight.T + solved.bias
+    scores -= scores.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(labels)), labels]
+    return {"train_loss": float(losses.mean()), "train_top1": float((scores.argmax(axis=1) == labels).mean())}
+
+
+def _told(row):
+    figures = f"train top-1 {row['train_top1']:.4f} loss {row['train_loss']:.4f}"
+    if "val_top1" in row:
+        figures += f", validation top-1 {row['val_top1']:.4f} loss {row['val_loss']:.4f}"
+    return figures
+
+
+class _Nowhere:
+    """A run that keeps nothing."""
+
+    def log(self, event, **facts):
+        """Do nothing."""
+
+    def save(self, epoch, arg_params, aux_params, metrics):
+        """Save nothing."""
+
+
+def _sgd_beside(cut, plan, iterator, validate, recipe, context):
+    """Train the head by SGD on the same features and print what it reaches in what time."""
+    began = time.perf_counter()
+    schedule = learning_rate_schedule(recipe.schedule, recipe.learning_rate, recipe.fit.epochs, iterator.batches,
+                                      recipe.lr_steps, recipe.lr_factor, recipe.warmup_epochs)
+    iterator.reset()
+    result = fit(cut.head, {}, {}, head_plan(plan, cut), iterator, _Nowhere(), schedule, recipe.fit, [context],
+                 validate, quiet=True)
+    best = max(row["val_top1"] for row in result.history)
+    print(f"  beside it, {recipe.fit.optimizer} on the same features, {recipe.fit.epochs} epochs at "
+          f"{recipe.learning_rate:g}: validation top-1 {best:.4f} in {time.perf_counter() - began:.1f} s (not saved)",
+          flush=True)

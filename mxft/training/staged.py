@@ -1,0 +1,136 @@
+"""Carry out the stages of a run one after another: on a frozen trunk where there is one, with one best of them all."""
+import dataclasses
+import os
+
+from mxft.checkpoint import load_checkpoint
+from mxft.data.iterators import RecordIterator
+from mxft.evaluation.scoring import score_iterator
+from mxft.features.cut import trunk_cut
+from mxft.features.frozen_trunk import fit_frozen_trunk
+from mxft.freeze import freeze_plan
+from mxft.inference import InferenceExecutor
+from mxft.training.fit import fit
+from mxft.training.proof import freeze_proof, parameter_hashes
+from mxft.training.schedule import learning_rate_schedule
+from mxft.training.solving import solve_stage
+
+
+def stage_schedule(recipe, stage, batches):
+    """Return the learning-rate schedule of one stage of a recipe."""
+    return learning_rate_schedule(recipe.schedule, stage.learning_rate, stage.fit.epochs, batches, recipe.lr_steps,
+                                  recipe.lr_factor, recipe.warmup_epochs)
+
+
+class StagedTraining:
+    """The stages of a run on its data.
+
+    Parameters
+    ----------
+    network : mxft.training.network.Network
+    data : mxft.data.datasets.Records
+    spec : mxft.data.normalization.InputSpec
+    recipe : mxft.training.finetune.Recipe
+    folder : mxft.training.run.RunFolder
+    devices : list of mx.Context
+    threads : int or None
+        For decoding.
+    counts : dict of str to int
+        Records of ``train`` and ``val``.
+    """
+
+    def __init__(self, network, data, spec, recipe, folder, devices, threads, counts):
+        self._network, self._data, self._spec, self._recipe = network, data, spec, recipe
+        self._folder, self._devices, self._threads, self._counts = folder, devices, threads, counts
+        self._parameters = (network.arg_params, network.aux_params)
+        self.best_score = None
+
+    def run(self, stages):
+        """Go through `stages`; return the FitResult of them all.
+
+        Raises
+        ------
+        RunError
+            Training cannot go on, or something frozen has moved.
+        """
+        before = parameter_hashes(*self._parameters)
+        plans = [stage.plan for stage in stages]
+        result = None
+        if self._recipe.solver:
+            plans.insert(0, freeze_plan("head", self._network.symbol, self._network.head_parameters,
+                                        self._recipe.batch_norm, self._recipe.freezing))
+            result = self._solve(plans[0])
+            self._parameters = result.parameters
+        for number, stage in enumerate(stages, 1):
+            if len(stages) > 1:
+                print(f"stage {number}: {stage.name}", flush=True)
+            if result and stage.from_best and result.best:
+                best = load_checkpoint(result.best)
+                self._parameters = best.arg_params, best.aux_params
+            result = self._carry_out(stage, result)
+            if result.parameters[0]:
+                self._parameters = result.parameters
+            if result.stopped and (result.interrupted or number < len(stages)):
+                print(f"stage {number}: {result.stopped}")
+            if result.interrupted:
+                break
+        self._prove(stages, plans, before)
+        return result
+
+    def _records(self, name, batch_size, **options):
+        path = self._data.train if name == "train" else self._data.val
+        return RecordIterator(path, self._spec, batch_size, self._counts[name], seed=self._recipe.seed,
+                              threads=self._threads, **options)
+
+    def _validation_records(self):
+        return self._records("val", min(self._recipe.batch_size, self._counts["val"])) if self._data.val else None
+
+    def _runs_apart(self, stage):
+        """Whether the stage has a frozen trunk that is not to be run as training."""
+        return (self._recipe.frozen_trunk and stage.plan.method == "fixed" and not stage.fit.mixup
+                and trunk_cut(self._network.symbol, stage.plan) is not None)
+
+    def _solve(self, plan):
+        """Make the head by a solver, from the centre crops, or from the views of the cache."""
+        recipe = self._recipe
+        train = self._records("train", recipe.batch_size, augment=recipe.augment if recipe.cache.views > 1 else 0,
+                              shuffle=True)
+        return solve_stage(self._network, plan, train, self._validation_records(), self._folder, recipe,
+                           self._devices[0], self._keep_score)
+
+    def _carry_out(self, stage, result):
+        train = self._records("train", stage.batch_size, augment=self._recipe.augment, shuffle=True)
+        schedule = stage_schedule(self._recipe, stage, train.batches)
+        if self._runs_apart(stage):
+            network = dataclasses.replace(self._network, arg_params=self._parameters[0],
+                                          aux_params=self._parameters[1])
+            return fit_frozen_trunk(network, stage.plan, train, self._folder, schedule, stage.fit, self._devices,
+                                    self._validation_records(), self._recipe.cache, self._keep_score, result)
+        return fit(self._network.symbol, *self._parameters, stage.plan, train, self._folder, schedule, stage.fit,
+                   self._devices, self._metrics if self._data.val else None, result)
+
+    def _metrics(self, arg_params, aux_params):
+        """Return {"top1", "top5", "loss"} of these parameters on the validation records."""
+        records = self._validation_records()
+        executor = InferenceExecutor(self._network.symbol, arg_params, aux_params, self._spec.shape,
+                                     records.batch_size, self._devices[0])
+        return self._keep_score(score_iterator(executor, records))
+
+    def _keep_score(self, score):
+        """Remember the best score; return it as metrics."""
+        if self.best_score is None or (score.top1, -score.loss) > (self.best_score.top1, -self.best_score.loss):
+            self.best_score = score
+        return {"top1": score.top1, "top5": score.top5, "loss": score.loss}
+
+    def _prove(self, stages, plans, before):
+        """Write ``freeze.json``: plans, hashes before and after, and what stayed bit for bit."""
+        symbol, after = self._network.symbol, parameter_hashes(*self._parameters)
+        proof = freeze_proof(symbol, plans, before, after)
+        rows = [{"name": stage.name, "epochs": stage.fit.epochs, "trainable": len(stage.plan.trainable),
+                 "frozen": len(stage.plan.frozen), "method": stage.plan.method, "batch_norm": stage.plan.batch_norm,
+                 "rates": {f"{rate:.6g}": count
+                           for rate, count in stage.plan.rates(stage.learning_rate, symbol).items()}}
+                for stage in stages]
+        self._folder.write_json("freeze.json", {"stages": rows, **proof})
+        if proof["frozen"]:
+            print(f"frozen: {proof['frozen']} arrays are bit for bit what they were "
+                  f"({os.path.basename(self._folder.file('freeze.json'))})")

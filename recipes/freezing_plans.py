@@ -1,0 +1,139 @@
+"""What freezing pays: the same photographs by every plan, with time and top-1 in one table, curves in one picture.
+
+    python recipes/freezing_plans.py --data 256_ObjectCategories.tar \\
+        --model mobilenet-v2-1.0,0
+    python recipes/freezing_plans.py --data photos/ --model resnet-50,0 \\
+        --ways "head, cached; logistic" --epochs 4
+
+The ways, each a `mxft finetune` of its own:
+  head, lr_mult   every gradient computed, the trunk's multiplied by 0
+  head, fixed     no gradient below the head
+  head, trunk     the trunk on the inference executor
+  head, cached    its features computed once
+  logistic        no SGD: logistic regression on the features
+  two-stage       logistic, then everything at a lower rate and augmented
+  full            everything, from a random head
+
+The arithmetic on the Caltech-256 subset: 256 classes x 12 = 3,072 training
+images, 6 a class validate. A head takes --epochs at --lr (8 at 0.05, batch 32);
+what trains the trunk takes --full-epochs (4) at --full-lr (0.01).
+Momentum 0.9, weight decay 1e-4, cosine.
+"""
+import dataclasses
+import os
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from mxft.cli import run_command  # noqa: E402
+from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
+from mxft.errors import InputError, nearest  # noqa: E402
+
+WAYS = ("head, lr_mult", "head, fixed", "head, trunk", "head, cached", "logistic", "two-stage", "full")
+
+
+def parser():
+    """Return the argument parser."""
+    p = Parser(prog="freezing_plans", description=__doc__)
+    p.add_argument("--data", required=True, metavar="PATH", help="folder or .tar of class folders")
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--ways", default="", metavar="LIST", help="of them, separated by semicolons (default: all)")
+    p.add_argument("--per-class", type=whole(1), default=12, metavar="N", help="training images of each (default: 12)")
+    p.add_argument("--epochs", type=whole(1), default=8, metavar="N", help="of a head (default: 8)")
+    p.add_argument("--full-epochs", type=whole(1), default=4, metavar="N", help="of everything (default: 4)")
+    p.add_argument("--lr", type=real(above=0), default=0.05, metavar="R", help="of a head (default: 0.05)")
+    p.add_argument("--full-lr", type=real(above=0), default=0.01, metavar="R", help="of everything (default: 0.01)")
+    p.add_argument("--second-lr", type=real(above=0), default=0.003, metavar="R",
+                   help="of everything behind a solved head (default: 0.003)")
+    p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="(default: 32)")
+    p.add_argument("--seed", type=whole(0), default=0, metavar="N", help="(default: 0)")
+    p.add_argument("--work", default="data-cache", metavar="DIR", help="for records (default: data-cache)")
+    p.add_argument("--run", metavar="DIR", help="folder for everything (default: runs/freezing-plans, numbered)")
+    add_input_options(p)
+    add_device_options(p)
+    return p
+
+
+def recipes(args):
+    """Return {way: Recipe}."""
+    from mxft.features.frozen_trunk import CacheOptions
+    from mxft.freeze import FreezeOptions
+    from mxft.training.finetune import Recipe
+    from mxft.training.fit import FitOptions
+
+    common = {"batch_size": args.batch_size, "schedule": "cosine", "seed": args.seed}
+    head = Recipe(plan="head", learning_rate=args.lr, augment=0, **common,
+                  fit=FitOptions(args.epochs, momentum=0.9, wd=1e-4))
+    full = Recipe(plan="full", learning_rate=args.full_lr, augment=1, **common,
+                  fit=FitOptions(args.full_epochs, momentum=0.9, wd=1e-4))
+    by_rate = dataclasses.replace(head, freezing=FreezeOptions(method="lr_mult"))
+    return {"head, lr_mult": dataclasses.replace(by_rate, fit=dataclasses.replace(head.fit, rewrite=False)),
+            "head, fixed": dataclasses.replace(head, frozen_trunk=False), "head, trunk": head,
+            "head, cached": dataclasses.replace(head, cache=CacheOptions("memory")),
+            "logistic": dataclasses.replace(head, solver="logistic"),
+            "two-stage": dataclasses.replace(full, plan="two-stage", solver="logistic", learning_rate=args.second_lr),
+            "full": full}
+
+
+def chosen(text):
+    """Return the ways a ``--ways`` names, all for none."""
+    names = [name.strip() for name in text.split(";") if name.strip()] or list(WAYS)
+    for name in names:
+        if name not in WAYS:
+            raise InputError(f"--ways: expected some of {'; '.join(WAYS)}, received {name!r}; {nearest(name, WAYS)}")
+    return names
+
+
+def main(argv=None):
+    """Pack once, train by each plan, print the table."""
+    args = parser().parse_args(argv)
+    ways = chosen(args.ways)
+    from mxft.archive import folder_of
+    from mxft.checkpoint import load_checkpoint
+    from mxft.cli.finetune import default_resize
+    from mxft.cli.preflight import check_run_folder
+    from mxft.data.datasets import prepare_records
+    from mxft.data.normalization import InputSpec
+    from mxft.training.finetune import finetune
+    from mxft.training.run import free_folder
+
+    checkpoint = load_checkpoint(args.model)
+    spec = input_spec(args, checkpoint.input_spec, InputSpec())
+    home = args.run or free_folder(os.path.join("runs", "freezing-plans"))
+    check_run_folder(home)
+    folder, size = folder_of(args.data, args.work), default_resize(spec)
+    prefix = os.path.join(args.work, f"{pathlib.Path(folder).name}-{args.per_class}-{size}-seed{args.seed}", "images")
+    records, _ = prepare_records(folder, prefix, args.per_class, args.seed, num_thread=os.cpu_count() or 1, resize=size)
+    rows = {}
+    for way, recipe in recipes(args).items():
+        if way in ways:
+            print(f"\n--- {way}", flush=True)
+            began = time.perf_counter()
+            result = finetune(checkpoint, records, os.path.join(home, way.replace(", ", "-")), recipe, spec, args.gpus,
+                              threads=args.data_nthreads)
+            rows[way] = (result, time.perf_counter() - began)
+    report(rows, home)
+    return 0
+
+
+def report(rows, home):
+    """Print and save the table; draw the curves of the ways that have some."""
+    from mxft.files import whole_file
+    from mxft.report.curves import draw_runs
+
+    slowest = max(seconds for _, seconds in rows.values())
+    lines = ["| way | validation top-1 | top-5 | seconds, records to checkpoint | times as fast as the slowest |",
+             "|---|---|---|---|---|"]
+    lines += [f"| {way} | {result.score.top1:.4f} | {result.score.top5:.4f} | {seconds:.1f} | {slowest / seconds:.1f} |"
+              for way, (result, seconds) in rows.items()]
+    with whole_file(os.path.join(home, "table.md"), "w") as f:
+        f.write("\n".join(lines) + "\n")
+    curves = {way: [row for row in result.fit.history if row["epoch"]] for way, (result, _) in rows.items()}
+    draw_runs({way: history for way, history in curves.items() if history}, os.path.join(home, "curves.png"))
+    print("\n" + "\n".join(lines) + f"\n\ntable and curves: {os.path.abspath(home)}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("freezing_plans", main))

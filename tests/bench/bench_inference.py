@@ -1,0 +1,161 @@
+"""Images a second through the inference executor, against its plain graph, frozen TorchScript and ONNX Runtime.
+
+    python tests/bench/bench_inference.py [--nets mobilenet-v2-1.0,resnet50_v1b] [--batch-size 32] [--runs 9]
+
+The same weights everywhere: the ImageNet MobileNetV2 of ../shared or $MXFT_TESTDATA, and GluonCV's ResNet-50 v1b with
+random ones. Each contender has a process of its own, so that no thread pool spins on another's cores, and they take
+turns; a ratio is of two neighbours in time. PyTorch gets channels_last images and a graph without Pad nodes, which it
+is twice as fast on; ONNX Runtime the graph as it is, since ONNX convolutions pad unevenly by themselves. What is not
+installed is left out: ``pip install torch onnx onnxruntime``.
+"""
+import argparse
+import importlib.util
+import multiprocessing
+import os
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.join(HERE, os.pardir, os.pardir)
+sys.path[:0] = [ROOT, HERE]
+
+NEEDS = {"mxft": (), "plain executor": (), "TorchScript": ("torch",), "ONNX Runtime": ("torch", "onnx", "onnxruntime")}
+THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
+
+
+def network(name):
+    """Return (symbol without its loss, arg_params, aux_params) of a shared checkpoint or a Gluon model."""
+    from mxft.checkpoint import load_checkpoint
+    from mxft.surgery import cut_loss
+
+    prefix = os.path.join(os.environ.get("MXFT_TESTDATA") or os.path.join(ROOT, os.pardir, "shared"), "models", name)
+    if os.path.exists(prefix + "-symbol.json"):
+        checkpoint = load_checkpoint(prefix + ",0")
+    else:
+        from mxft.backbones.gluon import checkpoint_from_gluon
+        sys.modules["torch"] = None  # GluonCV does not import beside PyTorch 2
+        checkpoint = checkpoint_from_gluon(name)
+        del sys.modules["torch"]
+    return cut_loss(checkpoint.symbol), checkpoint.arg_params, checkpoint.aux_params
+
+
+def executor(parts, images, rewrite):
+    """Return a function giving the scores as NumPy, from images as the iterators give them."""
+    from mxft.compat import mx
+    from mxft.inference import InferenceExecutor
+
+    bound, batch = InferenceExecutor(*parts, images.shape[1:], len(images), rewrite=rewrite), mx.nd.array(images)
+    return lambda: bound.forward(batch)
+
+
+def torchscript(parts, images):
+    """Return a function giving the scores of the frozen, optimised, channels_last twin."""
+    import torch
+    from torch_twin import Twin
+
+    from mxft.rewrite.pad import fold_pads
+
+    torch.set_num_threads(THREADS)
+    batch = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        twin = Twin(*fold_pads(*parts)).eval().to(memory_format=torch.channels_last)
+        script = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(twin, batch)))
+
+    def run():
+        with torch.no_grad():
+            return script(batch).numpy()
+    return run
+
+
+def onnx_runtime(parts, images):
+    """Return a function giving the scores of the twin exported to ONNX."""
+    import onnxruntime
+    import torch
+    from torch_twin import Twin
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "twin.onnx")
+        torch.onnx.export(Twin(*parts).eval(), torch.from_numpy(images), path, dynamo=False, opset_version=17)
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda: session.run(None, {name: images})[0]
+
+
+def contend(contender, net, batch_size, clock, pipe):
+    """Make one contender; then, for each number received, do so many forwards and send the seconds. 0 ends it."""
+    clock = {"wall": time.perf_counter, "cpu": time.process_time}[clock]
+    warnings.simplefilter("ignore")
+    import numpy as np
+
+    images = np.random.RandomState(0).uniform(0, 255, (batch_size, 3, 224, 224)).astype(np.float32)
+    make = {"mxft": lambda parts, x: executor(parts, x, True), "plain executor": lambda p, x: executor(p, x, False),
+            "TorchScript": torchscript, "ONNX Runtime": onnx_runtime}[contender]
+    run = make(network(net), images)
+    for _ in range(3):  # TorchScript specialises itself in the first two
+        scores = run()
+    pipe.send(scores)
+    for count in iter(pipe.recv, 0):
+        run()  # wakes the thread pool
+        began = clock()
+        for _ in range(count):
+            run()
+        pipe.send(clock() - began)
+
+
+def bench(net, batch_size, runs, forwards, clock):
+    """Return {contender: [images/s, …]} in turn, and {contender: scores}."""
+    spawn, pipes = multiprocessing.get_context("spawn"), {}
+    for contender, needs in NEEDS.items():
+        missing = [name for name in needs if importlib.util.find_spec(name) is None]
+        if missing:
+            print(f"  {contender:16} left out: not installed: {', '.join(missing)}")
+            continue
+        pipes[contender], theirs = spawn.Pipe()
+        spawn.Process(target=contend, args=(contender, net, batch_size, clock, theirs), daemon=True).start()
+        theirs.close()  # so that a contender that dies is noticed
+    scores = {contender: pipe.recv() for contender, pipe in pipes.items()}
+    speeds = {contender: [] for contender in pipes}
+    for _ in range(runs):
+        for contender, pipe in pipes.items():
+            pipe.send(forwards)
+            speeds[contender].append(batch_size * forwards / pipe.recv())
+    for pipe in pipes.values():
+        pipe.send(0)
+    return speeds, scores
+
+
+def report(speeds, scores):
+    """Print the table of one network; refuse outputs that are not the same."""
+    for contender, rates in speeds.items():
+        ratios = [ours / rate for ours, rate in zip(speeds["mxft"], rates)]
+        apart = abs(scores[contender] - scores["mxft"]).max() / abs(scores["mxft"]).max()
+        against = "" if contender == "mxft" else (f"  mxft / it {statistics.median(ratios):5.2f} ({min(ratios):.2f} to "
+                                                  f"{max(ratios):.2f}), outputs {apart:.0e} apart")
+        print(f"  {contender:16} {statistics.median(rates):7.1f} images/s (best {max(rates):.1f}){against}")
+        if not apart < 2e-5:
+            raise SystemExit(f"{contender} disagrees with mxft: expected outputs within 2e-5 of their scale")
+
+
+def main():
+    """Print the tables."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--nets", default="mobilenet-v2-1.0,resnet50_v1b", help="shared checkpoints or Gluon models")
+    p.add_argument("--batch-size", type=int, default=32)
+    p.add_argument("--runs", type=int, default=9)
+    p.add_argument("--forwards", type=int, default=2, help="timed in each turn")
+    p.add_argument("--clock", choices=("wall", "cpu"), default="wall",
+                   help="cpu: seconds of processor time; with OMP_NUM_THREADS=1 for a machine others work on too")
+    args = p.parse_args()
+    for net in args.nets.split(","):
+        print(f"inference of {net}, 224, batch {args.batch_size}, {THREADS} threads, {args.runs} runs in turn, "
+              f"{args.clock} clock", flush=True)
+        report(*bench(net, args.batch_size, args.runs, args.forwards, args.clock))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The four cases of seed text and CS231n: few or many, similar or not."""
+import pytest
+
+from mxft.advice import advise, is_small
+from mxft.cli.finetune import parser, recipe_from
+from mxft.errors import InputError
+
+
+@pytest.mark.parametrize("images, classes, similar, case, flags", [
+    (500, 10, True, 1, "--plan head --solver logistic"), (100_000, 10, True, 2, "--plan two-stage"),
+    (500, 10, False, 3, "--plan head --solver svm"), (100_000, 10, False, 4, "--plan full"),
+])
+def test_the_four_cases(images, classes, similar, case, flags):
+    advice = advise(images, classes, similar)
+    assert advice.case == case and advice.flags.startswith(flags)
+
+
+@pytest.mark.parametrize("images, classes, small", [(999, 2, True), (1000, 50, False), (1000, 51, True)])
+def test_small_is_under_1000_images_or_20_a_class(images, classes, small):
+    assert is_small(images, classes) is small
+
+
+@pytest.mark.parametrize("images, similar", [(500, True), (500, False), (10**6, True), (10**6, False)])
+def test_the_command_is_one_that_finetune_takes(images, similar):
+    flags = advise(images, 10, similar, layer="relu3").flags.split()
+    recipe = recipe_from(parser().parse_args(["--model", "net,0", "--data", "photos", "--run", "run", *flags]))
+    assert recipe.plan == flags[1] and (recipe.layer == "relu3") == (images == 500 and not similar)
+
+
+@pytest.mark.parametrize("images, classes, message", [
+    (10, 1, "advice: expected at least 2 classes, received classes=1"),
+    (3, 4, "advice: expected at least one image a class, received images=3 of classes=4"),
+])
+def test_numbers_that_cannot_be_are_refused(images, classes, message):
+    with pytest.raises(InputError, match=message):
+        advise(images, classes, True)

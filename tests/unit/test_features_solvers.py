@@ -1,0 +1,98 @@
+"""Solved heads: plain weights that decide as scikit-learn does, on a scale training can go on from."""
+import numpy as np
+import pytest
+
+from mxft.errors import InputError
+from mxft.features.solvers import SOLVERS, check_solver, solve_head
+
+
+def blobs(classes=4, each=15, width=6, seed=0, spread=0.6):
+    """Gaussian clouds around random centres, features of very different scales."""
+    rng = np.random.RandomState(seed)
+    scales, centres = 10.0 ** rng.uniform(-2, 2, width), rng.normal(size=(classes, width))
+    labels = np.tile(np.arange(classes), each)
+    return ((centres[labels] + spread * rng.normal(size=(len(labels), width))) * scales).astype(np.float32), labels
+
+
+def logits(head, features):
+    return features @ head.weight.T + head.bias
+
+
+def cross_entropy(scores, labels):
+    scores = scores - scores.max(axis=1, keepdims=True)
+    return float((np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(labels)), labels]).mean())
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("classes", [2, 4])
+def test_every_solver_separates_what_can_be_separated(solver, classes):
+    features, labels = blobs(classes, spread=0.1)
+    head = solve_head(solver, features, labels, classes)
+    assert head.weight.shape == (classes, 6) and head.bias.shape == (classes,) and head.weight.dtype == np.float32
+    assert (logits(head, features).argmax(axis=1) == labels).all() and head.split_top1 == 1.0
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_scale_suits_the_softmax(solver):
+    features, labels = blobs(each=60, spread=0.8)
+    head = solve_head(solver, features, labels, 4)
+    scores, wanted = logits(head, features), labels
+    loss = cross_entropy(scores, wanted)
+    assert loss < 0.9 * np.log(4)
+    assert loss < cross_entropy(scores * 30, wanted) and loss < cross_entropy(scores / 30, wanted)
+
+
+def test_ridge_decides_as_the_closed_form_does():
+    features, labels = blobs(spread=1.0)
+    head = solve_head("ridge", features, labels, 4)
+    spread = features.std(axis=0) * np.sqrt(6)
+    rows = np.c_[(features - features.mean(axis=0)) / spread, np.ones(len(labels))].astype(float)
+    penalty = np.diag([head.regularisation] * 6 + [0])  # the intercept is free
+    weights = np.linalg.solve(rows.T @ rows + penalty, rows.T @ (2 * np.eye(4)[labels] - 1))
+    expected, found = rows @ weights, logits(head, features)
+    factor = (found * expected).sum() / (expected * expected).sum()
+    np.testing.assert_allclose(found, factor * expected, atol=1e-3 * np.abs(found).max())
+
+
+def test_imprinting_is_the_direction_of_class_means():
+    features, labels = blobs()
+    head = solve_head("imprint", features, labels, 4)
+    spread = features.std(axis=0) * np.sqrt(6)
+    scaled = (features - features.mean(axis=0)) / spread
+    means = np.stack([scaled[labels == label].mean(axis=0) for label in range(4)])
+    cosines = (head.weight * spread * means).sum(axis=1) / (
+        np.linalg.norm(head.weight * spread, axis=1) * np.linalg.norm(means, axis=1))
+    np.testing.assert_allclose(cosines, 1, atol=1e-5)
+
+
+def test_equal_seeds_give_equal_heads():
+    features, labels = blobs(spread=1.5)
+    first, second = (solve_head("ridge", features, labels, 4, seed=3) for _ in range(2))
+    assert np.array_equal(first.weight, second.weight) and first.regularisation == second.regularisation
+
+
+def test_one_image_of_a_class_is_enough():
+    features, labels = blobs(each=1)
+    head = solve_head("ridge", features, labels, 4)
+    assert head.split_top1 is None and (logits(head, features).argmax(axis=1) == labels).all()
+
+
+def test_a_constant_feature_does_no_harm():
+    features, labels = blobs()
+    features[:, 2] = 7
+    assert np.isfinite(solve_head("ridge", features, labels, 4).weight).all()
+
+
+@pytest.mark.parametrize("classes, message", [
+    (5, "solver: expected at least one image of each of 5 classes, received none of class 4"),
+    (3, "solver: expected at least one image of each of 3 classes"),
+])
+def test_classes_without_an_image_are_refused(classes, message):
+    with pytest.raises(InputError, match=message):
+        solve_head("ridge", *blobs(), classes)
+
+
+def test_an_unknown_solver_is_refused_with_the_nearest():
+    with pytest.raises(InputError, match="solver: expected one of ridge, logistic, svm, imprint, received "
+                                         "solver='rigde'; nearest: ridge"):
+        check_solver("rigde")
