@@ -11,7 +11,7 @@ from mxft.errors import InputError, MxftError, last_line, nearest
 
 VERBS = {
     "im2rec": "pack a folder of images into .lst, .rec and .idx",
-    "split": "n images a class for training, the rest for validation, packed",
+    "split": "n images a class to train, the rest to validate, packed",
     "layers": "list a checkpoint's layers with shapes and parameter counts",
     "finetune": "put a new head on a checkpoint and train it",
     "advise": "which plan suits a data set, the command, and why",
@@ -20,11 +20,11 @@ VERBS = {
     "score": "top-1, top-5 and loss of a checkpoint on a record file",
     "predict": "name the classes of image files",
     "fetch": "download a known data set or checkpoint",
-    "face-pack": "pack a folder of people into property, train.lst, .rec and .idx",
-    "pairs-pack": "pack the images of a pairs file into a verification set (.bin)",
-    "inspect": "explain a .rec, .idx, .bin or property, and what is wrong with it",
+    "face-pack": "pack people into train.rec, .idx, .lst and property",
+    "pairs-pack": "pack a pairs file's images into a verification set (.bin)",
+    "inspect": "explain a .rec, .idx, .bin or property, and what ails it",
     "unpack": "turn records or a .bin back into image files",
-    "verify": "accuracy, XNorm and TAR@FAR of a face checkpoint on .bin sets",
+    "verify": "accuracy, XNorm, TAR@FAR of a face checkpoint on .bin sets",
     "slim": "drop what stands behind the embedding (model_slim.py)",
 }
 
