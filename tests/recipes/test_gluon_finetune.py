@@ -1,0 +1,133 @@
+"""recipes/gluon_finetune.py: the Gluon loop, and the symbol checkpoint it exports."""
+import json
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from mxft.backbones.gluon import build, checkpoint_from_gluon
+from mxft.checkpoint import load_checkpoint
+from mxft.cli import run_command, score
+from mxft.compat import mx
+from mxft.training.finetune import Recipe, check_recipe
+
+
+@pytest.fixture(scope="module")
+def recipe(load_recipe):
+    return load_recipe("gluon_finetune")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, make_checkpoint):
+    """A working directory with a tiny checkpoint ``net,0`` and photographs of three classes."""
+    monkeypatch.chdir(tmp_path)
+    make_checkpoint(3).save("net", 0)
+    for label, name in enumerate(("cat", "dog", "owl")):
+        os.makedirs(f"photos/{name}")
+        for number in range(7):
+            image = np.random.RandomState(100 * label + number).randint(0, 60, (40, 44, 3)).astype(np.uint8)
+            cv2.imwrite(f"photos/{name}/{number}.png", image + 90 * label)
+    return tmp_path
+
+
+TINY = ["--data", "photos", "--per-class", "4", "--batch-size", "5", "--epochs", "2", "--run", "run"]
+NET = ["--model", "net,0", "--image-shape", "3,16,16", "--rgb-mean", "120,120,120", "--rgb-std", "60,60,60"]
+ZOO = ["--network", "mobilenetv2_0.25", "--image-shape", "3,32,32"]
+
+
+def run(recipe, *words):
+    return run_command("gluon_finetune", recipe.main, [*TINY, *words])
+
+
+@pytest.mark.parametrize("words", [NET, ZOO])
+def test_the_exported_checkpoint_scores_as_the_gluon_network(words, recipe, here, capsys):
+    assert run(recipe, *words) == 0
+    out = capsys.readouterr().out
+    assert "the same class for 9 of 9 images" in out and "features at 0.01, output at 0.1" in out
+    assert "images, 3 updates an epoch" in out  # 12 / 5
+    size = int(words[words.index("--image-shape") + 1].split(",")[1])
+    score.main(["--model", "run", f"data-cache/gluon-photos-{round(size * 8 / 7)}/images-val.rec", "--json"])
+    figures = json.loads(capsys.readouterr().out)
+    assert f"run/model,2: top-1 {figures['top1']:.4f}, top-5 1.0000, loss {figures['loss']:.4f} on 9 images" in out
+    checkpoint = load_checkpoint("run")
+    assert checkpoint.classes == ["cat", "dog", "owl"]
+    assert checkpoint.input_spec.shape == (3, size, size) and checkpoint.input_spec.resize == round(size * 8 / 7)
+    assert checkpoint.manifest["source"].startswith("recipes/gluon_finetune.py from ")
+    check_recipe(Recipe(plan="head"), checkpoint, checkpoint.input_spec)
+    check_recipe(Recipe(require_head=True), checkpoint, checkpoint.input_spec)
+
+
+def test_what_differs_from_the_network_is_refused(recipe, here):
+    assert run(recipe, *NET) == 0
+    checkpoint = load_checkpoint("run")
+    features = recipe.features_of(recipe.parser().parse_args([*TINY, *NET]), 16)
+    net = recipe.with_new_output(features, 3, checkpoint.input_spec, 10, seed=0)  # not the one that was trained
+    with pytest.raises(recipe.RunError, match="the export is not the network: expected scores within 0.0001"):
+        recipe.compare(net, "run", "data-cache/gluon-photos-18/images-val.rec", checkpoint.input_spec)
+
+
+def test_features_are_copied_and_the_output_learns_ten_times_as_fast(recipe, here):
+    from mxft.data.normalization import InputSpec
+
+    net = build("mobilenetv2_0.25")
+    checkpoint_from_gluon(net, input_size=32, seed=3)
+    net.save_parameters("zoo.params")
+    args = recipe.parser().parse_args([*TINY, *ZOO, "--weights", "zoo.params"])
+    tuned = recipe.with_new_output(recipe.features_of(args, 32), 3, InputSpec((3, 32, 32)), 10, seed=0)
+    own = net.features.collect_params()
+    copied = tuned[0].collect_params()
+    assert list(own) == list(copied) and len(list(own)) > 100
+    assert all((own[name].data().asnumpy() == copied[name].data().asnumpy()).all() for name in own)
+    assert {p.lr_mult for p in copied.values()} == {1.0}
+    assert {(p.name, p.lr_mult) for p in tuned[1].collect_params().values()} == {
+        ("finetune_output_weight", 10), ("finetune_output_bias", 10)}
+    rates = []
+    for block in (tuned[0], tuned[1]):
+        trainer = mx.gluon.Trainer(tuned.collect_params(), "sgd", {"learning_rate": 0.01})
+        index = trainer._param2idx[next(iter(block.collect_params()))]
+        trainer._init_kvstore()
+        rates.append(trainer._optimizer._get_lr(index))
+    assert rates == [pytest.approx(0.01), pytest.approx(0.1)]
+
+
+def test_a_checkpoints_own_features(recipe, here):
+    from mxft.data.normalization import InputSpec
+    from mxft.inference import InferenceExecutor
+    from mxft.surgery import cut_at
+
+    args = recipe.parser().parse_args([*TINY, *NET])
+    features, checkpoint = recipe.features_of(args, 16), load_checkpoint("net,0")
+    data = np.random.RandomState(0).normal(0, 1, (2, 3, 16, 16)).astype(np.float32)
+    executor = InferenceExecutor(cut_at(checkpoint.symbol, "flatten0"), checkpoint.arg_params, checkpoint.aux_params,
+                                 (3, 16, 16), 2)
+    assert np.abs(features(mx.nd.array(data)).asnumpy() - executor.forward(data)).max() < 1e-6
+    net = recipe.with_new_output(features, 4, InputSpec((3, 16, 16)), 10, seed=0)
+    assert net(mx.nd.array(data)).shape == (2, 4)
+
+
+@pytest.mark.parametrize("words, message", [
+    (["--network", "resnet51_v1"], "unknown Gluon model: received 'resnet51_v1'; nearest: "),
+    (["--network", "resnet18_v1b"], "network: expected one made of `features` and `output`, received network="
+                                    "'resnet18_v1b'"),
+    ([*NET, "--weights", "a.params"], "--weights: expected --network beside it, received --model net,0"),
+    ([*ZOO, "--weights", "a.params"], "Gluon weights is missing: expected a file, received 'a.params'"),
+    ([*NET, "--data", "fotos"], "photographs are missing: expected a folder or a .tar, received 'fotos'"),
+    ([*NET, "--run", "photos"], "run folder: expected a new or empty folder, received run='photos' with 3 files"),
+])
+def test_what_is_refused(words, message, recipe, here, capsys):
+    assert run(recipe, *words) == 2
+    err = capsys.readouterr().err
+    assert message in err and not os.path.exists("run")
+
+
+def test_a_loss_that_is_not_finite_stops_and_exports_nothing(recipe, here, capsys):
+    assert run(recipe, *NET, "--lr", "1e30") == 3
+    assert "training stopped: expected a finite loss" in capsys.readouterr().err and not os.path.exists("run")
+
+
+def test_help_fits_80_columns(recipe, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        run(recipe, "--help")
+    assert all(len(line) <= 80 for line in capsys.readouterr().out.splitlines())
