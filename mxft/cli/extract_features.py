@@ -1,0 +1,154 @@
+"""``mxft extract-features``: any layer's output for a folder of images or a record file, into .npz or .npy."""
+import os
+import sys
+import time
+
+from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, say_assumptions, whole
+from mxft.errors import InputError
+
+COMMIT = 512  # images between two points an extraction can be taken up from
+
+EXAMPLES = """\
+examples:
+  mxft extract-features --model runs/caltech256 photos codes.npz
+  mxft extract-features --model mobilenet-v2-1.0,0 --image-shape 3,224,224 \\
+      --layer flatten0 --float16 caltech-256-60-val.rec codes.npy
+
+A .npz holds features, labels, names and, of class folders, classes; a .npy
+has them beside it (-labels.npy, -names.txt, -classes.txt). Names are paths
+below the folder, or those in the list beside a .rec, else its ids. Images are
+resized and cut in the centre as for scoring. One that cannot be read is said
+so and left out (exit status 3).
+"""
+
+
+def parser():
+    """Return the argument parser."""
+    p = Parser(prog="mxft extract-features", epilog=EXAMPLES,
+               description="Write any layer's output for a folder of images or a record file.")
+    p.add_argument("source", metavar="FOLDER|REC", help="images, in class folders or not, or a .rec file")
+    p.add_argument("out", metavar="OUT", help="file to write, .npz or .npy")
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--layer", metavar="NAME", help="any layer mxft layers lists (default: the feature layer)")
+    p.add_argument("--float16", action="store_true", help="half the size, three digits")
+    p.add_argument("--resume", action="store_true", help="go on where an extraction of the same was ended")
+    p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="images at a time (default: 32)")
+    p.add_argument("--resize", type=whole(1), metavar="N",
+                   help="short side before the centre crop (default: of a folder the manifest's, else input x 8/7; "
+                        "of records as they are packed)")
+    add_input_options(p)
+    add_device_options(p)
+    return p
+
+
+def main(argv=None):
+    """Run ``mxft extract-features``; exit status 3 where some of the images could not be read."""
+    args = parser().parse_args(argv)
+    from mxft.checkpoint import load_checkpoint
+    from mxft.data.normalization import InputSpec
+    from mxft.devices import contexts
+    from mxft.features.files import check_feature_path
+    from mxft.inference import InferenceExecutor
+    from mxft.surgery import cut_at, find_feature_layer
+
+    check_feature_path(args.out)
+    context = contexts(args.gpus)[0]
+    checkpoint = load_checkpoint(args.model)
+    spec = input_spec(args, checkpoint.input_spec, InputSpec() if args.resize else None)
+    layer = args.layer or find_feature_layer(checkpoint.symbol).name
+    network = cut_at(checkpoint.symbol, layer)
+    source, spec = _source(args, checkpoint, spec)
+    say_assumptions(checkpoint, spec)
+    executor = InferenceExecutor(network, checkpoint.arg_params, checkpoint.aux_params, spec.shape, args.batch_size,
+                                 context)
+    return _extract(args, checkpoint, spec, layer, source, executor)
+
+
+def _source(args, checkpoint, spec):
+    """Return the images and the InputSpec they are read with."""
+    import dataclasses
+
+    from mxft.cli.finetune import QUALITY, default_resize
+    from mxft.cli.preflight import check_images, check_resize
+    from mxft.features.image_chunks import FolderImages, RecordImages
+
+    path = os.path.expanduser(args.source)
+    if os.path.isdir(path):
+        check_resize(args.resize, spec)
+        packing = dict(checkpoint.manifest.get("packing") or {"resize": default_resize(spec), "quality": QUALITY})
+        if args.resize:
+            packing["resize"] = args.resize
+        return FolderImages(path, packing, args.data_nthreads or os.cpu_count() or 1), spec
+    if not path.endswith(".rec"):
+        raise InputError(f"images: expected a folder or a .rec file, received {args.source!r}")
+    if args.resize:
+        spec = dataclasses.replace(spec, resize=args.resize)
+    check_images(path, spec)
+    return RecordImages(path), spec
+
+
+def _extract(args, checkpoint, spec, layer, source, executor):
+    """Run the network over the images and write the file; return the exit status."""
+    from mxft.checkpoint import parent_entry
+    from mxft.data.progress import progress
+    from mxft.features.file_writer import FeatureWriter
+
+    facts = {"model": parent_entry(checkpoint), "layer": layer, "input": spec.to_dict(), **source.facts}
+    began, total = time.perf_counter(), len(source.names)
+    with FeatureWriter(args.out, facts, "float16" if args.float16 else "float32", args.resume) as writer:
+        _require_space(writer, executor, total)
+        before = _say_resumed(args, writer, total)
+        try:
+            with progress(total - before, f"extracting {layer}") as advance:
+                _run(args, spec, source, executor, writer, advance)
+            left_out = dict(writer.left_out)
+            kept = [number for number in range(total) if number not in left_out]
+            if not kept:
+                raise InputError(f"no image can be read in {args.source!r}: expected at least one, received "
+                                 f"{source.names[0]}: {left_out[0]}")
+            written = writer.finish([source.names[n] for n in kept], source.labels[kept], source.classes)
+        except BaseException:
+            if writer.rows:
+                print(f"{writer.done} of {total} images are done; --resume goes on from there", file=sys.stderr)
+            raise
+    seconds = time.perf_counter() - began
+    shape = "x".join(map(str, executor.output_shape[1:]))
+    print(f"{len(kept)} images, {layer} ({shape}) in {seconds:.1f} s "
+          f"({(total - before) / max(seconds, 1e-9):.0f} images/s): {', '.join(written)}")
+    for number, reason in left_out.items():
+        print(f"left out {source.names[number]}: {reason}", file=sys.stderr)
+    return 3 if left_out else 0
+
+
+def _run(args, spec, source, executor, writer, advance):
+    """Append what is still to do, a chunk at a time."""
+    from mxft.data.iterators import RecordIterator
+
+    for chunk in source.chunks(writer.done):
+        before, rows = writer.done, 0
+        if chunk.records:
+            iterator = RecordIterator(chunk.path, spec, args.batch_size, chunk.records, threads=args.data_nthreads)
+            for output, _ in executor.over(iterator, advance):
+                writer.append(output)
+                rows += len(output)
+                if rows % COMMIT < len(output) and not chunk.left_out:  # image and row count alike
+                    writer.commit(before + rows)
+        writer.commit(before + chunk.records + len(chunk.left_out), chunk.left_out)
+
+
+def _require_space(writer, executor, total):
+    import math
+
+    from mxft.files import require_space
+
+    size = total * math.prod(executor.output_shape[1:]) * writer.dtype.itemsize
+    require_space(size * (2 if writer.path.endswith(".npz") else 1), os.path.dirname(writer.path), "for the features")
+
+
+def _say_resumed(args, writer, total):
+    """Say on stderr where an extraction begins that was to be resumed; return that number."""
+    if args.resume and writer.stale:
+        print(f"beginning anew: of the extraction that was ended, {writer.stale}", file=sys.stderr)
+    elif args.resume and writer.done:
+        print(f"going on behind {writer.done} of {total} images", file=sys.stderr)
+    return writer.done
