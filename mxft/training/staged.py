@@ -1,5 +1,6 @@
 """Carry out the stages of a run one after another: on a frozen trunk where there is one, with one best of them all."""
 import dataclasses
+import gc
 import os
 
 from mxft.checkpoint import load_checkpoint
@@ -61,6 +62,7 @@ class StagedTraining:
             result = self._solve(plans[0])
             self._parameters = result.parameters
         for number, stage in enumerate(stages, 1):
+            gc.collect()  # a finished stage's Module is part of a reference cycle, and gigabytes large
             if len(stages) > 1:
                 print(f"stage {number}: {stage.name}", flush=True)
             if result and stage.from_best and result.best:
