@@ -27,7 +27,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
-from mxft.cli.finetune import add_training_options, default_resize, exit_status, recipe_from  # noqa: E402
+from mxft.cli.data_options import default_resize  # noqa: E402
+from mxft.cli.finetune import add_training_options, exit_status, recipe_from  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 
@@ -85,7 +86,8 @@ def main(argv=None):
     from mxft.cli.split import say_split
     from mxft.data.datasets import prepare_records
     from mxft.data.normalization import InputSpec
-    from mxft.training.finetune import check_recipe, finetune
+    from mxft.training.finetune import finetune
+    from mxft.training.preparation import check_recipe
     from mxft.training.run import free_folder
 
     recipe = recipe_from(args)

@@ -32,7 +32,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
-from mxft.cli.finetune import QUALITY, default_resize  # noqa: E402
+from mxft.cli.data_options import QUALITY, default_resize  # noqa: E402
 
 SOLVERS = {"class means": "imprint", "ridge": "ridge", "SVM": "svm", "softmax": "logistic"}
 

@@ -113,7 +113,7 @@ def main(argv=None):
     from mxft.data.faces.iterators import FaceIterator
     from mxft.data.faces.layout import read_face_set
     from mxft.devices import contexts, visible_gpus
-    from mxft.rewrite import for_training
+    from mxft.rewrite import rewrite_for_training
     from mxft.surgery import batch_norms_to_eval
     from mxft.training.faces.checkpoints import FaceRun
     from mxft.training.faces.meters import MonitorMetric
@@ -129,8 +129,8 @@ def main(argv=None):
     print(transfer.report.summary(), flush=True)
 
     bound = batch_norms_to_eval(network.bound) if args.bn == "eval" else network.bound
-    module = mx.mod.Module(for_training(bound, devices[0].device_type), ["data"], ["softmax_label"], context=devices,
-                           logger=silent_logger())
+    module = mx.mod.Module(rewrite_for_training(bound, devices[0].device_type)[0], ["data"], ["softmax_label"],
+                           context=devices, logger=silent_logger())
     optimizer = mx.optimizer.SGD(learning_rate=args.lr, momentum=0.9, wd=0.0005, rescale_grad=1 / len(devices),
                                  sym=module.symbol)  # the multipliers fc7 carries in the graph are kept
     warnings.filterwarnings("ignore", "Optimizer created manually|Parameters already initialized")  # both on purpose

@@ -29,6 +29,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
+from mxft.cli.finetune import exit_status  # noqa: E402
 from mxft.errors import InputError, nearest  # noqa: E402
 
 WAYS = ("head, lr_mult", "head, fixed", "head, trunk", "head, cached", "logistic", "two-stage", "full")
@@ -92,7 +93,7 @@ def main(argv=None):
     ways = chosen(args.ways)
     from mxft.archive import folder_of
     from mxft.checkpoint import load_checkpoint
-    from mxft.cli.finetune import default_resize
+    from mxft.cli.data_options import default_resize
     from mxft.cli.preflight import check_run_folder
     from mxft.data.datasets import prepare_records
     from mxft.data.normalization import InputSpec
@@ -113,6 +114,8 @@ def main(argv=None):
             began = time.perf_counter()
             result = finetune(checkpoint, records, os.path.join(home, way.replace(", ", "-")), recipe, spec, args.gpus,
                               threads=args.data_nthreads)
+            if result.fit.interrupted:
+                return exit_status(result)
             rows[way] = (result, time.perf_counter() - began)
     report(rows, home)
     return 0

@@ -187,7 +187,7 @@ def main(argv=None):
     args = parser().parse_args(argv)
     from mxft.backbones.gluon import MEAN, SCALE
     from mxft.checkpoint import load_checkpoint
-    from mxft.cli.finetune import default_resize
+    from mxft.cli.data_options import default_resize
     from mxft.cli.preflight import check_run_folder, check_writable
     from mxft.compat import mx
     from mxft.data.augmentation import Augmentation

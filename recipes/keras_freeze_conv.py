@@ -125,7 +125,8 @@ def main(argv=None):
     from mxft.cli.preflight import check_run_folder, check_writable
     from mxft.data.labels import scan_labels
     from mxft.data.normalization import InputSpec
-    from mxft.training.finetune import check_recipe, finetune
+    from mxft.training.finetune import finetune
+    from mxft.training.preparation import check_recipe
     from mxft.training.run import free_folder
 
     recipe, checkpoint = recipe_from(args), load_checkpoint(args.model)

@@ -133,8 +133,9 @@ def finetune_stages(args):
     from mxft.data.normalization import InputSpec
     from mxft.errors import InputError
     from mxft.freeze import FreezeOptions
-    from mxft.training.finetune import Recipe, check_recipe, finetune
+    from mxft.training.finetune import Recipe, finetune
     from mxft.training.fit import FitOptions
+    from mxft.training.preparation import check_recipe
     from mxft.training.run import free_folder
 
     if args.model and args.weights:

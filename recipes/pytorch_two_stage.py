@@ -172,11 +172,12 @@ def main(argv=None):
     args = parser().parse_args(argv)
     from mxft.archive import folder_of
     from mxft.checkpoint import load_checkpoint
-    from mxft.cli.finetune import default_resize
+    from mxft.cli.data_options import default_resize
     from mxft.cli.preflight import check_run_folder, check_writable
     from mxft.data.classes import write_classes
     from mxft.data.normalization import InputSpec
-    from mxft.training.finetune import check_recipe, finetune
+    from mxft.training.finetune import finetune
+    from mxft.training.preparation import check_recipe
     from mxft.training.run import free_folder
 
     recipes, checkpoint = stages(args), find_checkpoint(args, drop_connect=0.0)

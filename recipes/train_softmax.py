@@ -25,7 +25,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
-from mxft.cli.arguments import Parser, face_size, numbers, real, whole  # noqa: E402
+from mxft.cli.arguments import Parser, add_rewrite_option, face_size, numbers, real, whole  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 
@@ -129,6 +129,7 @@ def _add_machine_flags(g):
     _flag(g, "--data-nthreads", None, "decoding threads (default: one a core)", whole(1))
     _flag(g, "--frequent", 20, "steps between lines of the log", whole(1))
     _flag(g, "--seed", 0, "of order, mirroring and new weights", whole(0))
+    add_rewrite_option(g)
 
 
 def find_backbone(args, checkpoint):

@@ -1,10 +1,6 @@
 """``mxft advise``: which plan suits a data set, the command, and why."""
-import os
-
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, whole
 from mxft.errors import InputError
-
-CLASSES_SAMPLED, IMAGES_SAMPLED = 40, 12
 
 EXAMPLES = """\
 examples:
@@ -48,7 +44,7 @@ def main(argv=None):
     if not args.similar and not (args.data and args.model):
         raise InputError("advice: expected --similar yes or no, or --data and --model to find out, received none")
     advise(images, classes, True)
-    evidence = None if args.similar else _measure(args, scan)
+    evidence = None if args.similar else _evidence(args, scan)
     similar = args.similar == "yes" if args.similar else evidence.similar
     advice = advise(images, classes, similar, None if similar or not evidence else evidence.best_layer)
     if evidence:
@@ -62,32 +58,18 @@ def main(argv=None):
           f"    --run runs/mine {advice.flags}")
 
 
-def _measure(args, scan):
-    """Pack a sample of the folder and probe the checkpoint's layers on it."""
-    import tempfile
-
+def _evidence(args, scan):
+    """Probe the checkpoint's layers on a sample of the folder."""
     from mxft.checkpoint import load_checkpoint
-    from mxft.cli.finetune import default_resize
+    from mxft.cli.data_options import default_resize
     from mxft.cli.preflight import check_fits
-    from mxft.data.lists import shuffle, write_list
     from mxft.data.normalization import InputSpec
-    from mxft.data.packing import pack_list
     from mxft.devices import contexts
-    from mxft.features.probe import measure_similarity
+    from mxft.features.probe import measure_folder
 
     context = contexts(args.gpus)[0]
     checkpoint = load_checkpoint(args.model)
     spec = input_spec(args, checkpoint.input_spec, InputSpec())
     check_fits(checkpoint, spec)
-    taken, sample = {}, []
-    for row in shuffle(scan.rows, args.seed):
-        label = row.labels[0]
-        if (label in taken or len(taken) < CLASSES_SAMPLED) and taken.get(label, 0) < IMAGES_SAMPLED:
-            taken[label] = taken.get(label, 0) + 1
-            sample.append(row)
-    with tempfile.TemporaryDirectory() as scratch:
-        prefix = os.path.join(scratch, "sample")
-        write_list(prefix + ".lst", sample)
-        packed = pack_list(prefix + ".lst", args.data, num_thread=args.data_nthreads or os.cpu_count() or 1,
-                           resize=default_resize(spec), quality=95, show=False)
-        return measure_similarity(checkpoint, spec, packed.rec, packed.packed, args.seed, args.data_nthreads, context)
+    return measure_folder(checkpoint, spec, args.data, scan, default_resize(spec), args.seed, args.data_nthreads,
+                          context)

@@ -138,6 +138,12 @@ def add_device_options(parser):
     group.add_argument("--data-nthreads", type=whole(1), metavar="N", help="decoding threads (default: one a core)")
 
 
+def add_rewrite_option(group):
+    """Add ``--no-rewrite`` to a parser or a group of it."""
+    group.add_argument("--no-rewrite", dest="rewrite", action="store_false",
+                       help="bind the network's graph as it is, without mxft's exact rewrites for speed")
+
+
 def input_spec(args, manifest_spec, default=None):
     """Combine flags, manifest and default into an InputSpec.
 

@@ -3,7 +3,15 @@ import os
 import sys
 import time
 
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, say_assumptions, whole
+from mxft.cli.arguments import (
+    Parser,
+    add_device_options,
+    add_input_options,
+    add_rewrite_option,
+    input_spec,
+    say_assumptions,
+    whole,
+)
 from mxft.errors import InputError
 
 COMMIT = 512  # images between two points an extraction can be taken up from
@@ -38,6 +46,7 @@ def parser():
                         "of records as they are packed)")
     add_input_options(p)
     add_device_options(p)
+    add_rewrite_option(p)
     return p
 
 
@@ -60,7 +69,7 @@ def main(argv=None):
     source, spec = _source(args, checkpoint, spec)
     say_assumptions(checkpoint, spec)
     executor = InferenceExecutor(network, checkpoint.arg_params, checkpoint.aux_params, spec.shape, args.batch_size,
-                                 context)
+                                 context, args.rewrite)
     return _extract(args, checkpoint, spec, layer, source, executor)
 
 
@@ -68,7 +77,7 @@ def _source(args, checkpoint, spec):
     """Return the images and the InputSpec they are read with."""
     import dataclasses
 
-    from mxft.cli.finetune import QUALITY, default_resize
+    from mxft.cli.data_options import QUALITY, default_resize
     from mxft.cli.preflight import check_images, check_resize
     from mxft.features.image_chunks import FolderImages, RecordImages
 

@@ -1,14 +1,10 @@
 """``mxft finetune``: put a new head on a checkpoint and train it on a folder of images or on records."""
 import inspect
-import os
 
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, numbers, real, whole
+from mxft.cli.data_options import add_data_options, check_data_flags, records_from
 from mxft.cli.plan_options import add_plan_options, augmentation_level, plan_settings
 from mxft.errors import InputError
-
-PER_CLASS, QUALITY = 60, 90
-FLAGS_OF = {"data": ("per_class", "resize", "quality", "exclude"), "records": (),
-            "train": ("val", "classes", "num_classes")}
 
 EXAMPLES = """\
 examples:
@@ -29,29 +25,11 @@ def parser():
     p = Parser(prog="mxft finetune", description="Put a new head on a checkpoint and train it.", epilog=EXAMPLES)
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
     p.add_argument("--run", required=True, metavar="DIR", help="folder for checkpoints and log: new or empty")
-    _add_data_options(p.add_argument_group("data, one of --data, --records, --train"))
+    add_data_options(p)
     add_training_options(p)
     add_input_options(p)
     add_device_options(p)
     return p
-
-
-def _add_data_options(group):
-    group.add_argument("--data", metavar="FOLDER", help="one folder of images a class; split and packed beside the run")
-    group.add_argument("--per-class", type=whole(1), metavar="N",
-                       help=f"of --data: training images of each class (default: {PER_CLASS})")
-    group.add_argument("--resize", type=whole(1), metavar="N",
-                       help="of --data: short side of packed images (default: input size x 8/7)")
-    group.add_argument("--quality", type=whole(1, 100), metavar="Q",
-                       help=f"of --data: JPEG quality of packed images (default: {QUALITY})")
-    group.add_argument("--exclude", action="append", default=[], metavar="NAME",
-                       help="of --data: leave a class folder out; may be repeated")
-    group.add_argument("--records", metavar="PREFIX", help="what `mxft split FOLDER PREFIX` made")
-    group.add_argument("--train", metavar="REC", help="a .rec file")
-    group.add_argument("--val", metavar="REC", help="of --train: a .rec file to validate on")
-    group.add_argument("--classes", metavar="FILE", help="of --train: class names, one a line")
-    group.add_argument("--num-classes", type=whole(2), metavar="N",
-                       help="of --train: classes (default: the highest label + 1)")
 
 
 def add_training_options(parser, momentum=None):
@@ -121,7 +99,7 @@ def recipe_from(args):
     options = FitOptions(epochs=args.epochs, optimizer=args.optimizer, momentum=momentum, wd=args.wd,
                          initializer=args.initializer, kvstore=args.kv_store, patience=args.patience,
                          min_delta=args.min_delta, label_smoothing=args.label_smoothing, mixup=args.mixup,
-                         rewrite=not args.no_rewrite)
+                         rewrite=args.rewrite)
     return Recipe(**plan_settings(args), layer=args.layer, require_head=args.require_head,
                   batch_size=args.batch_size, learning_rate=args.lr, schedule=args.lr_schedule,
                   lr_steps=args.lr_step_epochs, lr_factor=args.lr_factor, warmup_epochs=args.warmup_epochs,
@@ -142,9 +120,10 @@ def main(argv=None):
     from mxft.checkpoint import load_checkpoint
     from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder
     from mxft.data.normalization import InputSpec
-    from mxft.training.finetune import check_recipe, finetune
+    from mxft.training.finetune import finetune
+    from mxft.training.preparation import check_recipe
 
-    _check_data_flags(args)
+    check_data_flags(args)
     recipe = recipe_from(args)
     checkpoint = load_checkpoint(args.model)
     spec = input_spec(args, checkpoint.input_spec, InputSpec())
@@ -153,7 +132,7 @@ def main(argv=None):
     check_run_folder(args.run)
     if args.data and args.require_head:
         check_kept_head(checkpoint, spec, args.data, args.exclude)
-    result = finetune(checkpoint, _records(args, spec), args.run, recipe, spec, args.gpus, args.cpus,
+    result = finetune(checkpoint, records_from(args, spec), args.run, recipe, spec, args.gpus, args.cpus,
                       args.data_nthreads, args.keep_every)
     return exit_status(result)
 
@@ -161,48 +140,3 @@ def main(argv=None):
 def exit_status(result):
     """Return 130 for a run that Ctrl-C ended, otherwise 0."""
     return 130 if result.fit.interrupted else 0
-
-
-def _check_data_flags(args):
-    """Refuse none or several sources of data, and a flag that belongs to another one: it would do nothing."""
-    given = [name for name in FLAGS_OF if getattr(args, name)]
-    if len(given) != 1:
-        raise InputError(f"data: expected one of --data, --records, --train, received "
-                         f"{' and '.join('--' + name for name in given) or 'none'}")
-    for source, flags in FLAGS_OF.items():
-        typed = [flag for flag in flags if getattr(args, flag) not in (None, [])]
-        if source != given[0] and typed:
-            raise InputError(f"--{typed[0].replace('_', '-')}: expected --{source} beside it, received "
-                             f"--{given[0]} {getattr(args, given[0])}")
-    if (args.records or "").endswith(".rec"):
-        raise InputError(f"--records: expected the PREFIX of `mxft split FOLDER PREFIX`, received records="
-                         f"{args.records!r}; a record file is given with --train {args.records}")
-
-
-def _records(args, spec):
-    """Return the Records the flags name, looked at, packing a folder where that is what was given."""
-    from mxft.cli.preflight import check_images
-    from mxft.cli.split import say_split
-    from mxft.data.classes import read_classes
-    from mxft.data.datasets import Records, load_records, prepare_records
-
-    if args.data:
-        prefix = os.path.normpath(args.run) + "-records/images"
-        records, split = prepare_records(args.data, prefix, args.per_class or PER_CLASS, args.seed, args.exclude,
-                                         num_thread=args.data_nthreads or os.cpu_count() or 1,
-                                         resize=args.resize or default_resize(spec), quality=args.quality or QUALITY)
-        say_split(split, records)
-        return records
-    if args.records:
-        records = load_records(args.records)
-    else:
-        classes = read_classes(args.classes) if args.classes else None
-        records = Records(args.train, args.val, classes, args.num_classes)
-    for path in filter(None, (records.train, records.val)):
-        check_images(path, spec, show=bool(args.train))
-    return records
-
-
-def default_resize(spec):
-    """Return the short side to pack at: 256 for an input of 224, and in that proportion."""
-    return round(max(spec.shape[1:]) * 256 / 224)

@@ -3,13 +3,8 @@ import os
 import sys
 
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole
-from mxft.cli.finetune import (
-    _add_data_options,
-    _check_data_flags,
-    _records,
-    add_training_options,
-    recipe_from,
-)
+from mxft.cli.data_options import add_data_options, check_data_flags, records_from
+from mxft.cli.finetune import add_training_options, recipe_from
 
 EXAMPLES = """\
 examples:
@@ -37,7 +32,7 @@ def parser():
     p.add_argument("--start-lr", type=real(above=0), default=1e-6, metavar="R", help="(default: 1e-6)")
     p.add_argument("--end-lr", type=real(above=0), default=10.0, metavar="R", help="(default: 10)")
     p.add_argument("--batches", type=whole(20), default=100, metavar="N", help="updates to try (default: 100)")
-    _add_data_options(p.add_argument_group("data, one of --data, --records, --train"))
+    add_data_options(p)
     add_training_options(p)
     add_input_options(p)
     add_device_options(p)
@@ -50,10 +45,10 @@ def main(argv=None):
     from mxft.checkpoint import load_checkpoint
     from mxft.cli.preflight import check_kept_head, check_resize, check_writable
     from mxft.data.normalization import InputSpec
-    from mxft.training.finetune import check_recipe
     from mxft.training.lr_finder import check_search, find_learning_rate
+    from mxft.training.preparation import check_recipe
 
-    _check_data_flags(args)
+    check_data_flags(args)
     recipe = recipe_from(args)
     check_search(recipe, args.start_lr, args.end_lr, args.batches)
     checkpoint = load_checkpoint(args.model)
@@ -65,7 +60,7 @@ def main(argv=None):
     if args.data and args.require_head:
         check_kept_head(checkpoint, spec, args.data, args.exclude)
     with _Bar(args.batches) as bar:
-        found = find_learning_rate(args.model, _records(args, spec), recipe, spec, args.gpus, args.cpus,
+        found = find_learning_rate(args.model, records_from(args, spec), recipe, spec, args.gpus, args.cpus,
                                    args.data_nthreads, args.start_lr, args.end_lr, args.batches, bar)
     _report(found, prefix, f"{os.path.basename(args.model)}, {found.stage}: {args.optimizer}, batch {args.batch_size}")
 

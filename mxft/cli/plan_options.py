@@ -1,5 +1,5 @@
 """The flags that say what moves and how: plan, freezing, stages, solver, frozen trunk, targets."""
-from mxft.cli.arguments import numbers, real, whole
+from mxft.cli.arguments import add_rewrite_option, numbers, real, whole
 from mxft.errors import InputError
 
 _BELONGS = {"head_epochs": ("two-stage", "gradual"), "head_lr": ("two-stage", "gradual"),
@@ -52,7 +52,7 @@ def _add_trunk_options(t):
     t.add_argument("--cache-dir", default="data-cache/features", metavar="DIR",
                    help="of --cache disk (default: data-cache/features)")
     t.add_argument("--no-frozen-trunk", action="store_true", help="run a frozen trunk in the training graph, as MXNet")
-    t.add_argument("--no-rewrite", action="store_true", help="bind the graph as it is, without mxft's exact rewrites")
+    add_rewrite_option(t)
 
 
 def _add_target_options(t):

@@ -6,7 +6,15 @@ import os
 import sys
 import tempfile
 
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, say_assumptions, whole
+from mxft.cli.arguments import (
+    Parser,
+    add_device_options,
+    add_input_options,
+    add_rewrite_option,
+    input_spec,
+    say_assumptions,
+    whole,
+)
 from mxft.errors import InputError
 
 EXAMPLES = """\
@@ -34,6 +42,7 @@ def parser():
     p.add_argument("--json", action="store_true", help="print one JSON object a line and image")
     add_input_options(p)
     add_device_options(p)
+    add_rewrite_option(p)
     return p
 
 
@@ -53,7 +62,8 @@ def main(argv=None):
     names = _names(args.synset, checkpoint, count_outputs(checkpoint, spec))
     say_assumptions(checkpoint, spec)
     with _listable(args.images) as paths:
-        predictions = predict_files(checkpoint, paths, spec, packing, args.batch_size, context, args.data_nthreads)
+        predictions = predict_files(checkpoint, paths, spec, packing, args.batch_size, context, args.data_nthreads,
+                                    rewrite=args.rewrite)
     predictions = [dataclasses.replace(p, path=path) for p, path in zip(predictions, args.images)]
     for prediction in predictions:
         _print(prediction, names, args)

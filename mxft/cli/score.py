@@ -1,7 +1,15 @@
 """``mxft score``: top-1, top-5 and loss of a checkpoint on records, each counted once."""
 import json
 
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, say_assumptions, whole
+from mxft.cli.arguments import (
+    Parser,
+    add_device_options,
+    add_input_options,
+    add_rewrite_option,
+    input_spec,
+    say_assumptions,
+    whole,
+)
 
 EXAMPLES = """\
 examples:
@@ -25,6 +33,7 @@ def parser():
     p.add_argument("--json", action="store_true", help="print one JSON object instead of a line")
     add_input_options(p)
     add_device_options(p)
+    add_rewrite_option(p)
     return p
 
 
@@ -51,10 +60,10 @@ def main(argv=None):
     say_assumptions(checkpoint, spec)
     check_images(args.records, spec)
     executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
-                                 args.batch_size, context)
+                                 args.batch_size, context, args.rewrite)
     scan = check_labels(args.records, executor.output_shape[-1],
                         "are these records of the classes this checkpoint was trained on?")
     iterator = RecordIterator(args.records, spec, args.batch_size, len(scan.ids), threads=args.data_nthreads)
     with progress(len(scan.ids), "scoring") as advance:
         score = score_iterator(executor, iterator, advance)
-    print(json.dumps(score.to_dict()) if args.json else score)
+    print(json.dumps({**score.to_dict(), "rewrites": executor.applied}) if args.json else score)

@@ -1,5 +1,5 @@
 """``mxft verify``: a face checkpoint on verification sets; the flags of insightface's ``eval/verification.py``."""
-from mxft.cli.arguments import Parser, add_device_options, face_size, whole
+from mxft.cli.arguments import Parser, add_device_options, add_rewrite_option, face_size, whole
 
 EXAMPLES = """\
 examples:
@@ -31,6 +31,7 @@ def parser():
     p.add_argument("--plots", metavar="DIR", help="write roc.png and NAME-distances.png of each set")
     p.add_argument("--json", metavar="FILE", help="write the numbers")
     add_device_options(p)
+    add_rewrite_option(p)
     p.add_argument("--gpu", dest="gpus", default="", metavar="0", help="upstream's name of --gpus")
     return p
 
@@ -59,7 +60,7 @@ def main(argv=None):
     for pair_set in sets:
         check_images(pair_set, size)
         check_folds(len(pair_set.issame), args.folds)
-    executor = embedding_executor(checkpoint, args.batch_size, size, context)
+    executor = embedding_executor(checkpoint, args.batch_size, size, context, args.rewrite)
     rows = [_verify(executor, pair_set, path, size, args) for pair_set, path in zip(sets, paths)]
     _write(rows, checkpoint, args)
 

@@ -18,7 +18,7 @@ from mxft.inference import InferenceExecutor
 from mxft.surgery import embedding_layer
 
 
-def embedding_executor(checkpoint, batch_size, image_size=(112, 112), context=None):
+def embedding_executor(checkpoint, batch_size, image_size=(112, 112), context=None, rewrite=True):
     """Cut a face network behind its embedding and bind it for inference.
 
     Parameters
@@ -29,6 +29,8 @@ def embedding_executor(checkpoint, batch_size, image_size=(112, 112), context=No
     image_size : (H, W)
     context : mx.Context, optional
         CPU when None.
+    rewrite : bool
+        See `mxft.inference.InferenceExecutor`.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def embedding_executor(checkpoint, batch_size, image_size=(112, 112), context=No
     """
     network = internal_output(checkpoint.symbol, embedding_layer(checkpoint.symbol).index)
     return InferenceExecutor(network, checkpoint.arg_params, checkpoint.aux_params, (3, *image_size), batch_size,
-                             context)
+                             context, rewrite)
 
 
 def embed_images(executor, images, image_size=(112, 112), flip=False, threads=None, progress=None):

@@ -40,7 +40,8 @@ class Prediction:
         return [(int(i), float(self.probabilities[i])) for i in order]
 
 
-def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None, threads=None, show=False):
+def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None, threads=None, show=False,
+                  rewrite=True):
     """Predict the classes of image files.
 
     Parameters
@@ -55,6 +56,8 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
     threads : int, optional
     show : bool
         Progress on stderr.
+    rewrite : bool
+        See `mxft.inference.InferenceExecutor`.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
         problems = {bad.row.index: bad.reason for bad in packed.bad}
         iterator = RecordIterator(packed.rec, spec, min(batch_size, packed.packed), packed.packed, threads=threads)
         executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
-                                     iterator.batch_size, context)
+                                     iterator.batch_size, context, rewrite)
         indices, probabilities = zip(*((label, softmax(logits)) for logits, label in executor.over(iterator)))
     by_index = dict(zip(np.concatenate(indices).astype(int).tolist(), np.concatenate(probabilities)))
     return [Prediction(path, by_index.get(i), problems.get(i)) for i, path in enumerate(paths)]

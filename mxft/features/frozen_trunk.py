@@ -100,17 +100,17 @@ def fit_frozen_trunk(network, plan, train, run, schedule, options=None, contexts
     """
     options, cache, contexts = options or FitOptions(), cache or CacheOptions(), contexts or [mx.cpu()]
     cut = require_cut(network.symbol, plan)
-    if getattr(options, "mixup", 0):
+    if options.mixup:
         raise InputError(f"frozen trunk: expected mixup=0, received mixup={options.mixup}; images are mixed before the "
                          "trunk, so train with the plain plan")
-    trunk = TrunkFeatures(cut, network, contexts[0], cache)
+    trunk = TrunkFeatures(cut, network, contexts[0], cache, options.rewrite, run.log)
     features = trunk.features(train, "train", cache.budget_bytes, min(cache.views, options.epochs))
     held_out = trunk.features(validation, "validation", trunk.left, 1, shuffle=False) if validation else None
     metrics = trunk.validation(held_out, scored) if validation else None
     result = fit(cut.head, _of(cut.head.list_arguments(), network.arg_params),
                  _of(cut.head.list_auxiliary_states(), network.aux_params), head_plan(plan, cut), features,
-                 _JoinedRun(run, network), schedule, options, contexts, metrics, **({"after": after} if after else {}))
-    if getattr(result, "parameters", ({}, {}))[0]:
+                 _JoinedRun(run, network), schedule, options, contexts, metrics, after)
+    if result.parameters[0]:
         result = dataclasses.replace(result, parameters=_joined(network, *result.parameters))
     return result
 
@@ -130,7 +130,7 @@ def head_plan(plan, cut):
     own = set(cut.head_parameters)
     changes = {"trainable": tuple(name for name in plan.trainable if name in own),
                "frozen": tuple(name for name in plan.frozen if name in own)}
-    if getattr(plan, "multipliers", None):
+    if plan.multipliers:
         changes["multipliers"] = {name: factor for name, factor in plan.multipliers.items() if name in own}
     return dataclasses.replace(plan, **changes)
 
@@ -144,6 +144,10 @@ class TrunkFeatures:
     network : mxft.training.network.Network
     context : mx.Context
     cache : CacheOptions
+    rewrite : bool
+        See `mxft.inference.InferenceExecutor`.
+    log : callable, optional
+        ``log(event, **facts)``, told what was bound.
 
     Attributes
     ----------
@@ -151,8 +155,9 @@ class TrunkFeatures:
         Bytes of the cache's budget that are not used yet.
     """
 
-    def __init__(self, cut, network, context, cache):
+    def __init__(self, cut, network, context, cache, rewrite=True, log=None):
         self._cut, self._network, self._context, self._cache = cut, network, context, cache
+        self._rewrite, self._log = rewrite, log
         self._facts, self.left = None, cache.budget_bytes
         self._executors = weakref.WeakValueDictionary()  # by batch size, for as long as someone has use for it
 
@@ -185,7 +190,10 @@ class TrunkFeatures:
         executor = self._executors.get(records.batch_size)
         if executor is None:
             executor = InferenceExecutor(self._cut.trunk, self._network.arg_params, self._network.aux_params,
-                                         tuple(records.provide_data[0].shape[1:]), records.batch_size, self._context)
+                                         tuple(records.provide_data[0].shape[1:]), records.batch_size, self._context,
+                                         self._rewrite)
+            if self._log:
+                self._log("bound", rewrites=executor.applied, plan="frozen trunk")
             self._executors[records.batch_size] = executor
         return executor
 

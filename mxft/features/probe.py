@@ -4,17 +4,22 @@ Linear probes as in Alain and Bengio, arXiv:1610.01644. Where the last layer's f
 pictures are like those it was trained on; where an earlier layer's do, they are not.
 """
 import dataclasses
+import os
+import tempfile
 import time
 
 import numpy as np
 
 from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
+from mxft.data.lists import shuffle, write_list
+from mxft.data.packing import pack_list
 from mxft.errors import InputError
 from mxft.inference import InferenceExecutor
 from mxft.surgery import cut_at, find_feature_layer
 from mxft.surgery.depth import stage_ends
 
+CLASSES_SAMPLED, IMAGES_SAMPLED = 40, 12
 TOLERANCE = 0.01  # of top-1: what an earlier layer must be better by to be called better
 
 
@@ -71,6 +76,41 @@ class Similarity:
         rows = [f"  {'layer':32} {'features':>8} {'top-1':>6}"]
         rows += [f"  {probe.layer:32} {probe.features:8} {probe.top1:6.3f}" for probe in self.probes]
         return "\n".join(rows)
+
+
+def measure_folder(checkpoint, spec, folder, scan, resize, seed=0, threads=None, context=None):
+    """Probe a checkpoint's layers on a sample of a folder: up to 12 photographs of up to 40 classes.
+
+    Parameters
+    ----------
+    checkpoint : mxft.checkpoint.Checkpoint
+    spec : mxft.data.normalization.InputSpec
+    folder : str
+    scan : mxft.data.folders.FolderScan
+        Of `folder`.
+    resize : int
+        Short side in pixels, before the centre crop.
+    seed : int
+        Of the sample and of its division.
+    threads, context
+        See `measure_similarity`.
+
+    Returns
+    -------
+    Similarity
+    """
+    taken, sample = {}, []
+    for row in shuffle(scan.rows, seed):
+        label = row.labels[0]
+        if (label in taken or len(taken) < CLASSES_SAMPLED) and taken.get(label, 0) < IMAGES_SAMPLED:
+            taken[label] = taken.get(label, 0) + 1
+            sample.append(row)
+    with tempfile.TemporaryDirectory() as scratch:
+        prefix = os.path.join(scratch, "sample")
+        write_list(prefix + ".lst", sample)
+        packed = pack_list(prefix + ".lst", folder, num_thread=threads or os.cpu_count() or 1, resize=resize,
+                           quality=95, show=False)
+        return measure_similarity(checkpoint, spec, packed.rec, packed.packed, seed, threads, context)
 
 
 def measure_similarity(checkpoint, spec, records, count, seed=0, threads=None, context=None, batch_size=32):

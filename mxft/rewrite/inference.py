@@ -54,15 +54,3 @@ def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rew
             if symbol is not before:
                 applied.append(name)
     return symbol, arg_params, aux_params, tuple(applied)
-
-
-def for_inference(symbol, device_type="cpu"):
-    """Return the graph of the passes that need no parameter's value; the parameters stay the same.
-
-    Parameters
-    ----------
-    symbol : mx.sym.Symbol
-    device_type : str
-        Of the context it will be bound to.
-    """
-    return rewrite_for_inference(symbol, {}, {}, device_type)[0]

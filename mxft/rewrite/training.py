@@ -1,7 +1,13 @@
 """The passes for training, by name, and the graph they leave to bind."""
+from mxft.rewrite.batch_norm_relu import batch_norm_relu_for_training, relu6_for_training, relu_between_layouts
+from mxft.rewrite.filled_channels import fill_channels_for_training
+from mxft.rewrite.pad_training import pad_for_training
 from mxft.rewrite.prelu import prelu_for_training
 
-PASSES = {"prelu": prelu_for_training}  # name: symbol -> symbol, the symbol itself where there is nothing to change
+# name: symbol -> symbol, the symbol itself where there is nothing to change; in this order
+PASSES = {"prelu": prelu_for_training, "pad": pad_for_training, "filled-channels": fill_channels_for_training,
+          "relu6": relu6_for_training, "batch-norm-relu": batch_norm_relu_for_training,
+          "relu-between-layouts": relu_between_layouts}
 
 
 def rewrite_for_training(symbol, device_type="cpu", rewrite=True):
@@ -20,6 +26,12 @@ def rewrite_for_training(symbol, device_type="cpu", rewrite=True):
     symbol : mx.sym.Symbol
         With the same parameters; their names, and what is saved, stay the user's.
     applied : tuple of str
+
+    Examples
+    --------
+    >>> symbol, applied = rewrite_for_training(ckpt.symbol)                          # doctest: +SKIP
+    >>> applied                                                                      # doctest: +SKIP
+    ('pad', 'filled-channels', 'relu6')
     """
     applied = []
     for name, rewritten in PASSES.items() if rewrite and device_type == "cpu" else ():
@@ -27,14 +39,3 @@ def rewrite_for_training(symbol, device_type="cpu", rewrite=True):
         if symbol is not before:
             applied.append(name)
     return symbol, tuple(applied)
-
-
-def for_training(symbol, device_type="cpu"):
-    """Return the graph of `rewrite_for_training`.
-
-    Examples
-    --------
-    >>> module = mx.mod.Module(for_training(symbol))     # doctest: +SKIP
-    >>> mx.model.save_checkpoint(prefix, epoch, symbol, *module.get_params())     # doctest: +SKIP
-    """
-    return rewrite_for_training(symbol, device_type)[0]

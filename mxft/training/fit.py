@@ -262,14 +262,7 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     options = options or FitOptions()
     arguments = optimizer_arguments(options, schedule)
     contexts = contexts or [mx.cpu()]
-    bound, applied = rewrite_for_training(plan.training_symbol(symbol), contexts[0].device_type, options.rewrite)
-    if options.soft_targets:
-        classes = bound.infer_shape(**dict(train.provide_data))[1][0][1]
-        bound, train = soften(bound, train, options, classes, seed=np.random.randint(2**31 - 1))
-    run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.fixed))
-    module = mx.mod.Module(bound, data_names=[d.name for d in train.provide_data],
-                           label_names=[d.name for d in train.provide_label], context=contexts,
-                           fixed_param_names=list(plan.fixed), logger=silent_logger())
+    module, train = _module(symbol, plan, train, run, options, contexts)
     meter = TrainingMeter()
     epochs = _Epochs(run, meter, schedule, options, train, validate, after, quiet)
     progress = Progress(epochs.first + options.epochs, train.batches, train.batch_size)
@@ -291,6 +284,18 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
         progress.close()
     return FitResult(epochs.history, epochs.best, epochs.last, epochs.best_epoch, epochs.stopped, epochs.interrupted,
                      epochs.parameters)
+
+
+def _module(symbol, plan, train, run, options, contexts):
+    """Return the Module to train, of the graph that is fastest to bind, and the iterator that feeds it."""
+    bound, applied = rewrite_for_training(plan.training_symbol(symbol), contexts[0].device_type, options.rewrite)
+    if options.soft_targets:
+        classes = bound.infer_shape(**dict(train.provide_data))[1][0][1]
+        bound, train = soften(bound, train, options, classes, seed=np.random.randint(2**31 - 1))
+    run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.fixed))
+    return mx.mod.Module(bound, data_names=[d.name for d in train.provide_data],
+                         label_names=[d.name for d in train.provide_label], context=contexts,
+                         fixed_param_names=list(plan.fixed), logger=silent_logger()), train
 
 
 def _settled_after(batches):

@@ -143,19 +143,14 @@ def _range_test(model, data, recipe, spec, gpus, cpus, threads, start, end, batc
     from mxft.checkpoint import load_checkpoint
     from mxft.data.iterators import RecordIterator
     from mxft.data.normalization import InputSpec
-    from mxft.training import finetune as preparation
     from mxft.training.fit import fit, seed_everything
-    from mxft.training.stages import training_stages
+    from mxft.training.preparation import prepare
 
     checkpoint = load_checkpoint(model)
     spec = spec or checkpoint.input_spec or InputSpec()
-    devices = preparation.check_recipe(recipe, checkpoint, spec, gpus, cpus)
-    scans, num_classes = preparation._check_data(data)
-    preparation._check_sizes(data, spec)
-    recipe = preparation._weighted(recipe, scans["train"], num_classes, data.classes)
-    network = preparation._network(recipe, checkpoint, num_classes, spec)
-    stage = training_stages(recipe, network.symbol, network.head_parameters, spec.shape)[0]
-    with _records(recipe, data, scans["train"]) as (path, records):
+    ready = prepare(checkpoint, data, recipe, spec, gpus, cpus)
+    recipe, network, stage = ready.recipe, ready.network, ready.stages[0]
+    with _records(recipe, data, ready.scans["train"]) as (path, records):
         seed_everything(recipe.seed)
         train = RecordIterator(path, spec, stage.batch_size, records, recipe.augment, shuffle=True, seed=recipe.seed,
                                threads=threads)
@@ -163,7 +158,7 @@ def _range_test(model, data, recipe, spec, gpus, cpus, threads, start, end, batc
         options = dataclasses.replace(stage.fit, epochs=batches, patience=0)
         try:
             result = fit(network.symbol, network.arg_params, network.aux_params, stage.plan, _BatchAnEpoch(train),
-                         watch, rise, options, devices)
+                         watch, rise, options, ready.devices)
             if result.interrupted:
                 raise RunError("learning-rate finder stopped: its process was told to end")
         except RunError as error:

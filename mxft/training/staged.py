@@ -114,7 +114,9 @@ class StagedTraining:
         """Return {"top1", "top5", "loss"} of these parameters on the validation records."""
         records = self._validation_records()
         executor = InferenceExecutor(self._network.symbol, arg_params, aux_params, self._spec.shape,
-                                     records.batch_size, self._devices[0])
+                                     records.batch_size, self._devices[0], self._recipe.fit.rewrite)
+        if self.best_score is None:
+            self._folder.log("bound", rewrites=executor.applied, plan="validation")
         return self._keep_score(score_iterator(executor, records))
 
     def _keep_score(self, score):

@@ -38,6 +38,15 @@ def test_a_line_or_an_object_and_nothing_else(here, capsys):
     assert sorted(os.listdir()) == before
 
 
+def test_without_rewrites_the_numbers_are_the_same(here, capsys):
+    facts = []
+    for words in (["--json"], ["--json", "--no-rewrite"]):
+        assert score(*words) == 0
+        facts.append(json.loads(capsys.readouterr().out))
+    assert "batch_norm" in facts[0]["rewrites"] and set(facts[1]["rewrites"]) <= {"flatten"}
+    assert facts[0]["loss"] == pytest.approx(facts[1]["loss"], rel=1e-5) and facts[0]["top1"] == facts[1]["top1"]
+
+
 def test_a_tilde_and_a_run_folder_are_models(here, capsys, monkeypatch):
     monkeypatch.setenv("HOME", str(here))
     assert score(model="~/told,0") == 0

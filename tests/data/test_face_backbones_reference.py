@@ -11,7 +11,7 @@ from mxft.backbones.faces import Versions, current_names, face_network, identify
 from mxft.checkpoint import load_checkpoint
 from mxft.compat import load_cv2, mx
 from mxft.graph import Graph
-from mxft.rewrite import for_training
+from mxft.rewrite import rewrite_for_training
 
 pytestmark = pytest.mark.data
 NETWORKS = {"r18": ("r18", 512, Versions()), "r34": ("r34", 512, Versions()), "r50": ("r50", 512, Versions()),
@@ -100,7 +100,7 @@ def test_the_published_mobilefacenet_trains_to_the_same_losses_when_rewritten(te
     """Three steps on faces; the slopes of this network are among those MXNet's own operator gets right."""
     net, label, losses, slopes = mx.sym.FullyConnected(published.symbol, num_hidden=8, name="fc7"), np.arange(4), [], []
     net = mx.sym.SoftmaxOutput(net, name="softmax")
-    images, rewritten = faces(testdata, 4), for_training(net)
+    images, rewritten = faces(testdata, 4), rewrite_for_training(net)[0]
     assert "prelu" not in {n.attrs.get("act_type") for n in Graph(rewritten).operators()}
     assert rewritten.list_arguments() == net.list_arguments()
     fc7 = mx.nd.array(np.random.RandomState(1).normal(0, .05, (8, 128)))

@@ -10,7 +10,8 @@ from mxft.backbones.gluon import build, checkpoint_from_gluon
 from mxft.checkpoint import load_checkpoint
 from mxft.cli import run_command, score
 from mxft.compat import mx
-from mxft.training.finetune import Recipe, check_recipe
+from mxft.training.finetune import Recipe
+from mxft.training.preparation import check_recipe
 
 
 @pytest.fixture(scope="module")

@@ -161,7 +161,8 @@ def test_verification_is_told_at_step_0_now_and_then_and_at_the_end(make_face_ch
     assert "since step 0)" in said and "[lfw][0]XNorm: " in said and "lfw: " in said.splitlines()[-2]
     with open(tmp_path / "a" / "model-log.jsonl", encoding="utf-8") as f:
         events = [json.loads(line)["event"] for line in f]
-    assert events == ["start", "verification", *["interval"] * 4, "verification", *["interval"] * 2, "verification"]
+    assert events == ["start", "bound", "verification", *["interval"] * 4, "verification", *["interval"] * 2,
+                      "verification"]
 
 
 def test_the_monitors_are_what_plain_numpy_makes_of_the_embeddings(make_face_checkpoint):

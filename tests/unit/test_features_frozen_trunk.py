@@ -15,7 +15,7 @@ from mxft.features.cut import trunk_cut
 from mxft.features.frozen_trunk import CacheOptions, fit_frozen_trunk
 from mxft.freeze import FreezePlan, freeze_matching, freeze_plan
 from mxft.inference import InferenceExecutor
-from mxft.training.fit import FitOptions, fit, seed_everything
+from mxft.training.fit import FitOptions, FitResult, fit, seed_everything
 from mxft.training.network import with_new_head
 from mxft.training.run import RunFolder
 from mxft.training.schedule import learning_rate_schedule
@@ -137,12 +137,13 @@ def test_what_is_frozen_stays_bit_for_bit_and_the_score_is_the_checkpoints(make_
 def test_the_head_alone_is_trained_with_its_share_of_the_plan(make_checkpoint, random_parameters, records, tmp_path,
                                                               monkeypatch):
     seen = []
-    monkeypatch.setattr(frozen_trunk, "fit", lambda *arguments, **_: seen.extend(arguments) or "fitted")
+    monkeypatch.setattr(frozen_trunk, "fit",
+                        lambda *arguments: seen.extend(arguments) or FitResult([], None, None, None, "so"))
     plan = FreezePlan("mine", ("conv1_weight", "fc1_weight", "fc1_bias"), (
         "conv0_weight", "conv0_bias", "bn0_gamma", "bn0_beta", "conv1_bias", "bn1_gamma", "bn1_beta"), "frozen",
         {"conv1_weight": 0.1})
     training = Training(deep(make_checkpoint, random_parameters), records, tmp_path / "run", plan=lambda net: plan)
-    assert training.on_trunk() == "fitted"
+    assert training.on_trunk().stopped == "so"
     head, arg_params, aux_params, plan = seen[:4]
     assert not {"conv0_weight", "bn0_gamma"} & {*head.list_arguments(), *arg_params}
     assert "bn0_moving_mean" not in {*head.list_auxiliary_states(), *aux_params}

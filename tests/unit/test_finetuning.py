@@ -60,7 +60,7 @@ def test_what_it_leaves_is_complete(model, data, tmp_path, capfd):
     with open(tmp_path / "run" / "transfer.json", encoding="utf-8") as f:
         assert json.load(f)["counts"] == {"loaded": 6, "new": 2, "dropped": 0, "mismatched": 0}
     assert [row["event"] for row in read_log(tmp_path / "run" / "log.jsonl")] == [
-        "start", "bound", "epoch", "epoch", "end"]
+        "start", "bound", "bound", "epoch", "epoch", "end"]  # for training, for validation
     out = capfd.readouterr().out
     assert "new head: fc1 with 3 classes on flatten0 in place of fc1" in out
     assert "plan head: 2 tensors train (21 numbers), 4 are frozen" in out and out.rstrip().endswith("model,best")

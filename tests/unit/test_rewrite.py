@@ -8,10 +8,10 @@ from mxft.graph import Graph
 from mxft.inference import InferenceExecutor
 from mxft.rewrite import (
     flatten_before_fully_connected,
-    for_inference,
-    for_training,
     prelu_for_inference,
     prelu_for_training,
+    rewrite_for_inference,
+    rewrite_for_training,
 )
 
 
@@ -57,7 +57,7 @@ def test_where_there_is_nothing_to_change_the_symbol_is_the_same():
 
 def test_a_fully_connected_that_keeps_its_axes_is_left_alone():
     net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=4, flatten=False)
-    assert for_inference(net) is net
+    assert rewrite_for_inference(net, {}, {})[0] is net
 
 
 def test_what_died_at_the_second_forward_lives(parameters):
@@ -189,7 +189,7 @@ def test_a_prelu_that_cannot_be_told_to_be_of_a_map_is_left_alone(symbol):
 def test_multipliers_by_name_move_the_slopes_as_before():
     """Three steps of Module with weight decay, momentum and lr_mult: the same parameters under the same names."""
     results = []
-    for net in (with_prelus(slow_prelu), for_training(with_prelus())):
+    for net in (with_prelus(slow_prelu), rewrite_for_training(with_prelus())[0]):
         module = mx.mod.Module(net)
         module.bind([("data", (4, 3, 10, 10))], [("softmax_label", (4,))])
         np.random.seed(0)
@@ -211,7 +211,7 @@ def test_multipliers_by_name_move_the_slopes_as_before():
 
 def test_another_device_trains_the_graph_as_it_is(make_face_checkpoint):
     symbol = make_face_checkpoint().symbol
-    assert for_training(symbol, "gpu") is symbol and for_training(symbol) is not symbol
+    assert rewrite_for_training(symbol, "gpu") == (symbol, ()) and rewrite_for_training(symbol)[0] is not symbol
 
 
 def test_a_prelu_for_inference_changes_no_output_of_the_fused_backend():
@@ -238,6 +238,6 @@ def test_the_published_face_network_embeds_the_same_with_the_rewrite_and_without
     plain.bind([("data", images.shape)], for_training=True)  # bound for training: neither fused nor rewritten
     plain.set_params(net.arg_params, net.aux_params)
     plain.forward(mx.io.DataBatch([mx.nd.array(images)]), is_train=False)
-    assert for_inference(net.symbol) is not net.symbol
+    assert rewrite_for_inference(net.symbol, {}, {})[0] is not net.symbol
     executor = InferenceExecutor(net.symbol, net.arg_params, net.aux_params, (3, 112, 112), 4)
     np.testing.assert_allclose(executor.forward(images), plain.get_outputs()[0].asnumpy(), rtol=1e-4, atol=2e-5)

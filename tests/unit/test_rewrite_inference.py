@@ -6,7 +6,7 @@ from mxft.compat import mx
 from mxft.graph import Graph
 from mxft.rewrite.batch_norm import fold_batch_norms
 from mxft.rewrite.channel_blocks import fill_channel_blocks
-from mxft.rewrite.inference import PASSES, for_inference, rewrite_for_inference
+from mxft.rewrite.inference import PASSES, rewrite_for_inference
 from mxft.rewrite.pad import fold_pads
 from mxft.rewrite.scalar import fold_scalars
 
@@ -249,7 +249,7 @@ def test_without_rewrites_only_the_cure_of_a_crash_remains(options):
 
 def test_without_parameters_no_value_is_assumed():
     net = everything()
-    assert for_inference(net).list_arguments() == net.list_arguments()
+    assert rewrite_for_inference(net, {}, {})[0].list_arguments() == net.list_arguments()
     assert rewrite_for_inference(net, {}, {})[3] == ("prelu", "flatten")
     assert rewrite_for_inference(DATA * 2, {}, {})[3] == ()
 

@@ -9,7 +9,7 @@ import time
 from mxft.compat import mx
 from mxft.errors import InputError, MxftError, RunError, last_line
 from mxft.freeze import FreezePlan, freeze_matching
-from mxft.rewrite import for_training
+from mxft.rewrite import rewrite_for_training
 from mxft.training.faces.meters import IntervalMeter
 from mxft.training.faces.options import learning_rate_steps
 from mxft.training.fit import silent_logger
@@ -151,7 +151,9 @@ class _Loop:
 
     def begin(self, plan, arg_params, aux_params, initializer):
         """Bind the network for a phase; verify it where this is the first."""
-        symbol = for_training(plan.training_symbol(self._network.bound), self._contexts[0].device_type)
+        symbol, applied = rewrite_for_training(plan.training_symbol(self._network.bound),
+                                               self._contexts[0].device_type, self._options.rewrite)
+        self._run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.frozen))
         module = mx.mod.Module(symbol, data_names=["data"], label_names=["softmax_label"], context=self._contexts,
                                fixed_param_names=[*plan.frozen, *self._scheduled], logger=silent_logger())
         module.bind(self._train.provide_data, self._train.provide_label)

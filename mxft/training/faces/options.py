@@ -44,6 +44,8 @@ class FaceOptions:
     rand_mirror : bool
     cutoff, color : int
     seed : int
+    rewrite : bool
+        Bind the graph `mxft.rewrite` makes for speed; False binds the user's own.
     """
 
     lr: float = 0.1
@@ -65,6 +67,7 @@ class FaceOptions:
     cutoff: int = 0
     color: int = 0
     seed: int = 0
+    rewrite: bool = True
 
     def __post_init__(self):
         steps = self.lr_steps

@@ -18,7 +18,7 @@ from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
 from mxft.evaluation.identification import class_centres
 from mxft.inference import InferenceExecutor
-from mxft.rewrite import for_training
+from mxft.rewrite import rewrite_for_training
 from mxft.training.faces.checkpoints import FaceRun
 from mxft.training.faces.fit import fit_faces, phases
 from mxft.training.faces.imprint import embed_set, imprint_head
@@ -110,7 +110,8 @@ def _require_a_batch(faces, options, contexts):
 def _require_memory(backbone, faces, options, contexts):
     """Estimate the memory the run needs on a device, refusing what cannot fit."""
     sharing = len(contexts) if contexts[0].device_type == "cpu" else 1
-    shape, embedding = (3, *backbone.image_size), for_training(backbone.symbol, contexts[0].device_type)
+    shape = (3, *backbone.image_size)
+    embedding, _ = rewrite_for_training(backbone.symbol, contexts[0].device_type, options.rewrite)
     estimate = estimate_memory(embedding, faces.num_classes, backbone.emb_size, shape, sharing)
     for context in contexts[:1] if sharing > 1 else contexts:
         require_memory(estimate, options.per_batch_size, available_memory(context))

@@ -1,0 +1,74 @@
+"""Flags of what to train on: a folder of photographs, the records of a split, or a .rec file."""
+import os
+
+from mxft.cli.arguments import whole
+from mxft.errors import InputError
+
+PER_CLASS, QUALITY = 60, 90
+FLAGS_OF = {"data": ("per_class", "resize", "quality", "exclude"), "records": (),
+            "train": ("val", "classes", "num_classes")}
+
+
+def add_data_options(parser):
+    """Add the flags that name the photographs or records to train on."""
+    group = parser.add_argument_group("data, one of --data, --records, --train")
+    group.add_argument("--data", metavar="FOLDER", help="one folder of images a class; split and packed beside the run")
+    group.add_argument("--per-class", type=whole(1), metavar="N",
+                       help=f"of --data: training images of each class (default: {PER_CLASS})")
+    group.add_argument("--resize", type=whole(1), metavar="N",
+                       help="of --data: short side of packed images (default: input size x 8/7)")
+    group.add_argument("--quality", type=whole(1, 100), metavar="Q",
+                       help=f"of --data: JPEG quality of packed images (default: {QUALITY})")
+    group.add_argument("--exclude", action="append", default=[], metavar="NAME",
+                       help="of --data: leave a class folder out; may be repeated")
+    group.add_argument("--records", metavar="PREFIX", help="what `mxft split FOLDER PREFIX` made")
+    group.add_argument("--train", metavar="REC", help="a .rec file")
+    group.add_argument("--val", metavar="REC", help="of --train: a .rec file to validate on")
+    group.add_argument("--classes", metavar="FILE", help="of --train: class names, one a line")
+    group.add_argument("--num-classes", type=whole(2), metavar="N",
+                       help="of --train: classes (default: the highest label + 1)")
+
+
+def check_data_flags(args):
+    """Refuse none or several sources of data, and a flag that belongs to another one: it would do nothing."""
+    given = [name for name in FLAGS_OF if getattr(args, name)]
+    if len(given) != 1:
+        raise InputError(f"data: expected one of --data, --records, --train, received "
+                         f"{' and '.join('--' + name for name in given) or 'none'}")
+    for source, flags in FLAGS_OF.items():
+        typed = [flag for flag in flags if getattr(args, flag) not in (None, [])]
+        if source != given[0] and typed:
+            raise InputError(f"--{typed[0].replace('_', '-')}: expected --{source} beside it, received "
+                             f"--{given[0]} {getattr(args, given[0])}")
+    if (args.records or "").endswith(".rec"):
+        raise InputError(f"--records: expected the PREFIX of `mxft split FOLDER PREFIX`, received records="
+                         f"{args.records!r}; a record file is given with --train {args.records}")
+
+
+def records_from(args, spec):
+    """Return the Records the flags name, looked at, packing a folder where that is what was given."""
+    from mxft.cli.preflight import check_images
+    from mxft.cli.split import say_split
+    from mxft.data.classes import read_classes
+    from mxft.data.datasets import Records, load_records, prepare_records
+
+    if args.data:
+        prefix = os.path.normpath(args.run) + "-records/images"
+        records, split = prepare_records(args.data, prefix, args.per_class or PER_CLASS, args.seed, args.exclude,
+                                         num_thread=args.data_nthreads or os.cpu_count() or 1,
+                                         resize=args.resize or default_resize(spec), quality=args.quality or QUALITY)
+        say_split(split, records)
+        return records
+    if args.records:
+        records = load_records(args.records)
+    else:
+        classes = read_classes(args.classes) if args.classes else None
+        records = Records(args.train, args.val, classes, args.num_classes)
+    for path in filter(None, (records.train, records.val)):
+        check_images(path, spec, show=bool(args.train))
+    return records
+
+
+def default_resize(spec):
+    """Return the short side to pack at: 256 for an input of 224, and in that proportion."""
+    return round(max(spec.shape[1:]) * 256 / 224)

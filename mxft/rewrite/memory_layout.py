@@ -1,0 +1,100 @@
+"""Which blocked memory layouts oneDNN gives the maps of a network: known from the channels of its convolutions.
+
+oneDNN keeps a map in blocks of 16 channels (a register of AVX-512) or of 8 (AVX2), as the convolutions beside it ask.
+"""
+import functools
+
+from mxft.rewrite.channels import map_channels
+
+FUSED_BATCH_NORM = "_contrib_BatchNormWithReLU"
+CHANNELS = "__channels__"  # an attribute that passes give to nodes whose operators do not tell
+_CONVOLUTIONS = ("Convolution", "Deconvolution")
+_HANDED_THROUGH = ("BatchNorm", FUSED_BATCH_NORM, "Activation", "relu", "clip", "elemwise_add")
+
+
+@functools.cache
+def cpu_flags():
+    """Return the names of the CPU's instruction sets, such as ``avx2`` and ``avx512f``; none where nothing tells."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
+            return next((frozenset(line.split()) for line in f if line.startswith("flags")), frozenset())
+    except OSError:
+        return frozenset()
+
+
+def known_channels(graph):
+    """Return {node index: C, or None where the graph does not tell that the node's output is (N, C, H, W)}."""
+    channels = {}
+    for node in graph.nodes:
+        if CHANNELS in node.attrs:
+            channels[node.index] = int(node.attrs[CHANNELS])
+        elif node.op in (FUSED_BATCH_NORM, "Pad", "pad"):  # MXNet's Pad knows no other than rows and columns
+            channels[node.index] = channels[node.inputs[0][0]]
+        else:
+            channels[node.index] = map_channels(graph, node, channels)
+    return channels
+
+
+def channel_blocks(graph):
+    """Return, for each node, the block sizes of the convolutions its output comes from or goes to.
+
+    Parameters
+    ----------
+    graph : mxft.graph.Graph
+
+    Returns
+    -------
+    list of frozenset of int
+        16, 8 or, for other channel counts, 1. Whatever lies between two convolutions hands layouts through, forward or
+        backward: its nodes have the same set. One element in it: the map and its gradient have one layout. Operators
+        with a mind of their own, such as pooling, count as 1 (the gradient that a global pooling passes on is laid out
+        as its size suggests, and kills the fused BatchNorm before it).
+
+    Examples
+    --------
+    >>> from mxft.compat import mx
+    >>> from mxft.graph import Graph
+    >>> net = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(1, 1), num_filter=32, name="conv0")
+    >>> net = mx.sym.Convolution(mx.sym.relu(net, name="relu0"), kernel=(1, 1), num_filter=24, name="conv1")
+    >>> graph = Graph(net)
+    >>> {node.name: sorted(blocks) for node, blocks in zip(graph.nodes, channel_blocks(graph)) if not node.is_variable}
+    {'conv0': [8, 16], 'relu0': [8, 16], 'conv1': [8]}
+    """
+    parent, channels = list(range(len(graph.nodes))), known_channels(graph)
+
+    def root(i):
+        while parent[i] != i:
+            i = parent[i]
+        return i
+
+    for node in graph.operators():
+        if node.op not in _CONVOLUTIONS:
+            for source, _ in node.inputs:
+                if not graph.nodes[source].is_variable:
+                    parent[root(source)] = root(node.index)
+    blocks = {}
+    for node in graph.operators():
+        if node.op in _CONVOLUTIONS:
+            size = _block_of(graph, node, channels)
+            for index in (node.index, node.inputs[0][0]):
+                blocks.setdefault(root(index), set()).add(size)
+        elif node.op not in _HANDED_THROUGH:
+            blocks.setdefault(root(node.index), set()).add(1)
+    return [frozenset(blocks.get(root(i), ())) for i in range(len(graph.nodes))]
+
+
+def _block_of(graph, node, channels):
+    """Return the block a convolution's input and output are in."""
+    given, read, groups = channels[node.index], channels[node.inputs[0][0]], int(node.attrs.get("num_group", 1))
+    if node.op != "Convolution" or given is None:
+        return 1
+    if read is None:  # a network's first convolution reads pixels as they are; of another one too little is known
+        first = not any(graph.nodes[i].op in _CONVOLUTIONS for i in graph.ancestors(node.inputs[0][0]))
+        return _block(given) if first and groups == 1 else 1
+    if groups == read == given:
+        return _block(groups)
+    return min(_block(read // groups), _block(given // groups))
+
+
+def _block(channels):
+    return next(size for size in (16, 8, 1) if channels % size == 0)

@@ -1,0 +1,172 @@
+"""What has to be known before training begins: devices, classes, network and stages of a recipe; or a refusal."""
+import dataclasses
+
+import numpy as np
+
+from mxft.data.labels import check_labels, scan_labels
+from mxft.devices import contexts as make_contexts
+from mxft.devices import kvstore as check_kvstore
+from mxft.errors import InputError
+from mxft.files import require_file
+from mxft.training.fit import make_initializer, optimizer_arguments
+from mxft.training.network import with_kept_head, with_new_head, without_parameters
+from mxft.training.staged import stage_schedule
+from mxft.training.stages import training_stages
+from mxft.training.targets import check_targets, class_weights_balanced
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """A recipe made concrete on its checkpoint and data.
+
+    Parameters
+    ----------
+    recipe : mxft.training.finetune.Recipe
+        With its class weights as numbers.
+    network : mxft.training.network.Network
+    stages : list of mxft.training.stages.Stage
+    scans : dict of str to LabelScan
+        Of ``train`` and, where there is one, ``val``.
+    devices : list of mx.Context
+    """
+
+    recipe: object
+    network: object
+    stages: list
+    scans: dict
+    devices: list
+
+
+def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1):
+    """Refuse, before anything is written, what cannot be trained; return what training starts from.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    data : mxft.data.datasets.Records
+    recipe : mxft.training.finetune.Recipe
+    spec : InputSpec
+    gpus : str
+    cpus : int
+
+    Returns
+    -------
+    Preparation
+
+    Raises
+    ------
+    InputError
+        What `check_recipe` refuses, and records, labels or class names that do not go together.
+    """
+    devices = check_recipe(recipe, checkpoint, spec, gpus, cpus)
+    scans, num_classes = _check_data(data)
+    _check_sizes(data, spec)
+    recipe = _weighted(recipe, scans["train"], num_classes, data.classes)
+    network = _network(recipe, checkpoint, num_classes, spec)
+    stages = training_stages(recipe, network.symbol, network.head_parameters, spec.shape)
+    return Preparation(recipe, network, stages, scans, devices)
+
+
+def _weighted(recipe, scan, num_classes, classes):
+    """Return the recipe with its class weights as numbers."""
+    weights = recipe.class_weight
+    if weights == "balanced":
+        weights = class_weights_balanced(scan.first, num_classes, classes)
+    options = dataclasses.replace(recipe.fit, class_weights=weights)
+    check_targets(options, num_classes)
+    return dataclasses.replace(recipe, fit=options)
+
+
+def _network(recipe, checkpoint, num_classes, spec):
+    """Return the network the recipe trains, its parameters matched, or none loaded for the plan ``scratch``."""
+    if recipe.require_head:
+        return with_kept_head(checkpoint, num_classes, spec.shape)
+    network = with_new_head(checkpoint, num_classes, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
+    return without_parameters(network, spec.shape) if recipe.plan == "scratch" else network
+
+
+def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
+    """Refuse, before any data is touched, a recipe that cannot be carried out on this checkpoint and machine.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    checkpoint : Checkpoint
+    spec : InputSpec
+    gpus : str
+    cpus : int
+
+    Returns
+    -------
+    list of mx.Context
+
+    Raises
+    ------
+    InputError
+        Devices, kvstore, plan, schedule, optimizer, layer, or parameters that are missing or do not fit; the message
+        gives what there is instead.
+    """
+    devices = make_contexts(gpus, cpus)
+    check_kvstore(recipe.fit.kvstore)
+    make_initializer(recipe.fit.initializer)
+    network = with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
+    _check_solver(recipe)
+    for stage in training_stages(recipe, network.symbol, network.head_parameters, spec.shape):
+        optimizer_arguments(stage.fit, stage_schedule(recipe, stage, batches=1000))
+        if stage.batch_size % len(devices):
+            raise InputError(f"batch size: expected a multiple of the {len(devices)} devices, received "
+                             f"batch-size={stage.batch_size}")
+    return devices
+
+
+def _check_solver(recipe):
+    """Refuse a solver that is unknown, or that the plan has no place for."""
+    if not recipe.solver:
+        return
+    from mxft.features.solvers import check_solver
+
+    check_solver(recipe.solver)
+    for what, value in (("plan head or two-stage", recipe.plan not in ("head", "two-stage") and recipe.plan),
+                        ("a head of one layer", bool(recipe.hidden) and "hidden layers"),
+                        ("a new head", recipe.require_head and "--require-head")):
+        if value:
+            raise InputError(f"--solver {recipe.solver}: expected {what}, received {value}")
+
+
+def _check_data(data):
+    """Scan the labels of both files; return the scans and the number of classes."""
+    for path in filter(None, (data.train, data.val)):
+        require_file(path, "records")
+    scan = scan_labels(data.train)
+    num_classes = data.num_classes or (len(data.classes) if data.classes else None)
+    if num_classes is None:
+        num_classes = _classes_of(scan)
+    if data.classes and len(data.classes) != num_classes:
+        raise InputError(f"class names: expected as many as there are classes, {num_classes}, received "
+                         f"{len(data.classes)} names; give --classes a file with one a line")
+    scans = {"train": check_labels(scan, num_classes)}
+    if data.val:
+        scans["val"] = check_labels(scan_labels(data.val), num_classes)
+    if num_classes < 2 or len(np.unique(scan.first)) < 2:
+        raise InputError(f"nothing to learn: expected at least 2 classes in {data.train}, received one")
+    return scans, num_classes
+
+
+def _classes_of(scan):
+    """Return the highest label + 1, refusing a number that a stray label must have made."""
+    first = scan.first
+    if not len(first) or not np.isfinite(first).all():
+        return 2  # check_labels says what is wrong
+    classes = int(first.max()) + 1
+    if classes > max(2, len(first)):
+        raise InputError(f"number of classes: expected no more than there are records in {scan.path}, {len(first)}, "
+                         f"received a highest label of {classes - 1}; say --num-classes {classes} where that is meant")
+    return classes
+
+
+def _check_sizes(data, spec):
+    packed = (data.packing or {}).get("resize") or 0
+    if packed and not spec.resize and packed < max(spec.shape[1:]):
+        raise InputError(f"records are smaller than the network's input: expected images of at least "
+                         f"{max(spec.shape[1:])} pixels, received resize={packed}; pack with --resize "
+                         f"{max(spec.shape[1:])} or more, or choose a smaller --image-shape")
