@@ -10,23 +10,9 @@ import argparse
 import glob
 import os
 import random
-import statistics
-import sys
-import tarfile
 import tempfile
-import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.join(HERE, os.pardir, os.pardir)
-sys.path.insert(0, ROOT)
-
-
-def unpack_faces(scratch):
-    """Unpack the shared LFW faces and return their folder."""
-    shared = os.environ.get("MXFT_TESTDATA") or os.path.join(ROOT, os.pardir, "shared")
-    with tarfile.open(os.path.join(shared, "data", "lfw-112x112.tar")) as tar:
-        tar.extractall(scratch, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-    return scratch
+from turns import rates, show, take_turns, unpack
 
 
 def pack_faces(folder, rec):
@@ -87,26 +73,17 @@ def main():
 
     with tempfile.TemporaryDirectory() as scratch:
         rec = os.path.join(scratch, "faces.rec")
-        count = pack_faces(args.folder or unpack_faces(scratch), rec)
+        count = pack_faces(args.folder or unpack("lfw-112x112.tar", scratch), rec)
         ours = FaceIterator(read_face_set(rec), args.batch_size, mirror=True, threads=args.threads)
         theirs = mx.io.ImageRecordIter(path_imgrec=rec, data_shape=(3, 112, 112), batch_size=args.batch_size,
                                        shuffle=True, rand_mirror=True, preprocess_threads=args.threads, verbose=False)
         contenders = {"mx.image loop": lambda: per_image_loop(rec, args.batch_size, count // 3),
                       "ImageRecordIter": lambda: epoch(theirs), "FaceIterator": lambda: epoch(ours)}
-        rates = {name: [] for name in contenders}
-        for turn in range(args.runs + 1):
-            for name, read in contenders.items():
-                began = time.perf_counter()
-                images = read()
-                if turn:
-                    rates[name].append(images / (time.perf_counter() - began))
+        seconds, images = take_turns(contenders, args.runs)
         ours.close()
-    print(f"{count} faces, shuffled and mirrored, batches of {args.batch_size}, {args.threads} threads, "
-          f"{args.runs} runs in turn")
-    for name, rate in rates.items():
-        ratios = [own / other for own, other in zip(rates["FaceIterator"], rate)]
-        print(f"  {name:16} {statistics.median(rate):6.0f} images/s   FaceIterator is {statistics.median(ratios):.2f} "
-              f"times as fast ({min(ratios):.2f} to {max(ratios):.2f})")
+    speeds = {name: rates(images[name], {name: taken})[name] for name, taken in seconds.items()}
+    show(f"reading {count} faces, mirrored, batches of {args.batch_size}, {args.threads} threads", "images/s", speeds,
+         "FaceIterator")
 
 
 if __name__ == "__main__":

@@ -16,15 +16,10 @@ import argparse
 import contextlib
 import io
 import os
-import statistics
-import sys
 import tarfile
 import tempfile
-import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.join(HERE, os.pardir, os.pardir)
-sys.path.insert(0, ROOT)
+from turns import rates, shared, show, take_turns
 
 
 def pack_classes(archive, classes, per_class, folder):
@@ -133,24 +128,18 @@ class Contenders:
                                 cache=cache).history[-1]["val_top1"]
 
 
-def bench(functions, runs):
-    """Return {name: [seconds, …]}, the functions taking turns, and {name: result}."""
-    seconds, results = {name: [] for name in functions}, {}
-    for _ in range(runs):
-        for name, function in functions.items():
-            began = time.perf_counter()
-            with contextlib.redirect_stdout(io.StringIO()):
-                results[name] = function()
-            seconds[name].append(time.perf_counter() - began)
-            print(f"  {name}: {seconds[name][-1]:.1f} s", file=sys.stderr, flush=True)
-    return seconds, results
+def quietly(function):
+    """Return the function with nothing on stdout."""
+    def run():
+        with contextlib.redirect_stdout(io.StringIO()):
+            return function()
+    return run
 
 
 def main():
     """Print the table."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    shared = os.environ.get("MXFT_TESTDATA") or os.path.join(ROOT, os.pardir, "shared")
-    p.add_argument("--model", metavar="PREFIX,EPOCH", default=os.path.join(shared, "models", "mobilenet-v2-1.0,0"))
+    p.add_argument("--model", metavar="PREFIX,EPOCH", help="(default: the shared MobileNetV2)")
     p.add_argument("--image-shape", default="3,224,224")
     p.add_argument("--classes", type=int, default=8)
     p.add_argument("--per-class", type=int, default=12)
@@ -161,21 +150,19 @@ def main():
     p.add_argument("--views", type=int, default=1)
     p.add_argument("--runs", type=int, default=2)
     args = p.parse_args()
+    args.model = args.model or shared("models", "mobilenet-v2-1.0,0")
     with tempfile.TemporaryDirectory() as scratch:
-        records, counts = pack_classes(os.path.join(shared, "data", "caltech256-subset.tar"), args.classes,
-                                       args.per_class, scratch)
+        records, counts = pack_classes(shared("data", "caltech256-subset.tar"), args.classes, args.per_class, scratch)
         contenders = Contenders(args, records, counts, scratch)
-        with contextlib.redirect_stdout(io.StringIO()):
-            contenders.trunk("disk")  # the earlier run; warms up everything else, too
-        seconds, top1 = bench(contenders.by_name(), args.runs)
-    print(f"training a head on {counts[0]} images for {args.epochs} epochs, validating on {counts[1]} after each, with "
-          f"{os.path.basename(args.model)}, {args.runs} runs in turn")
-    slowest = next(iter(seconds.values()))
-    for name, taken in seconds.items():
-        ratios = [before / this for before, this in zip(slowest, taken)]
-        rate = counts[0] * args.epochs / statistics.median(taken)
-        print(f"  {name:24} {statistics.median(taken):7.1f} s {rate:7.0f} images/s "
-              f"{statistics.median(ratios):7.2f} times ({min(ratios):.2f} to {max(ratios):.2f}) top-1 {top1[name]:.3f}")
+        quietly(lambda: contenders.trunk("disk"))()  # the earlier run; warms up everything else, too
+        functions = {name: quietly(function) for name, function in contenders.by_name().items()}
+        seconds, top1 = take_turns(functions, args.runs, warm_up=0, tell=True)
+    speeds, notes = rates(counts[0] * args.epochs, seconds), {name: f"top-1 {top1[name]:.3f}" for name in seconds}
+    slowest = next(iter(seconds))
+    for name in seconds:
+        if name != slowest:
+            show(f"head of {args.classes} classes, {counts[0]} images x {args.epochs} epochs, with validation",
+                 "images/s", {n: speeds[n] for n in (name, slowest)}, name, notes)
 
 
 if __name__ == "__main__":

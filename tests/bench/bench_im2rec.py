@@ -11,22 +11,18 @@ import argparse
 import glob
 import os
 import shutil
-import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.join(HERE, os.pardir, os.pardir)
-sys.path.insert(0, ROOT)
+from turns import ROOT, show, unpack
+
 OPTIONS = ["--resize", "256", "--quality", "90"]
 # compat puts back the NumPy names the wheel's script needs, and nothing else
 UPSTREAM = ("import os, runpy, sys; from mxft.compat import mx; "
             "script = os.path.join(os.path.dirname(mx.__file__), 'tools', 'im2rec.py'); "
             "sys.argv[0] = script; runpy.run_path(script, run_name='__main__')")
-COMMANDS = {"upstream": ["-c", UPSTREAM], "mxft": ["-m", "mxft", "im2rec"],
-            "mxft, 2 threads": ["-m", "mxft", "im2rec", "--num-thread", "2"]}
+COMMANDS = {"the wheel's im2rec.py": ["-c", UPSTREAM], "mxft": ["-m", "mxft", "im2rec"]}
 
 
 def measure(command, prefix, folder):
@@ -49,14 +45,6 @@ def large_photographs(folder):
             if min(inspect(f.read())[1:3]) >= 512:
                 large.append(path)
     return large
-
-
-def unpack_testdata(scratch):
-    """Unpack the shared Caltech-256 photographs and return their folder."""
-    shared = os.environ.get("MXFT_TESTDATA") or os.path.join(ROOT, os.pardir, "shared")
-    with tarfile.open(os.path.join(shared, "data", "caltech256-subset.tar")) as tar:
-        tar.extractall(scratch, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-    return scratch
 
 
 def copy_times(paths, count, into):
@@ -87,22 +75,16 @@ def main():
                    help="copies of each photograph in the smaller run; the larger has three times as many")
     args = p.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        large = large_photographs(args.folder or unpack_testdata(scratch))
+        large = large_photographs(args.folder or unpack("caltech256-subset.tar", scratch))
         for times in (args.copies, 3 * args.copies):
             images = os.path.join(scratch, f"copied {times} times")
             os.mkdir(images)
             copy_times(large, times, images)
-            show(times * len(large), bench(images, args.runs, scratch))
-
-
-def show(count, results):
-    """Print what `bench` measured on `count` images."""
-    print(f"{count} images, {len(results['upstream'])} runs in turn")
-    for name, runs in results.items():
-        ratios = [theirs[0] / ours[0] for theirs, ours in zip(results["upstream"], runs)]
-        print(f"  {name:16} {statistics.median(count / cpu for cpu, _ in runs):6.0f} images/CPU s   "
-              f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})   "
-              f"peak {max(mb for _, mb in runs):.0f} MB")
+            results = bench(images, args.runs, scratch)
+            count = times * len(large)
+            show(f"packing {count} images, CPU time", "images/s",
+                 {name: [count / cpu for cpu, _ in runs] for name, runs in results.items()},
+                 "mxft", {name: f"peak {max(mb for _, mb in runs):.0f} MB" for name, runs in results.items()})
 
 
 if __name__ == "__main__":

@@ -12,15 +12,12 @@ import argparse
 import importlib.util
 import multiprocessing
 import os
-import statistics
 import sys
 import tempfile
 import time
 import warnings
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.join(HERE, os.pardir, os.pardir)
-sys.path[:0] = [ROOT, HERE]
+from turns import SHARED, show
 
 NEEDS = {"mxft": (), "plain executor": (), "TorchScript": ("torch",), "ONNX Runtime": ("torch", "onnx", "onnxruntime")}
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
@@ -31,7 +28,7 @@ def network(name):
     from mxft.checkpoint import load_checkpoint
     from mxft.surgery import cut_loss
 
-    prefix = os.path.join(os.environ.get("MXFT_TESTDATA") or os.path.join(ROOT, os.pardir, "shared"), "models", name)
+    prefix = os.path.join(SHARED, "models", name)
     if os.path.exists(prefix + "-symbol.json"):
         checkpoint = load_checkpoint(prefix + ",0")
     else:
@@ -129,16 +126,14 @@ def bench(net, batch_size, runs, forwards, clock):
     return speeds, scores
 
 
-def report(speeds, scores):
-    """Print the table of one network; refuse outputs that are not the same."""
-    for contender, rates in speeds.items():
-        ratios = [ours / rate for ours, rate in zip(speeds["mxft"], rates)]
-        apart = abs(scores[contender] - scores["mxft"]).max() / abs(scores["mxft"]).max()
-        against = "" if contender == "mxft" else (f"  mxft / it {statistics.median(ratios):5.2f} ({min(ratios):.2f} to "
-                                                  f"{max(ratios):.2f}), outputs {apart:.0e} apart")
-        print(f"  {contender:16} {statistics.median(rates):7.1f} images/s (best {max(rates):.1f}){against}")
-        if not apart < 2e-5:
-            raise SystemExit(f"{contender} disagrees with mxft: expected outputs within 2e-5 of their scale")
+def report(title, speeds, scores):
+    """Show one network's speeds; refuse outputs that are not the same."""
+    apart = {name: abs(found - scores["mxft"]).max() / abs(scores["mxft"]).max() for name, found in scores.items()}
+    show(title, "images/s", speeds, "mxft",
+         {name: f"outputs {value:.0e} apart" for name, value in apart.items() if name != "mxft"})
+    for name, value in apart.items():
+        if not value < 2e-5:
+            raise SystemExit(f"{name} disagrees with mxft: expected outputs within 2e-5 of their scale")
 
 
 def main():
@@ -152,9 +147,8 @@ def main():
                    help="cpu: seconds of processor time; with OMP_NUM_THREADS=1 for a machine others work on too")
     args = p.parse_args()
     for net in args.nets.split(","):
-        print(f"inference of {net}, 224, batch {args.batch_size}, {THREADS} threads, {args.runs} runs in turn, "
-              f"{args.clock} clock", flush=True)
-        report(*bench(net, args.batch_size, args.runs, args.forwards, args.clock))
+        title = f"inference of {net}, batch {args.batch_size}, {THREADS} threads, {args.clock} clock"
+        report(title, *bench(net, args.batch_size, args.runs, args.forwards, args.clock))
 
 
 if __name__ == "__main__":

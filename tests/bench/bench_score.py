@@ -8,16 +8,9 @@ same place. Both read them through ImageRecordIter; ``mod.score`` runs the netwo
 """
 import argparse
 import os
-import statistics
-import sys
 import tempfile
-import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.join(HERE, os.pardir, os.pardir)
-sys.path[:0] = [ROOT, HERE]
-
-from bench_im2rec import unpack_testdata  # noqa: E402
+from turns import rates, shared, show, take_turns, unpack
 
 
 def pack_photographs(folder, count, classes, prefix):
@@ -51,18 +44,6 @@ def contenders(model, rec, count, shape, batch_size):
             "mxft": lambda: score_iterator(executor, records).top1}
 
 
-def bench(functions, runs):
-    """Return {name: [seconds, …]}, the functions taking turns, and {name: top-1}; the first turn is not counted."""
-    seconds, results = {name: [] for name in functions}, {}
-    for turn in range(runs + 1):
-        for name, function in functions.items():
-            began = time.perf_counter()
-            results[name] = function()
-            if turn:
-                seconds[name].append(time.perf_counter() - began)
-    return seconds, results
-
-
 def main():
     """Print the table."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -72,16 +53,12 @@ def main():
     p.add_argument("--runs", type=int, default=5)
     args = p.parse_args()
     shape = tuple(int(number) for number in args.image_shape.split(","))
-    shared = os.environ.get("MXFT_TESTDATA") or os.path.join(ROOT, os.pardir, "shared")
-    model = args.model or os.path.join(shared, "models", "mobilenet-v2-1.0,0")
+    model = args.model or shared("models", "mobilenet-v2-1.0,0")
     with tempfile.TemporaryDirectory() as scratch:
-        rec = pack_photographs(unpack_testdata(scratch), args.images, 1000, os.path.join(scratch, "bench"))
-        seconds, top1 = bench(contenders(model, rec, args.images, shape, 32), args.runs)
-    ratios = [theirs / ours for theirs, ours in zip(seconds["mod.score"], seconds["mxft"])]
-    print(f"scoring {args.images} images with {os.path.basename(model)}, {args.runs} runs in turn")
-    for name, taken in seconds.items():
-        print(f"  {name:16} {args.images / statistics.median(taken):6.0f} images/s")
-    print(f"  ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        rec = pack_photographs(unpack("caltech256-subset.tar", scratch), args.images, 1000,
+                               os.path.join(scratch, "bench"))
+        seconds, top1 = take_turns(contenders(model, rec, args.images, shape, 32), args.runs)
+    show(f"scoring with {os.path.basename(model)}", "images/s", rates(args.images, seconds), "mxft")
     if abs(top1["mxft"] - top1["mod.score"]) > 1e-9:
         raise SystemExit(f"the two disagree: {top1}")
 

@@ -8,18 +8,10 @@ features held in memory, so only the head is computed; the rate is picked by the
 """
 import argparse
 import os
-import statistics
-import sys
 import tempfile
-import time
 
 import numpy as np
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.join(HERE, os.pardir, os.pardir)
-sys.path[:0] = [ROOT, HERE]
-
-from bench_im2rec import unpack_testdata  # noqa: E402
+from turns import shared, show, take_turns, unpack
 
 BATCH, RATES = 128, (0.003, 0.01, 0.03)
 
@@ -35,8 +27,8 @@ def caltech_features(model, scratch):
     from mxft.inference import InferenceExecutor
     from mxft.surgery import cut_at, find_feature_layer
 
-    records, _ = prepare_records(unpack_testdata(scratch), os.path.join(scratch, "bench"), 12, num_thread=2,
-                                 resize=256, quality=90, show=False)
+    records, _ = prepare_records(unpack("caltech256-subset.tar", scratch), os.path.join(scratch, "bench"), 12,
+                                 num_thread=2, resize=256, quality=90, show=False)
     checkpoint = load_checkpoint(model)
     network = cut_at(checkpoint.symbol, find_feature_layer(checkpoint.symbol).name)
     executor = InferenceExecutor(network, checkpoint.arg_params, checkpoint.aux_params, (3, 224, 224), 32)
@@ -103,30 +95,26 @@ def main():
     args = p.parse_args()
     from mxft.features.files import read_features
 
-    shared = os.environ.get("MXFT_TESTDATA") or os.path.join(ROOT, os.pardir, "shared")
     if args.features:
         train, val = ((np.float32(f.features).reshape(len(f.labels), -1), f.labels.astype(int))
                       for f in map(read_features, args.features))
     else:
         with tempfile.TemporaryDirectory() as scratch:
-            train, val = caltech_features(args.model or os.path.join(shared, "models", "mobilenet-v2-1.0,0"), scratch)
+            train, val = caltech_features(args.model or shared("models", "mobilenet-v2-1.0,0"), scratch)
     classes = int(train[1].max()) + 1
-    functions, seconds, reached = contenders(train, classes, args.epochs), {}, {}
-    for _ in range(args.runs):  # in turn
-        for name, function in functions.items():
-            began = time.perf_counter()
-            head = function()
-            seconds.setdefault(name, []).append(time.perf_counter() - began)
-            reached[name] = top1(*head, *val)
+    seconds, heads = take_turns(contenders(train, classes, args.epochs), args.runs, warm_up=0)
+    reached = {name: top1(*head, *val) for name, head in heads.items()}
     for count in dict.fromkeys((2, args.epochs)):  # of the rates only the best is told
         names = [name for name in reached if name.startswith(f"sgd, {count} ")]
         for name in sorted(names, key=reached.get)[:-1]:
             del reached[name]
-    print(f"heads on {len(train[1])} x {train[0].shape[1]} features, {classes} classes, {len(val[1])} validate")
-    for name, value in sorted(reached.items(), key=lambda pair: -pair[1]):
-        taken = seconds[name]
-        print(f"  {name:26} top-1 {value:.4f} in {statistics.median(taken):7.2f} s "
-              f"({min(taken):.2f} to {max(taken):.2f})")
+    order = sorted(reached, key=lambda name: -reached[name])
+    best_sgd = next(name for name in order if name.startswith("sgd"))
+    title = f"a head of {classes} classes on {len(train[1])} x {train[0].shape[1]} features"
+    for name in order:
+        if name != best_sgd:
+            show(title, "heads/min", {n: [60 / taken for taken in seconds[n]] for n in (name, best_sgd)},
+                 f"{name}", {n: f"top-1 {reached[n]:.4f}" for n in (name, best_sgd)})
 
 
 if __name__ == "__main__":

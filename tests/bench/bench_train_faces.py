@@ -9,15 +9,10 @@ import argparse
 import itertools
 import os
 import statistics
-import sys
 import tarfile
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.join(HERE, os.pardir, os.pardir)
-sys.path[:0] = [ROOT, HERE]
-
-from bench_score import bench  # noqa: E402
+from turns import rates, shared, show, take_turns
 
 CLASSES = 423
 
@@ -64,12 +59,12 @@ def contenders(model, rec, batch_size):
     """Return {name: function that trains one pass}."""
     from mxft.checkpoint import load_checkpoint
     from mxft.compat import mx
-    from mxft.rewrite import for_training
+    from mxft.rewrite import rewrite_for_training
 
     checkpoint = load_checkpoint(model)
     net = mx.sym.SoftmaxOutput(mx.sym.FullyConnected(checkpoint.symbol, num_hidden=CLASSES, name="fc7"), name="softmax")
     return {"as it is": trainer(net, checkpoint, rec, batch_size),
-            "for_training": trainer(for_training(net), checkpoint, rec, batch_size)}
+            "mxft": trainer(rewrite_for_training(net)[0], checkpoint, rec, batch_size)}
 
 
 def main():
@@ -80,22 +75,13 @@ def main():
     p.add_argument("--batches", type=int, default=4, help="of one run")
     p.add_argument("--runs", type=int, default=5)
     args = p.parse_args()
-    shared = os.environ.get("MXFT_TESTDATA") or os.path.join(ROOT, os.pardir, "shared")
-    model = args.model or os.path.join(shared, "models", "mobilefacenet-y1", "model,0")
-    archive = os.path.join(shared, "data", "lfw-112x112.tar")
-    if not os.path.isfile(archive):
-        print(f"nothing measured: expected {archive}, received none; set MXFT_TESTDATA")
-        return
+    model = args.model or shared("models", "mobilefacenet-y1", "model,0")
     images = args.batch_size * args.batches
     with tempfile.TemporaryDirectory() as scratch:
-        rec = pack_faces(archive, images, os.path.join(scratch, "faces.rec"))
-        seconds, losses = bench(contenders(model, rec, args.batch_size), args.runs)
-    ratios = [plain / ours for plain, ours in zip(seconds["as it is"], seconds["for_training"])]
-    print(f"training {os.path.basename(os.path.dirname(model))}, batch {args.batch_size}, {images} images a run, "
-          f"{args.runs} runs in turn")
-    for name, taken in seconds.items():
-        print(f"  {name:16} {images / statistics.median(taken):6.1f} images/s, last loss {losses[name]:.4f}")
-    print(f"  ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        rec = pack_faces(shared("data", "lfw-112x112.tar"), images, os.path.join(scratch, "faces.rec"))
+        seconds, losses = take_turns(contenders(model, rec, args.batch_size), args.runs)
+    show(f"training {os.path.basename(os.path.dirname(model))}, batch {args.batch_size}", "images/s",
+         rates(images, seconds), "mxft", {name: f"last loss {loss:.4f}" for name, loss in losses.items()})
 
 
 if __name__ == "__main__":
