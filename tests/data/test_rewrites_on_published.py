@@ -21,17 +21,19 @@ def plain_outputs(symbol, arg_params, aux_params, images):
     return module.get_outputs()[0].asnumpy()
 
 
-def check(symbol, arg_params, aux_params, shape, applied):
-    """Compare two forwards (MXNet's fused backend changes its weights in the first) with the plain network's."""
+def rewritten(symbol, arg_params, aux_params, shape):
+    """Return the passes that were applied, and by how much of the outputs' scale two forwards differ from the plain's.
+
+    Two, because MXNet's fused backend changes its weights in the first.
+    """
     from mxft.surgery import cut_loss
 
     images = np.random.RandomState(1).uniform(0, 255, (2, *shape)).astype(np.float32)
     expected = plain_outputs(cut_loss(symbol), arg_params, aux_params, images)
     executor = InferenceExecutor(symbol, arg_params, aux_params, shape, 2)
-    assert executor.applied == applied
-    assert expected.std() > 1e-2 * np.abs(expected).max()
-    for _ in range(2):
-        assert np.abs(executor.forward(images) - expected).max() <= EXACT * np.abs(expected).max()
+    scale = np.abs(expected).max()
+    assert expected.std() > 1e-2 * scale
+    return executor.applied, max(np.abs(executor.forward(images) - expected).max() / scale for _ in range(2))
 
 
 @pytest.mark.parametrize("name, size, applied", [
@@ -41,7 +43,8 @@ def check(symbol, arg_params, aux_params, shape, applied):
     ("gender-age/model", 112, ("scalar", "batch_norm", "prelu"))])
 def test_published_checkpoints(testdata, name, size, applied):
     net = load_checkpoint(f"{testdata}/models/{name},0")
-    check(net.symbol, net.arg_params, net.aux_params, (3, size, size), applied)
+    found, error = rewritten(net.symbol, net.arg_params, net.aux_params, (3, size, size))
+    assert found == applied and error <= EXACT
 
 
 @pytest.mark.parametrize("name, applied", [
@@ -50,7 +53,8 @@ def test_published_checkpoints(testdata, name, size, applied):
 def test_published_symbols(testdata, random_parameters, name, applied):
     symbol = mx.sym.load(f"{testdata}/symbols/{name}-symbol.json")
     size = 224 if name.startswith("inception") else 64  # its last pooling is 7x7
-    check(symbol, *calm(*random_parameters(symbol, (3, size, size))), (3, size, size), applied)
+    found, error = rewritten(symbol, *calm(*random_parameters(symbol, (3, size, size))), (3, size, size))
+    assert found == applied and error <= EXACT
 
 
 def calm(arg_params, aux_params):
@@ -72,5 +76,5 @@ def calm(arg_params, aux_params):
     pytest.param("y1", 512, Versions(), 112, marks=pytest.mark.long), ("y1", 128, Versions(output="GDC"), 112)])
 def test_face_backbones(random_parameters, network, emb_size, versions, size):
     symbol = face_network(network, emb_size, (size, size), versions)
-    check(symbol, *calm(*random_parameters(symbol, (3, size, size))), (3, size, size),
-          ("scalar", "batch_norm", "prelu", "flatten"))
+    found, error = rewritten(symbol, *calm(*random_parameters(symbol, (3, size, size))), (3, size, size))
+    assert found == ("scalar", "batch_norm", "prelu", "flatten") and error <= EXACT
