@@ -13,7 +13,8 @@ from mxft.compat import mx
 from mxft.data.augmentation import augmentation_of
 from mxft.errors import InputError, RunError
 
-_DO_NOT_MATTER = {"path_imgrec", "data_name", "label_name", "preprocess_threads", "verbose", "round_batch"}  # to pixels
+_DO_NOT_MATTER = {"path_imgrec", "data_name", "label_name", "preprocess_threads", "verbose", "round_batch",
+                  "prefetch_buffer"}  # to pixels
 
 
 class RecordIterator(mx.io.DataIter):
@@ -69,6 +70,7 @@ class RecordIterator(mx.io.DataIter):
         self._arguments = {
             "path_imgrec": path, "data_name": "data", "label_name": "softmax_label", "batch_size": batch_size,
             "shuffle": shuffle, "round_batch": False, "preprocess_threads": threads or os.cpu_count() or 1,
+            "prefetch_buffer": 1,  # with more, MXNet loses so many batches of memory with every iterator that ends
             "verbose": False, **spec.iterator_arguments(), **augmentation.iterator_arguments()}
         self._augmented, self._seeds = augmentation.is_random, _epoch_seeds(seed)
         self._open()
@@ -125,6 +127,7 @@ class RecordIterator(mx.io.DataIter):
     def next(self):
         """Return the next batch, or raise StopIteration at the end of the epoch."""
         if self._done >= self.batches:
+            self._records.iter_next()  # MXNet loses the batch an iterator stands at when it ends
             raise StopIteration
         try:
             batch = self._records.next()

@@ -1,5 +1,6 @@
 """Batches: every record once an epoch, in epochs that differ, with the pixels that were declared."""
 import collections
+import os
 
 import cv2
 import numpy as np
@@ -201,3 +202,24 @@ def test_names_and_shapes_are_what_module_wants(noise):
     iterator = RecordIterator(noise, SPEC, 16, 40)
     assert [(d.name, d.shape) for d in iterator.provide_data] == [("data", (16, 3, 8, 8))]
     assert [(d.name, d.shape) for d in iterator.provide_label] == [("softmax_label", (16,))]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux tells")
+def test_iterators_give_their_memory_back(make_records):
+    """MXNet lost what was prefetched, and the batch it stood at, with each: an augmented epoch has one of its own."""
+    def resident():
+        with open("/proc/self/statm") as f:
+            return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    def epochs(count):
+        for _ in range(count):
+            for batch in iterator:
+                batch.data[0].wait_to_read()
+            iterator.reset()
+
+    path = make_records("a.rec", [0] * 64, lambda number, label: np.zeros((160, 160, 3), np.uint8))
+    iterator = RecordIterator(path, InputSpec((3, 160, 160)), 32, 64, augment=1)
+    epochs(5)
+    before = resident()
+    epochs(15)
+    assert resident() - before < 5 * 4 * 32 * 3 * 160 * 160  # five batches, and not fifteen or sixty
