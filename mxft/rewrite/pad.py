@@ -37,7 +37,7 @@ def fold_pads(symbol, arg_params, aux_params):
 
 def _fold_into(edit, node):
     pad = edit.source(node)
-    sides = _zero_padding(pad)
+    sides = zero_padding(pad)
     dilate = node.numbers("dilate", (1, 1))
     if sides is None or any((after - before) % step for (before, after), step in zip(sides, dilate)):
         return
@@ -53,7 +53,7 @@ def _fold_into(edit, node):
     node.attrs["pad"] = str(tuple(own + max(side) for own, side in zip(node.numbers("pad", (0, 0)), sides)))
 
 
-def _zero_padding(node):
+def zero_padding(node):
     """Return ((top, bottom), (left, right)) of a Pad that puts zeros around a map, else None."""
     if node.op not in ("Pad", "pad") or node.attrs.get("mode") != "constant":
         return None

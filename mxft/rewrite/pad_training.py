@@ -1,6 +1,7 @@
 """Zero padding in front of a convolution, taken into the convolution while its weight is being trained."""
 from mxft.rewrite.editing import Edit, is_map_convolution
 from mxft.rewrite.memory_layout import known_channels
+from mxft.rewrite.pad import zero_padding
 
 
 def pad_for_training(symbol):
@@ -29,7 +30,7 @@ def pad_for_training(symbol):
     for node in edit.graph.operators():
         if is_map_convolution(node) and node.numbers("dilate", (1, 1)) == (1, 1) and edit.source(node, 1).is_variable:
             pad = edit.source(node)
-            sides = _zero_padding(pad)
+            sides = zero_padding(pad)
             if sides and channels[pad.inputs[0][0]]:
                 _take_in(edit, node, sides, channels[pad.inputs[0][0]] // int(node.attrs.get("num_group", 1)))
     return edit.result()[0]
@@ -48,11 +49,3 @@ def _take_in(edit, node, sides, depth):
         node.attrs["kernel"] = str(tuple(k + abs(m) for k, m in zip(kernel, more)))
     node.attrs["pad"] = str(tuple(own + max(side) for own, side in zip(node.numbers("pad", (0, 0)), sides)))
     edit.read(node, edit.source(node).inputs[0])
-
-
-def _zero_padding(node):
-    """Return ((top, bottom), (left, right)) of a Pad that puts zeros around a map, else None."""
-    if node.op not in ("Pad", "pad") or node.attrs["mode"] != "constant" or float(node.attrs.get("constant_value", 0)):
-        return None
-    widths = node.numbers("pad_width")
-    return (widths[4:6], widths[6:8]) if len(widths) == 8 and not any(widths[:4]) else None
