@@ -1,4 +1,4 @@
-"""What freezing pays: the same photographs by every plan, with time and top-1 in one table, curves in one picture.
+"""What freezing pays: the same photographs by every plan, in one table.
 
     python recipes/freezing_plans.py --data 256_ObjectCategories.tar \\
         --model mobilenet-v2-1.0,0
@@ -11,14 +11,14 @@ The ways, each a `mxft finetune` of its own:
   head, trunk     the trunk on the inference executor
   head, cached    its features computed once
   logistic        no SGD: logistic regression on the features
-  two-stage       logistic, then everything at a lower rate and augmented
+  two-stage       logistic, then everything at a lower rate
   full            everything, from a random head
 
 The arithmetic on the Caltech-256 subset: 256 classes x 12 = 3,072 training
 images, 6 a class validate. A head takes --epochs at --lr (8 at 0.05, batch 32);
 full takes --full-epochs (4) at --full-lr (0.01), two-stage an epoch less, which
-is about what its head takes, at --second-lr (0.003), labels smoothed by 0.1.
-Momentum 0.9, weight decay 1e-4, cosine.
+is about what its head takes, at --second-lr (0.003) and on the centre crops its
+head was solved on. Momentum 0.9, weight decay 1e-4, cosine.
 """
 import dataclasses
 import os
@@ -76,8 +76,8 @@ def recipes(args):
             "head, cached": dataclasses.replace(head, cache=CacheOptions("memory")),
             "logistic": dataclasses.replace(head, solver="logistic"),
             "two-stage": dataclasses.replace(
-                full, plan="two-stage", solver="logistic", learning_rate=args.second_lr,
-                fit=dataclasses.replace(full.fit, epochs=max(1, args.full_epochs - 1), label_smoothing=0.1)),
+                full, plan="two-stage", solver="logistic", learning_rate=args.second_lr, augment=0,
+                fit=dataclasses.replace(full.fit, epochs=max(1, args.full_epochs - 1))),
             "full": full}
 
 
