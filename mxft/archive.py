@@ -70,7 +70,11 @@ def extract_tar(path, folder, progress=True):
         os.chmod(staging, 0o755)
         # The marker first: a folder without one could not be told from a stranger's.
         write_json(_marker(folder), {**_fingerprint(path), "sha256": sha256(path), "files": files})
-        os.replace(staging, folder)
+        try:
+            os.replace(staging, folder)
+        except OSError:  # another process has unpacked it in the meantime
+            if not _is_unpacked(path, folder):
+                raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return folder

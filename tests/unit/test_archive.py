@@ -61,6 +61,19 @@ def test_the_same_archive_is_not_unpacked_again(tmp_path, monkeypatch):
     assert extract_tar(path, tmp_path / "out", progress=False) == folder
 
 
+def test_what_another_process_unpacked_in_the_meantime_is_taken(tmp_path, monkeypatch):
+    path, unpack = make(tmp_path / "a.tar"), archive._unpack
+
+    def overtaken(*arguments):
+        monkeypatch.setattr(archive, "_unpack", unpack)
+        extract_tar(path, tmp_path / "out", progress=False)
+        return unpack(*arguments)
+
+    monkeypatch.setattr(archive, "_unpack", overtaken)
+    assert tree(extract_tar(path, tmp_path / "out", progress=False)) == FILES
+    assert sorted(os.listdir(tmp_path)) == ["a.tar", "out", "out.mxft.json"]
+
+
 def test_an_empty_folder_is_filled(tmp_path):
     (tmp_path / "out").mkdir()
     assert tree(extract_tar(make(tmp_path / "a.tar"), tmp_path / "out", progress=False)) == FILES
