@@ -87,6 +87,6 @@ def advise(images, classes, similar, layer=None):
                       f"{size}, are enough to train every layer without fitting them by heart, and the weights are "
                       "good already: small steps.")
     return Advice(4, "fine-tune everything from the pretrained weights",
-                  "--plan full --lr 0.01 --mom 0.9 --lr-schedule cosine",
+                  "--plan full --lr 0.02 --mom 0.9 --lr-schedule cosine --batch-size 32 --epochs 20",
                   f"{size}, would be enough to train from scratch; the pretrained weights are still the better "
                   "beginning in practice, and every layer may move.")
