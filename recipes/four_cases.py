@@ -13,8 +13,8 @@ digits (scikit-learn's, 8x8 pixels) are not. Few and many:
 
 Each is trained by the commands `mxft advise` gives for all four cases, word for
 word (--epochs where they name none), mean of --seeds splits. The last column is
-advise's own pick, from the pictures. Advice 2 begins at advice 1's head, and the
-best epoch counts: where both are level, training the trunk earned nothing.
+advise's own pick, from the pictures. Advice 2 begins at advice 1's head; where
+both are level, training the trunk earned nothing.
 """
 import os
 import pathlib
