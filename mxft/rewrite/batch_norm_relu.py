@@ -5,8 +5,9 @@ import os
 import numpy as np
 
 from mxft.compat import mx
+from mxft.rewrite.channels import BLOCK, FUSED_BATCH_NORM, known_channels
 from mxft.rewrite.editing import Edit
-from mxft.rewrite.memory_layout import FUSED_BATCH_NORM, channel_blocks, cpu_flags, known_channels
+from mxft.rewrite.memory_layout import channel_blocks, cpu_flags
 
 _EPS = 2.0 ** -10  # and a variance of 1 − 2^-10: their sum is exactly 1
 _ALMOST_ZERO = "1e-12"  # far below float32's rounding of a map of normalised values
@@ -97,8 +98,8 @@ def _fuse(symbol, is_wanted, make):
         batch_norm = edit.source(node) if node.inputs else node
         if (batch_norm.op == "BatchNorm" and is_wanted(node, batch_norm) and edit.is_only_reader(node)
                 and batch_norm.attrs.get("axis", "1") == "1" and not batch_norm.flag("output_mean_var")
-                and channels[batch_norm.index] and channels[batch_norm.index] % 16 == 0
-                and blocks[batch_norm.index] == {16} and fused_batch_norm_runs()):
+                and channels[batch_norm.index] and channels[batch_norm.index] % BLOCK == 0
+                and blocks[batch_norm.index] == {BLOCK} and fused_batch_norm_runs()):
             make(edit, node, batch_norm, channels[batch_norm.index])
     return edit.result()[0]
 

@@ -1,10 +1,9 @@
 """Channel counts filled up with zeros to what oneDNN's fast convolutions take."""
 import numpy as np
 
-from mxft.rewrite.channels import map_channels
+from mxft.rewrite.channels import BLOCK, joined, known_channels
 from mxft.rewrite.editing import Edit, is_map_convolution
 
-BLOCK = 16  # float32 numbers in an AVX-512 register
 _SAME_CHANNELS = {"Activation", "clip", "relu", "Dropout", "Pooling", "elemwise_add", "_Plus", "_plus",
                   "broadcast_add", "BlockGrad"}
 
@@ -32,9 +31,7 @@ def fill_channel_blocks(symbol, arg_params, aux_params):
     than an ordinary convolution finally reads. Works best after `fold_batch_norms`: a BatchNorm is such a thing.
     """
     edit = Edit(symbol, arg_params, aux_params)
-    channels = {}
-    for node in edit.graph.nodes:
-        channels[node.index] = map_channels(edit.graph, node, channels)
+    channels = known_channels(edit.graph)
     groups = _joined_maps(edit, channels)
     wider = {}
     for index, group in groups.items():
@@ -64,29 +61,22 @@ def _widen(edit, node, more_in, more_out):
 
 def _joined_maps(edit, channels):
     """Return {node index: number of the group its channels belong to, None where they must stay as they are}."""
-    parent = list(range(len(edit.graph.nodes)))
-
-    def root(i):
-        while parent[i] != i:
-            i = parent[i]
-        return i
-
-    fixed = {i for i, _ in edit.graph.heads}
+    fixed, pairs = {i for i, _ in edit.graph.heads}, []
     for node in edit.graph.nodes:
         sources = [i for i, _ in node.inputs]
         if is_map_convolution(node) and _has_values(edit, node):
             grouped = int(node.attrs.get("num_group", 1)) > 1
             if grouped and _is_depthwise(node, channels):
-                parent[root(node.index)] = root(sources[0])
+                pairs.append((node.index, sources[0]))
             elif grouped:
                 fixed.update((node.index, sources[0]))
         elif node.op in _SAME_CHANNELS and all(channels[i] and channels[i] == channels[node.index] for i in sources):
-            for source in sources:
-                parent[root(source)] = root(node.index)
+            pairs += [(source, node.index) for source in sources]
         else:
             fixed.update((node.index, *sources))
-    kept = {root(i) for i in fixed}
-    return {node.index: None if root(node.index) in kept else root(node.index) for node in edit.graph.nodes}
+    group = joined(len(edit.graph.nodes), pairs)
+    kept = {group[i] for i in fixed}
+    return {i: None if g in kept else g for i, g in enumerate(group)}
 
 
 def _has_values(edit, node):

@@ -4,10 +4,8 @@ oneDNN keeps a map in blocks of 16 channels (a register of AVX-512) or of 8 (AVX
 """
 import functools
 
-from mxft.rewrite.channels import map_channels
+from mxft.rewrite.channels import FUSED_BATCH_NORM, joined, known_channels
 
-FUSED_BATCH_NORM = "_contrib_BatchNormWithReLU"
-CHANNELS = "__channels__"  # an attribute that passes give to nodes whose operators do not tell
 _CONVOLUTIONS = ("Convolution", "Deconvolution")
 _HANDED_THROUGH = ("BatchNorm", FUSED_BATCH_NORM, "Activation", "relu", "clip", "elemwise_add")
 
@@ -20,19 +18,6 @@ def cpu_flags():
             return next((frozenset(line.split()) for line in f if line.startswith("flags")), frozenset())
     except OSError:
         return frozenset()
-
-
-def known_channels(graph):
-    """Return {node index: C, or None where the graph does not tell that the node's output is (N, C, H, W)}."""
-    channels = {}
-    for node in graph.nodes:
-        if CHANNELS in node.attrs:
-            channels[node.index] = int(node.attrs[CHANNELS])
-        elif node.op in (FUSED_BATCH_NORM, "Pad", "pad"):  # MXNet's Pad knows no other than rows and columns
-            channels[node.index] = channels[node.inputs[0][0]]
-        else:
-            channels[node.index] = map_channels(graph, node, channels)
-    return channels
 
 
 def channel_blocks(graph):
@@ -60,27 +45,17 @@ def channel_blocks(graph):
     >>> {node.name: sorted(blocks) for node, blocks in zip(graph.nodes, channel_blocks(graph)) if not node.is_variable}
     {'conv0': [8, 16], 'relu0': [8, 16], 'conv1': [8]}
     """
-    parent, channels = list(range(len(graph.nodes))), known_channels(graph)
-
-    def root(i):
-        while parent[i] != i:
-            i = parent[i]
-        return i
-
-    for node in graph.operators():
-        if node.op not in _CONVOLUTIONS:
-            for source, _ in node.inputs:
-                if not graph.nodes[source].is_variable:
-                    parent[root(source)] = root(node.index)
-    blocks = {}
+    pairs = [(source, node.index) for node in graph.operators() if node.op not in _CONVOLUTIONS
+             for source, _ in node.inputs if not graph.nodes[source].is_variable]
+    group, channels, blocks = joined(len(graph.nodes), pairs), known_channels(graph), {}
     for node in graph.operators():
         if node.op in _CONVOLUTIONS:
             size = _block_of(graph, node, channels)
             for index in (node.index, node.inputs[0][0]):
-                blocks.setdefault(root(index), set()).add(size)
+                blocks.setdefault(group[index], set()).add(size)
         elif node.op not in _HANDED_THROUGH:
-            blocks.setdefault(root(node.index), set()).add(1)
-    return [frozenset(blocks.get(root(i), ())) for i in range(len(graph.nodes))]
+            blocks.setdefault(group[node.index], set()).add(1)
+    return [frozenset(blocks.get(g, ())) for g in group]
 
 
 def _block_of(graph, node, channels):

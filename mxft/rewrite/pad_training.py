@@ -1,6 +1,6 @@
 """Zero padding in front of a convolution, taken into the convolution while its weight is being trained."""
+from mxft.rewrite.channels import known_channels
 from mxft.rewrite.editing import Edit, is_map_convolution
-from mxft.rewrite.memory_layout import known_channels
 from mxft.rewrite.pad import zero_padding
 
 

@@ -1,6 +1,6 @@
 """PReLU out of operators that are fast on a CPU, one way for training and another for inference."""
 from mxft.graph import Graph, Node
-from mxft.rewrite.channels import map_channels
+from mxft.rewrite.channels import known_channels
 
 _STEEP = 2.0 ** 32  # a power of two: scaling by it and back is exact in floating point
 
@@ -58,14 +58,14 @@ def prelu_for_inference(symbol):
 
 def _with_prelus(symbol, add_prelu):
     """Return the symbol with the PReLUs of maps built by ``add_prelu(add, name, data, slope, channels)``."""
-    graph, nodes, new_index, channels = Graph(symbol), [], {}, {}
+    graph, nodes, new_index = Graph(symbol), [], {}
+    channels = known_channels(graph)
 
     def add(op, name, attrs, inputs):
         nodes.append(Node(len(nodes), op, name, attrs, inputs))
         return len(nodes) - 1, 0
 
     for node in graph.nodes:
-        channels[node.index] = map_channels(graph, node, channels)
         inputs = [(new_index[i], o) for i, o in node.inputs]
         if _is_prelu_of_map(graph, node, channels):
             new_index[node.index], _ = add_prelu(add, node.name, *inputs, channels[node.index])
