@@ -73,23 +73,25 @@ class RecordIterator(mx.io.DataIter):
             "prefetch_buffer": 1,  # with more, MXNet loses so many batches of memory with every iterator that ends
             "verbose": False, **spec.iterator_arguments(), **augmentation.iterator_arguments()}
         self._augmented, self._seeds = augmentation.is_random, _epoch_seeds(seed)
-        self._open()
-        self._done, self._first = 0, None
+        shape = (batch_size, *spec.shape)
+        self.provide_data = [mx.io.DataDesc("data", shape, np.float32)]
+        self.provide_label = [mx.io.DataDesc("softmax_label", (batch_size,), np.float32)]
+        self._records, self._done, self._first = None, 0, None
 
-    def _open(self):
+    def _begin(self):
+        """Begin an epoch; not before its first batch is asked for, since MXNet loses what it decodes in advance.
+
+        MXNet draws a record's crop from `seed_aug` and the record's number alone: with one seed every epoch would see
+        the same crops, without one they would depend on the threads. So an augmented epoch gets an iterator of its own.
+        """
+        if self._records is not None and not self._augmented:
+            self._records.reset()
+            return
         seed = next(self._seeds)
-        try:  # the first batch is decoded here
+        try:
             self._records = mx.io.ImageRecordIter(seed=seed, seed_aug=seed, **self._arguments)
         except mx.base.MXNetError as error:
             raise RunError(f"reading {self.path} stopped: {_reason(error)}") from None
-
-    @property
-    def provide_data(self):
-        return self._records.provide_data
-
-    @property
-    def provide_label(self):
-        return self._records.provide_label
 
     @property
     def is_random(self):
@@ -111,24 +113,16 @@ class RecordIterator(mx.io.DataIter):
         return {**arguments, "num_records": self.num_records, "seed": self.seed}
 
     def reset(self):
-        """Begin the next epoch; a fresh iterator stays as it is, its first batches are decoded already.
-
-        MXNet draws a record's crop from `seed_aug` and the record's number alone: with one seed every epoch would see
-        the same crops, without one they would depend on the threads. So an augmented epoch gets an iterator of its own.
-        """
-        if not self._done:
-            return
+        """Go to the beginning of the next epoch; an iterator that was not read stays as it is."""
         self._done = 0
-        if self._augmented:
-            self._open()
-        else:
-            self._records.reset()
 
     def next(self):
         """Return the next batch, or raise StopIteration at the end of the epoch."""
         if self._done >= self.batches:
             self._records.iter_next()  # MXNet loses the batch an iterator stands at when it ends
             raise StopIteration
+        if not self._done:
+            self._begin()
         try:
             batch = self._records.next()
         except StopIteration:
