@@ -12,9 +12,10 @@ digits (scikit-learn's, 8x8 pixels) are not. Few and many:
   digits, many       10 x 110 = 1,100; 60 of each validate
 
 Each is trained by the commands `mxft advise` gives for all four cases, word for
-word (--epochs where they name none), mean of --seeds splits. The last column is
-advise's own pick, from the pictures. Advice 2 begins at advice 1's head; where
-both are level, training the trunk earned nothing.
+word (--epochs where they name none), mean of --seeds splits. Then come one
+standard error of the best, sqrt(p (1 - p) / images judged), and advise's own
+pick, from the pictures. Advice 2 begins at advice 1's head and keeps its best
+epoch: where both are level, training the trunk earned nothing.
 """
 import os
 import pathlib
@@ -120,7 +121,7 @@ def pick(args, checkpoint, spec, folder, per_class):
 
 
 def train(args, case, folder, per_class, layer, seed, run, spec):
-    """Fine-tune by the command of one case's advice; return the validation top-1."""
+    """Fine-tune by the command of one case's advice; return its Score on the validation images."""
     from mxft.advice import advise
     from mxft.cli.data_options import default_resize
     from mxft.cli.finetune import parser as finetune_parser
@@ -139,7 +140,7 @@ def train(args, case, folder, per_class, layer, seed, run, spec):
     result = finetune(args.model, records, run, recipe, spec, args.gpus, threads=args.data_nthreads)
     if result.fit.interrupted:
         raise KeyboardInterrupt
-    return result.score.top1
+    return result.score
 
 
 def main(argv=None):
@@ -162,11 +163,11 @@ def main(argv=None):
         picked, earlier = pick(args, checkpoint, spec, folder, per_class)
         reached = {}
         for advised in CASES:
-            tops = [train(args, advised, folder, per_class, earlier, seed,
-                          os.path.join(home, f"{name}-advice{advised}-seed{seed}"), spec)
-                    for seed in range(args.seeds)]
-            reached[advised] = statistics.mean(tops)
-        rows.append((case, name, picked, reached))
+            scores = [train(args, advised, folder, per_class, earlier, seed,
+                            os.path.join(home, f"{name}-advice{advised}-seed{seed}"), spec)
+                      for seed in range(args.seeds)]
+            reached[advised] = statistics.mean(score.top1 for score in scores)
+        rows.append((case, name, picked, reached, sum(score.records for score in scores)))
     report(rows, home)
     return 0
 
@@ -175,12 +176,13 @@ def report(rows, home):
     """Print and save the table."""
     from mxft.files import whole_file
 
-    lines = ["| case | data | " + " | ".join(f"advice {case}" for case in CASES) + " | picked by advise |",
-             "|---|---|" + "---|" * (len(CASES) + 1)]
-    for case, name, picked, reached in rows:
+    lines = ["| case | data | " + " | ".join(f"advice {case}" for case in CASES) + " | ± | picked by advise |",
+             "|---|---|" + "---|" * (len(CASES) + 2)]
+    for case, name, picked, reached, judged in rows:
         best = max(reached.values())
+        error = (best * (1 - best) / judged) ** 0.5
         cells = [f"**{top1:.3f}**" if top1 == best else f"{top1:.3f}" for top1 in reached.values()]
-        lines.append(f"| {case} | {name.replace('-', ', ')} | {' | '.join(cells)} | {picked} |")
+        lines.append(f"| {case} | {name.replace('-', ', ')} | {' | '.join(cells)} | {error:.3f} | {picked} |")
     with whole_file(os.path.join(home, "table.md"), "w") as f:
         f.write("\n".join(lines) + "\n")
     print("\nvalidation top-1 by the command of each case's advice, best in bold\n" + "\n".join(lines))

@@ -47,9 +47,12 @@ def test_every_advice_is_tried_on_every_data_set(recipe, here):
     assert run(recipe) == 0
     with open("cases/table.md", encoding="utf-8") as f:
         rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in f]
-    assert rows[0] == ["case", "data", "advice 2", "advice 3", "picked by advise"]
+    assert rows[0] == ["case", "data", "advice 2", "advice 3", "±", "picked by advise"]
     assert [row[:2] for row in rows[2:]] == [["2", "photographs, many"], ["3", "digits, few"]]
     assert all(0 <= float(cell) <= 1 for row in rows[2:] for cell in row[2:4])
+    for row, judged in zip(rows[2:], (24 - 2 * 8, 10 * 2)):
+        best = max(map(float, row[2:4]))
+        assert float(row[4]) == pytest.approx((best * (1 - best) / judged) ** 0.5, abs=1e-3)
     assert len(os.listdir("cases/photographs-many/insects")) == 12
     assert [len(os.listdir(f"cases/digits-few/{digit}")) for digit in range(10)] == [6] * 10
     for run_folder in ("photographs-many-advice2-seed0", "digits-few-advice3-seed0"):
