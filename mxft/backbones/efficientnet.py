@@ -5,6 +5,7 @@ Reproduces arXiv:1905.11946 as github.com/lukemelas/EfficientNet-PyTorch 0.7.1 c
 import math
 
 from mxft.backbones.gluon import checkpoint_from_gluon
+from mxft.backbones.torch_layers import BatchNorm, Convolution, Linear
 from mxft.compat import mx
 from mxft.errors import InputError, nearest
 
@@ -14,6 +15,7 @@ VARIANTS = {"efficientnet-b0": (1.0, 1.0, 224, 0.2), "efficientnet-b1": (1.0, 1.
 # Of B0: repeats, kernel, stride, expansion, channels in, channels out.
 STAGES = ((1, 3, 1, 1, 32, 16), (2, 3, 2, 6, 16, 24), (2, 5, 2, 6, 24, 40), (3, 3, 2, 6, 40, 80),
           (3, 5, 1, 6, 80, 112), (4, 5, 2, 6, 112, 192), (1, 3, 1, 6, 192, 320))
+PADDINGS = ("same", "symmetric")
 
 
 def scaled_channels(channels, width):
@@ -21,64 +23,6 @@ def scaled_channels(channels, width):
     wanted = channels * width
     rounded = max(8, int(wanted + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * wanted else rounded
-
-
-def same_padding(size, kernel, stride):
-    """Return TensorFlow's ``same`` padding of one axis: pixels before and after.
-
-    Examples
-    --------
-    >>> same_padding(224, 3, 2), same_padding(75, 5, 2)
-    ((0, 1), (2, 2))
-    """
-    total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
-
-
-class _Convolution(mx.gluon.HybridBlock):
-    """A convolution with static ``same`` padding; `size` is the height and width the padding is computed for."""
-
-    def __init__(self, inputs, outputs, kernel, size, stride=1, groups=1, bias=False, **scope):
-        super().__init__(**scope)
-        before, after = same_padding(size, kernel, stride)
-        self._border = (0, 0, 0, 0, before, after, before, after) if before != after else None
-        self._options = {"kernel": (kernel, kernel), "stride": (stride, stride), "num_filter": outputs,
-                         "num_group": groups, "no_bias": not bias, "pad": (before, before) if before == after else
-                         (0, 0)}
-        self.weight = self.params.get("weight", shape=(outputs, inputs // groups, kernel, kernel))
-        if bias:
-            self.bias = self.params.get("bias", shape=(outputs,), init="zeros")
-
-    def hybrid_forward(self, F, x, weight, bias=None):
-        if self._border:
-            x = F.pad(x, mode="constant", constant_value=0, pad_width=self._border, name="pad")
-        return F.Convolution(x, weight, *([] if bias is None else [bias]), name="fwd", **self._options)
-
-
-class _BatchNorm(mx.gluon.HybridBlock):
-    """BatchNorm whose parameters are called as PyTorch calls them; epsilon 1e-3, momentum 0.99."""
-
-    def __init__(self, channels, **scope):
-        super().__init__(**scope)
-        self.weight = self.params.get("weight", shape=(channels,), init="ones")
-        self.bias = self.params.get("bias", shape=(channels,), init="zeros")
-        self.running_mean = self.params.get("running_mean", shape=(channels,), init="zeros", differentiable=False)
-        self.running_var = self.params.get("running_var", shape=(channels,), init="ones", differentiable=False)
-
-    def hybrid_forward(self, F, x, weight, bias, running_mean, running_var):
-        return F.BatchNorm(x, weight, bias, running_mean, running_var, eps=1e-3, momentum=0.99, fix_gamma=False,
-                           name="fwd")
-
-
-class _Linear(mx.gluon.HybridBlock):
-    def __init__(self, inputs, outputs, **scope):
-        super().__init__(**scope)
-        self._outputs = outputs
-        self.weight = self.params.get("weight", shape=(outputs, inputs))
-        self.bias = self.params.get("bias", shape=(outputs,), init="zeros")
-
-    def hybrid_forward(self, F, x, weight, bias):
-        return F.FullyConnected(x, weight, bias, num_hidden=self._outputs, name="fwd")
 
 
 def _sigmoid(F, x):
@@ -92,21 +36,21 @@ def _swish(F, x):
 class _Block(mx.gluon.HybridBlock):
     """Mobile inverted bottleneck: expand, depthwise, squeeze and excite, project, and the skip with drop connect."""
 
-    def __init__(self, inputs, outputs, kernel, stride, expansion, size, drop, **scope):
+    def __init__(self, inputs, outputs, kernel, stride, expansion, size, drop, epsilon=1e-3, **scope):
         super().__init__(**scope)
         wide, squeezed = inputs * expansion, max(1, inputs // 4)
         self._expands, self._drop = expansion != 1, drop
         self._skips = stride == 1 and inputs == outputs
         with self.name_scope():
             if self._expands:
-                self._expand_conv = _Convolution(inputs, wide, 1, size, prefix="_expand_conv.")
-                self._bn0 = _BatchNorm(wide, prefix="_bn0.")
-            self._depthwise_conv = _Convolution(wide, wide, kernel, size, stride, wide, prefix="_depthwise_conv.")
-            self._bn1 = _BatchNorm(wide, prefix="_bn1.")
-            self._se_reduce = _Convolution(wide, squeezed, 1, 1, bias=True, prefix="_se_reduce.")
-            self._se_expand = _Convolution(squeezed, wide, 1, 1, bias=True, prefix="_se_expand.")
-            self._project_conv = _Convolution(wide, outputs, 1, size, prefix="_project_conv.")
-            self._bn2 = _BatchNorm(outputs, prefix="_bn2.")
+                self._expand_conv = Convolution(inputs, wide, 1, size, prefix="_expand_conv.")
+                self._bn0 = BatchNorm(wide, epsilon, 0.99, prefix="_bn0.")
+            self._depthwise_conv = Convolution(wide, wide, kernel, size, stride, wide, prefix="_depthwise_conv.")
+            self._bn1 = BatchNorm(wide, epsilon, 0.99, prefix="_bn1.")
+            self._se_reduce = Convolution(wide, squeezed, 1, 1, bias=True, prefix="_se_reduce.")
+            self._se_expand = Convolution(squeezed, wide, 1, 1, bias=True, prefix="_se_expand.")
+            self._project_conv = Convolution(wide, outputs, 1, size, prefix="_project_conv.")
+            self._bn2 = BatchNorm(outputs, epsilon, 0.99, prefix="_bn2.")
 
     def hybrid_forward(self, F, x):
         skipped = x
@@ -138,6 +82,10 @@ class EfficientNet(mx.gluon.HybridBlock):
         Before the classifier; None: the variant's (0.3 of B3).
     drop_connect : float
         Rate at the last block; it grows linearly from 0 at the first.
+    padding : {"same", "symmetric"}
+        TensorFlow's, as the reference, or torchvision's and timm's: half the kernel on all sides.
+    epsilon : float
+        Of BatchNorm: 1e-3 in the reference, 1e-5 in torchvision and timm.
 
     Raises
     ------
@@ -158,35 +106,39 @@ class EfficientNet(mx.gluon.HybridBlock):
     '_conv_stem.weight'
     """
 
-    def __init__(self, name="efficientnet-b3", classes=1000, padding_size=None, dropout=None, drop_connect=0.2):
+    def __init__(self, name="efficientnet-b3", classes=1000, padding_size=None, dropout=None, drop_connect=0.2,
+                 padding="same", epsilon=1e-3):
         super().__init__(prefix="")
         if name not in VARIANTS:
             raise InputError(f"EfficientNet: expected one of {', '.join(VARIANTS)}, received name={name!r}; "
                              f"{nearest(name, VARIANTS)}")
+        if padding not in PADDINGS:
+            raise InputError(f"EfficientNet: expected padding of {', '.join(PADDINGS)}, received padding={padding!r}")
         width, depth, native, usual = VARIANTS[name]
         self._rate = usual if dropout is None else dropout
-        size, stem, last = padding_size or native, scaled_channels(32, width), scaled_channels(1280, width)
+        size = (padding_size or native) if padding == "same" else None
+        stem, last = scaled_channels(32, width), scaled_channels(1280, width)
         with self.name_scope():
-            self._conv_stem = _Convolution(3, stem, 3, size, 2, prefix="_conv_stem.")
-            self._bn0 = _BatchNorm(stem, prefix="_bn0.")
+            self._conv_stem = Convolution(3, stem, 3, size, 2, prefix="_conv_stem.")
+            self._bn0 = BatchNorm(stem, epsilon, 0.99, prefix="_bn0.")
             self._blocks = mx.gluon.nn.HybridSequential(prefix="_blocks.")
-            outputs = self._add_blocks(width, depth, -(-size // 2), drop_connect)
-            self._conv_head = _Convolution(outputs, last, 1, 1, prefix="_conv_head.")
-            self._bn1 = _BatchNorm(last, prefix="_bn1.")
-            self._fc = _Linear(last, classes, prefix="_fc.")
+            outputs = self._add_blocks(width, depth, size and -(-size // 2), drop_connect, epsilon)
+            self._conv_head = Convolution(outputs, last, 1, 1, prefix="_conv_head.")
+            self._bn1 = BatchNorm(last, epsilon, 0.99, prefix="_bn1.")
+            self._fc = Linear(last, classes, prefix="_fc.")
 
-    def _add_blocks(self, width, depth, size, drop_connect):
-        """Fill ``_blocks``; return the last one's channels."""
+    def _add_blocks(self, width, depth, size, drop_connect, epsilon):
+        """Fill ``_blocks``; return the last one's channels. `size` is that of the stem's maps, None: symmetric."""
         rows = []
         for repeats, kernel, stride, expansion, inputs, outputs in STAGES:
             inputs, outputs = scaled_channels(inputs, width), scaled_channels(outputs, width)
             for repeat in range(math.ceil(depth * repeats)):
                 first = repeat == 0
                 rows.append((inputs if first else outputs, outputs, kernel, stride if first else 1, expansion, size))
-                size = -(-size // stride) if first else size
+                size = -(-size // stride) if first and size else size
         with self._blocks.name_scope():
             for number, row in enumerate(rows):
-                self._blocks.add(_Block(*row, drop_connect * number / len(rows), prefix=f"{number}."))
+                self._blocks.add(_Block(*row, drop_connect * number / len(rows), epsilon, prefix=f"{number}."))
         return rows[-1][1]
 
     def hybrid_forward(self, F, x):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from mxft.backbones import efficientnet
-from mxft.backbones.efficientnet import EfficientNet, efficientnet_checkpoint, same_padding, scaled_channels
+from mxft.backbones.efficientnet import EfficientNet, efficientnet_checkpoint, scaled_channels
 from mxft.backbones.gluon import trace
+from mxft.backbones.torch_layers import same_padding
 from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.inference import InferenceExecutor
