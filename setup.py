@@ -33,6 +33,7 @@ setup(
         "tqdm",
         "requests>=2.20",                        # mxnet imports it; so do downloads
         "matplotlib>=3.6",
+        "safetensors",                           # PyTorch's weights without PyTorch
         "scipy<2",                               # mx.nd.array asks for scipy.sparse.csr, which SciPy 2 drops
         "setuptools; python_version >= '3.12'",  # carries distutils, which mxnet imports
     ],
@@ -41,6 +42,7 @@ setup(
         "cu112": ["mxnet-cu112==1.9.1; python_version < '3.13'", *CUDA_RUNTIME],
         "demo": ["scikit-learn"],
         "onnx": ["onnx", "onnxruntime"],
-        "dev": ["pytest", "ruff", "scikit-learn"],
+        "import": ["torch", "h5py", "onnx", "onnxruntime"],
+        "dev": ["pytest", "ruff", "scikit-learn", "h5py", "onnx", "onnxruntime"],
     },
 )

@@ -115,6 +115,17 @@ def params_path(prefix, epoch):
     return f"{prefix}-{epoch:04d}.params" if isinstance(epoch, int) else f"{prefix}-{epoch}.params"
 
 
+def require_free_prefix(prefix, epoch, force, flag):
+    """Refuse (InputError) a prefix that is a folder, or that has files already unless forced; `flag` names another."""
+    if not os.path.basename(prefix):
+        raise InputError("output name: expected a folder and the beginning of the files' names, received "
+                         f"{prefix!r}; try {os.path.join(prefix, 'model')}")
+    standing = [path for path in (prefix + "-symbol.json", params_path(prefix, epoch)) if os.path.lexists(path)]
+    if standing and not force:
+        raise InputError(f"output name: expected one that is free, received {prefix!r} where {standing[0]} stands; "
+                         f"--force replaces it, {flag} chooses another")
+
+
 def saved_epochs(prefix):
     """Return the epochs that exist for `prefix`, as they are typed: ``["0", "8", "best"]``."""
     found = []

@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 
-from mxft.checkpoint import Checkpoint, load_checkpoint, params_path, parent_entry, parse_model
+from mxft.checkpoint import Checkpoint, load_checkpoint, params_path, parent_entry, parse_model, require_free_prefix
 from mxft.errors import InputError, RunError
 from mxft.graph import Graph, internal_output
 from mxft.inference import InferenceExecutor
@@ -153,16 +153,10 @@ def _remove(paths):
 
 def require_new_prefix(prefix, original, force):
     """Refuse (InputError) a prefix that has files already, unless forced, and always a folder or the original's own."""
-    if not os.path.basename(prefix):
-        raise InputError("output name: expected a folder and the beginning of the files' names, received "
-                         f"{prefix!r}; try {os.path.join(prefix, 'model')}")
     if original.on_disk and os.path.realpath(parse_model(original.name)[0]) == os.path.realpath(prefix):
         raise InputError(f"output name: expected another prefix than the original's, received {prefix!r}; the head "
                          "would be lost")
-    standing = [path for path in (prefix + "-symbol.json", params_path(prefix, 0)) if os.path.lexists(path)]
-    if standing and not force:
-        raise InputError(f"output name: expected one that is free, received {prefix!r} where {standing[0]} stands; "
-                         "--force replaces it, --output chooses another")
+    require_free_prefix(prefix, 0, force, "--output")
 
 
 def probe(network, checkpoint, image_shape):

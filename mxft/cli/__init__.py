@@ -1,6 +1,7 @@
 """The ``mxft`` command: one verb a module, found by name and imported only when it is used."""
 import contextlib
 import importlib
+import keyword
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ VERBS = {
     "lr-find": "try learning rates on a few batches and suggest one",
     "extract-features": "write any layer's output for a folder or records",
     "score": "top-1, top-5 and loss of a checkpoint on a record file",
+    "import": "weights of PyTorch, timm, Keras or ONNX as a checkpoint",
     "predict": "name the classes of image files",
     "fetch": "download a known data set or checkpoint",
     "face-pack": "pack people into train.rec, .idx, .lst and property",
@@ -51,17 +53,19 @@ def main(argv=None):
 
 
 def run_verb(verb, argv=None):
-    """Run ``mxft.cli.<verb>.main(argv)``; tools/*.py call this too, so a tool and its verb cannot drift apart.
-
-    The module of ``face-pack`` is ``face_pack``.
-    """
+    """Run ``mxft.cli.<verb>.main(argv)``; tools/*.py call this too, so a tool and its verb cannot drift apart."""
     def main_of_verb(argv):
         if verb not in VERBS:
             raise InputError(f"unknown verb: expected one of those mxft --help lists, received {verb!r}; "
                              f"{nearest(verb, VERBS)}")
-        return importlib.import_module("mxft.cli." + verb.replace("-", "_")).main(argv)
+        return importlib.import_module("mxft.cli." + module_name(verb)).main(argv)
 
     return run_command(f"mxft {verb}" if verb in VERBS else "mxft", main_of_verb, argv)
+
+
+def module_name(verb):
+    """Return the module of a verb: ``face_pack`` of face-pack, ``import_`` of import, which Python keeps for itself."""
+    return verb.replace("-", "_") + "_" * keyword.iskeyword(verb)
 
 
 class Terminated(KeyboardInterrupt):

@@ -3,13 +3,15 @@ from mxft.errors import InputError, nearest
 from mxft.files import require_file, whole_file
 
 
-def read_classes(path):
+def read_classes(path, unique=True):
     """Return the names in a class map, in order of label.
 
     Parameters
     ----------
     path : str
         UTF-8 text. An empty line or a name that stands twice is refused: either would shift or merge labels.
+    unique : bool
+        False lets names stand twice, as ImageNet's crane, the bird and the machine.
 
     Returns
     -------
@@ -28,7 +30,7 @@ def read_classes(path):
         if not name.strip():
             raise InputError(f"bad class map {path}, line {number}: expected a class name on every line, "
                              f"received {name!r}")
-        if name in seen:
+        if name in seen and unique:
             raise InputError(f"bad class map {path}, line {number}: expected each class once, received {name!r} "
                              f"again after line {seen[name]}")
         seen[name] = number

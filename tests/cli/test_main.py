@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from mxft import cli
-from mxft.cli import VERBS, main, run_command
+from mxft.cli import VERBS, main, module_name, run_command
 from mxft.errors import InputError, RunError
 
 VERB_NAMES = sorted(VERBS)
@@ -36,7 +36,7 @@ def test_help_of_a_verb_fits_80_columns_and_has_an_example_that_parses(verb, cap
     text = capsys.readouterr().out
     assert ended.value.code == 0
     assert all(len(line) <= 80 for line in text.splitlines()), [line for line in text.splitlines() if len(line) > 80]
-    module = importlib.import_module("mxft.cli." + verb.replace("-", "_"))
+    module = importlib.import_module("mxft.cli." + module_name(verb))
     parser = getattr(module, "parser", None) or module.build_parser
     examples = [line.split() for line in text.replace("\\\n", " ").splitlines() if line.startswith(f"  mxft {verb} ")]
     assert examples

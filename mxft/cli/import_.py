@@ -1,0 +1,93 @@
+"""``mxft import``: weights of PyTorch, timm, Keras or ONNX as an ordinary MXNet checkpoint."""
+import dataclasses
+
+from mxft.cli.arguments import Parser, add_input_options, input_spec, whole
+from mxft.errors import InputError
+
+EXAMPLES = """\
+examples:
+  mxft import --from timm --arch resnet50.tv_in1k --weights model.safetensors \\
+      --prefix models/resnet-50
+  mxft import --from torchvision --arch mobilenet_v2 \\
+      --weights mobilenet_v2-b0353104.pth --prefix models/mobilenetv2
+  mxft import --from keras --arch vgg16 --weights vgg16.h5 --prefix models/vgg16
+  mxft import --from onnx --weights net.onnx --image-shape 3,224,224 \\
+      --prefix models/net
+  mxft import --list
+
+Nothing in a weight file is executed. .safetensors are read without PyTorch;
+.pth needs torch, .h5 h5py, .onnx onnx and onnxruntime, and pip install
+'mxft[import]' brings them all. An ONNX network is compared with ONNX Runtime
+before it is written. ResNets of PyTorch are GluonCV's v1b, those of Keras
+Gluon's v1. The manifest holds the input the network is usually published with;
+--image-shape, --rgb-mean, --rgb-std and --resize state another.
+"""
+
+
+def parser():
+    """Return the argument parser."""
+    from mxft.importing import SOURCES
+
+    p = Parser(prog="mxft import", description="Turn another framework's weights into an MXNet checkpoint.",
+               epilog=EXAMPLES)
+    p.add_argument("--from", dest="source", choices=SOURCES, help="whose names the file has")
+    p.add_argument("--arch", metavar="NAME", help="the network, as its source calls it (not for onnx)")
+    p.add_argument("--weights", metavar="FILE", help=".safetensors, .pth, .h5 or .onnx")
+    p.add_argument("--prefix", metavar="PREFIX", help="of the files to write")
+    p.add_argument("--epoch", type=whole(0), default=0, metavar="N", help="number of the .params file (default: 0)")
+    p.add_argument("--classes", metavar="FILE", help="names of the outputs, one a line, for the manifest")
+    p.add_argument("--resize", type=whole(1), metavar="N", help="short side before the crop, in pixels")
+    p.add_argument("--force", action="store_true", help="replace a checkpoint of that prefix")
+    p.add_argument("--list", action="store_true", help="print the networks of every source")
+    add_input_options(p)
+    return p
+
+
+def main(argv=None):
+    """Run ``mxft import``."""
+    args = parser().parse_args(argv)
+    from mxft.importing import SOURCES, architectures
+
+    if args.list:
+        for source in SOURCES[:-1]:
+            print(f"{source}: {', '.join(architectures(source))}")
+        print("onnx: any classifier of its usual operators")
+        return
+    _check(args)
+    from mxft.checkpoint import require_free_prefix
+    from mxft.data.classes import read_classes
+    from mxft.importing import import_weights
+
+    require_free_prefix(args.prefix, args.epoch, args.force, "--prefix")
+    classes = read_classes(args.classes, unique=False) if args.classes else None
+    size = args.image_shape[1] if args.image_shape else None
+    checkpoint = import_weights(args.source, args.weights, args.arch, classes, size)
+    spec = input_spec(args, checkpoint.input_spec)
+    spec = dataclasses.replace(spec, resize=args.resize or (round(size / 0.875) if size else spec.resize))
+    checkpoint.manifest["input"] = spec.to_dict()
+    model = checkpoint.save(args.prefix, args.epoch)
+    print(_told(checkpoint, spec))
+    print(f"wrote {model}: {args.prefix}-symbol.json, -{args.epoch:04d}.params, -manifest.json")
+
+
+def _check(args):
+    """Refuse what can be refused before anything is read."""
+    for name in ("source", "weights", "prefix", *(() if args.source == "onnx" else ("arch",))):
+        if not getattr(args, name):
+            flag = {"source": "--from"}.get(name, f"--{name}")
+            raise InputError(f"arguments are missing: expected {flag}, received none; mxft import --list shows the "
+                             "networks")
+    if args.source == "onnx" and args.arch:
+        raise InputError(f"--arch: expected none with --from onnx, whose files hold the network, received "
+                         f"arch={args.arch!r}")
+
+
+def _told(checkpoint, spec):
+    """Return what a person wants to know of what was imported."""
+    from mxft.surgery import find_feature_layer
+
+    numbers = sum(value.size for value in checkpoint.arg_params.values())
+    outputs = checkpoint.symbol.infer_shape(data=(1, *spec.shape))[1][0][-1]
+    return (f"{checkpoint.manifest['source']}: {len(checkpoint.arg_params)} parameters ({numbers:,} numbers), "
+            f"{len(checkpoint.aux_params)} moving statistics, {outputs} outputs; a new head goes on "
+            f"{find_feature_layer(checkpoint.symbol).name}\ninput: {spec.describe()}")

@@ -1,0 +1,66 @@
+"""Weights of PyTorch, timm, Keras and ONNX as ordinary MXNet checkpoints."""
+import importlib
+import os
+
+from mxft.errors import InputError, nearest
+
+SOURCES = ("torchvision", "timm", "efficientnet-pytorch", "keras", "onnx")
+
+
+def architectures(source):
+    """Return the table {name: Architecture} of a source; ONNX has none."""
+    if source not in SOURCES[:-1]:
+        raise InputError(f"import: expected one of {', '.join(SOURCES)}, received source={source!r}; "
+                         f"{nearest(source, SOURCES)}")
+    return importlib.import_module("mxft.importing." + source.replace("-", "_")).ARCHITECTURES
+
+
+def import_weights(source, weights, arch=None, classes=None, input_size=None):
+    """Return another framework's weights as a Checkpoint.
+
+    Parameters
+    ----------
+    source : {"torchvision", "timm", "efficientnet-pytorch", "keras", "onnx"}
+        Whose names the file has.
+    weights : str or os.PathLike
+        See `mxft.importing.weight_files.read_weights` and `mxft.importing.onnx.import_onnx`.
+    arch : str
+        As the source calls the network; of timm's ``resnet50.tv_in1k`` what is behind the dot does not matter. None
+        for ONNX, which holds the network.
+    classes : list of str, optional
+        Names of the outputs.
+    input_size : int, optional
+        Pixels, where an ONNX network leaves them open.
+
+    Returns
+    -------
+    mxft.checkpoint.Checkpoint
+        Scores without a softmax; ResNets in GluonCV's v1b layout (of Keras in Gluon's v1).
+
+    Raises
+    ------
+    InputError
+        Unknown source or network, or weights that are not its.
+
+    Notes
+    -----
+    The manifest has the input convention the network is usually published with; weights trained with another one need
+    ``--image-shape``, ``--rgb-mean`` and their like. Dropout is not there: attach it with the new head.
+
+    Examples
+    --------
+    >>> import_weights("timm", "model.safetensors", "resnet50.tv_in1k").save("resnet-50", 0)    # doctest: +SKIP
+    'resnet-50,0'
+    """
+    if source == "onnx":
+        from mxft.importing.onnx import import_onnx
+        return import_onnx(weights, classes, input_size)
+    from mxft.importing.architecture import import_into
+    from mxft.importing.weight_files import read_weights
+
+    table = architectures(source)
+    name = arch.split(".")[0] if source == "timm" else arch
+    if name not in table:
+        raise InputError(f"import from {source}: expected one of {', '.join(table)}, received arch={arch!r}; "
+                         f"{nearest(name, table)}")
+    return import_into(table[name], read_weights(weights), f"{source} {arch}, {os.path.basename(weights)}", classes)

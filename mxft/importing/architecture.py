@@ -1,0 +1,134 @@
+"""A network that other frameworks publish weights for: how it is built here, and what its parameters are called there.
+
+Each source's module has a table of these.
+"""
+import dataclasses
+from typing import Callable
+
+import numpy as np
+
+from mxft.backbones.gluon import MEAN, SCALE, build, checkpoint_from_gluon
+from mxft.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """One network of one source.
+
+    Parameters
+    ----------
+    build : callable
+        ``build(classes)`` gives the Gluon network.
+    rename : callable
+        From {their name: array} to {structural name in the network: array}, with whatever must be transposed or
+        folded.
+    classifier : str
+        Their name of the last layer's bias, whose length is the number of classes.
+    size, resize : int
+        Pixels: the crop, and the short side it is cut from.
+    mean, scale : tuple of float
+        Of the input, as in `mxft.data.normalization.InputSpec`.
+    """
+
+    build: Callable
+    rename: Callable
+    classifier: str
+    size: int = 224
+    resize: int = 256
+    mean: tuple = MEAN
+    scale: tuple = SCALE
+
+
+def gluon(name, store):
+    """Return what builds a network of a Gluon store with so many classes."""
+    return lambda classes: build(name, classes=classes, store=store)
+
+
+def with_gluon_names(entries):
+    """Return PyTorch's entries with BatchNorm's ``weight`` and ``bias`` called gamma and beta."""
+    called = {"weight": "gamma", "bias": "beta"}
+    renamed = {}
+    for name, array in entries.items():
+        layer, _, kind = name.rpartition(".")
+        if f"{layer}.running_mean" in entries:
+            kind = called.get(kind, kind)
+        renamed[f"{layer}.{kind}" if layer else kind] = array
+    return renamed
+
+
+def with_layers_called(entries, layers):
+    """Return entries whose layer (the name up to its last dot) is called ``layers(layer)``; the same where None."""
+    renamed = {}
+    for name, array in entries.items():
+        layer, _, kind = name.rpartition(".")
+        renamed[f"{layers(layer) or layer}.{kind}"] = array
+    return renamed
+
+
+def import_into(architecture, entries, what, classes=None, source=None):
+    """Return the Checkpoint of an architecture with these weights.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    entries : dict of str to numpy.ndarray
+        As `mxft.importing.weight_files.read_weights` gives them.
+    what : str
+        For messages: ``timm resnet50, resnet50.safetensors``.
+    classes : list of str, optional
+        Names of the outputs.
+    source : str, optional
+        For the manifest.
+
+    Returns
+    -------
+    mxft.checkpoint.Checkpoint
+        Scores without a softmax.
+
+    Raises
+    ------
+    InputError
+        Parameters are missing, left over or of another shape, or the class names are not as many as the outputs.
+    """
+    outputs = entries.get(architecture.classifier)
+    if outputs is None:
+        raise InputError(f"{what}: expected the classifier's {architecture.classifier}, received {len(entries)} arrays "
+                         f"without it ({', '.join(list(entries)[:3])}, …); is --arch right?")
+    if classes is not None and len(classes) != len(outputs):
+        raise InputError(f"{what}: expected the names of {len(outputs)} classes, received {len(classes)}")
+    network = architecture.build(len(outputs))
+    _fill(network, architecture.rename(entries), what)
+    return checkpoint_from_gluon(network, classes=classes, input_size=architecture.size, resize=architecture.resize,
+                                 mean=architecture.mean, scale=architecture.scale, source=source or what)
+
+
+def _fill(network, entries, what):
+    """Give every parameter of a Gluon network its array; refuse what is missing, left over or does not fit."""
+    from mxft.compat import mx
+
+    parameters = network._collect_params_with_prefix()  # what save_parameters writes under
+    entries = {name: array for name, array in entries.items() if not name.endswith("num_batches_tracked")}
+    missing = [name for name in parameters if name not in entries]
+    surplus = [name for name in entries if name not in parameters]
+    unlike = [f"{name} {_shape_text(parameters[name].shape)}, received {entries[name].shape}" for name in parameters
+              if name in entries and not _fits(parameters[name].shape, entries[name].shape)]
+    if missing or surplus or unlike:
+        wrong = {"missing": missing, "left over": surplus, "of another shape": unlike}
+        parts = [f"{len(names)} {word} ({'; '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+                 for word, names in wrong.items() if names]
+        raise InputError(f"{what}: expected the {len(parameters)} arrays of that network, received {len(entries)}: "
+                         f"{', '.join(parts)}; is --arch right?")
+    for name, parameter in parameters.items():
+        parameter.shape = entries[name].shape
+        parameter.initialize(ctx=mx.cpu())
+        parameter.set_data(mx.nd.array(np.ascontiguousarray(entries[name]), dtype="float32"))
+
+
+def _shape_text(shape):
+    """Return a shape as text; an axis Gluon does not know yet is a ?."""
+    return f"({', '.join(str(size or '?') for size in shape)})"
+
+
+def _fits(wanted, received):
+    """Whether shapes agree; 0 is Gluon's word for an axis it does not know yet."""
+    return len(wanted) == len(received) and all(a in (0, b) for a, b in zip(wanted, received))

@@ -1,0 +1,70 @@
+"""``mxft import``: what it writes, what it says, and its refusals."""
+import json
+import os
+
+import numpy as np
+import pytest
+
+from mxft.cli import run_verb
+
+
+@pytest.fixture(scope="module")
+def resnet18(tmp_path_factory):
+    """A safetensors file of a ResNet-18 of 3 classes, all zeros but BatchNorm's variances, under timm's names."""
+    from safetensors.numpy import save_file
+
+    from mxft.importing import architectures
+    called = {"gamma": "weight", "beta": "bias"}
+    arrays = {}
+    network = architectures("timm")["resnet18"].build(3)
+    network.initialize()
+    network.infer_shape(__import__("mxnet").nd.zeros((1, 3, 32, 32)))
+    for name, parameter in network._collect_params_with_prefix().items():
+        layer, _, kind = name.rpartition(".")
+        arrays[f"{layer}.{called.get(kind, kind)}"] = np.full(parameter.shape, kind == "running_var", np.float32)
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    save_file(arrays, str(path))
+    return str(path)
+
+
+def test_a_checkpoint_with_manifest_that_other_verbs_take(resnet18, tmp_path, capsys):
+    (tmp_path / "names.txt").write_text("cat\ncrane\ncrane\n")
+    prefix = str(tmp_path / "resnet-18")
+    command = ["--from", "timm", "--arch", "resnet18.tv_in1k", "--weights", resnet18, "--prefix", prefix,
+               "--classes", str(tmp_path / "names.txt"), "--image-shape", "3,64,64"]
+    assert run_verb("import", command) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("timm resnet18.tv_in1k, model.safetensors: 62 parameters (11,178,051 numbers), 40 moving "
+                           "statistics, 3 outputs; a new head goes on resnetv1b_flatten0_flatten0\ninput: 64x64 RGB, ")
+    assert said.endswith(f"wrote {prefix},0: {prefix}-symbol.json, -0000.params, -manifest.json\n")
+    with open(prefix + "-manifest.json", encoding="utf-8") as f:
+        manifest = json.load(f)
+    assert manifest["classes"] == ["cat", "crane", "crane"]
+    assert manifest["input"]["size"] == [64, 64] and manifest["input"]["resize"] == 73
+    assert run_verb("layers", [f"{prefix},0"]) == 0
+    assert run_verb("import", command) == 2
+    assert f"output name: expected one that is free, received '{prefix}'" in capsys.readouterr().err
+    assert run_verb("import", [*command, "--force"]) == 0
+
+
+def test_the_list_has_every_source(capsys):
+    assert run_verb("import", ["--list"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("torchvision: resnet18, ") and "\ntimm: " in said and "\nonnx: any classifier" in said
+
+
+@pytest.mark.parametrize("words, message", [
+    ([], "arguments are missing: expected --from, received none"),
+    (["--from", "timm", "--weights", "a", "--prefix", "b"], "arguments are missing: expected --arch, received none"),
+    (["--from", "onnx", "--weights", "a", "--prefix", "b", "--arch", "resnet18"],
+     "--arch: expected none with --from onnx, whose files hold the network, received arch='resnet18'"),
+    (["--from", "timm", "--arch", "resnet18", "--weights", "a.safetensors", "--prefix", "b"],
+     "weights is missing: expected a file, received 'a.safetensors'"),
+    (["--from", "timm", "--arch", "resnet18", "--weights", "a.safetensors", "--prefix", "b/"],
+     "output name: expected a folder and the beginning of the files' names, received 'b/'; try b/model"),
+])
+def test_refusals(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_verb("import", words) == 2
+    assert message in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
