@@ -12,8 +12,18 @@ import zipfile
 
 from mxft.download import FetchError, fetch, flaw
 from mxft.errors import InputError, MxftError, nearest
-from mxft.files import whole_file, write_json
-from mxft.zoo_table import DATASETS, GLUON_MIRRORS, GLUON_MODELS, MXNET_MIRRORS, SYMBOL_MODELS, GluonModel
+from mxft.files import sha256, whole_file, write_json
+from mxft.zoo_table import (
+    DATASETS,
+    GLUON_MIRRORS,
+    GLUON_MODELS,
+    HUB_MIRRORS,
+    HUB_MODELS,
+    MXNET_MIRRORS,
+    SYMBOL_MODELS,
+    HubModel,
+    SymbolModel,
+)
 
 MIRRORS_VARIABLE = "MXFT_MIRRORS"
 _PARAMS_MAGIC = struct.pack("<Q", 0x112)
@@ -22,12 +32,12 @@ _RECORD_MAGIC = struct.pack("<I", 0xCED7230A)
 
 def find(name):
     """Return the table's row for any name or alias; an unknown one is refused with the nearest names."""
-    return _find(name, (*SYMBOL_MODELS, *GLUON_MODELS, *DATASETS), "name")
+    return _find(name, (*SYMBOL_MODELS, *GLUON_MODELS, *HUB_MODELS, *DATASETS), "name")
 
 
 def find_model(name):
     """Return the table's row for a model name or alias; an unknown one is refused with the nearest names."""
-    return _find(name, (*SYMBOL_MODELS, *GLUON_MODELS), "model")
+    return _find(name, (*SYMBOL_MODELS, *GLUON_MODELS, *HUB_MODELS), "model")
 
 
 def find_dataset(name):
@@ -62,7 +72,8 @@ def get_model(name, cache=None, progress=True, fallback=True):
     progress : bool
         Show what is fetched. That a substitute or an ambiguous name was used is said in any case.
     fallback : bool
-        When no mirror of a symbol ResNet answers, take the Gluon ResNet of the same depth and say so.
+        When no mirror of a symbol ResNet answers, take a Gluon ResNet of the same depth, or torchvision's from the
+        Hugging Face hub, imported into GluonCV's v1b layout, and say so.
 
     Returns
     -------
@@ -91,8 +102,8 @@ def get_model(name, cache=None, progress=True, fallback=True):
     if name == "resnet-152":
         _say("resnet-152 is taken as in the tutorial: imagenet11k-resnet-152, trained on 11,221 classes; the "
              "ImageNet-1k network is imagenet1k-resnet-152")
-    if isinstance(row, GluonModel):
-        return _get_gluon(row, folder, progress)
+    if not isinstance(row, SymbolModel):
+        return _get_converted(row, folder, progress)
     substitute = _earlier_substitute(row, folder) if fallback else None
     if substitute and not _is_cached(row, folder):
         return substitute
@@ -181,16 +192,36 @@ def _get_symbol(row, folder, progress):
     return f"{prefix},{row.epoch}"
 
 
-def _get_gluon(row, folder, progress):
-    """Return the exported checkpoint of a Gluon model: from the cache, MXNet's own cache, or the model store."""
+def _get_converted(row, folder, progress):
+    """Return the checkpoint made of a Gluon store's or the hub's file: from the cache, or fetched and made now."""
     prefix = _prefix(row, folder)
     if not os.path.exists(prefix + "-0000.params"):
-        from mxft.backbones.gluon import checkpoint_from_gluon
-        weights = _gluon_weights(row, prefix, progress)
-        checkpoint = checkpoint_from_gluon(row.model, weights, store=row.store, resize=256,
-                                           source=f"{row.store} Gluon model store {row.stem}")
-        checkpoint.save(prefix, 0)
+        make = _from_hub if isinstance(row, HubModel) else _from_gluon
+        make(row, prefix, progress).save(prefix, 0)
     return f"{prefix},0"
+
+
+def _from_gluon(row, prefix, progress):
+    from mxft.backbones.gluon import checkpoint_from_gluon
+
+    return checkpoint_from_gluon(row.model, _gluon_weights(row, prefix, progress), store=row.store, resize=256,
+                                 source=f"{row.store} Gluon model store {row.stem}")
+
+
+def _from_hub(row, prefix, progress):
+    from mxft.importing import import_weights
+
+    path, location = prefix + ".safetensors", f"timm/{row.name}/resolve/main/model.safetensors"
+    endpoint = os.environ.get("HF_ENDPOINT")
+    bases = ((endpoint.rstrip("/") + "/",) if endpoint else ()) + HUB_MIRRORS
+    fetch([*_own_mirrors(location, row.name + ".safetensors"), *(base + location for base in bases)], path,
+          progress=progress, check=_safetensors_flaw,
+          hint=f"give a local checkpoint with MODEL=prefix,epoch, or put {row.name}'s model.safetensors at {path}, or "
+               f"name a mirror in {MIRRORS_VARIABLE}")
+    checkpoint = import_weights("timm", path, row.name)
+    checkpoint.manifest["source"] = f"Hugging Face hub timm/{row.name}, model.safetensors sha256 {sha256(path)}"
+    os.unlink(path)
+    return checkpoint
 
 
 def _gluon_weights(row, prefix, progress):
@@ -243,7 +274,7 @@ def _get_substitute(row, folder, progress, error):
     for name in row.substitutes:
         other = find_model(name)
         try:
-            model = _get_gluon(other, folder, progress)
+            model = _get_converted(other, folder, progress)
         except FetchError as refused:
             tried += refused.tried
         except MxftError as refused:
@@ -258,8 +289,9 @@ def _get_substitute(row, folder, progress, error):
 def _substitute_message(row, other):
     def score(model):
         return f"top-1 {model.top1:.4f}" if model.top1 else "top-1 unpublished"
-    return (f"{row.name}: no mirror gave it; using other weights instead: {other.name} of the {other.store} Gluon "
-            f"model store ({score(other)}, the original {score(row)}), input (RGB - 123.675, 116.28, 103.53) / 58.395, "
+    classes = f" on {row.classes:,} classes" if row.classes != 1000 else ""
+    return (f"{row.name}: no mirror gave it; using other weights instead: {other.name} of the {other.origin} "
+            f"({score(other)}, the original {score(row)}{classes}), input (RGB - 123.675, 116.28, 103.53) / 58.395, "
             "57.12, 57.375")
 
 
@@ -273,6 +305,19 @@ def _symbol_flaw(path):
 
 def _params_flaw(path):
     return _magic_flaw(path, _PARAMS_MAGIC, "an MXNet parameter file")
+
+
+def _safetensors_flaw(path):
+    with open(path, "rb") as f:
+        start = f.read(8)
+        length = int.from_bytes(start, "little")
+        header = f.read(length) if 2 <= length < os.path.getsize(path) else b""
+    try:
+        end = max(entry["data_offsets"][1] for name, entry in json.loads(header).items() if name != "__metadata__")
+    except (ValueError, TypeError, KeyError, IndexError):
+        return f"expected safetensors, received a file beginning {start!r}"
+    size = os.path.getsize(path)
+    return None if size == 8 + length + end else f"expected {8 + length + end:,} bytes, received {size:,}"
 
 
 def _record_flaw(path):

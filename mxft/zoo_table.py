@@ -11,6 +11,7 @@ from mxft.data.normalization import IMAGENET_MEAN
 
 MXNET_MIRRORS = ("http://data.mxnet.io/", "http://data.mxnet.io.s3-website-us-west-1.amazonaws.com/",
                  "http://data.dmlc.ml/")
+HUB_MIRRORS = ("https://huggingface.co/",)
 GLUON_MIRRORS = ("https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/",
                  "https://apache-mxnet.s3.amazonaws.com/")
 
@@ -56,6 +57,28 @@ class GluonModel:
     def stem(self):
         return f"{self.model}-{self.sha1[:8]}"
 
+    @property
+    def origin(self):
+        return f"{self.store} Gluon model store"
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """PyTorch weights of timm's on the Hugging Face hub, ``<mirror>timm/<name>/resolve/main/model.safetensors``.
+
+    Imported by `mxft.importing`; no hash is published, the names and shapes of all arrays are checked.
+    """
+
+    name: str
+    top1: Optional[float] = None
+    top5: Optional[float] = None
+    aliases: tuple = ()
+    origin: str = "Hugging Face hub (PyTorch weights of ImageNet-1k, imported)"
+
+    @property
+    def stem(self):
+        return self.name
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -73,7 +96,8 @@ class Dataset:
 
 def _resnet(layers, top1, top5, symbol_md5, params_md5, *more):
     return SymbolModel(f"imagenet1k-resnet-{layers}", f"imagenet/resnet/{layers}-layers/resnet-{layers}", 1000, top1,
-                       top5, md5=(symbol_md5, params_md5), substitutes=(f"resnet{layers}_v2", *more),
+                       top5, md5=(symbol_md5, params_md5),
+                       substitutes=(f"resnet{layers}_v2", *more, f"resnet{layers}.tv_in1k"),
                        aliases=() if layers == 152 else (f"resnet-{layers}",))
 
 
@@ -103,6 +127,7 @@ SYMBOL_MODELS = (
                 feature_layer="flatten", mean=IMAGENET_MEAN, aliases=("inception-bn",),
                 md5=("93ea4544c19709161fec0051aea34885", "08bbf9b6c46e4a090ddaf039b76be630")),
     SymbolModel("imagenet11k-resnet-152", "imagenet-11k/resnet-152/resnet-152", 11221, .4157, aliases=("resnet-152",),
+                substitutes=("resnet152_v2", "resnet152.tv_in1k"),
                 md5=("b2105c7a31652d9bb7d0b4841ecb9154", "a4cb744b366a1d4b1822cbcd3a30c852")),
     _place365(50, .3112), _place365(152, .3355),
 )
@@ -119,6 +144,15 @@ GLUON_MODELS = (
                .7736, .9357),
     GluonModel("resnet50_v1b", "gluoncv", "resnet50_v1b", "0ecdba34691be172036ddf244ff1b2eade75ffde", .7767, .9382),
     GluonModel("resnet50_v1d", "gluoncv", "resnet50_v1d", "117a384ecf61490eb31ea147eb0e61e6d2b8a449", .7915, .9458),
+)
+
+# torchvision's first weights of each depth, by their names in timm; accuracies of torchvision's table.
+HUB_MODELS = (
+    HubModel("resnet18.tv_in1k", .6976, .8908), HubModel("resnet34.tv_in1k", .7331, .9142),
+    HubModel("resnet50.tv_in1k", .7613, .9286), HubModel("resnet101.tv_in1k", .7737, .9355),
+    HubModel("resnet152.tv_in1k", .7831, .9405),
+    HubModel("vgg16.tv_in1k", .7159, .9038),
+    HubModel("mobilenetv2_100.ra_in1k", .7297, .9102), HubModel("efficientnet_b0.ra_in1k", .7769, .9353),
 )
 
 

@@ -25,7 +25,8 @@ def build_parser():
     parser.add_argument("--cache", metavar="DIR",
                         help="folder to keep files in (default: $MXNET_HOME/mxft or ~/.mxnet/mxft)")
     parser.add_argument("--no-fallback", action="store_true",
-                        help="fail rather than take the Gluon ResNet when no mirror has the symbol checkpoint")
+                        help="fail rather than take another ResNet of that depth, Gluon's or torchvision's, when no "
+                             "mirror has the symbol checkpoint")
     return parser
 
 
@@ -37,6 +38,8 @@ def listing():
         rows.append((_called(row), f"{row.classes:,} classes, {mean}", _score(row)))
     for row in zoo.GLUON_MODELS:
         rows.append((_called(row), f"1,000 classes, RGB scaled, {row.store} Gluon model store", _score(row)))
+    for row in zoo.HUB_MODELS:
+        rows.append((_called(row), "1,000 classes, RGB scaled, timm on the Hugging Face hub", _score(row)))
     rows += [("", "", ""), ("data set", "", "bytes")]
     rows += [(row.name, row.about, f"{row.size:,}" if row.size else "") for row in zoo.DATASETS]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]

@@ -30,6 +30,8 @@ def mirror(tmp_path, monkeypatch):
     monkeypatch.setenv("MXNET_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(zoo, "MXNET_MIRRORS", (DEAD + "mxnet/",))
     monkeypatch.setattr(zoo, "GLUON_MIRRORS", (DEAD + "gluon-store/",))
+    monkeypatch.setattr(zoo, "HUB_MIRRORS", (DEAD + "hub/",))
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
     monkeypatch.setattr(zoo, "DATASETS", tuple(dataclasses.replace(row, urls=(DEAD + row.name,))
                                                for row in zoo_table.DATASETS))
 
@@ -48,12 +50,12 @@ def put_resnet50(mirror):
 
 
 def test_every_row_is_well_formed():
-    rows = [*zoo.SYMBOL_MODELS, *zoo.GLUON_MODELS]
+    rows = [*zoo.SYMBOL_MODELS, *zoo.GLUON_MODELS, *zoo.HUB_MODELS]
     names = [name for row in rows for name in (row.name, *row.aliases)]
     assert len(names) == len(set(names))
     for row in zoo.SYMBOL_MODELS:
         assert all(re.fullmatch("[0-9a-f]{32}", md5) for md5 in row.md5 if md5)
-        assert all(isinstance(zoo.find_model(name), zoo_table.GluonModel) for name in row.substitutes)
+        assert not any(isinstance(zoo.find_model(name), zoo_table.SymbolModel) for name in row.substitutes)
     assert all(re.fullmatch("[0-9a-f]{40}", row.sha1) for row in zoo.GLUON_MODELS)
 
 
@@ -124,7 +126,7 @@ def test_the_two_152s_are_told_apart(mirror, capsys):
 
 def test_an_unreachable_checkpoint_says_what_was_tried_and_what_to_do(mirror):
     with pytest.raises(FetchError) as caught:
-        zoo.get_model("imagenet11k-resnet-152", progress=False)
+        zoo.get_model("imagenet11k-resnet-152", progress=False, fallback=False)
     folder = mirror.home / "mxft" / "models" / "imagenet11k-resnet-152"
     flat = "imagenet11k-resnet-152-symbol.json"
     stem = "models/imagenet-11k/resnet-152/resnet-152-symbol.json"
@@ -257,8 +259,59 @@ def test_every_address_is_told_when_the_substitute_is_out_of_reach_too(mirror):
     with pytest.raises(FetchError) as caught:
         zoo.get_model("resnet-18", progress=False)
     lines = str(caught.value).splitlines()
-    assert lines[0] == ("cannot fetch imagenet1k-resnet-18, nor resnet18_v2 in its place: expected one of these "
-                        "addresses to give it, received")
+    assert lines[0] == ("cannot fetch imagenet1k-resnet-18, nor resnet18_v2 or resnet18.tv_in1k in its place: "
+                        "expected one of these addresses to give it, received")
     assert f"  {DEAD}mxnet/models/imagenet/resnet/18-layers/resnet-18-symbol.json: connection refused" in lines
     assert f"  {DEAD}gluon-store/gluon/models/resnet18_v2-a81db45f.zip: connection refused" in lines
-    assert lines[-1].startswith("give local files with MODEL=prefix,epoch") and len(lines) == 12
+    assert f"  {DEAD}hub/timm/resnet18.tv_in1k/resolve/main/model.safetensors: connection refused" in lines
+    assert lines[-1].startswith("give local files with MODEL=prefix,epoch") and len(lines) == 17
+
+
+@pytest.fixture(scope="module")
+def torchvision_resnet18(tmp_path_factory):
+    """ResNet-18 of random numbers under torchvision's names, as a safetensors file."""
+    from safetensors.numpy import save_file
+
+    from mxft.backbones.gluon import build
+    from mxft.compat import mx
+    net = build("resnet18_v1b", store="gluoncv")
+    net.initialize()
+    net(mx.nd.zeros((1, 3, 32, 32)))
+    called = {"gamma": "weight", "beta": "bias"}
+    arrays = {}
+    for name, parameter in net._collect_params_with_prefix().items():
+        layer, _, kind = name.rpartition(".")
+        arrays[f"{layer}.{called.get(kind, kind)}"] = parameter.data().asnumpy()
+    path = tmp_path_factory.mktemp("hub") / "model.safetensors"
+    save_file(arrays, str(path))
+    return path
+
+
+def test_torchvisions_weights_stand_in_where_mxnet_has_none(mirror, torchvision_resnet18, capsys):
+    from mxft.checkpoint import load_checkpoint
+    content = torchvision_resnet18.read_bytes()
+    path = mirror.put("timm/resnet18.tv_in1k/resolve/main/model.safetensors", content)
+    model = zoo.get_model("resnet-18", progress=False)
+    assert model == f"{mirror.home}/mxft/models/resnet18.tv_in1k/resnet18.tv_in1k,0"
+    assert ("imagenet1k-resnet-18: no mirror gave it; using other weights instead: resnet18.tv_in1k of the Hugging "
+            "Face hub (PyTorch weights of ImageNet-1k, imported) (top-1 0.6976, the original top-1 0.6858)"
+            ) in capsys.readouterr().err
+    checkpoint = load_checkpoint(model)
+    assert checkpoint.manifest["source"] == ("Hugging Face hub timm/resnet18.tv_in1k, model.safetensors sha256 "
+                                             + hashlib.sha256(content).hexdigest())
+    assert checkpoint.symbol.list_outputs() == ["resnetv1b_dense0_fwd_output"]
+    path.unlink()
+    assert zoo.get_model("resnet-18", progress=False) == model
+    assert zoo.get_model("resnet18.tv_in1k", progress=False) == model
+    assert "model.safetensors" not in os.listdir(os.path.dirname(model))
+
+
+@pytest.mark.parametrize("content, reason", [
+    (b"<!DOCTYPE html><html></html>", "expected safetensors, received a file beginning b'<!DOCTYP'"),
+    ("half", "bytes, received"), (b"", "an empty file came|expected safetensors")])
+def test_a_page_or_half_a_file_of_the_hub_is_thrown_away(mirror, torchvision_resnet18, content, reason):
+    content = torchvision_resnet18.read_bytes()[:10 ** 6] if content == "half" else content
+    mirror.put("resnet18.tv_in1k.safetensors", content)
+    with pytest.raises(FetchError, match=reason):
+        zoo.get_model("resnet18.tv_in1k", progress=False)
+    assert os.listdir(mirror.home / "mxft" / "models" / "resnet18.tv_in1k") == []
