@@ -21,6 +21,7 @@ VERBS = {
     "score": "top-1, top-5 and loss of a checkpoint on a record file",
     "import": "weights of PyTorch, timm, Keras or ONNX as a checkpoint",
     "predict": "name the classes of image files",
+    "export": "a checkpoint as an ONNX file, compared with it",
     "fetch": "download a known data set or checkpoint",
     "face-pack": "pack people into train.rec, .idx, .lst and property",
     "pairs-pack": "pack a pairs file's images into a verification set (.bin)",

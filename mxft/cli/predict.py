@@ -57,7 +57,7 @@ def main(argv=None):
     context = contexts(args.gpus)[0]
     checkpoint = load_checkpoint(args.model)
     spec = input_spec(args, checkpoint.input_spec)
-    packing = _packing(args, checkpoint, spec)
+    packing = packing_of(args, checkpoint, spec)
     check_fits(checkpoint, spec)
     names = _names(args.synset, checkpoint, count_outputs(checkpoint, spec))
     say_assumptions(checkpoint, spec)
@@ -73,11 +73,12 @@ def main(argv=None):
     return 3 if unread else 0
 
 
-def _packing(args, checkpoint, spec):
-    """Return what a photograph goes through before the iterator."""
+def packing_of(args, checkpoint, spec):
+    """Return what a photograph goes through before the iterator: ``--resize``, the manifest's, or its input's."""
     packing = checkpoint.manifest.get("packing")
-    if args.resize:
-        return {**(packing or {"encoding": ".png"}), "resize": args.resize}
+    resize = args.resize or (spec.resize if packing is None else None)
+    if resize:
+        return {**(packing or {"encoding": ".png"}), "resize": resize}
     if packing is None:
         raise InputError(f"resizing is not known: expected packing facts in the manifest, received model="
                          f"{args.model!r} without; say --resize N, the short side before the centre crop of "

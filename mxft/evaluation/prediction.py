@@ -3,6 +3,7 @@
 A photograph is packed as the manifest says the training records were (resized, JPEG-encoded) into a temporary record
 file and read by the same iterator, so prediction on the files behind a validation set equals scoring its records.
 """
+import contextlib
 import dataclasses
 import os
 import tempfile
@@ -76,18 +77,42 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
     """
     if not len(paths):
         raise InputError("nothing to predict: expected at least one image, received none")
-    threads = threads or os.cpu_count() or 1
-    with tempfile.TemporaryDirectory(prefix="mxft-predict-") as folder:
-        prefix = os.path.join(folder, "images")
-        write_list(prefix + ".lst", [Row(i, (float(i),), os.path.abspath(path)) for i, path in enumerate(paths)])
-        packed = _pack(prefix, threads, show, packing)
-        problems = {bad.row.index: bad.reason for bad in packed.bad}
-        iterator = RecordIterator(packed.rec, spec, min(batch_size, packed.packed), packed.packed, threads=threads)
+    with image_iterator(paths, spec, packing, batch_size, threads, show) as (iterator, problems):
         executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
                                      iterator.batch_size, context, rewrite)
         indices, probabilities = zip(*((label, softmax(logits)) for logits, label in executor.over(iterator)))
     by_index = dict(zip(np.concatenate(indices).astype(int).tolist(), np.concatenate(probabilities)))
     return [Prediction(path, by_index.get(i), problems.get(i)) for i, path in enumerate(paths)]
+
+
+@contextlib.contextmanager
+def image_iterator(paths, spec, packing, batch_size=32, threads=None, show=False):
+    """Give image files as the batches a network was trained on.
+
+    Parameters
+    ----------
+    paths, spec, packing, batch_size, threads, show
+        As of `predict_files`.
+
+    Yields
+    ------
+    iterator : mxft.data.iterators.RecordIterator
+        Over the images that can be read, in order; the labels are their numbers in `paths`.
+    problems : dict of int to str
+        What is wrong with the others.
+
+    Raises
+    ------
+    InputError
+        None of the images can be read.
+    """
+    threads = threads or os.cpu_count() or 1
+    with tempfile.TemporaryDirectory(prefix="mxft-predict-") as folder:
+        prefix = os.path.join(folder, "images")
+        write_list(prefix + ".lst", [Row(i, (float(i),), os.path.abspath(path)) for i, path in enumerate(paths)])
+        packed = _pack(prefix, threads, show, packing)
+        yield (RecordIterator(packed.rec, spec, min(batch_size, packed.packed), packed.packed, threads=threads),
+               {bad.row.index: bad.reason for bad in packed.bad})
 
 
 def _pack(prefix, threads, show, packing):

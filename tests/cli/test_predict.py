@@ -141,3 +141,15 @@ def test_the_manifest_of_another_checkpoint_is_refused(here, capsys):
     (here / "told-manifest.json").write_text(json.dumps({**manifest, "classes": ["a", "b"]}))
     assert predict("cat.png") == 2
     assert "manifest of told,0: expected 3 class names, one for each output, received 2" in capsys.readouterr().err
+
+
+def test_an_input_that_says_how_to_resize_needs_no_packing_facts(tmp_path, make_checkpoint, capsys):
+    """As of a network of the zoo or an imported one: the same as with --resize."""
+    cv2.imwrite(str(tmp_path / "cat.png"), np.random.RandomState(0).randint(0, 255, (24, 30, 3), np.uint8))
+    checkpoint = make_checkpoint(5)
+    checkpoint.manifest = {"input": {"size": 16, "resize": 20}}
+    checkpoint.save(str(tmp_path / "net"), 0)
+    for more in ([], ["--resize", "20"]):
+        assert main(["predict", "--model", f"{tmp_path}/net,0", "--json", str(tmp_path / "cat.png"), *more]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second

@@ -1,0 +1,83 @@
+"""``mxft export``: a checkpoint as an ONNX file that was compared with it."""
+from mxft.cli.arguments import Parser, add_input_options, input_spec, say_assumptions, whole
+from mxft.errors import InputError
+
+EXAMPLES = """\
+examples:
+  mxft export --to onnx --model runs/photos --output photos.onnx
+  mxft export --to onnx --model runs/photos --output photos.onnx \\
+      --images cat.jpg dog.jpg
+  mxft export --to onnx --model runs/faces/model,best --output embedding.onnx
+
+The file is written only if ONNX Runtime computes from it what the checkpoint
+does, on --images or on noise, to 1e-4 of the largest output; otherwise the
+first layer that differs is named. Of a face network with its training head the
+embedding is exported. The file takes what the checkpoint takes: pixels less
+the mean, times the scale, which are printed and stand in the manifest.
+"""
+
+
+def parser():
+    """Return the argument parser."""
+    p = Parser(prog="mxft export", description="Write a checkpoint as ONNX, checked.", epilog=EXAMPLES)
+    p.add_argument("--to", required=True, choices=("onnx",), help="the format")
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--output", required=True, metavar="FILE", help="the file to write, NAME.onnx")
+    p.add_argument("--images", nargs="+", default=[], metavar="IMAGE", help="image files to compare on")
+    p.add_argument("--resize", type=whole(1), metavar="N",
+                   help="short side of --images before the crop (default: the manifest's)")
+    p.add_argument("--force", action="store_true", help="replace a file of that name")
+    add_input_options(p)
+    return p
+
+
+def main(argv=None):
+    """Run ``mxft export``."""
+    args = parser().parse_args(argv)
+    import os
+
+    from mxft.checkpoint import load_checkpoint
+    from mxft.cli.preflight import check_fits
+    from mxft.export import export_onnx, is_training_network
+    from mxft.slim import slim
+
+    if os.path.lexists(args.output) and not args.force:
+        raise InputError(f"output: expected a name that is free, received {args.output!r}; --force replaces it")
+    checkpoint = load_checkpoint(args.model)
+    if is_training_network(checkpoint):
+        result = slim(checkpoint)
+        checkpoint = result.checkpoint
+        print(f"a face network as it was trained: exporting it up to its embedding, {result.feature.name}")
+    spec = input_spec(args, checkpoint.input_spec)
+    check_fits(checkpoint, spec)
+    say_assumptions(checkpoint, spec)
+    probe = _probe(args, checkpoint, spec)
+    result = export_onnx(checkpoint, args.output, spec.shape, probe)
+    batch = "N" if result.any_batch else "1"
+    print(f"input {result.input} ({batch}, {', '.join(map(str, spec.shape))}): {spec.describe()}\n"
+          f"output {result.output} ({', '.join(map(str, (batch, *result.output_shape)))})\n"
+          f"ONNX Runtime on {len(probe)} {'images' if args.images else 'images of noise'}: largest difference "
+          f"{result.error:.1e} of the largest value\n"
+          f"wrote {result.path}: {os.path.getsize(result.path) / 1e6:.1f} MB")
+
+
+def _probe(args, checkpoint, spec):
+    """Return preprocessed images, float32 (n, C, H, W): the files', or noise."""
+    import numpy as np
+
+    if not args.images:
+        noise = np.random.RandomState(0).uniform(0, 255, (2, *spec.shape))
+        channels = spec.shape[0]
+        mean, scale = (np.reshape(values[:channels], (channels, 1, 1)) for values in (spec.mean, spec.scale))
+        return ((noise - mean) * scale).astype(np.float32)
+    from mxft.cli.predict import packing_of
+    from mxft.evaluation.prediction import image_iterator
+    from mxft.files import require_file
+
+    paths = [require_file(path, "image") for path in args.images]
+    with image_iterator(paths, spec, packing_of(args, checkpoint, spec), len(paths)) as (iterator, problems):
+        if problems:
+            number, reason = next(iter(problems.items()))
+            raise InputError(f"image cannot be read: expected a picture, received {paths[number]}: {reason}")
+        batch = iterator.next()
+        return batch.data[0].asnumpy()[:len(paths)]

@@ -1,0 +1,58 @@
+"""``mxft export``: a file that was compared, what it says, and its refusals."""
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from mxft.cli import run_verb
+
+pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, make_checkpoint):
+    """A working directory with the checkpoint ``net,0``, its manifest and cat.png."""
+    monkeypatch.chdir(tmp_path)
+    checkpoint = make_checkpoint(5)
+    checkpoint.manifest = {"input": {"size": 16, "resize": 20, "mean": [9, 9, 9], "scale": 0.1}}
+    checkpoint.save("net", 0)
+    cv2.imwrite("cat.png", np.random.RandomState(0).randint(0, 255, (24, 30, 3), np.uint8))
+    return tmp_path
+
+
+def run(*words):
+    return run_verb("export", ["--to", "onnx", "--output", "net.onnx", *words])
+
+
+def test_it_says_what_goes_in_what_comes_out_and_how_near_it_is(here, capsys):
+    assert run("--model", "net,0", "--images", "cat.png") == 0
+    said = capsys.readouterr().out
+    assert "input data (N, 3, 16, 16): 16x16 RGB, (pixel - [9, 9, 9]) x [0.1, 0.1, 0.1], short side " in said
+    assert "output softmax (N, 5)\nONNX Runtime on 1 images: largest difference " in said
+    assert onnxruntime.InferenceSession("net.onnx").get_inputs()[0].shape == ["N", 3, 16, 16]
+    assert run("--model", "net,0") == 2
+    assert capsys.readouterr().err == ("mxft export: output: expected a name that is free, received 'net.onnx'; "
+                                       "--force replaces it\n")
+    assert run("--model", "net,0", "--force") == 0
+    assert "ONNX Runtime on 2 images of noise: " in capsys.readouterr().out
+
+
+def test_a_face_network_is_exported_up_to_its_embedding(here, make_face_checkpoint, capsys):
+    make_face_checkpoint(num_classes=9).save("face", 3)
+    assert run("--model", "face,3", "--image-shape", "3,16,16") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("a face network as it was trained: exporting it up to its embedding, fc1\n")
+    assert "output fc1 (N, 4)" in said
+
+
+@pytest.mark.parametrize("words, message", [
+    (["--model", "net,0", "--images", "dog.png"], "image is missing: expected a file, received 'dog.png'"),
+    (["--model", "net,0", "--images", "net-symbol.json"], "no image can be read: expected at least one, received "),
+    (["--model", "nat,0"], "symbol is missing: expected nat-symbol.json, received model='nat,0'"),
+])
+def test_refusals(here, words, message, capsys):
+    assert run(*words) == 2
+    assert message in capsys.readouterr().err
+    assert not os.path.exists("net.onnx")
