@@ -35,7 +35,6 @@ model.train() on). torch's weight decay takes biases too: so it does in
 EfficientNet, but not in the new head, nor in other checkpoints.
 """
 import dataclasses
-import gc
 import os
 import pathlib
 import sys
@@ -204,7 +203,6 @@ def main(argv=None):
                           threads=args.data_nthreads, keep_every=1)
         best.take(result)
         print(f"best so far: {best.last}")
-        gc.collect()  # a stage's bound network is part of a cycle: gigabytes the next one wants
         if result.fit.interrupted:
             return 130
     return 0

@@ -1,6 +1,5 @@
 """Carry out the stages of a run one after another: on a frozen trunk where there is one, with one best of them all."""
 import dataclasses
-import gc
 import os
 
 from mxft.checkpoint import load_checkpoint
@@ -10,6 +9,7 @@ from mxft.features.cut import trunk_cut
 from mxft.features.frozen_trunk import fit_frozen_trunk
 from mxft.freeze import freeze_plan
 from mxft.inference import InferenceExecutor
+from mxft.memory import give_back
 from mxft.training.fit import fit
 from mxft.training.proof import freeze_proof, parameter_hashes
 from mxft.training.schedule import learning_rate_schedule
@@ -62,7 +62,7 @@ class StagedTraining:
             result = self._solve(plans[0])
             self._parameters = result.parameters
         for number, stage in enumerate(stages, 1):
-            gc.collect()  # a finished stage's Module is part of a reference cycle, and gigabytes large
+            give_back()
             if len(stages) > 1:
                 print(f"stage {number}: {stage.name}", flush=True)
             if result and stage.from_best and result.best:
@@ -76,6 +76,7 @@ class StagedTraining:
             if result.interrupted:
                 break
         self._prove(stages, plans, before)
+        give_back()
         return result
 
     def _records(self, name, batch_size, **options):
