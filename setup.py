@@ -25,6 +25,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.9",
     packages=find_packages(include=["mxft", "mxft.*"]),
+    package_data={"mxft.report": ["templates/*.html"]},
     entry_points={"console_scripts": ["mxft = mxft.cli:main"]},
     install_requires=[
         "numpy",
@@ -33,6 +34,7 @@ setup(
         "tqdm",
         "requests>=2.20",                        # mxnet imports it; so do downloads
         "matplotlib>=3.6",
+        "jinja2",
         "safetensors",                           # PyTorch's weights without PyTorch
         "scipy<2",                               # mx.nd.array asks for scipy.sparse.csr, which SciPy 2 drops
         "setuptools; python_version >= '3.12'",  # carries distutils, which mxnet imports

@@ -28,7 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
 from mxft.cli.data_options import default_resize  # noqa: E402
-from mxft.cli.finetune import add_training_options, exit_status, recipe_from  # noqa: E402
+from mxft.cli.finetune import add_training_options, conclude, recipe_from  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 
@@ -110,7 +110,7 @@ def main(argv=None):
                                      num_thread=args.data_nthreads or os.cpu_count() or 1, resize=resize,
                                      quality=args.quality)
     say_split(split, records)
-    return exit_status(finetune(checkpoint, records, run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
+    return conclude(finetune(checkpoint, records, run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
                                 args.keep_every))
 
 

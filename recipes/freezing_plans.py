@@ -30,7 +30,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
-from mxft.cli.finetune import exit_status  # noqa: E402
+from mxft.cli.finetune import conclude  # noqa: E402
 from mxft.errors import InputError, nearest  # noqa: E402
 
 WAYS = ("head, lr_mult", "head, fixed", "head, trunk", "head, cached", "logistic", "two-stage", "full")
@@ -117,17 +117,19 @@ def main(argv=None):
             began = time.perf_counter()
             result = finetune(checkpoint, records, os.path.join(home, way.replace(", ", "-")), recipe, spec, args.gpus,
                               threads=args.data_nthreads)
-            if result.fit.interrupted:
-                return exit_status(result)
-            rows[way] = (result, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            if conclude(result):
+                return 130
+            rows[way] = (result, seconds)
     report(rows, home)
     return 0
 
 
 def report(rows, home):
-    """Print and save the table; draw the curves of the ways that have some."""
+    """Print and save the table; draw the curves of the ways that have some, and set the runs side by side."""
     from mxft.files import whole_file
     from mxft.report.curves import draw_runs
+    from mxft.report.page import write_comparison
 
     slowest = max(seconds for _, seconds in rows.values())
     lines = ["| way | validation top-1 | top-5 | seconds, records to checkpoint | times as fast as the slowest |",
@@ -138,7 +140,8 @@ def report(rows, home):
         f.write("\n".join(lines) + "\n")
     curves = {way: [row for row in result.fit.history if row["epoch"]] for way, (result, _) in rows.items()}
     draw_runs({way: history for way, history in curves.items() if history}, os.path.join(home, "curves.png"))
-    print("\n" + "\n".join(lines) + f"\n\ntable and curves: {os.path.abspath(home)}")
+    page = write_comparison([result.run for result, _ in rows.values()], os.path.join(home, "report.html"))
+    print("\n" + "\n".join(lines) + f"\n\ntable, curves and pages: {os.path.abspath(page)}")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
-from mxft.cli.finetune import exit_status  # noqa: E402
+from mxft.cli.finetune import conclude  # noqa: E402
 
 ROTATION, GREY = 30, 127
 SHEAR = math.tan(math.radians(0.2))
@@ -142,7 +142,7 @@ def main(argv=None):
     result = finetune(checkpoint, records, run, recipe, spec, args.gpus, threads=args.data_nthreads)
     if not result.fit.interrupted:
         compare_reloaded(result, records, spec, batch)
-    return exit_status(result)
+    return conclude(result)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
-from mxft.cli.finetune import exit_status  # noqa: E402
+from mxft.cli.finetune import conclude  # noqa: E402
 
 NETWORKS = {"vgg16": ("vgg16", 224, "caffe"), "inceptionv3": ("inception_v3", 299, "tf"),
             "resnet50": ("resnet50_v1", 224, "caffe"), "mobilenet": ("mobilenet1.0", 224, "tf")}
@@ -154,7 +154,7 @@ def finetune_stages(args):
     records = prepare(args, max(spec.shape[1:]))
     recipe = dataclasses.replace(recipe, head_name=f"fc{len(records.classes)}")
     print(f"frozen through {through}")
-    return exit_status(finetune(checkpoint, records, run, recipe, spec, args.gpus, threads=args.data_nthreads))
+    return conclude(finetune(checkpoint, records, run, recipe, spec, args.gpus, threads=args.data_nthreads))
 
 
 def predict(args):

@@ -43,6 +43,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, numbers, whole  # noqa: E402
+from mxft.cli.finetune import conclude  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 STAGES = (("head", 256, 1e-3), ("full", 64, 1e-4), ("full", 64, 1e-5))
@@ -203,7 +204,7 @@ def main(argv=None):
                           threads=args.data_nthreads, keep_every=1)
         best.take(result)
         print(f"best so far: {best.last}")
-        if result.fit.interrupted:
+        if conclude(result):
             return 130
     return 0
 

@@ -2,11 +2,14 @@
 import importlib.util
 import os
 import pathlib
+import signal
 
 import numpy as np
 import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a script: tests send Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 

@@ -18,6 +18,7 @@ VERBS = {
     "advise": "which plan suits a data set, the command, and why",
     "lr-find": "try learning rates on a few batches and suggest one",
     "extract-features": "write any layer's output for a folder or records",
+    "report": "the page of a run, or a page that compares several",
     "score": "top-1, top-5 and loss of a checkpoint on a record file",
     "import": "weights of PyTorch, timm, Keras or ONNX as a checkpoint",
     "predict": "name the classes of image files",

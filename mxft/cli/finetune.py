@@ -1,5 +1,6 @@
 """``mxft finetune``: put a new head on a checkpoint and train it on a folder of images or on records."""
 import inspect
+import os
 
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, numbers, real, whole
 from mxft.cli.data_options import add_data_options, check_data_flags, records_from
@@ -134,9 +135,13 @@ def main(argv=None):
         check_kept_head(checkpoint, spec, args.data, args.exclude)
     result = finetune(checkpoint, records_from(args, spec), args.run, recipe, spec, args.gpus, args.cpus,
                       args.data_nthreads, args.keep_every)
-    return exit_status(result)
+    return conclude(result)
 
 
-def exit_status(result):
-    """Return 130 for a run that Ctrl-C ended, otherwise 0."""
+def conclude(result):
+    """Write the page of a run and say where it is; return 130 for one that Ctrl-C ended, otherwise 0."""
+    from mxft.report.page import write_run_page
+
+    page = write_run_page(result.run, result.score, result.data.val)
+    print(f"report: {os.path.abspath(page)}")
     return 130 if result.fit.interrupted else 0

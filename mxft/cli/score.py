@@ -44,12 +44,8 @@ def main(argv=None):
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
     from mxft.cli.preflight import check_fits, check_images
-    from mxft.data.iterators import RecordIterator
-    from mxft.data.labels import check_labels
-    from mxft.data.progress import progress
     from mxft.devices import contexts
-    from mxft.evaluation.scoring import score_iterator
-    from mxft.inference import InferenceExecutor
+    from mxft.evaluation.scoring import score_records
 
     context = contexts(args.gpus)[0]
     checkpoint = load_checkpoint(args.model)
@@ -59,11 +55,6 @@ def main(argv=None):
     check_fits(checkpoint, spec)
     say_assumptions(checkpoint, spec)
     check_images(args.records, spec)
-    executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
-                                 args.batch_size, context, args.rewrite)
-    scan = check_labels(args.records, executor.output_shape[-1],
-                        "are these records of the classes this checkpoint was trained on?")
-    iterator = RecordIterator(args.records, spec, args.batch_size, len(scan.ids), threads=args.data_nthreads)
-    with progress(len(scan.ids), "scoring") as advance:
-        score = score_iterator(executor, iterator, advance)
-    print(json.dumps({**score.to_dict(), "rewrites": executor.applied}) if args.json else score)
+    score, applied = score_records(checkpoint, spec, args.records, args.batch_size, context, args.data_nthreads,
+                                   args.rewrite)
+    print(json.dumps({**score.to_dict(), "rewrites": applied}) if args.json else score)

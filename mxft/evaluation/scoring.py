@@ -4,8 +4,12 @@ import time
 
 import numpy as np
 
+from mxft.data.iterators import RecordIterator
+from mxft.data.labels import check_labels
+from mxft.data.progress import progress
 from mxft.errors import RunError
 from mxft.evaluation.classification import cross_entropy, top_k
+from mxft.inference import InferenceExecutor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,3 +83,40 @@ def score_iterator(executor, iterator, progress=None):
     k = min(5, logits.shape[1])
     return Score(top_k(logits, labels, 1), top_k(logits, labels, k), cross_entropy(logits, labels), len(labels),
                  seconds, logits, labels)
+
+
+def score_records(checkpoint, spec, records, batch_size=32, context=None, threads=None, rewrite=True):
+    """Score a checkpoint on a record file, with a progress bar.
+
+    Parameters
+    ----------
+    checkpoint : mxft.checkpoint.Checkpoint
+    spec : mxft.data.normalization.InputSpec
+    records : str
+    batch_size : int
+    context : mx.Context, optional
+    threads : int, optional
+        For decoding.
+    rewrite : bool
+        See `mxft.inference.InferenceExecutor`.
+
+    Returns
+    -------
+    score : Score
+    applied : tuple of str
+        The rewrites of the bound graph.
+
+    Raises
+    ------
+    InputError
+        A label that is none of the network's classes.
+    RunError
+        As `score_iterator`.
+    """
+    executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
+                                 batch_size, context, rewrite)
+    scan = check_labels(records, executor.output_shape[-1],
+                        "are these records of the classes this checkpoint was trained on?")
+    iterator = RecordIterator(records, spec, batch_size, len(scan.ids), threads=threads)
+    with progress(len(scan.ids), "scoring") as advance:
+        return score_iterator(executor, iterator, advance), executor.applied

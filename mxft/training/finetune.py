@@ -110,11 +110,13 @@ class FinetuneResult:
     fit : FitResult
     score : Score or None
         Of the best checkpoint on the validation records.
+    data : mxft.data.datasets.Records
     """
 
     run: str
     fit: object
     score: object
+    data: object
 
 
 def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=None, keep_every=0):
@@ -162,14 +164,14 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     ready = prepare(checkpoint, data, recipe, spec, gpus, cpus)
     recipe, network, scans = ready.recipe, ready.network, ready.scans
     folder = RunFolder(run, network.symbol, _manifest(checkpoint, network, spec, data), keep_every)
-    _announce(folder, checkpoint, ready, spec)
+    _announce(folder, checkpoint, ready, spec, data)
     seed_everything(recipe.seed)
     if recipe.oversample:
         data, scans["train"] = _oversampled(data, folder, recipe.seed)
     training = StagedTraining(network, data, spec, recipe, folder, ready.devices, threads,
                               {name: len(scan.ids) for name, scan in scans.items()})
     result = training.run(ready.stages)
-    return _finish(folder, result, training.best_score)
+    return _finish(folder, result, training.best_score, data)
 
 
 def _oversampled(data, folder, seed):
@@ -192,12 +194,14 @@ def _manifest(checkpoint, network, spec, data):
                          "python": platform.python_version()}}
 
 
-def _announce(folder, checkpoint, ready, spec):
+def _announce(folder, checkpoint, ready, spec, data):
     """Say what will be done, and write it down, before anything is done."""
     network, recipe, devices = ready.network, ready.recipe, ready.devices
     shapes = {row.name: row.symbol_shape for row in network.report.rows if row.symbol_shape}
     folder.write_json("transfer.json", network.report.to_dict())
-    folder.log("start", model=checkpoint.name, recipe=dataclasses.asdict(recipe), devices=[str(d) for d in devices])
+    records = {name: os.path.abspath(path) for name, path in (("train", data.train), ("val", data.val)) if path}
+    folder.log("start", model=checkpoint.name, recipe=dataclasses.asdict(recipe), devices=[str(d) for d in devices],
+               records=records)
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in ready.scans.items())
     print(f"{network.describe()}\n"
           f"input: {spec.describe()}{'' if checkpoint.manifest else ' (no manifest: the default, or your flags)'}\n"
@@ -212,7 +216,7 @@ def _announce(folder, checkpoint, ready, spec):
     print(f"run folder: {os.path.abspath(folder.path)}", flush=True)
 
 
-def _finish(folder, result, best_score):
+def _finish(folder, result, best_score, data):
     """Draw the curves and say the one line people wait for."""
     if result.history:
         draw_curves(result.history, folder.file("curves.png"))
@@ -222,4 +226,4 @@ def _finish(folder, result, best_score):
     if best_score is not None:
         print(f"best: {best_score} at epoch {result.best_epoch}")
     print(f"saved: {result.best or result.last or 'nothing'}", flush=True)
-    return FinetuneResult(folder.path, result, best_score)
+    return FinetuneResult(folder.path, result, best_score, data)

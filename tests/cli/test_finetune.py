@@ -54,10 +54,11 @@ def refused(capsys, status, message, run="run"):
 def test_a_run_leaves_all_of_its_files_and_says_where(here, capsys):
     assert finetune() == 0
     out, err = capsys.readouterr()
-    assert err == "" and f"run folder: {here}/run" in out and out.endswith("saved: run/model,best\n")
+    assert err == "" and f"run folder: {here}/run" in out and out.endswith(
+        f"saved: run/model,best\nreport: {here}/run/report.html\n")
     assert sorted(os.listdir("run")) == ["curves.png", "freeze.json", "log.jsonl", "model-0001.params",
                                          "model-best.params",
-                                         "model-manifest.json", "model-symbol.json", "transfer.json"]
+                                         "model-manifest.json", "model-symbol.json", "report.html", "transfer.json"]
 
 
 @pytest.mark.parametrize("words, message", [

@@ -79,7 +79,7 @@ def test_from_a_folder_to_the_score(recipe, here, capsys):
     assert run(recipe, "--caltech256", FOLDER) == 0
     out, err = capsys.readouterr()
     assert "left out 257.clutter" in out and "data: 9 train, 3 val images, 3 classes" in out and err == ""
-    assert out.endswith("saved: runs/caltech256-net-full/model,best\n")
+    assert "saved: runs/caltech256-net-full/model,best\nreport: " in out
     checkpoint = load_checkpoint("runs/caltech256-net-full")
     assert checkpoint.classes == ["001.ak47", "002.flag", "003.cät"]
     assert checkpoint.manifest["packing"]["resize"] == 18

@@ -1,0 +1,79 @@
+"""``mxft report``: a run's page made again, runs compared, and its refusals."""
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from mxft.cli import main
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with two runs, ``head`` and ``full``, on val.rec."""
+    from mxft.compat import mx
+    from mxft.data.recordio import IRHeader, RecordWriter, pack
+
+    folder = tmp_path_factory.mktemp("runs")
+    net = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(3, 3), num_filter=4, name="conv0")
+    net = mx.sym.Flatten(mx.sym.Pooling(net, global_pool=True, kernel=(1, 1), pool_type="avg"), name="flatten0")
+    net = mx.sym.SoftmaxOutput(mx.sym.FullyConnected(net, num_hidden=5, name="fc1"), name="softmax")
+    from mxft.checkpoint import Checkpoint
+    shapes = dict(zip(net.list_arguments(), net.infer_shape(data=(1, 3, 16, 16))[0]))
+    Checkpoint(net, {name: mx.nd.random.normal(0, 0.1, shape) for name, shape in shapes.items()
+                     if name not in ("data", "softmax_label")}, {}).save(str(folder / "net"), 0)
+    with RecordWriter(str(folder / "val.rec")) as writer:
+        for number in range(8):
+            image = np.random.RandomState(number).randint(0, 255, (16, 16, 3)).astype(np.uint8)
+            encoded = cv2.imencode(".png", image)[1].tobytes()
+            writer.write(pack(IRHeader(0, float(number % 2), number, 0), encoded))
+    for plan in ("head", "full"):
+        assert main(["finetune", "--model", str(folder / "net,0"), "--train", str(folder / "val.rec"), "--val",
+                     str(folder / "val.rec"), "--run", str(folder / plan), "--epochs", "1", "--batch-size", "4",
+                     "--image-shape", "3,16,16", "--plan", plan]) == 0
+    return folder
+
+
+def test_a_run_is_judged_again_to_the_same_page(runs, capsys):
+    with open(runs / "head" / "report.html", encoding="utf-8") as f:
+        written = f.read()
+    assert main(["report", str(runs / "head"), "--output", str(runs / "again.html")]) == 0
+    assert capsys.readouterr().out == f"report: {runs}/again.html\n"
+    with open(runs / "again.html", encoding="utf-8") as f:
+        assert f.read() == written
+    assert "judged on 8 images" in written and "Where it errs" in written
+
+
+def test_several_are_compared(runs, capsys, monkeypatch):
+    monkeypatch.chdir(runs)
+    assert main(["report", "head", "full"]) == 0
+    assert capsys.readouterr().out == f"report: {runs}/compare.html\n"
+    with open("compare.html", encoding="utf-8") as f:
+        page = f.read()
+    assert 'href="head/report.html"' in page and 'href="full/report.html"' in page
+
+
+@pytest.mark.parametrize("words, message", [
+    (["head", "full", "--records", "val.rec"], "--records: expected with one run, received it with several"),
+    (["net"], "log of a run is missing: expected a file, received 'net/log.jsonl'"),
+    (["head", "--records", "vol.rec"], "nearest: val.rec"),
+])
+def test_refusals(runs, words, message, capsys, monkeypatch):
+    monkeypatch.chdir(runs)
+    assert main(["report", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_records_that_are_gone_or_changed_are_said(runs, capsys, monkeypatch):
+    monkeypatch.chdir(runs)
+    os.rename("val.rec", "kept.rec")
+    try:
+        assert main(["report", "head"]) == 2
+        assert (f"validation records are not found: expected {runs}/val.rec, received none; --records names them"
+                in capsys.readouterr().err)
+        with open("val.rec", "wb") as f:
+            f.write(b"other")
+        assert main(["report", "head"]) == 2
+        assert "validation records have changed: expected sha256 " in capsys.readouterr().err
+    finally:
+        os.replace("kept.rec", "val.rec")
