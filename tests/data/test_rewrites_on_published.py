@@ -49,7 +49,7 @@ def test_published_checkpoints(testdata, name, size, applied):
 
 @pytest.mark.parametrize("name, applied", [
     ("inception-bn", ("batch_norm",)), ("mobilenet-v2-convhead", ("batch_norm", "channel_blocks")),
-    ("resnet-18", ("batch_norm",)), ("resnet-50", ("batch_norm",))])
+    ("resnet-18", ("batch_norm",)), pytest.param("resnet-50", ("batch_norm",), marks=pytest.mark.long)])
 def test_published_symbols(testdata, random_parameters, name, applied):
     symbol = mx.sym.load(f"{testdata}/symbols/{name}-symbol.json")
     size = 224 if name.startswith("inception") else 64  # its last pooling is 7x7

@@ -34,7 +34,8 @@ def few_people(testdata, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("flags", [[], ["--pixels", "14", "--fc7-init", "imprint"]])
+@pytest.mark.parametrize("flags", [
+    pytest.param([], marks=pytest.mark.long), ["--pixels", "14", "--fc7-init", "imprint"]])
 def test_the_published_network_is_finetuned_and_measured_before_and_after(flags, few_people, testdata, load_recipe,
                                                                           capsys):
     status = run_command("lfw_finetune", load_recipe("lfw_finetune").main, [

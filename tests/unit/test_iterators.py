@@ -214,10 +214,9 @@ def test_iterators_give_their_memory_back(make_records):
     def runs(count):
         for _ in range(count):
             iterator = RecordIterator(path, InputSpec((3, 160, 160)), 32, 64, augment=1)
-            for _ in range(2):
-                for batch in iterator:
-                    batch.data[0].wait_to_read()
-                iterator.reset()  # behind the last epoch too, as Module.fit does
+            for batch in iterator:
+                batch.data[0].wait_to_read()
+            iterator.reset()  # behind the last epoch, as Module.fit does
 
     path = make_records("a.rec", [0] * 64, lambda number, label: np.zeros((160, 160, 3), np.uint8))
     runs(3)
