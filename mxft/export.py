@@ -155,9 +155,7 @@ def _refuse_unknown(symbol):
     """Name every operator the exporter has no translation of, before it stops at the first."""
     with _onnx_of_then():
         from mxnet.onnx.mx2onnx._export_onnx import MXNetGraph
-    known = MXNetGraph.registry_
-    known = set(known) if not isinstance(known, dict) else {op for table in known.values() for op in (
-        table if isinstance(table, dict) else [table])} | set(known)
+    known = {op for version, table in MXNetGraph.registry_.items() if version <= OPSET for op in table}
     unknown = sorted({node.op for node in Graph(symbol).operators()} - known)
     if unknown:
         raise InputError(f"network cannot be exported: expected operators MXNet's ONNX exporter knows, received "

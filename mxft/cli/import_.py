@@ -55,6 +55,7 @@ def main(argv=None):
         return
     _check(args)
     from mxft.checkpoint import require_free_prefix
+    from mxft.cli.preflight import check_fits
     from mxft.data.classes import read_classes
     from mxft.importing import import_weights
 
@@ -64,6 +65,7 @@ def main(argv=None):
     checkpoint = import_weights(args.source, args.weights, args.arch, classes, size)
     spec = input_spec(args, checkpoint.input_spec)
     spec = dataclasses.replace(spec, resize=args.resize or (round(size / 0.875) if size else spec.resize))
+    check_fits(checkpoint, spec)
     checkpoint.manifest["input"] = spec.to_dict()
     model = checkpoint.save(args.prefix, args.epoch)
     print(_told(checkpoint, spec))
@@ -88,6 +90,10 @@ def _told(checkpoint, spec):
 
     numbers = sum(value.size for value in checkpoint.arg_params.values())
     outputs = checkpoint.symbol.infer_shape(data=(1, *spec.shape))[1][0][-1]
+    try:
+        head = f"a new head goes on {find_feature_layer(checkpoint.symbol).name}"
+    except InputError:
+        head = "no classifier is found: name the layer a new head goes on with --layer"
     return (f"{checkpoint.manifest['source']}: {len(checkpoint.arg_params)} parameters ({numbers:,} numbers), "
-            f"{len(checkpoint.aux_params)} moving statistics, {outputs} outputs; a new head goes on "
-            f"{find_feature_layer(checkpoint.symbol).name}\ninput: {spec.describe()}")
+            f"{len(checkpoint.aux_params)} moving statistics, {outputs} outputs; {head}\n"
+            f"input: {spec.describe()}")

@@ -156,8 +156,9 @@ def _summary(files, score):
     parent, recipe = files.manifest.get("parent") or {}, files.start["recipe"]
     judged = f", judged on {score.records:,} images" if score is not None else ""
     head = files.manifest.get("head") or {}
+    solved = "".join(f", head solved ({row['solver']}, penalty {row['regularisation']:g})" for row in files.solved)
     return (f"{parent.get('model', files.start.get('model'))} to {head.get('num_classes', '?')} classes, plan "
-            f"{recipe['plan']}, seed {recipe['seed']}, on {', '.join(files.start.get('devices', []))}{judged}")
+            f"{recipe['plan']}{solved}, seed {recipe['seed']}, on {', '.join(files.start.get('devices', []))}{judged}")
 
 
 def _transfer(report):

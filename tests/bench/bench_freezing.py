@@ -4,7 +4,7 @@
         [--per-class 12] [--epochs 2] [--batch-size 32] [--lr 0.05] [--augment 0] [--views 1] [--runs 2]
 
 Photographs are those of the first classes of the Caltech-256 subset in ../shared or $MXFT_TESTDATA, 12 of each to train
-on and 6 to validate on after every epoch. The whole of it, the setting of issue 4 (about 25 minutes on two cores):
+on and 6 to validate on after every epoch. All 256 classes (about 25 minutes on two cores):
 
     python tests/bench/bench_freezing.py --classes 256 --epochs 8 --runs 1
 
