@@ -16,13 +16,15 @@ LR ?= 0.01
 PLAN ?= full
 GPUS ?=
 SEED ?= 0
+# make reproduce
+ONLY ?=
 # further flags of recipes/caltech256.py, such as ARGS="--mom 0 --image-shape 3,128,128"
 ARGS ?=
 
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready-$(DEVICE)
 
-.PHONY: help setup demo caltech256 test test-long lint bench clean
+.PHONY: help setup demo caltech256 reproduce test test-long lint bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +44,9 @@ demo: $(READY)  ## fine-tune digits 0-4 to 5-9: no data needed, a minute or two
 caltech256: $(READY)  ## the tutorial (CALTECH256=folder|tar|URL MODEL=prefix,epoch PER_CLASS EPOCHS BATCH LR PLAN GPUS SEED ARGS)
 	$(PY) recipes/caltech256.py --caltech256 "$(CALTECH256)" --model "$(MODEL)" --per-class $(PER_CLASS) \
 	  --epochs $(EPOCHS) --batch-size $(BATCH) --lr $(LR) --plan $(PLAN) --gpus "$(GPUS)" --seed $(SEED) $(ARGS)
+
+reproduce: $(READY)  ## published numbers beside measured ones, of what is at hand (ONLY=id,id ARGS="--have NAME=PATH --download")
+	$(PY) recipes/reproduce.py --only "$(ONLY)" $(ARGS)
 
 test: $(READY)  ## run the tests, under six minutes on two cores
 	$(PY) -m pytest -m "not long"

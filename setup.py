@@ -35,6 +35,7 @@ setup(
         "requests>=2.20",                        # mxnet imports it; so do downloads
         "matplotlib>=3.6",
         "jinja2",
+        "pyyaml",
         "safetensors",                           # PyTorch's weights without PyTorch
         "scipy<2",                               # mx.nd.array asks for scipy.sparse.csr, which SciPy 2 drops
         "setuptools; python_version >= '3.12'",  # carries distutils, which mxnet imports

@@ -21,6 +21,7 @@ from mxft.zoo_table import (
     HUB_MODELS,
     MXNET_MIRRORS,
     SYMBOL_MODELS,
+    Dataset,
     HubModel,
     SymbolModel,
 )
@@ -57,6 +58,17 @@ def cache_folder(cache=None):
     """Return `cache`, or ``$MXNET_HOME/mxft``, or ``~/.mxnet/mxft``."""
     home = os.environ.get("MXNET_HOME") or os.path.join("~", ".mxnet")
     return os.path.abspath(os.path.expanduser(cache if cache else os.path.join(home, "mxft")))
+
+
+def cached(name, cache=None):
+    """Return what `get_model` or `get_dataset` would, if it is in the cache already; None where it is not."""
+    row, folder = find(name), cache_folder(cache)
+    if isinstance(row, Dataset):
+        path = os.path.join(folder, "datasets", os.path.basename(row.location))
+        return path if os.path.exists(path) else None
+    if isinstance(row, SymbolModel):
+        return f"{_prefix(row, folder)},{row.epoch}" if _is_cached(row, folder) else None
+    return f"{_prefix(row, folder)},0" if os.path.exists(_prefix(row, folder) + "-0000.params") else None
 
 
 def get_model(name, cache=None, progress=True, fallback=True):

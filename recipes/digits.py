@@ -132,7 +132,7 @@ def train(model, folder, per_class, run, spec, plan, epochs, batch_size, seed):
 
 def report(results, home):
     """Print and save the table, and draw the curves of the first seed of each kind."""
-    from mxft.files import whole_file
+    from mxft.files import whole_file, write_json
     from mxft.report.curves import draw_runs
 
     lines = ["| way | validation top-1, mean | spread | runs |", "|---|---|---|---|"]
@@ -142,6 +142,8 @@ def report(results, home):
         lines.append(f"| {kind} | {statistics.mean(scores):.3f} | {spread} | {len(scores)} |")
     with whole_file(os.path.join(home, "table.md"), "w") as f:
         f.write("\n".join(lines) + "\n")
+    write_json(os.path.join(home, "results.json"), {kind: statistics.mean(run.score.top1 for run in runs)
+                                                    for kind, runs in results.items()})
     draw_runs({kind: runs[0].fit.history for kind, runs in results.items()}, os.path.join(home, "curves.png"))
     print("digits 5-9, best epoch of each run (chance 0.200)\n" + "\n".join(lines))
     print(f"\ncurves: {os.path.abspath(os.path.join(home, 'curves.png'))}\ntable:  {os.path.join(home, 'table.md')}")

@@ -101,7 +101,7 @@ def write_run_page(folder, score=None, records=None, path=None):
                ("cross-entropy", _number(best.get("val_loss"), 4)), ("best epoch", str(best.get("epoch", "–"))),
                ("seconds of training", files.result()[6])]
     path = path or os.path.join(files.folder, "report.html")
-    _write(path, "run.html", title=files.name, summary=_summary(files, score), figures=figures,
+    write_template(path, "run.html", title=files.name, summary=_summary(files, score), figures=figures,
            curves=_joined(curves_svg({"": files.epochs})) if files.epochs else "",
            transfer=_transfer(files.transfer), stages=files.freeze.get("stages", []), frozen=_frozen(files.freeze),
            **_epoch_table(files), recipe=_pretty(files.start["recipe"]),
@@ -131,7 +131,7 @@ def write_comparison(folders, path):
     differences = [(key, [str(recipe.get(key, "–")) for recipe in recipes])
                    for key in dict.fromkeys(key for recipe in recipes for key in recipe)
                    if len({str(recipe.get(key)) for recipe in recipes}) > 1]
-    _write(path, "compare.html", title=f"{len(runs)} runs", summary="Best top-1 in bold.", rows=rows,
+    write_template(path, "compare.html", title=f"{len(runs)} runs", summary="Best top-1 in bold.", rows=rows,
            columns=("run", *RESULTS), differences=differences,
            curves=_joined(curves_svg(dict(zip(labels, (run.epochs for run in runs))))))
     return path
@@ -229,7 +229,8 @@ def _script_json(value):
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
 
 
-def _write(path, template, **values):
+def write_template(path, template, **values):
+    """Write one of the package's templates, filled in, whole or not at all."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup, escape
 

@@ -1,0 +1,86 @@
+"""reproduction.md and .html: published numbers beside measured ones, and what could not be run."""
+import os
+
+from mxft.files import whole_file
+from mxft.report.page import write_template
+
+HEADINGS = ("run", "published", "measured", "difference", "spread", "runs", "seconds a run")
+
+
+def write_scorecard(cards, folder, machine):
+    """Write the scorecard.
+
+    Parameters
+    ----------
+    cards : list of dict
+        A row of published.yaml each, with ``value``, ``spread``, ``count`` and ``seconds`` where it was run, ``failed``
+        where that went wrong, and ``missing``, pairs of what it needs and how to get it.
+    folder : str
+    machine : str
+        What it was measured on.
+
+    Returns
+    -------
+    list of str
+        Paths of the Markdown and of the HTML file.
+
+    Examples
+    --------
+    >>> write_scorecard(cards, "runs/reproduction", "2 cores")      # doctest: +SKIP
+    ['runs/reproduction/reproduction.md', 'runs/reproduction/reproduction.html']
+    """
+    rows = [{"deviations": [], "used": {}, "expected": None, **card, "cells": _cells(card), "verdict": verdict(card)}
+            for card in cards]
+    paths = [os.path.join(folder, f"reproduction.{ending}") for ending in ("md", "html")]
+    with whole_file(paths[0], "w") as f:
+        f.write(_markdown(rows, machine))
+    write_template(paths[1], "scorecard.html", title="Reproduction", rows=rows, machine=machine, headings=HEADINGS)
+    return paths
+
+
+def verdict(card):
+    """Return what a card's number says, in a few words.
+
+    Examples
+    --------
+    >>> verdict({"published": 0.774, "value": 0.770, "tolerance": 0.01, "missing": []})
+    'within 0.01 of the published number'
+    >>> verdict({"published": 0.774, "missing": [("resnet-50", "mxft fetch resnet-50")]})
+    'not run: resnet-50 is missing'
+    """
+    if card.get("missing"):
+        names = [name for name, _ in card["missing"]]
+        return f"not run: {', '.join(names)} {'is' if len(names) == 1 else 'are'} missing"
+    if "value" not in card:
+        return f"failed: {card.get('failed')}"
+    target, what = (card["expected"], "expected") if "expected" in card else (card.get("published"), "published")
+    if target is None:
+        return "nothing to compare with"
+    near = abs(card["value"] - target) <= card["tolerance"]
+    better = card["value"] > target
+    return (f"within {card['tolerance']:g} of the {what} number" if near else
+            f"{'above' if better else 'below'} the {what} number by {abs(card['value'] - target):.4f}")
+
+
+def _cells(card):
+    """Return the cells of `HEADINGS` as text; a dash where nothing was measured."""
+    def number(value, text="{:.4f}"):
+        return "–" if value is None else text.format(value)
+
+    difference = card["value"] - card["published"] if "value" in card and "published" in card else None
+    return [card["what"], number(card.get("published")), number(card.get("value")), number(difference, "{:+.4f}"),
+            number(card.get("spread")), number(card.get("count"), "{}"), number(card.get("seconds"), "{:.0f}")]
+
+
+def _markdown(rows, machine):
+    lines = ["# Reproduction", "", f"Measured on {machine}. Nothing is filled in that was not run.", "",
+             "| " + " | ".join((*HEADINGS, "")) + " |", "|---" * (len(HEADINGS) + 1) + "|"]
+    lines += ["| " + " | ".join((*row["cells"], row["verdict"])) + " |" for row in rows]
+    for row in rows:
+        lines += ["", f"## {row['what']}", "", f"- source: {row['source']}", f"- protocol: {row['protocol']}",
+                  f"- command: `python recipes/{row['command']}`"]
+        lines += [f"- expected: {row['expected']}, {row['expected_from']}"] if row["expected"] else []
+        lines += [f"- deviates: {deviation}" for deviation in row["deviations"]]
+        lines += [f"- used: {what}" for what in row["used"].values()]
+        lines += [f"- missing: {name}; to get it: {how}" for name, how in row["missing"]]
+    return "\n".join(lines) + "\n"
