@@ -138,6 +138,20 @@ def make_face_checkpoint(random_parameters):
 
 
 @pytest.fixture(scope="session")
+def torch_arrays():
+    """A function ``(network) -> {name: array}``: the values of a Gluon network as PyTorch's state_dict calls them."""
+    called = {"gamma": "weight", "beta": "bias"}
+
+    def rename(network):
+        arrays = {}
+        for name, parameter in network._collect_params_with_prefix().items():
+            layer, _, kind = name.rpartition(".")
+            arrays[f"{layer}.{called.get(kind, kind)}"] = parameter.data().asnumpy()
+        return arrays
+    return rename
+
+
+@pytest.fixture(scope="session")
 def load_recipe(repository):
     """A function that imports ``recipes/NAME.py`` as a module: recipes are scripts, not a package to import from."""
     def load(name):

@@ -2,28 +2,23 @@
 import json
 import os
 
-import numpy as np
 import pytest
 
 from mxft.cli import run_verb
 
 
 @pytest.fixture(scope="module")
-def resnet18(tmp_path_factory):
-    """A safetensors file of a ResNet-18 of 3 classes, all zeros but BatchNorm's variances, under timm's names."""
+def resnet18(tmp_path_factory, torch_arrays):
+    """A safetensors file of a ResNet-18 of 3 classes under timm's names."""
     from safetensors.numpy import save_file
 
+    from mxft.compat import mx
     from mxft.importing import architectures
-    called = {"gamma": "weight", "beta": "bias"}
-    arrays = {}
     network = architectures("timm")["resnet18"].build(3)
     network.initialize()
-    network.infer_shape(__import__("mxnet").nd.zeros((1, 3, 32, 32)))
-    for name, parameter in network._collect_params_with_prefix().items():
-        layer, _, kind = name.rpartition(".")
-        arrays[f"{layer}.{called.get(kind, kind)}"] = np.full(parameter.shape, kind == "running_var", np.float32)
+    network(mx.nd.zeros((1, 3, 32, 32)))
     path = tmp_path_factory.mktemp("weights") / "model.safetensors"
-    save_file(arrays, str(path))
+    save_file(torch_arrays(network), str(path))
     return str(path)
 
 

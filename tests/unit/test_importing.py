@@ -43,19 +43,18 @@ def test_every_array_of_a_source_has_its_place_in_the_network(source, arch):
 
 
 @pytest.fixture(scope="module")
-def resnet18(tmp_path_factory):
+def resnet18(tmp_path_factory, torch_arrays):
     """(Gluon's own network of random numbers, a safetensors file of it under torchvision's names)."""
     from safetensors.numpy import save_file
 
     network = architectures("torchvision")["resnet18"].build(5)
     network.initialize(mx.init.Xavier())
     network(mx.nd.zeros((1, 3, 32, 32)))
-    rng, arrays = np.random.RandomState(0), {}
+    rng = np.random.RandomState(0)
     for name, parameter in network._collect_params_with_prefix().items():
         if name.endswith(("running_var", "gamma")):
             parameter.set_data(mx.nd.array(rng.uniform(0.5, 1.5, parameter.shape)))
-        layer, _, kind = name.rpartition(".")
-        arrays[f"{layer}.{ {'gamma': 'weight', 'beta': 'bias'}.get(kind, kind)}"] = parameter.data().asnumpy()
+    arrays = torch_arrays(network)
     for layer in {name.rpartition(".")[0] for name in arrays if name.endswith("running_mean")}:
         arrays[f"{layer}.num_batches_tracked"] = np.array(3, np.int64)
     path = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"

@@ -268,7 +268,7 @@ def test_every_address_is_told_when_the_substitute_is_out_of_reach_too(mirror):
 
 
 @pytest.fixture(scope="module")
-def torchvision_resnet18(tmp_path_factory):
+def torchvision_resnet18(tmp_path_factory, torch_arrays):
     """ResNet-18 of random numbers under torchvision's names, as a safetensors file."""
     from safetensors.numpy import save_file
 
@@ -277,13 +277,8 @@ def torchvision_resnet18(tmp_path_factory):
     net = build("resnet18_v1b", store="gluoncv")
     net.initialize()
     net(mx.nd.zeros((1, 3, 32, 32)))
-    called = {"gamma": "weight", "beta": "bias"}
-    arrays = {}
-    for name, parameter in net._collect_params_with_prefix().items():
-        layer, _, kind = name.rpartition(".")
-        arrays[f"{layer}.{called.get(kind, kind)}"] = parameter.data().asnumpy()
     path = tmp_path_factory.mktemp("hub") / "model.safetensors"
-    save_file(arrays, str(path))
+    save_file(torch_arrays(net), str(path))
     return path
 
 
