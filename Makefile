@@ -49,7 +49,7 @@ reproduce: $(READY)  ## published numbers beside measured ones, of what is at ha
 	$(PY) recipes/reproduce.py --only "$(ONLY)" $(ARGS)
 
 test: $(READY)  ## run the tests, under six minutes on two cores
-	$(PY) -m pytest -m "not long"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile
 
 test-long: $(READY)  ## run the tests that take minutes each
 	$(PY) -m pytest -m long

@@ -46,6 +46,6 @@ setup(
         "demo": ["scikit-learn"],
         "onnx": ["onnx", "onnxruntime"],
         "import": ["torch", "h5py", "onnx", "onnxruntime"],
-        "dev": ["pytest", "ruff", "scikit-learn", "h5py", "onnx", "onnxruntime"],
+        "dev": ["pytest", "pytest-xdist", "ruff", "scikit-learn", "h5py", "onnx", "onnxruntime"],
     },
 )
