@@ -1,5 +1,8 @@
 """``mxft score``: top-1, top-5 and loss of a checkpoint on records, each counted once."""
+import dataclasses
 import json
+import os
+import sys
 
 from mxft.cli.arguments import (
     Parser,
@@ -10,14 +13,19 @@ from mxft.cli.arguments import (
     say_assumptions,
     whole,
 )
+from mxft.errors import InputError
 
 EXAMPLES = """\
 examples:
   mxft score --model runs/caltech256 caltech-256-60-val.rec
   mxft score --model resnet-50,0 --image-shape 3,224,224 imagenet-val.rec
+  mxft score --model runs/a --with runs/b --crops 10 val.rec \\
+      --per-class classes.csv --confusion confusion.csv
 
 Each record is counted once, cut in the centre. The input is what the
-checkpoint's manifest says; a checkpoint without one needs --image-shape.
+checkpoint's manifest says; a checkpoint without one needs --image-shape. With
+several checkpoints the mean of their probabilities is judged; with ten crops,
+corners and centre and their mirror images, the mean over them.
 """
 
 
@@ -30,6 +38,11 @@ def parser():
     p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="images at a time (default: 32)")
     p.add_argument("--resize", type=whole(1), metavar="N",
                    help="short side to resize each record to first (default: as it is packed)")
+    p.add_argument("--with", dest="others", action="append", default=[], metavar="PREFIX,EPOCH",
+                   help="a further checkpoint of an ensemble (as often as wanted)")
+    p.add_argument("--crops", type=int, choices=(1, 10), default=1, help="crops of each image (default: 1)")
+    p.add_argument("--per-class", metavar="FILE", help="write images, recall, precision and F1 of each class, as CSV")
+    p.add_argument("--confusion", metavar="FILE", help="write the confusion matrix, as CSV")
     p.add_argument("--json", action="store_true", help="print one JSON object instead of a line")
     add_input_options(p)
     add_device_options(p)
@@ -39,22 +52,66 @@ def parser():
 
 def main(argv=None):
     """Run ``mxft score``."""
-    import dataclasses
-
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
-    from mxft.cli.preflight import check_fits, check_images
+    from mxft.cli.preflight import check_writable
     from mxft.devices import contexts
-    from mxft.evaluation.scoring import score_records
+    from mxft.evaluation.scoring import average
 
     context = contexts(args.gpus)[0]
-    checkpoint = load_checkpoint(args.model)
+    checkpoints = [load_checkpoint(model) for model in (args.model, *args.others)]
+    for path in filter(None, (args.per_class, args.confusion)):
+        check_writable(os.path.dirname(os.path.abspath(path)), "tables")
+    scores = [_score(checkpoint, args, context) for checkpoint in checkpoints]
+    if args.others:
+        for checkpoint, (score, _) in zip(checkpoints, scores):
+            print(f"{checkpoint.name}: {score}", file=sys.stderr)
+    score = average([score for score, _ in scores]) if args.others else scores[0][0]
+    _write_tables(score, checkpoints[0], args)
+    print(json.dumps({**score.to_dict(), "rewrites": scores[0][1]}) if args.json else score)
+
+
+def _score(checkpoint, args, context):
+    """Return (Score, rewrites) of one checkpoint."""
+    from mxft.cli.preflight import check_fits, check_images
+    from mxft.evaluation.scoring import score_records
+
     spec = input_spec(args, checkpoint.input_spec)
+    crop_from = _crop_from(args, checkpoint, spec) if args.crops == 10 else None
     if args.resize:
         spec = dataclasses.replace(spec, resize=args.resize)
     check_fits(checkpoint, spec)
     say_assumptions(checkpoint, spec)
     check_images(args.records, spec)
-    score, applied = score_records(checkpoint, spec, args.records, args.batch_size, context, args.data_nthreads,
-                                   args.rewrite)
-    print(json.dumps({**score.to_dict(), "rewrites": applied}) if args.json else score)
+    return score_records(checkpoint, spec, args.records, args.batch_size, context, args.data_nthreads, args.rewrite,
+                         crop_from)
+
+
+def _crop_from(args, checkpoint, spec):
+    """Return the side in pixels of the square that ten crops are taken of."""
+    side = args.resize or spec.resize or (checkpoint.manifest.get("packing") or {}).get("resize")
+    if not side or side < max(spec.shape[1:]):
+        raise InputError(f"--crops 10: expected to know the images' short side, at least {max(spec.shape[1:])}, "
+                         f"received resize={side}; say --resize 256")
+    return side
+
+
+def _write_tables(score, checkpoint, args):
+    """Write the CSV files that were asked for, whole or not at all."""
+    import csv
+
+    from mxft.evaluation.classification import class_report, confusion_matrix
+    from mxft.files import whole_file
+
+    count = score.logits.shape[1]
+    names = checkpoint.classes or [f"class {number}" for number in range(count)]
+    confusion = confusion_matrix(score.logits.argmax(axis=1), score.labels, count)
+    tables = {args.per_class: lambda: [("class", "images", "recall", "precision", "F1"),
+                                       *class_report(confusion, names)],
+              args.confusion: lambda: [("true / said", *names),
+                                       *((name, *row) for name, row in zip(names, confusion.tolist()))]}
+    for path, rows in tables.items():
+        if path:
+            with whole_file(path, "w") as f:
+                csv.writer(f, lineterminator="\n").writerows(rows())
+            print(f"wrote {path}", file=sys.stderr)

@@ -79,3 +79,31 @@ def per_class_recall(confusion):
     """
     images = confusion.sum(axis=1)
     return np.divide(np.diag(confusion), images, out=np.full(len(images), np.nan), where=images > 0)
+
+
+def class_report(confusion, names):
+    """Return what a classifier does to each class, as rows of a table.
+
+    Parameters
+    ----------
+    confusion : numpy.ndarray
+        ``(classes, classes)`` of `confusion_matrix`.
+    names : list of str
+
+    Returns
+    -------
+    list of tuple
+        Name, images, recall, precision, F1; None where it is not defined (no images, or never said).
+
+    Examples
+    --------
+    >>> class_report(np.array([[3, 1], [0, 0]]), ["cat", "dog"])
+    [('cat', 4, 0.75, 1.0, 0.8571428571428571), ('dog', 0, None, 0.0, 0.0)]
+    """
+    rows = []
+    for number, name in enumerate(names):
+        hits, images, said = (int(n) for n in (confusion[number, number], confusion[number].sum(),
+                                               confusion[:, number].sum()))
+        rows.append((name, images, hits / images if images else None, hits / said if said else None,
+                     2 * hits / (images + said) if images + said else None))
+    return rows

@@ -7,8 +7,9 @@ import numpy as np
 from mxft.data.iterators import RecordIterator
 from mxft.data.labels import check_labels
 from mxft.data.progress import progress
-from mxft.errors import RunError
-from mxft.evaluation.classification import cross_entropy, top_k
+from mxft.errors import InputError, RunError
+from mxft.evaluation.classification import cross_entropy, softmax, top_k
+from mxft.evaluation.crops import TenCropExecutor
 from mxft.inference import InferenceExecutor
 
 
@@ -80,12 +81,44 @@ def score_iterator(executor, iterator, progress=None):
         bad = int((~np.isfinite(logits).all(axis=1)).sum())
         raise RunError(f"scores are not finite: received NaN or infinity for {bad} of {len(labels)} images; "
                        "wrong mean or scale for this network, or damaged parameters?")
+    return _score_of(logits, labels, seconds)
+
+
+def _score_of(logits, labels, seconds):
     k = min(5, logits.shape[1])
     return Score(top_k(logits, labels, 1), top_k(logits, labels, k), cross_entropy(logits, labels), len(labels),
                  seconds, logits, labels)
 
 
-def score_records(checkpoint, spec, records, batch_size=32, context=None, threads=None, rewrite=True):
+def average(scores):
+    """Return the Score of several networks that judged the same records: the mean of their probabilities.
+
+    Parameters
+    ----------
+    scores : sequence of Score
+        With the same labels in the same order.
+
+    Returns
+    -------
+    Score
+        Its logits are the logarithms of the mean probabilities; its seconds the sum.
+
+    Raises
+    ------
+    InputError
+        The networks were judged on different records, or have different numbers of classes.
+    """
+    first = scores[0]
+    for other in scores[1:]:
+        if other.logits.shape != first.logits.shape or not np.array_equal(other.labels, first.labels):
+            raise InputError(f"ensemble: expected networks of {first.logits.shape[1]} classes judged on the same "
+                             f"records, received one of {other.logits.shape[1]} classes on {other.records}")
+    mean = np.mean([softmax(score.logits) for score in scores], axis=0)
+    logits = np.log(np.maximum(mean, np.finfo(np.float32).tiny))
+    return _score_of(logits, first.labels, sum(score.seconds for score in scores))
+
+
+def score_records(checkpoint, spec, records, batch_size=32, context=None, threads=None, rewrite=True, crop_from=None):
     """Score a checkpoint on a record file, with a progress bar.
 
     Parameters
@@ -99,6 +132,8 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
         For decoding.
     rewrite : bool
         See `mxft.inference.InferenceExecutor`.
+    crop_from : int, optional
+        Pixels of the square that ten crops are taken of, see `mxft.evaluation.crops`; one centre crop when None.
 
     Returns
     -------
@@ -117,6 +152,9 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
                                  batch_size, context, rewrite)
     scan = check_labels(records, executor.output_shape[-1],
                         "are these records of the classes this checkpoint was trained on?")
+    if crop_from:
+        executor = TenCropExecutor(executor, *spec.shape[1:])
+        spec = dataclasses.replace(spec, shape=(spec.shape[0], crop_from, crop_from), resize=crop_from)
     iterator = RecordIterator(records, spec, batch_size, len(scan.ids), threads=threads)
     with progress(len(scan.ids), "scoring") as advance:
         return score_iterator(executor, iterator, advance), executor.applied

@@ -126,3 +126,27 @@ def test_small_records_are_told_and_scored(here, capsys):
     assert "note: 7 of 7 records looked at in val.rec are smaller than the input of 40x40" in capsys.readouterr().err
     assert score("--image-shape", "3,40,40", "--resize", "40") == 0
     assert capsys.readouterr().err == ""
+
+
+def test_an_ensemble_with_ten_crops_and_its_tables(here, capsys, make_checkpoint):
+    other = make_checkpoint(3, seed=2)
+    other.manifest = load_checkpoint("told,0").manifest
+    other.save("other", 0)
+    assert score("--with", "other,0", "--crops", "10", "--resize", "20", "--per-class", "classes.csv", "--confusion",
+                 "confusion.csv") == 0
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1 and out.startswith("top-1 ") and "on 7 images" in out
+    assert err.startswith("told,0: top-1 ") and "\nother,0: top-1 " in err and "wrote confusion.csv" in err
+    with open("classes.csv", encoding="utf-8") as f:
+        rows = [line.split(",") for line in f.read().splitlines()]
+    assert rows[0] == ["class", "images", "recall", "precision", "F1"]
+    assert [row[:2] for row in rows[1:]] == [["ä", "3"], ["б", "2"], ["猫", "2"]]
+    with open("confusion.csv", encoding="utf-8") as f:
+        matrix = [line.split(",") for line in f.read().splitlines()]
+    assert matrix[0] == ["true / said", "ä", "б", "猫"] and [sum(map(int, row[1:])) for row in matrix[1:]] == [3, 2, 2]
+
+
+def test_ten_crops_need_to_know_the_images_side(here, capsys):
+    assert score("--crops", "10") == 2
+    assert "--crops 10: expected to know the images' short side, at least 16, received resize=None; say --resize" in (
+        capsys.readouterr().err)
