@@ -27,8 +27,9 @@ def caltech_features(model, scratch):
     from mxft.inference import InferenceExecutor
     from mxft.surgery import cut_at, find_feature_layer
 
-    records, _ = prepare_records(unpack("caltech256-subset.tar", scratch), os.path.join(scratch, "bench"), 12,
-                                 num_thread=2, resize=256, quality=90, show=False)
+    photographs = os.path.join(unpack("caltech256-subset.tar", scratch), "256_ObjectCategories")
+    records, _ = prepare_records(photographs, os.path.join(scratch, "bench"), 12, num_thread=2, resize=256, quality=90,
+                                 show=False)
     checkpoint = load_checkpoint(model)
     network = cut_at(checkpoint.symbol, find_feature_layer(checkpoint.symbol).name)
     executor = InferenceExecutor(network, checkpoint.arg_params, checkpoint.aux_params, (3, 224, 224), 32)
