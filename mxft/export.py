@@ -239,8 +239,9 @@ def _outputs(symbol, checkpoint, images):
 
 def _last_layers(symbol):
     """Return the output's layer, and what a softmax there reads: its own numbers may all be 0 and 1."""
-    last = Graph(symbol).nodes[-1]
-    return [last.name] if last.op != "softmax" else [Graph(symbol).nodes[last.inputs[0][0]].name, last.name]
+    nodes = Graph(symbol).nodes
+    last = nodes[-1]
+    return [last.name] if last.op != "softmax" else [nodes[last.inputs[0][0]].name, last.name]
 
 
 def _apart_at(symbol, checkpoint, model, images, any_batch, layers=None):

@@ -65,7 +65,7 @@ def with_layers_called(entries, layers):
     return renamed
 
 
-def import_into(architecture, entries, what, classes=None, source=None):
+def import_into(architecture, entries, what, classes=None):
     """Return the Checkpoint of an architecture with these weights.
 
     Parameters
@@ -74,11 +74,9 @@ def import_into(architecture, entries, what, classes=None, source=None):
     entries : dict of str to numpy.ndarray
         As `mxft.importing.weight_files.read_weights` gives them.
     what : str
-        For messages: ``timm resnet50, resnet50.safetensors``.
+        For messages and the manifest: ``timm resnet50, resnet50.safetensors``.
     classes : list of str, optional
         Names of the outputs.
-    source : str, optional
-        For the manifest.
 
     Returns
     -------
@@ -99,7 +97,7 @@ def import_into(architecture, entries, what, classes=None, source=None):
     network = architecture.build(len(outputs))
     _fill(network, architecture.rename(entries), what)
     return checkpoint_from_gluon(network, classes=classes, input_size=architecture.size, resize=architecture.resize,
-                                 mean=architecture.mean, scale=architecture.scale, source=source or what)
+                                 mean=architecture.mean, scale=architecture.scale, source=what)
 
 
 def _fill(network, entries, what):

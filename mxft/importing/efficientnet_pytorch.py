@@ -4,6 +4,11 @@ import functools
 from mxft.backbones.efficientnet import VARIANTS, EfficientNet
 from mxft.importing.architecture import Architecture
 
-ARCHITECTURES = {name: Architecture(functools.partial(EfficientNet, name), dict, "_fc.bias", size,
-                                    round(size / 0.875))
-                 for name, (_, _, size, _) in VARIANTS.items()}
+
+def as_reference(name, rename, classifier):
+    """Return the row of an EfficientNet that pads and normalises as the reference implementation, under other names."""
+    size = VARIANTS[name][2]
+    return Architecture(functools.partial(EfficientNet, name), rename, classifier, size, round(size / 0.875))
+
+
+ARCHITECTURES = {name: as_reference(name, dict, "_fc.bias") for name in VARIANTS}

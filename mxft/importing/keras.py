@@ -8,9 +8,10 @@ import re
 
 import numpy as np
 
-from mxft.backbones.efficientnet import VARIANTS, EfficientNet
+from mxft.backbones.efficientnet import VARIANTS
 from mxft.backbones.mobilenetv2 import STAGES, MobileNetV2
 from mxft.importing.architecture import Architecture, gluon
+from mxft.importing.efficientnet_pytorch import as_reference
 
 CAFFE_MEAN = (123.68, 116.779, 103.939)  # red, green, blue
 PLAIN, HALF = (1.0,) * 3, (1 / 127.5,) * 3
@@ -95,17 +96,11 @@ def _efficientnet_names(entries):
     return _renamed(own, called.get, _TORCH_BATCH_NORM)
 
 
-def _efficientnet(name):
-    size = VARIANTS[name][2]
-    return Architecture(functools.partial(EfficientNet, name), _efficientnet_names, "predictions/bias", size,
-                        round(size / 0.875))
-
-
 ARCHITECTURES = {
     **{f"resnet{depth}": Architecture(gluon(f"resnet{depth}_v1", "mxnet"), _resnet_names, "predictions/bias",
                                       mean=CAFFE_MEAN, scale=PLAIN) for depth in (50, 101, 152)},
     "vgg16": Architecture(gluon("vgg16", "mxnet"), _vgg_names, "predictions/bias", mean=CAFFE_MEAN, scale=PLAIN),
     "mobilenetv2": Architecture(functools.partial(MobileNetV2, padding_size=224, epsilon=1e-3), _mobilenet_names,
                                 "predictions/bias", mean=(127.5,) * 3, scale=HALF),
-    **{name.replace("-", ""): _efficientnet(name) for name in VARIANTS},
+    **{name.replace("-", ""): as_reference(name, _efficientnet_names, "predictions/bias") for name in VARIANTS},
 }

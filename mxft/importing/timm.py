@@ -2,13 +2,12 @@
 import functools
 import re
 
-from mxft.backbones.efficientnet import VARIANTS, EfficientNet
-from mxft.backbones.gluon import MEAN, SCALE
+from mxft.backbones.efficientnet import VARIANTS
 from mxft.backbones.mobilenetv2 import MobileNetV2
-from mxft.importing.architecture import Architecture, gluon, with_gluon_names, with_layers_called
-from mxft.importing.torchvision import DEPTHS, EFFICIENTNETS, torch_efficientnet, vgg_names
+from mxft.importing.architecture import Architecture, gluon, with_layers_called
+from mxft.importing.efficientnet_pytorch import as_reference
+from mxft.importing.torchvision import EFFICIENTNETS, RESNETS, torch_efficientnet, vgg_names
 
-_HALF = (127.5,) * 3
 # What the layers of a block are called: in our networks, in timm's, and there in a first stage that does not expand.
 _EFFICIENTNET_BLOCK = (("_expand_conv", "conv_pw", None), ("_bn0", "bn1", None),
                        ("_depthwise_conv", "conv_dw", "conv_dw"), ("_bn1", "bn2", "bn1"),
@@ -52,20 +51,14 @@ def _vgg_names(entries, last):
     return vgg_names(flat, last, ("pre_logits.fc1", "pre_logits.fc2", "head.fc"))
 
 
-def _tensorflow_efficientnet(name):
-    """``tf_efficientnet_*``: TensorFlow's padding and epsilon, as in the reference implementation."""
-    size = VARIANTS[name][2]
-    return Architecture(functools.partial(EfficientNet, name), _efficientnet_names, "classifier.bias", size,
-                        round(size / 0.875), MEAN, SCALE)
-
-
 ARCHITECTURES = {
-    **{f"resnet{depth}": Architecture(gluon(f"resnet{depth}_v1b", "gluoncv"), with_gluon_names, "fc.bias")
-       for depth in DEPTHS},
+    **RESNETS,
     "mobilenetv2_100": Architecture(MobileNetV2, _mobilenet_names, "classifier.bias"),
     "vgg16": Architecture(gluon("vgg16", "mxnet"), functools.partial(_vgg_names, last=31), "head.fc.bias"),
     "vgg16_bn": Architecture(gluon("vgg16_bn", "mxnet"), functools.partial(_vgg_names, last=44), "head.fc.bias"),
     **{name: Architecture(torch_efficientnet(name), _efficientnet_names, "classifier.bias", size, resize)
        for name, (size, resize) in EFFICIENTNETS.items()},
-    **{"tf_" + name.replace("-", "_"): _tensorflow_efficientnet(name) for name in VARIANTS},
+    # TensorFlow's padding and epsilon, as in the reference implementation
+    **{"tf_" + name.replace("-", "_"): as_reference(name, _efficientnet_names, "classifier.bias")
+       for name in VARIANTS},
 }

@@ -6,7 +6,6 @@ from mxft.backbones.efficientnet import EfficientNet
 from mxft.backbones.mobilenetv2 import MobileNetV2
 from mxft.importing.architecture import Architecture, gluon, with_gluon_names, with_layers_called
 
-DEPTHS = (18, 34, 50, 101, 152)
 EFFICIENTNETS = {"efficientnet_b0": (224, 256), "efficientnet_b1": (240, 256), "efficientnet_b2": (288, 288),
                  "efficientnet_b3": (300, 320)}
 # What the layers of a block are called: in our network, here, and here in the first stage, which does not expand.
@@ -44,9 +43,10 @@ def _vgg(name, last):
     return Architecture(gluon(name, "mxnet"), rename, "classifier.6.bias")
 
 
+RESNETS = {f"resnet{depth}": Architecture(gluon(f"resnet{depth}_v1b", "gluoncv"), with_gluon_names, "fc.bias")
+           for depth in (18, 34, 50, 101, 152)}
 ARCHITECTURES = {
-    **{f"resnet{depth}": Architecture(gluon(f"resnet{depth}_v1b", "gluoncv"), with_gluon_names, "fc.bias")
-       for depth in DEPTHS},
+    **RESNETS,
     "mobilenet_v2": Architecture(MobileNetV2, dict, "classifier.1.bias"),
     "vgg16": _vgg("vgg16", 31),
     "vgg16_bn": _vgg("vgg16_bn", 44),

@@ -57,13 +57,18 @@ class RunFiles:
         metrics = self.manifest.get("metrics", {})
         return metrics.get("best") or (list(metrics.values()) or [{}])[-1]
 
+    @property
+    def seconds(self):
+        """Wall time of all epochs."""
+        return sum(row.get("seconds", 0) for row in self.epochs)
+
     def result(self):
         """Return the cells of a comparison, in the order of `RESULTS`, as text."""
         recipe, best, stages = self.start["recipe"], self.best, self.freeze.get("stages", [])
         plan = recipe["plan"] + (f", {recipe['solver']}" if recipe.get("solver") else "")
         return [plan, _number(best.get("val_top1"), 4), _number(best.get("val_top5"), 4),
                 _number(best.get("val_loss"), 4), str(best.get("epoch", "–")), str(len(self.epochs)),
-                f"{sum(row.get('seconds', 0) for row in self.epochs):.0f}",
+                f"{self.seconds:.0f}",
                 str(stages[-1]["trainable"] if stages else "–")]
 
 
@@ -99,7 +104,7 @@ def write_run_page(folder, score=None, records=None, path=None):
     best = files.best
     figures = [("top-1", _number(best.get("val_top1"), 4)), ("top-5", _number(best.get("val_top5"), 4)),
                ("cross-entropy", _number(best.get("val_loss"), 4)), ("best epoch", str(best.get("epoch", "–"))),
-               ("seconds of training", files.result()[6])]
+               ("seconds of training", f"{files.seconds:.0f}")]
     path = path or os.path.join(files.folder, "report.html")
     write_template(path, "run.html", title=files.name, summary=_summary(files, score), figures=figures,
            curves=_joined(curves_svg({"": files.epochs})) if files.epochs else "",
