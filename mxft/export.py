@@ -13,6 +13,7 @@ import types
 import numpy as np
 
 from mxft.compat import mx
+from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError, last_line
 from mxft.files import whole_path
 from mxft.graph import Graph
@@ -90,7 +91,7 @@ def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE):
     require_package("onnx", "exporting to ONNX")
     require_package("onnxruntime", "checking what was exported")
     if probe is None:
-        probe = np.random.RandomState(0).uniform(0, 255, (2, *image_shape)).astype(np.float32)
+        probe = noise(InputSpec(tuple(image_shape)))
     symbol = _with_unique_names(flatten_before_fully_connected(_without_labels(checkpoint.symbol)))
     names = set(symbol.list_inputs())
     parameters = {name: value for name, value in {**checkpoint.arg_params, **checkpoint.aux_params}.items()
@@ -128,6 +129,14 @@ def _fixed_gammas(symbol, parameters):
     names = [graph.nodes[node.inputs[1][0]].name for node in graph.operators()
              if node.op == "BatchNorm" and node.attrs.get("fix_gamma", "True").lower() in ("true", "1")]
     return {name: mx.nd.ones_like(parameters[name]) for name in names}
+
+
+def noise(spec, count=2):
+    """Return random pixels as a network of this InputSpec takes them: float32 ``(count, C, H, W)``."""
+    pixels = np.random.RandomState(0).uniform(0, 255, (count, *spec.shape))
+    channels = spec.shape[0]
+    mean, scale = (np.reshape(values[:channels], (channels, 1, 1)) for values in (spec.mean, spec.scale))
+    return ((pixels - mean) * scale).astype(np.float32)
 
 
 def is_training_network(checkpoint):

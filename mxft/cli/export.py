@@ -63,17 +63,13 @@ def main(argv=None):
 
 def _probe(args, checkpoint, spec):
     """Return preprocessed images, float32 (n, C, H, W): the files', or noise."""
-    import numpy as np
-
-    if not args.images:
-        noise = np.random.RandomState(0).uniform(0, 255, (2, *spec.shape))
-        channels = spec.shape[0]
-        mean, scale = (np.reshape(values[:channels], (channels, 1, 1)) for values in (spec.mean, spec.scale))
-        return ((noise - mean) * scale).astype(np.float32)
     from mxft.cli.predict import packing_of
     from mxft.evaluation.prediction import image_iterator
+    from mxft.export import noise
     from mxft.files import require_file
 
+    if not args.images:
+        return noise(spec)
     paths = [require_file(path, "image") for path in args.images]
     with image_iterator(paths, spec, packing_of(args, checkpoint, spec), len(paths)) as (iterator, problems):
         if problems:

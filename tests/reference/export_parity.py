@@ -54,13 +54,12 @@ def network(name):
 
 def exported(name, folder):
     """Export one of them and return its OnnxExport."""
-    from mxft.export import export_onnx
+    from mxft.data.normalization import InputSpec
+    from mxft.export import export_onnx, noise
 
     checkpoint, size = network(name)
-    probe, spec = np.random.RandomState(0).uniform(0, 255, (2, 3, size, size)), checkpoint.input_spec
-    if spec:
-        probe = (probe - np.reshape(spec.mean, (3, 1, 1))) * np.reshape(spec.scale, (3, 1, 1))
-    return export_onnx(checkpoint, os.path.join(folder, "net.onnx"), (3, size, size), probe.astype(np.float32))
+    spec = checkpoint.input_spec or InputSpec((3, size, size))
+    return export_onnx(checkpoint, os.path.join(folder, "net.onnx"), spec.shape, noise(spec))
 
 
 def main(names):
