@@ -17,7 +17,7 @@ from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError, last_line
 from mxft.files import whole_path
 from mxft.graph import Graph
-from mxft.importing.weight_files import require_package
+from mxft.packages import require_package
 from mxft.quiet import quiet_native
 from mxft.rewrite.flatten import flatten_before_fully_connected
 from mxft.surgery import cut_loss, data_name
@@ -88,8 +88,8 @@ def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE):
     >>> export_onnx(load_checkpoint("runs/photos"), "photos.onnx", (3, 224, 224)).error < 1e-4      # doctest: +SKIP
     True
     """
-    require_package("onnx", "exporting to ONNX")
-    require_package("onnxruntime", "checking what was exported")
+    require_package("onnx", "exporting to ONNX", extra="onnx")
+    require_package("onnxruntime", "checking what was exported", extra="onnx")
     if probe is None:
         probe = noise(InputSpec(tuple(image_shape)))
     symbol = _with_unique_names(flatten_before_fully_connected(_without_labels(checkpoint.symbol)))

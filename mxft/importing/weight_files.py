@@ -5,6 +5,7 @@ import numpy as np
 
 from mxft.errors import InputError
 from mxft.files import require_file
+from mxft.packages import require_package
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
@@ -46,17 +47,6 @@ def read_weights(path):
     if ending not in readers:
         raise InputError(f"weights: expected a file ending in one of {', '.join(readers)}, received {path}")
     return {name: _as_float32(array) for name, array in readers[ending](path).items()}
-
-
-def require_package(name, what):
-    """Return an optional package, or refuse with what to install."""
-    import importlib
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        package = name.split(".")[0]
-        raise InputError(f"{what}: expected the package {package}, which is not installed; pip install {package} "
-                         "(or pip install 'mxft[import]' for all of them)") from None
 
 
 def _as_float32(array):
