@@ -6,6 +6,8 @@ executor instead, which took about three times as long on a MobileNetV2.
 from mxft.compat import mx
 from mxft.errors import InputError, RunError, last_line
 from mxft.rewrite.inference import rewrite_for_inference
+from mxft.streams import IMAGES as STREAM_IMAGES
+from mxft.streams import Streams, fused, stream_contexts
 from mxft.surgery import cut_loss, data_name, label_names
 from mxft.transfer import match_parameters
 
@@ -41,7 +43,8 @@ class InferenceExecutor:
 
     Notes
     -----
-    Of the last, smaller batch the missing rows are computed too, from what was there before, and cut from the result.
+    On a CPU a batch is shared out to `mxft.streams`, a few images each. Where a batch or the rest of it is smaller than
+    what is bound, the missing rows are computed too, from what was there before, and cut from the result.
 
     Examples
     --------
@@ -71,18 +74,26 @@ class InferenceExecutor:
         report.require_only_new(())  # MXNet would take zeros for what is missing
         network, arg_params, aux_params, self.applied = rewrite_for_inference(
             self._network, arg_params, aux_params, self._context.device_type, self._rewrite)
+        contexts = stream_contexts(self._context, self.batch_size)
+        rows = self.batch_size if len(contexts) == 1 else STREAM_IMAGES
+        self._streams = Streams([self._bind(network, arg_params, aux_params, context, rows) for context in contexts],
+                                self._data)
+
+    def _bind(self, network, arg_params, aux_params, context, rows):
+        """Return an executor of `rows` images on `context`, with the parameters in it."""
+        shapes = {name: (rows, *shape[1:]) for name, shape in self._shapes.items()}
         try:
-            self._executor = network.simple_bind(self._context, grad_req="null", **self._shapes)
+            executor = fused(network, context).simple_bind(context, grad_req="null", **shapes)
         except (mx.base.MXNetError, RuntimeError) as error:
-            raise RunError(f"network cannot be bound for inference at {self._shapes[self._data]}: "
+            raise RunError(f"network cannot be bound for inference at {shapes[self._data]}: "
                            f"{last_line(error)}") from None
-        self._executor.copy_params_from(arg_params, aux_params)
-        self._input = self._executor.arg_dict[self._data]
+        executor.copy_params_from(arg_params, aux_params)
+        return executor
 
     @property
     def output_shape(self):
         """Shape of the first output, ``(batch_size, …)``."""
-        return tuple(self._executor.outputs[0].shape)
+        return (self.batch_size, *self._streams.executors[0].outputs[0].shape[1:])
 
     def forward(self, images):
         """Run one batch.
@@ -102,8 +113,7 @@ class InferenceExecutor:
         InputError
             The images are of another shape, or more than the batch size.
         """
-        self._push(images)
-        return self._executor.outputs[0].asnumpy()[:images.shape[0]]
+        return self._start(images)()
 
     def over(self, iterator, progress=None):
         """Run a whole iterator from its start.
@@ -132,27 +142,24 @@ class InferenceExecutor:
         for batch in iterator:
             n = batch.data[0].shape[0] - batch.pad
             label = batch.label[0].asnumpy()[:n]
-            self._push(batch.data[0])
-            # The next forward writes over the executor's output; the copy waits for this one, and nobody for the copy.
-            following = self._executor.outputs[0].copy(), label
+            following = self._start(batch.data[0]), label
             if started:
                 yield from self._finish(*started, progress)
             started = following
         if started:
             yield from self._finish(*started, progress)
 
-    def _push(self, images):
-        """Start a forward pass; MXNet's engine carries it out behind us."""
-        n, shape = images.shape[0], self._input.shape
+    def _start(self, images):
+        """Start a forward pass; the function returned waits for it and gives the output."""
+        n, shape = images.shape[0], self._shapes[self._data]
         if n > self.batch_size or tuple(images.shape[1:]) != shape[1:]:
             raise InputError(f"images do not fit the executor: expected up to {self.batch_size} of shape {shape[1:]}, "
                              f"received shape={tuple(images.shape)}")
-        (self._input if n == self.batch_size else self._input[:n])[:] = images  # straight to where the network reads
-        self._executor.forward(is_train=False)
+        return self._streams.start(images)
 
     @staticmethod
     def _finish(output, label, progress):
         """Wait for a batch's output and yield it with its labels."""
-        yield output.asnumpy()[:len(label)], label
+        yield output()[:len(label)], label
         if progress:
             progress(len(label))

@@ -31,3 +31,9 @@ def use_all_cores():
     cores = physical_cores()
     if cores:
         os.environ.setdefault("OMP_NUM_THREADS", str(cores))
+
+
+def computing_threads():
+    """Return how many threads MXNet computes with: the first number of ``OMP_NUM_THREADS``, 1 where it says none."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdigit() else 1

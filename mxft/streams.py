@@ -1,0 +1,127 @@
+"""Streams: executors of one network, a few images and a few threads each, that share out the images of a batch.
+
+The throughput streams of OpenVINO, made of MXNet's own parts. In one executor oneDNN splits every layer evenly over the
+threads, and at every layer the slowest core holds up the others. A stream takes the next images when it is free.
+"""
+import ctypes
+import queue
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from mxft.compat import mx
+from mxft.threads import computing_threads
+
+IMAGES = 4  # a stream computes at a time
+MOST = 16  # streams, since each holds the parameters once more
+_FIRST_DEVICE = 64  # the engine has workers of their own for every CPU number; training and iterators use low ones
+
+
+def stream_contexts(context, batch_size):
+    """Return the contexts a batch is shared out to: `context` alone, or a CPU's streams.
+
+    Parameters
+    ----------
+    context : mx.Context
+    batch_size : int
+
+    Returns
+    -------
+    list of mx.Context
+        Several where `context` is a CPU, ``OMP_NUM_THREADS`` says more than one thread and the batch is large enough
+        for all of them; the threads are divided between them then.
+    """
+    threads = computing_threads()
+    count = min(threads, batch_size // IMAGES, MOST)
+    if context.device_type != "cpu" or count < 2:
+        return [context]
+    contexts = [mx.cpu(_FIRST_DEVICE + number) for number in range(count)]
+    for number, stream in enumerate(contexts):
+        _set_threads(stream, threads // count + (number < threads % count))
+    return contexts
+
+
+def fused(network, context):
+    """Return `network` with convolution, BatchNorm and activation fused, where binding it on `context` would not do so.
+
+    MXNet fuses by itself on ``cpu(0)`` alone (``Context::CPU()`` in src/executor/graph_executor.cc).
+    """
+    return network.get_backend_symbol("MKLDNN") if context.device_type == "cpu" and context.device_id else network
+
+
+class _Context(ctypes.Structure):
+    """``mxnet::Context`` of include/mxnet/base.h."""
+
+    _fields_ = [("device_type", ctypes.c_int32), ("device_id", ctypes.c_int32)]
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+def _set_threads_of_this_worker(_, threads):
+    mx.base._LIB.MXSetNumOMPThreads(ctypes.c_int(threads))
+
+
+def _set_threads(context, threads):
+    """Set how many threads the engine's worker for `context` computes with; OpenMP keeps that number by thread."""
+    done = mx.nd.empty((1,), ctx=context)
+    where = _Context(context.device_typeid, context.device_id)
+    mx.base.check_call(mx.base._LIB.MXEnginePushSyncND(
+        _set_threads_of_this_worker, ctypes.c_void_p(threads), None, ctypes.byref(where), None, 0,
+        ctypes.byref(done.handle), 1, None, 0, b"set_threads"))
+    done.wait_to_read()
+
+
+class Streams:
+    """Bound executors of one network, each on a context of its own, that take turns at the images of a batch.
+
+    Parameters
+    ----------
+    executors : list of mx.executor.Executor
+        All bound alike.
+    data_name : str
+        Their input.
+    """
+
+    def __init__(self, executors, data_name):
+        self.executors = executors
+        self._data_name = data_name
+        self._free = queue.SimpleQueue()
+        for executor in executors:
+            self._free.put(executor)
+        self._pool = ThreadPoolExecutor(len(executors)) if len(executors) > 1 else None
+
+    def start(self, images):
+        """Start a forward pass of up to as many images as the executors' batches hold.
+
+        Parameters
+        ----------
+        images : mx.nd.NDArray or numpy.ndarray
+            Float32 ``(n, C, H, W)``.
+
+        Returns
+        -------
+        callable
+            Waits for the first output and returns it, float32 ``(n, …)``; to be called before the next but one start.
+        """
+        if self._pool is None:
+            output = self._push(self.executors[0], images).copy()  # the next forward writes over the executor's own
+            return lambda: output.asnumpy()[:len(images)]
+        # A copy: an iterator may fill its batch anew before a stream comes to it.
+        images = images.asnumpy() if isinstance(images, mx.nd.NDArray) else images.copy()
+        parts = [self._pool.submit(self._compute, images[first:first + IMAGES])
+                 for first in range(0, len(images), IMAGES)]
+        return lambda: np.concatenate([part.result() for part in parts])
+
+    def _compute(self, images):
+        """Compute a few images on whichever stream is free."""
+        executor = self._free.get()
+        try:
+            return self._push(executor, images).asnumpy()[:len(images)]
+        finally:
+            self._free.put(executor)
+
+    def _push(self, executor, images):
+        """Start one executor's forward pass, which MXNet's engine carries out behind us; return its output."""
+        whole = executor.arg_dict[self._data_name]
+        (whole if len(images) == len(whole) else whole[:len(images)])[:] = images  # straight to where the network reads
+        executor.forward(is_train=False)
+        return executor.outputs[0]
