@@ -74,7 +74,8 @@ class InferenceExecutor:
         report.require_only_new(())  # MXNet would take zeros for what is missing
         network, arg_params, aux_params, self.applied = rewrite_for_inference(
             self._network, arg_params, aux_params, self._context.device_type, self._rewrite)
-        contexts = stream_contexts(self._context, self.batch_size)
+        parameter_bytes = 4 * sum(array.size for array in (*arg_params.values(), *aux_params.values()))
+        contexts = stream_contexts(self._context, self.batch_size, parameter_bytes)
         rows = self.batch_size if len(contexts) == 1 else STREAM_IMAGES
         self._streams = Streams([self._bind(network, arg_params, aux_params, context, rows) for context in contexts],
                                 self._data)

@@ -13,26 +13,28 @@ from mxft.compat import mx
 from mxft.threads import computing_threads
 
 IMAGES = 4  # a stream computes at a time
-MOST = 16  # streams, since each holds the parameters once more
+MOST = 16  # streams
+MEMORY = 2 << 30  # bytes of parameters, which a stream holds three times: as they are, fused, and laid out for oneDNN
 _FIRST_DEVICE = 64  # the engine has workers of their own for every CPU number; training and iterators use low ones
 
 
-def stream_contexts(context, batch_size):
+def stream_contexts(context, batch_size, parameter_bytes):
     """Return the contexts a batch is shared out to: `context` alone, or a CPU's streams.
 
     Parameters
     ----------
     context : mx.Context
-    batch_size : int
+    batch_size, parameter_bytes : int
+        Of the network.
 
     Returns
     -------
     list of mx.Context
-        Several where `context` is a CPU, ``OMP_NUM_THREADS`` says more than one thread and the batch is large enough
-        for all of them; the threads are divided between them then.
+        Several where `context` is a CPU, ``OMP_NUM_THREADS`` says more than one thread, the batch is large enough for
+        all of them and their parameters stay within `MEMORY`; the threads are divided between them then.
     """
     threads = computing_threads()
-    count = min(threads, batch_size // IMAGES, MOST)
+    count = min(threads, batch_size // IMAGES, MOST, MEMORY // (3 * parameter_bytes + 1))
     if context.device_type != "cpu" or count < 2:
         return [context]
     contexts = [mx.cpu(_FIRST_DEVICE + number) for number in range(count)]

@@ -45,17 +45,24 @@ def threads_of_worker(context):
     ("2", 32, [1, 1]), ("5", 8, [3, 2]), ("64", 32, [8] * 8), ("64", 256, [4] * 16), ("3,2", 12, [1, 1, 1])])
 def test_the_threads_are_divided_between_the_streams(threads, batch_size, shares, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", threads)
-    contexts = stream_contexts(mx.cpu(), batch_size)
+    contexts = stream_contexts(mx.cpu(), batch_size, 1000)
     assert [threads_of_worker(context) for context in contexts] == shares
     assert len({context.device_id for context in contexts}) == len(shares)
     assert mx.cpu() not in contexts
 
 
-@pytest.mark.parametrize("threads, batch_size, context", [
-    ("1", 32, mx.cpu()), ("", 32, mx.cpu()), ("2", 7, mx.cpu()), ("2", 32, mx.gpu(0))])
-def test_one_thread_few_images_or_a_gpu_are_one_executor(threads, batch_size, context, monkeypatch):
+@pytest.mark.parametrize("threads, batch_size, context, parameter_bytes", [
+    ("1", 32, mx.cpu(), 1000), ("", 32, mx.cpu(), 1000), ("2", 7, mx.cpu(), 1000), ("2", 32, mx.gpu(0), 1000),
+    ("2", 32, mx.cpu(), streams.MEMORY // 4)])
+def test_one_thread_few_images_a_gpu_or_a_large_network_are_one_executor(threads, batch_size, context, parameter_bytes,
+                                                                         monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", threads)
-    assert stream_contexts(context, batch_size) == [context]
+    assert stream_contexts(context, batch_size, parameter_bytes) == [context]
+
+
+def test_parameters_of_all_streams_stay_within_the_memory(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    assert len(stream_contexts(mx.cpu(), 64, 100 << 20)) == 6  # a ResNet-50's hundred megabytes
 
 
 @pytest.mark.parametrize("n", [1, 4, 9, 16])
