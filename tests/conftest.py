@@ -60,7 +60,7 @@ def make_records(tmp_path):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def random_parameters():
     """A function ``(symbol, image_shape, seed=0) -> (arg_params, aux_params)``: small numbers, scales near 1."""
     from mxft.compat import mx
@@ -84,7 +84,7 @@ def random_parameters():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_checkpoint(random_parameters):
     """A function ``(num_classes=3, batch_norm=True, seed=1, filters=6) -> Checkpoint``: a tiny network, random numbers.
 

@@ -104,13 +104,19 @@ def prepare(data, options):
     -----
     Damage inside the compressed data that the decoder survives (a few wrong blocks) is not noticed.
     """
+    return prepare_with_size(data, options)[0]
+
+
+def prepare_with_size(data, options):
+    """Do what `prepare` does; return the bytes to pack and the picture's own (width, height), turned upright."""
     file = inspect(data)
     if options.pass_through:
-        _decode(data, _full_flag(options))
+        image = _decode(data, _full_flag(options))
         if file.format not in PASSES_THROUGH:
             raise BadImage(f"{file.format} may be unreadable in training; leave out --pass-through to re-encode it")
-        return data
-    return encode(shape(*decode(data, file, options), options), options)
+        return data, image.shape[1::-1]
+    image, factor, full = decode(data, file, options)
+    return encode(shape(image, factor, full, options), options), tuple(full[::-1])
 
 
 def inspect(data):
