@@ -1,4 +1,4 @@
-"""Tar archives unpacked whole or not at all, after every member has been looked at.
+"""Tar archives: unpacked whole or not at all, after every member has been looked at; written the same every time.
 
 Stands where the tutorial says ``tar -xf``. Python's own ``filter="data"`` (PEP 706) is missing from the older of the
 Pythons mxft supports, so the rules are checked here, the same on all of them.
@@ -78,6 +78,26 @@ def extract_tar(path, folder, progress=True):
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return folder
+
+
+def write_tar(folder, path):
+    """Write `folder` as the tar archive `path`, its members below the folder's own name.
+
+    Owners, permissions and times are left out and the names are in order: the same files give the same bytes.
+
+    Parameters
+    ----------
+    folder, path : str
+        `path` is written to; see `mxft.files.whole_path`.
+    """
+    def anonymous(member):
+        member.uid = member.gid = member.mtime = 0
+        member.uname = member.gname = ""
+        member.mode = 0o755 if member.isdir() else 0o644
+        return member
+
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.add(folder, os.path.basename(os.path.abspath(folder)), filter=anonymous)  # in the order of names
 
 
 def only_child(folder):

@@ -59,7 +59,7 @@ def main(argv=None):
     spec = input_spec(args, checkpoint.input_spec)
     packing = packing_of(args, checkpoint, spec)
     check_fits(checkpoint, spec)
-    names = _names(args.synset, checkpoint, count_outputs(checkpoint, spec))
+    names = class_names(args.synset, checkpoint, count_outputs(checkpoint, spec))
     say_assumptions(checkpoint, spec)
     with _listable(args.images) as paths:
         predictions = predict_files(checkpoint, paths, spec, packing, args.batch_size, context, args.data_nthreads,
@@ -100,7 +100,7 @@ def _listable(paths):
         yield listable
 
 
-def _names(synset, checkpoint, count):
+def class_names(synset, checkpoint, count):
     """Return `count` class names in label order: the file's, the manifest's, or numbers."""
     from mxft.cli.preflight import check_classes
     from mxft.files import require_file

@@ -1,0 +1,108 @@
+"""README.txt of a bundle: how to use it with mxft, with plain MXNet and with plain ONNX Runtime."""
+from mxft.bundle.signature import gives_probabilities, resize_rule
+from mxft.surgery import data_name
+
+_HEAD = """\
+{name}: names pictures with {classes} classes.
+
+model-symbol.json, model-0000.params   the network, for every MXNet program
+model-manifest.json                    class names, input, scores, origin, for mxft
+{onnx_row}synset.txt                             class names, one a line, in the order of the outputs
+signature.json                         input, output and preprocessing, in numbers and words
+selftest.jpg, selftest.json            a picture and its expected five classes
+SHA256SUMS                             sha256sum -c SHA256SUMS
+
+With mxft, in this folder (mxft serve takes the .tar as it is, too):
+
+    mxft serve .                       # a page to drop pictures on
+    mxft predict --model . selftest.jpg
+
+The programs below run in this folder and print the five likeliest classes of
+selftest.jpg. They resize with other filters than the training did, so that
+their probabilities differ in the second digit; mxft's are those expected.
+"""
+
+_READING = """
+import cv2
+import numpy as np
+
+image = {opened}
+{resizing}top, left = (image.shape[0] - {height}) // 2, (image.shape[1] - {width}) // 2
+image = image[top:top + {height}, left:left + {width}].reshape({height}, {width}, {channels}).astype("float32")
+data = {values}.transpose(2, 0, 1)[None]
+"""
+
+_MXNET = """
+import mxnet as mx  # 1.9.1; with NumPy 1.24 or newer: from mxft.compat import mx
+
+symbol, arg_params, aux_params = mx.model.load_checkpoint("model", 0)
+module = mx.mod.Module(symbol, data_names=["{input}"], label_names=None)
+module.bind([("{input}", data.shape)], for_training=False)
+module.set_params(arg_params, aux_params, allow_missing=True)
+module.forward(mx.io.DataBatch([mx.nd.array(data)]), is_train=False)
+scores = module.get_outputs()[0].asnumpy()[0]
+"""
+
+_ONNX = """
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+scores = session.run(None, {{"{input}": data}})[0][0]
+"""
+
+_PRINTING = """names = open("synset.txt", encoding="utf-8").read().splitlines()
+for i in np.argsort(-scores)[:5]:
+    print(f"{scores[i]:.4f}  {names[i]}")
+"""
+
+
+def readme(classifier, export=None):
+    """Return the text of README.txt.
+
+    Parameters
+    ----------
+    classifier : mxft.evaluation.classifier.Classifier
+    export : mxft.export.OnnxExport, optional
+        What was written as ``model.onnx``.
+    """
+    symbol = classifier.checkpoint.symbol
+    reading = _READING.format(**_reading(classifier))
+    onnx_row = "model.onnx                             the same network, for ONNX Runtime\n" if export else ""
+    parts = [_HEAD.format(name=classifier.name, classes=len(classifier.classes), onnx_row=onnx_row),
+             "Plain MXNet:\n" + _indented(reading + _MXNET.format(input=data_name(symbol))
+                                          + _printing(gives_probabilities(symbol)))]
+    if export:
+        parts.append("Plain ONNX Runtime:\n" + _indented(reading + _ONNX.format(input=export.input)
+                                                         + _printing(gives_probabilities(symbol, export))))
+    return "\n".join(parts)
+
+
+def _printing(already_probabilities):
+    softmax = "" if already_probabilities else "scores = np.exp(scores - scores.max())\nscores /= scores.sum()\n"
+    return softmax + _PRINTING
+
+
+def _reading(classifier):
+    """Return what the reading part of a program depends on."""
+    spec, rule = classifier.spec, resize_rule(classifier)
+    lines = []
+    if classifier.packing.get("center_crop"):
+        lines += ["side = min(image.shape[:2])",
+                  "top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2",
+                  "image = image[top:top + side, left:left + side]"]
+    if rule and "short_side" in rule:
+        lines += [f"factor = {rule['short_side']} / min(image.shape[:2])",
+                  "image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)"]
+    elif rule:
+        lines.append(f"image = cv2.resize(image, ({rule['width']}, {rule['height']}), interpolation=cv2.INTER_AREA)")
+    channels, height, width = spec.shape
+    opened = 'cv2.imread("selftest.jpg")[:, :, ::-1]' if channels == 3 else 'cv2.imread("selftest.jpg", 0)'
+    mean, scale = list(spec.mean[:channels]), list(spec.scale[:channels])
+    raw = not any(mean) and set(scale) == {1.0}
+    return {"opened": opened, "channels": channels, "height": height, "width": width,
+            "resizing": "".join(line + "\n" for line in lines),
+            "values": "image" if raw else f"((image - np.float32({mean})) * np.float32({scale}))"}
+
+
+def _indented(program):
+    return "".join(f"    {line}\n" if line else "\n" for line in program.splitlines())

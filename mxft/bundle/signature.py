@@ -1,0 +1,82 @@
+"""signature.json: what goes into a network and what comes out, in numbers and in words."""
+from mxft.bundle import FORMAT, ONNX
+from mxft.graph import Graph
+from mxft.surgery import data_name
+
+_SOFTMAX = ("SoftmaxOutput", "Softmax", "softmax", "SoftmaxActivation")
+
+
+def signature_of(classifier, export=None):
+    """Return the signature of a classifier.
+
+    Parameters
+    ----------
+    classifier : mxft.evaluation.classifier.Classifier
+    export : mxft.export.OnnxExport, optional
+        What was written as ``model.onnx``.
+
+    Returns
+    -------
+    dict
+        For JSON: name, classes, input, output, preprocessing (in words), training (scores of the manifest), and of
+        an ONNX file its own names.
+
+    Examples
+    --------
+    >>> signature_of(classifier)["input"]["shape"]               # doctest: +SKIP
+    ['N', 3, 224, 224]
+    """
+    checkpoint, spec = classifier.checkpoint, classifier.spec
+    outputs = len(classifier.classes)
+    found = {
+        "format": FORMAT,
+        "name": classifier.name,
+        "classes": outputs,
+        "input": {"name": data_name(checkpoint.symbol), "shape": ["N", *spec.shape], "dtype": "float32",
+                  "layout": "NCHW", "channel_order": spec.channel_order if spec.shape[0] == 3 else "grey",
+                  "resize": resize_rule(classifier), "crop": "center", "mean": list(spec.mean[:spec.shape[0]]),
+                  "scale": list(spec.scale[:spec.shape[0]])},
+        "output": {"name": checkpoint.symbol.list_outputs()[0], "shape": ["N", outputs], "dtype": "float32",
+                   "values": "probabilities" if gives_probabilities(checkpoint.symbol) else "logits"},
+        "preprocessing": in_words(classifier),
+        "training": {key: classifier.metrics[key] for key in ("val_top1", "val_top5")
+                     if isinstance(classifier.metrics.get(key), float)},
+    }
+    if export:
+        found["onnx"] = {"file": ONNX, "input": export.input, "output": export.output,
+                         "values": "probabilities" if gives_probabilities(checkpoint.symbol, export) else "logits",
+                         "batch": "any" if export.any_batch else 1}
+    return found
+
+
+def gives_probabilities(symbol, export=None):
+    """Whether a network, or the ONNX file made of it, ends in a softmax of its own."""
+    last = Graph(symbol).nodes[-1]
+    return last.op in _SOFTMAX and (export is None or export.output == last.name)
+
+
+def resize_rule(classifier):
+    """Return how a picture is made smaller: ``{"short_side": 256}``, ``{"width": n, "height": n}`` or None."""
+    packing, spec = classifier.packing, classifier.spec
+    if packing.get("squash") and spec.resize in (None, 0, packing["resize"]):
+        return {"width": packing["resize"], "height": packing["resize"]}
+    side = spec.resize or packing.get("resize")
+    return {"short_side": side} if side else None
+
+
+def in_words(classifier):
+    """Return the preprocessing as sentences, in the order it is done."""
+    packing, spec = classifier.packing, classifier.spec
+    channels, height, width = spec.shape
+    rule = resize_rule(classifier)
+    words = ["decode to 8-bit RGB, turned upright as its EXIF data says" if channels == 3 else "decode to 8-bit grey"]
+    if packing.get("center_crop"):
+        words.append("cut out the middle square")
+    if rule:
+        words.append(f"resize the shorter side to {rule['short_side']}, keeping the proportions"
+                     if "short_side" in rule else f"resize to {rule['width']} x {rule['height']}")
+    words += [f"cut {width} x {height} (width x height) out of the centre",
+              "subtract mean, multiply by scale, channel by channel" if any(spec.mean) or set(spec.scale) != {1.0}
+              else "leave the values as they are, 0 to 255",
+              f"order as ({channels}, {height}, {width}): channels, rows, columns; float32"]
+    return words

@@ -1,0 +1,159 @@
+"""Write a serving bundle, prove it on its own self-test, and only then let it appear."""
+import dataclasses
+import os
+import re
+import tempfile
+
+from mxft.archive import write_tar
+from mxft.bundle import ONNX, README, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SYNSET
+from mxft.bundle.checking import Check, check_bundle, write_sums
+from mxft.bundle.readme import readme
+from mxft.bundle.selftest import expectation, picture_of_run, selftest_picture
+from mxft.bundle.signature import signature_of
+from mxft.checkpoint import Checkpoint, parse_model
+from mxft.data.images import BadImage
+from mxft.data.packing import read_image
+from mxft.errors import InputError, RunError
+from mxft.export import export_onnx
+from mxft.files import require_folder, whole_file, whole_path, write_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+    """What `write_bundle` wrote.
+
+    Parameters
+    ----------
+    path : str
+    files : dict of str to int
+        Names and sizes in bytes.
+    check : mxft.bundle.checking.Check
+        What came of it when it was read back.
+    """
+
+    path: str
+    files: dict
+    check: Check
+
+
+def write_bundle(classifier, output, image=None, onnx=True, rewrite=True):
+    """Write a bundle as a folder or, where `output` ends in ``.tar``, as an archive of one.
+
+    Parameters
+    ----------
+    classifier : mxft.evaluation.classifier.Classifier
+    output : str
+        A name that is free.
+    image : str, optional
+        The self-test picture; one of the run's validation pictures when None.
+    onnx : bool
+        Whether ``model.onnx`` is written.
+    rewrite : bool
+        As of `mxft.inference.InferenceExecutor`.
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    InputError
+        The name is taken; there is no self-test picture; the network cannot be exported.
+    RunError
+        MXNet or ONNX Runtime computes something else from what was written. Nothing is left behind.
+
+    Notes
+    -----
+    The same model and picture give the same bytes on one machine, the archive included.
+
+    Examples
+    --------
+    >>> write_bundle(classifier, "photos.tar").check.mxnet < 1e-5             # doctest: +SKIP
+    True
+    """
+    require_free_output(output)
+    _require_names(classifier.classes)
+    parent = require_folder(os.path.dirname(os.path.abspath(output)))
+    bound = classifier.bind(rewrite)
+    picture = _picture(image, classifier, bound)
+    hidden = f".{os.path.basename(os.path.abspath(output))}."
+    with tempfile.TemporaryDirectory(prefix=hidden, suffix=".part", dir=parent) as staging:
+        folder = os.path.join(staging, classifier.name)
+        os.mkdir(folder)
+        _write_files(classifier, folder, picture, bound, onnx)
+        write_sums(folder)
+        check = _check(folder, rewrite, onnx)
+        files = {name: os.path.getsize(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}
+        if output.endswith(".tar"):
+            with whole_path(output) as temporary:
+                write_tar(folder, temporary)
+        else:
+            _rename(folder, output)
+    return Bundle(output, files, check)
+
+
+def _check(folder, rewrite, onnx):
+    """Read the bundle back, as its reader will."""
+    try:
+        return check_bundle(folder, rewrite, onnx)
+    except InputError as error:
+        raise RunError(f"bundle is not kept: {error}") from None
+
+
+def require_free_output(output):
+    """Refuse (InputError) the name of a bundle that exists already, and endings that promise another format."""
+    if os.path.lexists(output):
+        raise InputError(f"output: expected a name that is free, received {output!r}; choose another or remove it")
+    if re.search(r"\.(tgz|tar\.\w+|zip)$", output):
+        raise InputError(f"output: expected a folder's name or one ending in .tar, received {output!r}")
+
+
+def _require_names(classes):
+    broken = [name for name in classes if not str(name).strip() or len(str(name).splitlines()) != 1]
+    if broken:
+        raise InputError(f"class names: expected one line of text for each, received {broken[0]!r}; --synset gives "
+                         "others")
+
+
+def _picture(image, classifier, bound):
+    if not image:
+        prefix, _ = parse_model(classifier.checkpoint.name)
+        return picture_of_run(os.path.dirname(prefix) or ".", classifier.checkpoint.manifest, bound)
+    try:
+        return selftest_picture(read_image(image))
+    except BadImage as error:
+        raise InputError(f"self-test picture: expected an image, received {image!r}: {error}") from None
+
+
+def _write_files(classifier, folder, picture, bound, onnx):
+    """Write all files but the sums."""
+    checkpoint, metrics = classifier.checkpoint, classifier.metrics
+    manifest = {**checkpoint.manifest, "classes": classifier.classes, "input": classifier.spec.to_dict(),
+                "packing": classifier.packing, "metrics": {"0": metrics} if metrics else {}}
+    Checkpoint(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, manifest).save(
+        os.path.join(folder, "model"), 0)
+    with whole_file(os.path.join(folder, SELFTEST_IMAGE)) as f:
+        f.write(picture)
+    probabilities, _ = bound.probabilities(picture)
+    write_json(os.path.join(folder, SELFTEST), expectation(probabilities, classifier.classes))
+    export = _export(classifier, os.path.join(folder, ONNX), bound.read(picture)[0]) if onnx else None
+    write_json(os.path.join(folder, SIGNATURE), signature_of(classifier, export))
+    for name, text in ((SYNSET, "".join(f"{name}\n" for name in classifier.classes)),
+                       (README, readme(classifier, export))):
+        with whole_file(os.path.join(folder, name), "w") as f:
+            f.write(text)
+
+
+def _export(classifier, path, probe):
+    try:
+        return export_onnx(classifier.checkpoint, path, classifier.spec.shape, probe)
+    except (InputError, RunError) as error:
+        raise type(error)(f"{error}; or --no-onnx for a bundle without model.onnx") from None
+
+
+def _rename(folder, output):
+    try:
+        os.rename(folder, output)
+    except OSError as error:
+        raise InputError(f"output: expected a name that is free, received {output!r} ({error.strerror.lower()})"
+                         ) from None

@@ -1,0 +1,86 @@
+"""``mxft bundle``: a checkpoint as one folder or .tar that another program, or another person, can use at once."""
+import re
+
+from mxft.cli.arguments import Parser
+from mxft.cli.classifier_options import add_classifier_options
+from mxft.errors import InputError
+
+EXAMPLES = """\
+examples:
+  mxft bundle --model runs/photos --output photos.tar
+  mxft bundle --model runs/photos --output photos-bundle --image cat.jpg
+  mxft bundle --model mobilenet,0 --image-shape 3,224,224 --resize 256 \\
+      --synset imagenet-synset.txt --image cat.jpg --output mobilenet.tar
+
+A bundle holds the network, its class names, its signature (input, output and
+preprocessing), model.onnx, a self-test picture with the five classes it gets,
+a README and the hashes of them all. It is read back and tested, with MXNet and
+with ONNX Runtime, before it appears. The folder is a checkpoint too: any verb
+takes it as --model. The picture is kept as a JPEG of at most 512 pixels on its
+shorter side, without what the camera noted; without --image a validation
+picture of the run is taken.
+"""
+
+
+def parser():
+    """Return the argument parser."""
+    p = Parser(prog="mxft bundle", description="Write a checkpoint as a tested bundle for serving.", epilog=EXAMPLES)
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--output", required=True, metavar="PATH", help="a new folder, or a file NAME.tar")
+    p.add_argument("--image", metavar="IMAGE", help="self-test picture (default: one of the run's validation records)")
+    p.add_argument("--no-onnx", dest="onnx", action="store_false", help="leave model.onnx out")
+    p.add_argument("--name", metavar="NAME", help="what it is called on the page and inside the .tar "
+                                                  "(default: the model's)")
+    add_classifier_options(p)
+    return p
+
+
+def main(argv=None):
+    """Run ``mxft bundle``."""
+    args = parser().parse_args(argv)
+    from mxft.bundle.writing import require_free_output, write_bundle
+    from mxft.checkpoint import load_checkpoint
+    from mxft.cli.classifier_options import classifier_from, model_name
+
+    require_free_output(args.output)
+    if args.onnx:
+        _require_onnx()
+    checkpoint = load_checkpoint(args.model)
+    classifier = classifier_from(args, checkpoint, _name(args.name, model_name(checkpoint)))
+    if not args.synset and not checkpoint.classes:
+        raise InputError(f"class names: expected them in the manifest of {checkpoint.name}, received none; --synset "
+                         "FILE gives them, one a line")
+    _say(write_bundle(classifier, args.output, args.image, args.onnx, args.rewrite))
+
+
+def _name(given, default):
+    from mxft.bundle import NAME
+
+    if given is None:
+        return re.sub(r"[^\w.-]+", "-", default).strip(".-") or "model"
+    if not re.fullmatch(NAME, given):
+        raise InputError(f"--name: expected letters, digits, '.', '-' and '_', received name={given!r}")
+    return given
+
+
+def _require_onnx():
+    from mxft.importing.weight_files import require_package
+
+    try:
+        require_package("onnx", "writing model.onnx")
+        require_package("onnxruntime", "checking model.onnx")
+    except InputError as error:
+        raise InputError(f"{error}; or --no-onnx for a bundle without model.onnx") from None
+
+
+def _say(bundle):
+    check = bundle.check
+    print("self-test picture:")
+    for entry in check.expected["top"]:
+        print(f"  {entry['probability']:.4f}  {entry['class']}")
+    print(f"read back, MXNet: the same five, largest difference {check.mxnet:.1e}")
+    if check.onnx is not None:
+        print(f"read back, ONNX Runtime: the same five, largest difference {check.onnx:.1e}")
+    print(f"wrote {bundle.path}: {check.signature['name']}, {check.signature['classes']} classes, "
+          f"{len(bundle.files)} files, {sum(bundle.files.values()) / 1e6:.1f} MB\n"
+          f"next: mxft serve {bundle.path}")

@@ -1,0 +1,56 @@
+"""The flags that say how a checkpoint names pictures, shared by ``mxft bundle`` and ``mxft serve``."""
+import os
+
+from mxft.cli.arguments import add_input_options, add_rewrite_option, input_spec, say_assumptions, whole
+from mxft.errors import InputError
+
+
+def add_classifier_options(parser):
+    """Add ``--synset``, ``--resize``, the network's input and ``--no-rewrite``."""
+    parser.add_argument("--synset", metavar="FILE", help="class names, one a line (default: the manifest's)")
+    parser.add_argument("--resize", type=whole(1), metavar="N",
+                        help="short side before the centre crop (default: the manifest's)")
+    add_input_options(parser)
+    add_rewrite_option(parser)
+
+
+def classifier_from(args, checkpoint, name):
+    """Combine flags and manifest into a Classifier.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        With ``model`` and the flags of `add_classifier_options`.
+    checkpoint : mxft.checkpoint.Checkpoint
+    name : str
+
+    Returns
+    -------
+    mxft.evaluation.classifier.Classifier
+
+    Raises
+    ------
+    InputError
+        Input, resizing or the parameters are not complete, or it is a face network as it was trained.
+    """
+    from mxft.cli.predict import class_names, packing_of
+    from mxft.cli.preflight import check_fits, count_outputs
+    from mxft.evaluation.classifier import Classifier
+    from mxft.export import is_training_network
+
+    if is_training_network(checkpoint):
+        raise InputError(f"model: expected a network that gives class scores, received {checkpoint.name}, a face "
+                         "network as it was trained; mxft export --to onnx writes its embedding")
+    spec = input_spec(args, checkpoint.input_spec)
+    packing = packing_of(args, checkpoint, spec)
+    check_fits(checkpoint, spec)
+    names = class_names(args.synset, checkpoint, count_outputs(checkpoint, spec))
+    say_assumptions(checkpoint, spec)
+    return Classifier(checkpoint, spec, packing, list(names), name)
+
+
+def model_name(checkpoint):
+    """Return what people call a checkpoint: its run folder's name where it is ``model``, else its prefix's."""
+    prefix = os.path.abspath(checkpoint.name.rpartition(",")[0])
+    name = os.path.basename(prefix)
+    return os.path.basename(os.path.dirname(prefix)) or name if name == "model" else name

@@ -1,0 +1,107 @@
+"""``mxft bundle`` as a user runs it: what it prints, that any verb takes the folder, and its refusals."""
+import json
+import os
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from mxft.cli import main
+from mxft.data.recordio import IRHeader, RecordWriter, pack
+from mxft.files import sha256
+
+CLASSES = ["ä", "б", "猫"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, make_checkpoint):
+    """A run folder with validation records, ``plain,0`` without a manifest, and cat.png."""
+    monkeypatch.chdir(tmp_path)
+    checkpoint = make_checkpoint(3)
+    checkpoint.save("plain", 0)
+    cv2.imwrite("cat.png", np.random.RandomState(0).randint(0, 255, (24, 30, 3)).astype(np.uint8))
+    with RecordWriter("val.rec") as writer:
+        for number in range(4):
+            image = np.random.RandomState(number).randint(0, 255, (20, 22, 3)).astype(np.uint8)
+            writer.write(pack(IRHeader(0, float(number % 3), number, 0), cv2.imencode(".jpg", image)[1].tobytes()))
+    checkpoint.manifest = {"format": 1, "input": {"size": 16, "scale": .01}, "classes": CLASSES,
+                           "packing": {"resize": 20}, "data": {"val": {"file": "val.rec", "sha256": sha256("val.rec")}},
+                           "metrics": {"best": {"val_top1": 0.5}}}
+    os.makedirs("runs/my net")
+    checkpoint.save("runs/my net/model", "best")
+    (tmp_path / "runs/my net/log.jsonl").write_text(
+        json.dumps({"event": "start", "records": {"val": str(tmp_path / "val.rec")}}) + "\n")
+    return tmp_path
+
+
+def bundle(*words):
+    return main(["bundle", "--no-onnx", *words])
+
+
+def test_a_run_is_bundled_with_one_of_its_own_pictures(here, capsys):
+    assert bundle("--model", "runs/my net", "--output", "out") == 0
+    said, err = capsys.readouterr()
+    lines = said.splitlines()
+    assert err == "" and lines[0] == "self-test picture:" and len(lines) == 7
+    assert sorted(line.split()[1] for line in lines[1:4]) == CLASSES
+    assert lines[4].startswith("read back, MXNet: the same five, largest difference ")
+    assert lines[5].startswith("wrote out: my-net, 3 classes, 9 files, 0.0 MB") and lines[6] == "next: mxft serve out"
+    assert main(["predict", "--model", "out", "--top", "3", "out/selftest.jpg"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == lines[1:4]
+    assert main(["score", "--model", "out", "val.rec"]) == 0
+
+
+def test_a_checkpoint_without_a_manifest_is_completed_by_flags(here, capsys):
+    (here / "names.txt").write_text("one\ntwo\nthree\n")
+    words = ["--model", "plain,0", "--output", "plain.tar", "--image-shape", "3,16,16", "--resize", "20", "--image",
+             "cat.png", "--name", "net"]
+    assert bundle(*words) == 2
+    assert "class names: expected them in the manifest of plain,0, received none; --synset" in capsys.readouterr().err
+    assert bundle(*words, "--synset", "names.txt") == 0
+    assert "wrote plain.tar: net, 3 classes" in capsys.readouterr().out
+    assert bundle(*words, "--synset", "names.txt") == 2
+    assert "output: expected a name that is free, received 'plain.tar'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words, message", [
+    (["--output", "runs"], "output: expected a name that is free, received 'runs'; choose another or remove it"),
+    (["--output", "x.tar.gz"], "output: expected a folder's name or one ending in .tar, received 'x.tar.gz'"),
+    (["--image", "dog.png"], "self-test picture: expected an image, received 'dog.png': missing"),
+    (["--image", "val.rec"], "self-test picture: expected an image, received 'val.rec': not an image"),
+    (["--name", "../x"], "--name: expected letters, digits, '.', '-' and '_', received name='../x'"),
+    (["--model", "plain,0"], "input is not known"),
+    (["--model", "plain,0", "--image-shape", "3,16,16"], "resizing is not known"),
+])
+def test_refusals(words, message, here, capsys):
+    before = sorted(os.listdir())
+    assert bundle("--model", "runs/my net", "--output", "out", *words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and message in err and err.count("\n") == 1 and sorted(os.listdir()) == before
+
+
+def test_a_run_whose_pictures_are_gone_asks_for_one(here, capsys):
+    with open("val.rec", "ab") as f:
+        f.write(b"more")
+    assert bundle("--model", "runs/my net", "--output", "out") == 2
+    assert "val.rec, which has changed since; --image IMAGE gives one\n" in capsys.readouterr().err
+    os.unlink("val.rec")
+    assert bundle("--model", "runs/my net", "--output", "out") == 2
+    assert "self-test picture: expected --image IMAGE, or a run whose" in capsys.readouterr().err
+    assert bundle("--model", "runs/my net", "--output", "out", "--image", "cat.png") == 0
+
+
+def test_without_onnx_both_ways_out_are_told(here, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    pytest.importorskip("onnx")
+    assert main(["bundle", "--model", "runs/my net", "--output", "out"]) == 2
+    err = capsys.readouterr().err
+    assert "expected the package onnxruntime, which is not installed; pip install onnxruntime" in err
+    assert err.endswith("; or --no-onnx for a bundle without model.onnx\n")
+
+
+def test_a_face_network_in_training_has_no_classes_to_name(here, make_face_checkpoint, capsys):
+    make_face_checkpoint(num_classes=9).save("face", 3)
+    assert bundle("--model", "face,3", "--output", "out", "--image", "cat.png") == 2
+    assert ("model: expected a network that gives class scores, received face,3, a face network as it was trained; "
+            "mxft export --to onnx writes its embedding") in capsys.readouterr().err
