@@ -25,7 +25,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.9",
     packages=find_packages(include=["mxft", "mxft.*"]),
-    package_data={"mxft.report": ["templates/*.html"]},
+    package_data={"mxft.report": ["templates/*.html"], "mxft.serving": ["templates/*.html", "static/*"]},
     entry_points={"console_scripts": ["mxft = mxft.cli:main"]},
     install_requires=[
         "numpy",
@@ -46,6 +46,8 @@ setup(
         "demo": ["scikit-learn"],
         "onnx": ["onnx", "onnxruntime"],
         "import": ["torch", "h5py", "onnx", "onnxruntime"],
-        "dev": ["pytest", "pytest-xdist", "ruff", "scikit-learn", "h5py", "onnx", "onnxruntime"],
+        "serve": ["flask>=2.2", "waitress", "pillow"],
+        "dev": ["pytest", "pytest-xdist", "ruff", "scikit-learn", "h5py", "onnx", "onnxruntime", "flask>=2.2",
+                "waitress", "pillow", "websocket-client"],
     },
 )

@@ -24,6 +24,7 @@ VERBS = {
     "predict": "name the classes of image files",
     "export": "a checkpoint as an ONNX file, compared with it",
     "bundle": "a checkpoint as a tested folder or .tar, ready to be served",
+    "serve": "a page in the browser that names pictures, from a bundle",
     "fetch": "download a known data set or checkpoint",
     "face-pack": "pack people into train.rec, .idx, .lst and property",
     "pairs-pack": "pack a pairs file's images into a verification set (.bin)",

@@ -1,0 +1,94 @@
+"""``mxft serve``: a page on this machine where a picture is dropped and its classes are read."""
+import os
+import sys
+
+from mxft.cli.arguments import Parser, whole
+from mxft.cli.classifier_options import add_classifier_options
+from mxft.errors import InputError
+
+EXAMPLES = """\
+examples:
+  mxft serve photos.tar
+  mxft serve runs/photos --port 0
+  mxft serve mobilenet,0 --image-shape 3,224,224 --resize 256 \\
+      --synset imagenet-synset.txt
+  curl --data-binary @cat.jpg http://127.0.0.1:8000/predict
+
+A bundle is verified first: its hashes, and that its self-test picture gets the
+classes it should. GET / is the page, POST /predict takes a picture as its body
+or as the one file of a form and answers in JSON, GET /signature and GET /health
+tell what is served. Only this machine reaches it, unless --host says otherwise:
+there is no password and no encryption. Pictures are not kept.
+"""
+
+
+def parser():
+    """Return the argument parser."""
+    p = Parser(prog="mxft serve", description="Serve a page that names pictures.", epilog=EXAMPLES)
+    p.add_argument("model", metavar="MODEL", help="a bundle (folder or .tar), the folder of a run, or PREFIX,EPOCH")
+    p.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
+    p.add_argument("--port", type=whole(0, 65535), default=8000, metavar="N",
+                   help="port to listen on; 0 takes a free one (default: 8000)")
+    p.add_argument("--max-megabytes", type=whole(1, 1000), default=10, metavar="N",
+                   help="largest file that is taken (default: 10)")
+    p.add_argument("--threads", type=whole(1, 64), default=4, metavar="N",
+                   help="requests read at a time; one picture is computed at a time (default: 4)")
+    add_classifier_options(p)
+    return p
+
+
+def main(argv=None):
+    """Run ``mxft serve``."""
+    args = parser().parse_args(argv)
+    _prepare()
+    from mxft.bundle.signature import signature_of
+    from mxft.serving.application import create_app
+    from mxft.serving.server import address_of, bind, is_loopback, serve
+
+    with bind(args.host, args.port) as listening:
+        classifier = _classifier(args)
+        max_bytes = args.max_megabytes * 1_000_000
+        app = create_app(classifier.bind(args.rewrite), signature_of(classifier), max_bytes, _names_of_here(args.host))
+        if not is_loopback(listening):
+            print(f"warning: {args.host} can be reached from other machines: whoever reaches it can use this service, "
+                  "without a password and without encryption", file=sys.stderr)
+        print(f"serving {classifier.name}, {len(classifier.classes)} classes: {address_of(listening)}  (Ctrl-C ends)",
+              flush=True)
+        serve(app, listening, args.threads, max_bytes)
+
+
+def _prepare():
+    """Ask for what serving needs, and let OpenCV itself refuse what slips past the look at a picture's header."""
+    from mxft.importing.weight_files import require_package
+
+    for package in ("flask", "waitress", "PIL"):
+        try:
+            require_package(package, "serving a page")
+        except InputError:
+            raise InputError("serving a page: expected the packages flask, waitress and pillow, received none called "
+                             f"{package}; pip install 'mxft[serve]'") from None
+    from mxft.serving import MOST_PIXELS
+
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
+
+
+def _classifier(args):
+    """Return the Classifier to serve; a bundle is verified first."""
+    from mxft.bundle.checking import check_bundle, is_bundle, opened_bundle
+    from mxft.checkpoint import load_checkpoint
+    from mxft.cli.classifier_options import classifier_from, model_name
+
+    if not is_bundle(args.model):
+        checkpoint = load_checkpoint(args.model)
+        return classifier_from(args, checkpoint, model_name(checkpoint))
+    with opened_bundle(args.model) as folder:
+        check = check_bundle(folder, args.rewrite)
+    print(f"{args.model}: {check.files} files as SHA256SUMS says; self-test: the five classes expected, largest "
+          f"difference {check.mxnet:.1e}")
+    return classifier_from(args, check.classifier.checkpoint, check.classifier.name)
+
+
+def _names_of_here(host):
+    import socket
+
+    return ("localhost", host, socket.gethostname())

@@ -1,0 +1,154 @@
+"""The service's addresses: the page, a picture's classes, the signature; every error is one sentence in JSON."""
+import ipaddress
+import time
+from urllib.parse import urlsplit
+
+import numpy as np
+from flask import Flask, abort, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from mxft import __version__
+from mxft.data.images import BadImage
+from mxft.serving.pictures import FORMATS, RefusedPicture, check_picture
+
+TOP = 5
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+                               "img-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(bound, signature, max_bytes, hosts=("localhost",)):
+    """Make the WSGI application.
+
+    Parameters
+    ----------
+    bound : mxft.evaluation.classifier.BoundClassifier
+    signature : dict
+        See `mxft.bundle.signature.signature_of`.
+    max_bytes : int
+        Of a request's body.
+    hosts : sequence of str
+        Names the service is reached by, beside any numeric address.
+
+    Returns
+    -------
+    flask.Flask
+
+    Notes
+    -----
+    ``GET /``, ``GET /signature``, ``GET /health`` and ``POST /predict``, whose body is a picture, or a form with one
+    file. A page of another site cannot use the service through its reader's browser: a post that says it comes from
+    elsewhere is refused, and so is a request for another host's name, which is how a site whose name has been pointed
+    here would ask (DNS rebinding).
+    """
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = max_bytes
+    app.json.sort_keys = False
+    app.json.ensure_ascii = False
+
+    @app.before_request
+    def refuse_strangers():
+        _refuse_strangers(hosts)
+
+    @app.after_request
+    def add_headers(response):
+        response.headers.update(HEADERS)
+        return response
+
+    @app.errorhandler(HTTPException)
+    def in_one_sentence(error):
+        return _in_one_sentence(error, max_bytes)
+
+    @app.errorhandler(RefusedPicture)
+    def picture_refused(error):
+        return jsonify(error=str(error)), error.status
+
+    @app.get("/")
+    def page():
+        return render_template("page.html", signature=signature, max_bytes=max_bytes, kinds=",".join(FORMATS.values()))
+
+    @app.get("/signature")
+    def show_signature():
+        return jsonify(signature)
+
+    @app.get("/health")
+    def health():
+        return jsonify(status="ok", model=signature["name"], classes=signature["classes"], mxft=__version__)
+
+    @app.post("/predict")
+    def predict():
+        return jsonify(_answer(bound, _picture()))
+
+    return app
+
+
+def _answer(bound, data):
+    """Return the likeliest classes of a picture, for JSON."""
+    began = time.perf_counter()
+    check_picture(data)
+    try:
+        probabilities, (width, height) = bound.probabilities(data)
+    except BadImage as error:
+        raise RefusedPicture(422, f"This picture cannot be read ({error}).") from None
+    order = np.argsort(-probabilities, kind="stable")[:TOP]
+    return {"classes": [{"name": bound.classes[i], "probability": round(float(probabilities[i]), 6)} for i in order],
+            "milliseconds": round((time.perf_counter() - began) * 1e3, 1),
+            "image": {"width": int(width), "height": int(height)}}
+
+
+def _picture():
+    """Return the bytes of the one picture in the request: its body, or the one file of a form."""
+    if request.mimetype != "multipart/form-data":
+        return request.get_data(cache=False)
+    files = [file for name in request.files for file in request.files.getlist(name)]
+    if len(files) != 1:
+        abort(400, f"Expected one picture at a time, received {len(files) or 'no'} files.")
+    return files[0].read()
+
+
+def _refuse_strangers(hosts):
+    """Refuse requests that another site's page made: see `create_app`."""
+    host = _hostname(request.host)
+    if not _is_number(host) and host not in {name.lower() for name in hosts}:
+        abort(403, f"This service does not go by the name {host!r}; use its numeric address, or start it with --host "
+                   "and that name.")
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
+        abort(403, f"This service does not answer pages of other sites, such as {origin!r}.")
+
+
+def _hostname(host):
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_number(host):
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
+
+
+def _in_one_sentence(error, max_bytes):
+    """Return an HTTP error as JSON; what Flask says by itself is put in the service's words."""
+    sentences = {404: f"There is nothing at {request.path}; the page is at /, and pictures are posted to /predict.",
+                 405: f"{request.path} does not take {request.method}.",
+                 413: too_large(max_bytes),
+                 500: "The service failed at this request; what happened stands in its terminal."}
+    response = error.get_response()
+    response.data = jsonify(error=sentences.get(error.code, error.description)).data
+    response.content_type = "application/json"
+    return response
+
+
+def too_large(max_bytes):
+    """Return what is said of a body that is too large."""
+    return f"This file is too large: {max_bytes / 1e6:g} MB are the most that is taken."
