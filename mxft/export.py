@@ -115,10 +115,12 @@ def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE):
 
 
 def _without_labels(symbol):
-    """Return the symbol with a SoftmaxOutput, which reads labels, as the softmax it is for inference."""
-    logits = cut_loss(symbol)
+    """Return the symbol without its loss; a SoftmaxOutput, which reads labels, is the softmax it is for inference."""
     last = Graph(symbol).nodes[-1]
-    if last.op not in ("SoftmaxOutput", "Softmax"):
+    if last.op in ("softmax", "log_softmax"):
+        return symbol
+    logits = cut_loss(symbol)
+    if last.op not in ("SoftmaxOutput", "Softmax", "SoftmaxActivation"):
         return logits
     return mx.sym.softmax(logits, axis=1, name=last.name)
 
@@ -250,7 +252,7 @@ def _last_layers(symbol):
     """Return the output's layer, and what a softmax there reads: its own numbers may all be 0 and 1."""
     nodes = Graph(symbol).nodes
     last = nodes[-1]
-    return [last.name] if last.op != "softmax" else [nodes[last.inputs[0][0]].name, last.name]
+    return [last.name] if last.op not in ("softmax", "log_softmax") else [nodes[last.inputs[0][0]].name, last.name]
 
 
 def _apart_at(symbol, checkpoint, model, images, any_batch, layers=None):

@@ -64,11 +64,11 @@ def _name(given, default):
 
 
 def _require_onnx():
-    from mxft.importing.weight_files import require_package
+    from mxft.packages import require_package
 
     try:
-        require_package("onnx", "writing model.onnx")
-        require_package("onnxruntime", "checking model.onnx")
+        require_package("onnx", "writing model.onnx", extra="onnx")
+        require_package("onnxruntime", "checking model.onnx", extra="onnx")
     except InputError as error:
         raise InputError(f"{error}; or --no-onnx for a bundle without model.onnx") from None
 

@@ -38,8 +38,11 @@ NETWORKS = {
         conv(DATA, "conv"), num_hidden=5, name="fc1"), act_type="prelu", name="relu"), fix_gamma=True, name="bn"),
     "ReLU6 and uneven padding": conv(mx.sym.clip(conv(mx.sym.pad(
         DATA, mode="constant", pad_width=(0, 0, 0, 0, 0, 1, 0, 1)), "a"), 0, 6), "b", stride=(2, 2)),
-    "a loss that reads labels": mx.sym.SoftmaxOutput(mx.sym.FullyConnected(DATA, num_hidden=5, name="fc1"),
-                                                     name="softmax"),
+    "a softmax that reads labels": mx.sym.SoftmaxOutput(mx.sym.FullyConnected(DATA, num_hidden=5, name="fc1"),
+                                                        name="softmax"),
+    "a softmax of Gluon's": mx.sym.softmax(mx.sym.FullyConnected(DATA, num_hidden=5, name="fc1"), name="softmax"),
+    "a softmax of old networks": mx.sym.SoftmaxActivation(mx.sym.FullyConnected(DATA, num_hidden=5, name="fc1"),
+                                                          name="softmax"),
     "two nodes of one name": conv(conv(DATA, "fc7"), "fc7_b"),
 }
 
@@ -55,7 +58,7 @@ def test_the_file_computes_what_the_checkpoint_does(case, random_parameters, tmp
     executor = export.cut_loss(symbol).simple_bind(mx.cpu(), grad_req="null", data=images.shape)
     executor.copy_params_from(checkpoint.arg_params, checkpoint.aux_params, allow_extra_params=True)
     expected = executor.forward(is_train=False, data=mx.nd.array(images))[0].asnumpy()
-    if case == "a loss that reads labels":
+    if case.startswith("a softmax"):
         expected = np.exp(expected) / np.exp(expected).sum(axis=1, keepdims=True)
     assert result.any_batch and result.error < 1e-4 and result.output_shape == expected.shape[1:]
     np.testing.assert_allclose(run(result.path, images), expected, atol=1e-4 * abs(expected).max())
@@ -95,7 +98,7 @@ def test_a_package_that_is_missing_is_named(random_parameters, tmp_path, monkeyp
 
 
 def test_a_face_network_in_training_is_told_from_a_classifier(make_face_checkpoint, random_parameters):
-    assert not is_training_network(checkpoint_of(NETWORKS["a loss that reads labels"], random_parameters))
+    assert not is_training_network(checkpoint_of(NETWORKS["a softmax that reads labels"], random_parameters))
     assert not is_training_network(make_face_checkpoint())
     assert is_training_network(make_face_checkpoint(num_classes=5))
     margin = mx.sym.Group([mx.sym.one_hot(mx.sym.Variable("label"), depth=5)
