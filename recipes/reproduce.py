@@ -16,6 +16,7 @@ stands there already, from the same command, is not run again: an interrupted
 scorecard goes on where it stopped. At the end reproduction.md and
 reproduction.html are written.
 """
+import functools
 import json
 import os
 import pathlib
@@ -180,12 +181,10 @@ def run(row, seed, home):
 
     kept = os.path.join(home, f"{row['id']}-seed{seed}.json")
     names = {**row["inputs"], "seed": seed, "work": os.path.join(home, "data-cache")}
-    if os.path.exists(kept):
-        with open(kept, encoding="utf-8") as f:
-            result = json.load(f)
-        if result["command"] == row["command"] and result["inputs"] == row["inputs"] and not result.get("failed"):
-            print(f"--- {row['id']}, seed {seed}: {result['value']:.4f}, from an earlier run", flush=True)
-            return result
+    result = _earlier(kept, row)
+    if result:
+        print(f"--- {row['id']}, seed {seed}: {result['value']:.4f}, from an earlier run", flush=True)
+        return result
     out = free_folder(os.path.join(home, f"{row['id']}-seed{seed}"))
     words = filled_in(row["command"], {**names, "out": out})
     print(f"--- {row['id']}, seed {seed}: {shlex.join(words)}", flush=True)
@@ -195,12 +194,23 @@ def run(row, seed, home):
                                 stderr=subprocess.STDOUT).returncode
     if status == 130:
         raise KeyboardInterrupt
-    found = {"failed": f"exit status {status}, see {log.name}"} if status else measured(row["result"], out)
+    found = {"failed": f"exit status {status}, see {log.name}"} if status else measured(row, out)
     result = {"command": row["command"], "inputs": row["inputs"], "seed": seed, "seconds": round(time.time() - began),
               "folder": out, "used": {name: identity(place) for name, place in row["inputs"].items()}, **found}
     write_json(kept, result)
     print(f"    {result.get('failed') or format(result['value'], '.4f')} in {result['seconds']} s", flush=True)
     return result
+
+
+def _earlier(kept, row):
+    """Return what the same command gave on the same inputs, read anew from its folder; None where that cannot be."""
+    try:
+        with open(kept, encoding="utf-8") as f:
+            result = json.load(f)
+        same = result["command"] == row["command"] and result["inputs"] == row["inputs"] and not result.get("failed")
+        return {**result, **measured(row, result["folder"])} if same else None
+    except (OSError, RunError):
+        return None
 
 
 def filled_in(command, names):
@@ -211,6 +221,7 @@ def filled_in(command, names):
     return words
 
 
+@functools.cache
 def identity(place):
     """Return what tells a sceptic which file it was: its name and the beginning of its SHA-256; a folder's name."""
     from mxft.checkpoint import load_manifest, params_path, parse_model
@@ -226,12 +237,14 @@ def identity(place):
             + (f", {source}" if source else ""))
 
 
-def measured(where, out):
-    """Return {"value", "spread" where there is one} from a file of a run."""
+def measured(row, out):
+    """Return value, spread and images/s, those there are, and the values of what a run says ``also``, from its file."""
+    where = row["result"]
     with open(os.path.join(out, where["file"]), encoding="utf-8") as f:
         content = json.load(f)
-    return {name: _at(content, where[key], where["file"]) for name, key in (("value", "path"), ("spread", "spread"))
-            if key in where}
+    found = {name: _at(content, where[key], where["file"])
+             for name, key in (("value", "path"), ("spread", "spread"), ("speed", "speed")) if key in where}
+    return {**found, "also": [_at(content, number["path"], where["file"]) for number in row.get("also", ())]}
 
 
 def _at(content, path, file):
@@ -244,14 +257,17 @@ def _at(content, path, file):
 
 
 def summary(results):
-    """Return mean, spread and time of a row's runs; {} where none has ended well."""
-    values = [result["value"] for result in results if "value" in result]
-    if not values:
+    """Return mean, spread, time and speed of a row's runs; why it failed where none has ended well."""
+    ended = [result for result in results if "value" in result]
+    if not ended:
         return {"failed": next((result["failed"] for result in results if "failed" in result), None)}
-    spread = statistics.stdev(values) if len(values) > 1 else results[0].get("spread")
+    values = [result["value"] for result in ended]
+    spread = statistics.stdev(values) if len(values) > 1 else ended[0].get("spread")
     return {"value": statistics.mean(values), "spread": spread, "count": len(values),
-            "seconds": statistics.mean(result["seconds"] for result in results if "value" in result),
-            "used": results[0].get("used", {})}
+            "seconds": statistics.mean(result["seconds"] for result in ended),
+            "speed": statistics.mean(result["speed"] for result in ended) if "speed" in ended[0] else None,
+            "also_values": [statistics.mean(numbers) for numbers in zip(*(result["also"] for result in ended))],
+            "used": ended[0].get("used", {})}
 
 
 def machine():

@@ -4,7 +4,7 @@ import os
 from mxft.files import whole_file
 from mxft.report.page import write_template
 
-HEADINGS = ("run", "published", "measured", "difference", "spread", "runs", "seconds a run")
+HEADINGS = ("run", "published", "measured", "difference", "spread", "runs", "seconds a run", "images/s")
 
 
 def write_scorecard(cards, folder, machine):
@@ -13,8 +13,8 @@ def write_scorecard(cards, folder, machine):
     Parameters
     ----------
     cards : list of dict
-        A row of published.yaml each, with ``value``, ``spread``, ``count`` and ``seconds`` where it was run, ``failed``
-        where that went wrong, and ``missing``, pairs of what it needs and how to get it.
+        A row of published.yaml each, with ``value``, ``spread``, ``count``, ``seconds``, ``speed`` and ``also_values``
+        where it was run, ``failed`` where that went wrong, and ``missing``, pairs of what it needs and how to get it.
     folder : str
     machine : str
         What it was measured on.
@@ -29,8 +29,7 @@ def write_scorecard(cards, folder, machine):
     >>> write_scorecard(cards, "runs/reproduction", "2 cores")      # doctest: +SKIP
     ['runs/reproduction/reproduction.md', 'runs/reproduction/reproduction.html']
     """
-    rows = [{"deviations": [], "used": {}, "expected": None, **card, "cells": _cells(card), "verdict": verdict(card)}
-            for card in cards]
+    rows = [{"deviations": [], "used": {}, "expected": None, **card, "lines": _lines(card)} for card in cards]
     paths = [os.path.join(folder, f"reproduction.{ending}") for ending in ("md", "html")]
     with whole_file(paths[0], "w") as f:
         f.write(_markdown(rows, machine))
@@ -62,6 +61,17 @@ def verdict(card):
             f"{'above' if better else 'below'} the {what} number by {abs(card['value'] - target):.4f}")
 
 
+def _lines(card):
+    """Return a card's lines of the table, (cells, verdict): its own, and one for each number its run gives also."""
+    lines = [(_cells(card), verdict(card))]
+    values = card.get("also_values") or [None] * len(card.get("also", ()))
+    for number, value in zip(card.get("also", ()), values):
+        own = {**{key: card[key] for key in ("missing", "failed", "tolerance") if key in card}, **number}
+        own.update({} if value is None else {"value": value})
+        lines.append((_cells(own), verdict(own)))
+    return lines
+
+
 def _cells(card):
     """Return the cells of `HEADINGS` as text; a dash where nothing was measured."""
     def number(value, text="{:.4f}"):
@@ -69,13 +79,14 @@ def _cells(card):
 
     difference = card["value"] - card["published"] if "value" in card and "published" in card else None
     return [card["what"], number(card.get("published")), number(card.get("value")), number(difference, "{:+.4f}"),
-            number(card.get("spread")), number(card.get("count"), "{}"), number(card.get("seconds"), "{:.0f}")]
+            number(card.get("spread")), number(card.get("count"), "{}"), number(card.get("seconds"), "{:.0f}"),
+            number(card.get("speed"), "{:.1f}")]
 
 
 def _markdown(rows, machine):
     lines = ["# Reproduction", "", f"Measured on {machine}. Nothing is filled in that was not run.", "",
              "| " + " | ".join((*HEADINGS, "")) + " |", "|---" * (len(HEADINGS) + 1) + "|"]
-    lines += ["| " + " | ".join((*row["cells"], row["verdict"])) + " |" for row in rows]
+    lines += ["| " + " | ".join((*cells, said)) + " |" for row in rows for cells, said in row["lines"]]
     for row in rows:
         lines += ["", f"## {row['what']}", "", f"- source: {row['source']}", f"- protocol: {row['protocol']}",
                   f"- command: `python recipes/{row['command']}`"]

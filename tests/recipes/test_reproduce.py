@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from mxft.cli import run_command
+from mxft.cli import run_command, verify
 from mxft.report.scorecard import verdict
 
 RECIPE = """\
@@ -18,7 +18,8 @@ with open("calls.txt", "a") as f:
 if os.path.exists("fail"):
     sys.exit(3)
 with open(os.path.join(out, "r.json"), "w") as f:
-    json.dump({"sets": [{"accuracy": 0.7 + seed / 100, "std": 0.01}]}, f)
+    json.dump({"sets": [{"accuracy": 0.7 + seed / 100, "std": 0.01},
+                        {"accuracy": 0.5}], "speed": 40 + seed}, f)
 """
 
 
@@ -35,7 +36,8 @@ def here(tmp_path, monkeypatch):
     monkeypatch.setenv("MXNET_HOME", str(tmp_path / "home"))
     (tmp_path / "recipe.py").write_text(RECIPE)
     row = {"what": "a <run>", "measure": "top-1", "source": "a paper", "protocol": "ours", "needs": [],
-           "result": {"file": "r.json", "path": "sets.0.accuracy", "spread": "sets.0.std"}}
+           "result": {"file": "r.json", "path": "sets.0.accuracy", "spread": "sets.0.std", "speed": "speed"},
+           "also": [{"what": "another set", "published": 0.6, "path": "sets.1.accuracy"}]}
     (tmp_path / "table.yaml").write_text(yaml.safe_dump([
         {**row, "id": "here", "published": 0.71, "tolerance": 0.02, "seeds": [0, 2],
          "command": f"{tmp_path}/recipe.py {{out}} {{seed}}"},
@@ -67,9 +69,12 @@ def test_what_can_be_run_is_run_once_and_nothing_else_is_filled_in(recipe, here,
     assert "--- there: not run: resnet-50 is missing (mxft fetch resnet-50); faces is missing (a copy" in said
     with open("home/reproduction.md", encoding="utf-8") as f:
         lines = f.read().splitlines()
-    assert re.fullmatch(r"\| a <run> \| 0.7100 \| 0.7100 \| [+-]0.0000 \| 0.0141 \| 2 \| \d+ \| within 0.02 of the "
-                        r"published number \|", lines[6])
-    assert lines[7] == "| a <run> | 0.9000 | – | – | – | – | – | not run: resnet-50, faces are missing |"
+    assert re.fullmatch(r"\| a <run> \| 0.7100 \| 0.7100 \| [+-]0.0000 \| 0.0141 \| 2 \| \d+ \| 41.0 \| within 0.02 of "
+                        r"the published number \|", lines[6])
+    assert lines[7] == ("| another set | 0.6000 | 0.5000 | -0.1000 | – | – | – | – | below the published number by "
+                        "0.1000 |")
+    assert lines[8] == "| a <run> | 0.9000 | – | – | – | – | – | – | not run: resnet-50, faces are missing |"
+    assert lines[9] == "| another set | 0.6000 | – | – | – | – | – | – | not run: resnet-50, faces are missing |"
     assert "- missing: resnet-50; to get it: mxft fetch resnet-50" in lines
     with open("home/reproduction.html", encoding="utf-8") as f:
         page = f.read()
@@ -77,6 +82,13 @@ def test_what_can_be_run_is_run_once_and_nothing_else_is_filled_in(recipe, here,
 
     assert reproduce(recipe) == 0
     assert calls() == ["0", "2"] and "here, seed 2: 0.7200, from an earlier run" in capsys.readouterr().out
+
+
+def test_a_run_whose_folder_is_gone_is_run_again(recipe, here):
+    assert reproduce(recipe, "--only", "here") == 0
+    (here / "home/here-seed0/r.json").unlink()
+    assert reproduce(recipe, "--only", "here") == 0
+    assert calls() == ["0", "2", "0"]
 
 
 def test_a_row_that_failed_is_said_so_and_tried_again(recipe, here, capsys):
@@ -125,11 +137,12 @@ def test_verdicts():
 
 def test_every_row_of_the_projects_own_table_is_a_command_its_recipe_takes(recipe, load_recipe, repository):
     rows = recipe.read_table(repository / "recipes/published.yaml")
-    assert len({row["id"] for row in rows}) == len(rows) >= 15
+    assert len({row["id"] for row in rows}) == len(rows) >= 25
     for row in rows:
         assert ("tolerance" in row) == ("published" in row or "expected" in row), row["id"]
         names = {**dict.fromkeys(row["needs"], "x,0"), "out": "out", "seed": 0, "work": "work"}
         words = recipe.filled_in(row["command"], names)
         assert not any("{" in word for word in words), row["id"]
-        load_recipe(words[0][:-len(".py")]).parser().parse_args(words[1:])
+        verb = verify if words[0] == "../tools/verification.py" else load_recipe(words[0][:-len(".py")])
+        verb.parser().parse_args(words[1:])
         assert json.dumps(row["result"]) and row["result"]["path"]
