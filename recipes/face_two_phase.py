@@ -24,6 +24,7 @@ import math
 import pathlib
 import shlex
 import sys
+import time
 import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -62,6 +63,17 @@ def build(args, checkpoint, num_classes):
     return network, transfer_face(network, checkpoint, (3, 112, 112), keep_head=False)
 
 
+def log_start(run, args, network, transfer, train, devices):
+    """Write down what was asked, and what was loaded."""
+    run.write_json("transfer.json", transfer.report.to_dict())
+    parameters, frozen = len(network.trunk_parameters) + len(network.head.parameters), len(transfer.arg_params)
+    run.log("start", model=args.pretrained, options=vars(args), network="pretrained", head=network.head.describe(),
+            devices=[str(device) for device in devices], data={"batch_size": train.batch_size,
+                                                               "steps_an_epoch": train.batches},
+            phases=[{"until": args.frozen_epochs, "trainable": parameters - frozen, "frozen": frozen},
+                    {"until": args.end_epoch, "trainable": parameters, "frozen": 0}])
+
+
 def require_unchanged(before, after):
     """Stop (RunError) unless every array of `before` is bit for bit in `after`, and say how many are."""
     kept = sum(bool((value == after[name]).asnumpy().all()) for name, value in before.items())
@@ -70,17 +82,25 @@ def require_unchanged(before, after):
     print(f"phase 1: {kept} frozen arrays are bit for bit the checkpoint's", flush=True)
 
 
-def keep_each_epoch(run, metric, lr):
-    """Return an epoch-end callback: it prints the epoch's means and saves last and best, or stops what diverged."""
+def keep_each_epoch(run, metric, train, lr):
+    """Return an epoch-end callback: it logs the epoch's means and saves last and best, or stops what diverged."""
+    began = time.perf_counter()
+
     def end_of_epoch(epoch, symbol, arg_params, aux_params):
-        figures = dict(zip(*metric.get()))
+        nonlocal began
+        figures, seconds = dict(zip(*metric.get())), time.perf_counter() - began
         if not math.isfinite(figures["loss"]):
             kept = f"the last good checkpoint is {run.last}" if run.last else "nothing was saved yet"
             raise RunError(f"training stopped: expected a finite loss, received {figures['loss']:g} in epoch "
                            f"{epoch + 1}: {kept}; try --lr {lr / 10:g}")
-        saved = run.keep(-figures["loss"], arg_params, aux_params, {"epoch": epoch + 1, **figures})
+        step, rate = (epoch + 1) * train.batches, train.batches * train.batch_size / seconds
+        run.log("interval", step=step, epoch=epoch + 1, seconds=round(seconds, 3), images_per_second=round(rate, 1),
+                lr=lr, **figures)
+        saved = run.keep(-figures["loss"], arg_params, aux_params, {"epoch": epoch + 1, "step": step, **figures})
+        run.log("checkpoint", step=step, loss=figures["loss"], accuracy=None, saved=saved)
         print(f"epoch {epoch + 1}: loss {figures['loss']:.4f}, accuracy {figures['margin_correct']:.4f} with margin, "
               f"{figures['correct']:.4f} without; saved {', '.join(saved)}", flush=True)
+        began = time.perf_counter()
     return end_of_epoch
 
 
@@ -126,6 +146,7 @@ def main(argv=None):
     seed_everything(args.seed)
     train = FaceIterator(faces, args.per_batch_size * len(devices), seed=args.seed, mirror=True)
     run = FaceRun(args.prefix, network.saved, {"format": 1, "input": {"size": 112}}, ckpt=0)
+    log_start(run, args, network, transfer, train, devices)
     print(transfer.report.summary(), flush=True)
 
     bound = batch_norms_to_eval(network.bound) if args.bn == "eval" else network.bound
@@ -139,7 +160,7 @@ def main(argv=None):
     common = {"train_data": train, "eval_metric": metric, "kvstore": "device", "optimizer": optimizer,
               "arg_params": transfer.arg_params, "aux_params": transfer.aux_params, "allow_missing": True,
               "initializer": mx.init.Xavier(rnd_type="gaussian", factor_type="out", magnitude=2),
-              "epoch_end_callback": keep_each_epoch(run, metric, args.lr)}
+              "epoch_end_callback": keep_each_epoch(run, metric, train, args.lr)}
     try:
         train_both_phases(module, args.frozen_epochs, args.end_epoch, common)
     except KeyboardInterrupt:
@@ -147,7 +168,9 @@ def main(argv=None):
             raise
         mx.nd.waitall()
         print(f"interrupted; saved as {run.save('last', *module.get_params(), {'interrupted': True})}")
+        run.log("end", best=run.best, last=f"{run.prefix},last", interrupted=True)
         return 130
+    run.log("end", best=run.best, last=run.last, interrupted=False)
     print(f"saved {run.last}, the epoch of the lowest loss {run.best}; for deployment: "
           f"python tools/model_slim.py --model {shlex.quote(run.last)}")
     return 0

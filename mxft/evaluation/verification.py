@@ -118,7 +118,31 @@ def verify_embeddings(left, right, issame, folds=FOLDS, xnorm=None):
     1.00000+-0.00000
     """
     left, right, issame = _checked(left, right, issame, folds)
-    distances = squared_distances(left, right)
+    return verify_distances(squared_distances(left, right), issame, folds, xnorm)
+
+
+def verify_distances(distances, issame, folds=FOLDS, xnorm=None):
+    """Verify pairs whose distances are known.
+
+    Parameters
+    ----------
+    distances : numpy.ndarray
+        Float64 ``(P,)``, of `squared_distances`.
+    issame : numpy.ndarray
+        Bool ``(P,)``.
+    folds, xnorm
+        See `verify_embeddings`.
+
+    Returns
+    -------
+    Verification
+
+    Raises
+    ------
+    InputError
+        Fewer pairs than folds.
+    """
+    check_folds(len(issame), folds)
     bounds = fold_bounds(len(issame), folds)
     thresholds, accuracies = fold_accuracies(distances, issame, bounds)
     tar = {far: tar_at_far(distances, issame, far) for far in FALSE_ACCEPT_RATES}

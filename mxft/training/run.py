@@ -43,7 +43,7 @@ class Run:
     def __init__(self, prefix, symbol, manifest):
         self.prefix = prefix
         self.manifest = {**manifest, "metrics": {}}
-        self._symbol = symbol
+        self._symbol, self._listeners = symbol, []
 
     def file(self, name):
         """Return the path of one of the run's files."""
@@ -54,9 +54,14 @@ class Run:
         write_json(self.file(name), value)
 
     def log(self, event, **facts):
-        """Append one line to ``log.jsonl``."""
-        with open(self.file("log.jsonl"), "a", encoding="utf-8") as f:
-            f.write(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str) + "\n")
+        """Append one line to ``log.jsonl``, and tell those who `listen`."""
+        append_log(self.file("log.jsonl"), event, **facts)
+        for listener in self._listeners:
+            listener(event, facts)
+
+    def listen(self, listener):
+        """Have ``listener(event, facts)`` called with every line of the log from now on."""
+        self._listeners.append(listener)
 
     def save(self, epoch, arg_params, aux_params, metrics):
         """Save a checkpoint and its metrics.
@@ -127,6 +132,12 @@ class RunFolder(Run):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(params_path(self.prefix, last))
         self.manifest["metrics"].pop(str(last), None)
+
+
+def append_log(path, event, **facts):
+    """Append one line to a ``log.jsonl``; what the log of a finished run did not know yet goes in the same way."""
+    with open(path, "a", encoding="utf-8") as f:
+        f.write(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str) + "\n")
 
 
 def read_log(path):

@@ -6,6 +6,7 @@ import pytest
 
 from mxft.checkpoint import load_checkpoint
 from mxft.cli import run_command
+from mxft.training.run import read_log
 
 SIZE = (112, 112)
 
@@ -74,6 +75,11 @@ def test_every_epoch_is_saved_and_said(run, tmp_path):
     assert re.findall(r"(epoch \d): loss \d.*; saved", said) == ["epoch 1", "epoch 2", "epoch 3"]
     metrics = load_checkpoint(f"{tmp_path}/new/model,last").manifest["metrics"]
     assert metrics["last"]["epoch"] == 3 and f"loss {metrics['last']['loss']:.4f}" in said
+    rows = read_log(tmp_path / "new" / "model-log.jsonl")
+    assert [row["event"] for row in rows] == ["start", *["interval", "checkpoint"] * 3, "end"]
+    assert rows[0]["phases"] == [{"until": 1, "trainable": 1, "frozen": 9}, {"until": 3, "trainable": 10, "frozen": 0}]
+    assert [row["step"] for row in rows if row["event"] == "interval"] == [3, 6, 9]
+    assert rows[-2]["loss"] == metrics["last"]["loss"] and rows[-1]["last"] == f"{tmp_path}/new/model,last"
 
 
 def test_a_run_that_diverges_ends_with_3_and_a_lower_rate(run, tmp_path):

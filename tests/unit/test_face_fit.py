@@ -1,7 +1,7 @@
 """Training a face network: devices, freezing, phases, schedules, what the log says and what is kept."""
-import json
 import shlex
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,12 +10,14 @@ from mxft.compat import mx
 from mxft.data.faces.layout import read_face_set
 from mxft.data.pairs import PairSet
 from mxft.errors import InputError, RunError
+from mxft.evaluation.verification_file import read_verifications
 from mxft.heads import HeadOptions, make_head
 from mxft.training.faces.fit import phases
 from mxft.training.faces.meters import IntervalMeter
 from mxft.training.faces.network import MONITORS, attach_face_head, pretrained_backbone
 from mxft.training.faces.options import FaceOptions
 from mxft.training.faces.train import train_faces
+from mxft.training.run import read_log
 
 SIZE = (16, 16)
 CLASSES, EACH = 4, 12
@@ -151,18 +153,39 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_step_rate_and_advice(make_
 
 
 def test_verification_is_told_at_step_0_now_and_then_and_at_the_end(make_face_checkpoint, train, tmp_path, capsys):
-    import cv2
-
     images = [cv2.imencode(".png", picture(n, n // 2 % CLASSES))[1].tobytes() for n in range(24)]
     pairs = PairSet("lfw", images, np.arange(12) % 2 == 0)
     train(make_face_checkpoint(), targets=[pairs], verbose=4)
     said = capsys.readouterr().out
     assert [line.split("]")[1] for line in said.splitlines() if "Accuracy-Flip" in line] == ["[0", "[4", "[6"]
     assert "since step 0)" in said and "[lfw][0]XNorm: " in said and "lfw: " in said.splitlines()[-2]
-    with open(tmp_path / "a" / "model-log.jsonl", encoding="utf-8") as f:
-        events = [json.loads(line)["event"] for line in f]
-    assert events == ["start", "bound", "verification", *["interval"] * 4, "verification", *["interval"] * 2,
-                      "verification"]
+    rows = read_log(tmp_path / "a" / "model-log.jsonl")
+    assert [row["event"] for row in rows] == [
+        "start", "bound", "verification", *["interval"] * 4, "verification", "checkpoint", *["interval"] * 2,
+        "verification", "checkpoint", "end"]
+    assert rows[0]["targets"] == [{"name": "lfw", "pairs": 12, "same": 6}] and rows[0]["head"].startswith("arcface")
+    assert rows[0]["phases"] == [{"until": 2, "trainable": 10, "frozen": 0}] and rows[0]["memory"] > 0
+    assert rows[2]["targets"]["lfw"]["tar_at_far"]["0.01"] is None and rows[2]["seconds"] > 0
+    assert rows[-1]["last"] == rows[-2]["saved"][0] == f"{tmp_path}/a/model,last"
+
+
+def test_the_distances_of_first_best_and_last_give_the_logged_numbers_again(make_face_checkpoint, train, tmp_path):
+    images = [cv2.imencode(".png", picture(n, n // 2 % CLASSES))[1].tobytes() for n in range(24)]
+    train(make_face_checkpoint(), targets=[PairSet("lfw", images, np.arange(12) % 2 == 0)], verbose=1)
+    logged = {row["step"]: row["targets"]["lfw"] for row in read_log(tmp_path / "a" / "model-log.jsonl")
+              if row["event"] == "verification"}
+    kept = read_verifications(tmp_path / "a" / "model-verification.json")
+    assert list(logged) == list(range(7)) and len(kept) <= 3 and {0, 6} <= set(kept)
+    assert max(row["accuracy"] for step, row in logged.items() if step) in [v["lfw"].accuracy for v in kept.values()]
+    for step, results in kept.items():
+        assert {name: results["lfw"].to_dict()[name] for name in logged[step]} == logged[step]
+
+
+def test_a_failure_is_in_the_log(make_face_checkpoint, train, tmp_path):
+    with pytest.raises(RunError) as failed:
+        train(make_face_checkpoint(), lr=1e30, end_epoch=9)
+    row = read_log(tmp_path / "a" / "model-log.jsonl")[-1]
+    assert row["event"] == "failed" and row["reason"] == str(failed.value)
 
 
 def test_the_monitors_are_what_plain_numpy_makes_of_the_embeddings(make_face_checkpoint):
@@ -244,8 +267,6 @@ def test_imprinting_is_advised_only_where_it_is_possible(make_face_checkpoint, t
 
 
 def test_what_makes_a_targets_accuracy_mean_little_is_said_once(make_face_checkpoint, train, capsys):
-    import cv2
-
     images = [cv2.imencode(".png", picture(n, n % CLASSES))[1].tobytes() for n in range(24)]
     train(make_face_checkpoint(), targets=[PairSet("toy", images, np.arange(12) < 6)], verbose=2)
     said = capsys.readouterr().out

@@ -3,6 +3,7 @@
 Upstream runs ``Module.fit`` and does its work in a batch callback. Here the loop is written out, since a face run is
 counted in steps and not in epochs, and since freezing for some epochs binds the network twice.
 """
+import contextlib
 import dataclasses
 import time
 
@@ -26,7 +27,7 @@ class FaceResult:
     best, last : str or None
         ``"prefix,epoch"``.
     intervals : list of dict
-        The lines of the log: step, epoch, images_per_second, lr and the means of the `MONITORS`.
+        The lines of the log: step, epoch, seconds, images_per_second, lr and the means of the `MONITORS`.
     interrupted : bool
         By Ctrl-C or SIGTERM; the weights are saved as last.
     """
@@ -129,7 +130,10 @@ def fit_faces(network, arg_params, aux_params, train, run, verifier, options, co
     except KeyboardInterrupt:
         loop.save_interrupted()
     except (MxftError, mx.base.MXNetError) as error:
-        raise RunError(loop.with_what_is_left(error)) from None
+        failed = loop.with_what_is_left(error)
+        with contextlib.suppress(OSError):  # a full disk, perhaps: the message comes first
+            run.log("failed", step=loop.step, epoch=loop.epoch + 1, reason=failed)
+        raise RunError(failed) from None
     return FaceResult(loop.step, run.best, run.last, loop.intervals, loop.interrupted)
 
 
@@ -206,9 +210,10 @@ class _Loop:
 
     def _report(self):
         figures = self._meter.read()
-        rate = (self.step - self._reported) * self._train.batch_size / (time.perf_counter() - self._since)
-        row = {"step": self.step, "epoch": self.epoch + 1, "images_per_second": round(rate, 1),
-               "lr": float(self._schedule(self.step)), **figures}
+        seconds = time.perf_counter() - self._since
+        rate = (self.step - self._reported) * self._train.batch_size / seconds
+        row = {"step": self.step, "epoch": self.epoch + 1, "seconds": round(seconds, 3),
+               "images_per_second": round(rate, 1), "lr": float(self._schedule(self.step)), **figures}
         self.intervals.append(row)
         self._losses.append(figures["loss"])
         self._run.log("interval", **row)
@@ -238,6 +243,7 @@ class _Loop:
         accuracy = self._verifier.at(self.step, *parameters)
         score = -loss if accuracy is None else accuracy
         saved = self._run.keep(score, *parameters, {"step": self.step, "loss": loss, "accuracy": accuracy})
+        self._run.log("checkpoint", step=self.step, loss=loss, accuracy=accuracy, saved=saved)
         print(f"saved {', '.join(saved)}", flush=True)
 
     def save_interrupted(self):

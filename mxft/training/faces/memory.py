@@ -2,6 +2,7 @@
 import dataclasses
 import math
 import os
+import sys
 
 from mxft.compat import mx
 from mxft.errors import InputError
@@ -104,6 +105,15 @@ def available_memory(context):
     except (OSError, KeyError, ValueError):
         return None
     return min(free, _left_in_cgroup() or free)
+
+
+def peak_memory():
+    """Return the most bytes of the machine's memory this process has held, or None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _left_in_cgroup(folder="/sys/fs/cgroup"):

@@ -22,7 +22,7 @@ from mxft.rewrite import rewrite_for_training
 from mxft.training.faces.checkpoints import FaceRun
 from mxft.training.faces.fit import fit_faces, phases
 from mxft.training.faces.imprint import embed_set, imprint_head
-from mxft.training.faces.memory import available_memory, estimate_memory, require_memory
+from mxft.training.faces.memory import available_memory, estimate_memory, peak_memory, require_memory
 from mxft.training.faces.network import attach_face_head
 from mxft.training.faces.options import learning_rate_steps
 from mxft.training.faces.transfer import transfer_face
@@ -86,14 +86,17 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
                          threads=threads)
     run = FaceRun(prefix, network.saved, _manifest(backbone, head, faces, checkpoint), options.ckpt)
     run.write_json("transfer.json", transfer.report.to_dict())
-    run.log("start", options=dataclasses.asdict(options), network=backbone.name, head=head.describe(),
-            devices=[str(context) for context in contexts])
+    run.log("start", model=checkpoint.name if checkpoint else None, options=dataclasses.asdict(options),
+            network=backbone.name, head=head.describe(), devices=[str(context) for context in contexts],
+            **_facts(faces, train, targets, stages, network, options), memory=estimate.total(options.per_batch_size))
     _announce(run, backbone, network, transfer, stages, estimate, faces, train, options, contexts, checkpoint)
     if options.fc7_init == "imprint":
         transfer.arg_params.update(_imprinted(backbone, network, transfer, faces, contexts[0], threads))
-    verifier = Verifier(backbone.symbol, targets, shape, EMBEDDING_BATCH, contexts[0], run.log)
+    verifier = Verifier(backbone.symbol, targets, shape, EMBEDDING_BATCH, contexts[0], run.log, run.write_json)
     result = fit_faces(network, transfer.arg_params, transfer.aux_params, train, run, verifier, options, contexts,
                        trunk_initializer(backbone.name), stages)
+    run.log("end", steps=result.steps, best=result.best, last=result.last, interrupted=result.interrupted,
+            peak_memory=peak_memory())
     _conclude(result, verifier)
     return result
 
@@ -142,6 +145,17 @@ def _manifest(backbone, head, faces, checkpoint):
                                "identities": faces.identities}},
             "versions": {"mxft": __version__, "mxnet": mx.__version__, "numpy": np.__version__,
                          "python": platform.python_version()}}
+
+
+def _facts(faces, train, targets, stages, network, options):
+    """Return what the log says of data, verification sets, schedule and phases."""
+    return {"data": {"images": len(faces.labels), "identities": faces.identities, "batch_size": train.batch_size,
+                     "steps_an_epoch": train.batches},
+            "targets": [{"name": pairs.name, "pairs": len(pairs.issame), "same": int(pairs.issame.sum())}
+                        for pairs in targets],
+            "lr_steps": learning_rate_steps(options, network.head.loss_type, train.batch_size),
+            "phases": [{"until": stage.until, "trainable": len(stage.plan.trainable),
+                        "frozen": len(stage.plan.frozen)} for stage in stages]}
 
 
 def _announce(run, backbone, network, transfer, stages, estimate, faces, train, options, contexts, checkpoint):

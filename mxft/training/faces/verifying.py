@@ -1,9 +1,14 @@
 """Verification in the course of training: every target at step 0, now and then, at the end, and what was forgotten."""
+import time
+
 from mxft.data.pair_sets import find_sets
 from mxft.data.pairs import check_images, load_pairs
 from mxft.evaluation.pair_scoring import verify_pairs
 from mxft.evaluation.verification import FOLDS
+from mxft.evaluation.verification_file import verifications_record
 from mxft.inference import InferenceExecutor
+
+_LOGGED = ("accuracy", "std", "xnorm", "auc", "tar_at_far", "notes")
 
 
 def load_targets(folder, image_size, names=None):
@@ -37,6 +42,10 @@ def load_targets(folder, image_size, names=None):
     return targets, absent
 
 
+def _mean_accuracy(results):
+    return sum(result.accuracy for result in results.values()) / len(results)
+
+
 class Verifier:
     """Verifies a network as it is being trained.
 
@@ -51,12 +60,20 @@ class Verifier:
     context : mx.Context
     log : callable
         ``log(event, **facts)``, as `mxft.training.run.Run.log`.
+    write_json : callable, optional
+        ``write_json(name, value)``, as `mxft.training.run.Run.write_json`: is given ``verification.json`` with every
+        pair's distance at step 0, at the best step since and at the last.
+
+    Attributes
+    ----------
+    history : list of (int, dict)
+        Step, and of every target the numbers that were logged.
     """
 
-    def __init__(self, embedding, targets, image_shape, batch_size, context, log):
+    def __init__(self, embedding, targets, image_shape, batch_size, context, log, write_json=None):
         self._embedding, self._targets, self._shape = embedding, targets, image_shape
-        self._batch_size, self._context, self._log = batch_size, context, log
-        self.history = []
+        self._batch_size, self._context, self._log, self._write_json = batch_size, context, log, write_json
+        self._kept, self.history = {}, []
 
     def __bool__(self):
         return bool(self._targets)
@@ -67,10 +84,11 @@ class Verifier:
             return None
         executor = InferenceExecutor(self._embedding, arg_params, aux_params, self._shape, self._batch_size,
                                      self._context)
-        row = {}
+        row, results, began = {}, {}, time.perf_counter()
         for pairs in self._targets:
             result = verify_pairs(executor, pairs, min(FOLDS, len(pairs.issame)), image_size=self._shape[1:])
-            row[pairs.name] = {"accuracy": result.accuracy, "std": result.std, "xnorm": result.xnorm}
+            results[pairs.name] = result
+            row[pairs.name] = {name: value for name, value in result.to_dict().items() if name in _LOGGED}
             for note in result.notes if not self.history else ():
                 print(f"[{pairs.name}]note: {note}")
             first = self.history[0][1][pairs.name] if self.history else row[pairs.name]
@@ -78,8 +96,18 @@ class Verifier:
             print(f"[{pairs.name}][{step}]XNorm: {result.xnorm:.4f}")
             print(f"[{pairs.name}][{step}]Accuracy-Flip: {result.accuracy:.5f}+-{result.std:.5f}{change}", flush=True)
         self.history.append((step, row))
-        self._log("verification", step=step, targets=row)
-        return sum(figures["accuracy"] for figures in row.values()) / len(row)
+        self._log("verification", step=step, targets=row, seconds=round(time.perf_counter() - began, 3))
+        self._keep(step, results)
+        return _mean_accuracy(results)
+
+    def _keep(self, step, results):
+        """Write down every pair's distance, of the first step, the best since and this one."""
+        self._kept[step] = results
+        first, *since = self._kept
+        best = max(since, key=lambda number: _mean_accuracy(self._kept[number]), default=first)
+        self._kept = {number: self._kept[number] for number in self._kept if number in (first, best, step)}
+        if self._write_json:
+            self._write_json("verification.json", verifications_record(self._kept))
 
     def summary(self):
         """Return one line a target: first and last accuracy; empty without targets or with one verification only."""
