@@ -16,11 +16,13 @@ not (--bn eval, the default here, for both phases; --bn train lets them move).
 And weight decay: a multiplier of 0 stops it too, which is what frozen means.
 
 Last and best are saved at the end of every epoch; Ctrl-C saves what there is.
+PREFIX-report.html shows the run.
 A multiplier of 0 still pays for the whole backward pass. train_softmax.py
 --freeze-epochs 1 does the same by leaving the gradients out, and is faster.
 """
 import logging
 import math
+import os
 import pathlib
 import shlex
 import sys
@@ -31,6 +33,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, real, whole  # noqa: E402
+from mxft.cli.report import with_page  # noqa: E402
 from mxft.errors import InputError, RunError  # noqa: E402
 
 
@@ -63,13 +66,14 @@ def build(args, checkpoint, num_classes):
     return network, transfer_face(network, checkpoint, (3, 112, 112), keep_head=False)
 
 
-def log_start(run, args, network, transfer, train, devices):
+def log_start(run, args, faces, network, transfer, train, devices):
     """Write down what was asked, and what was loaded."""
     run.write_json("transfer.json", transfer.report.to_dict())
     parameters, frozen = len(network.trunk_parameters) + len(network.head.parameters), len(transfer.arg_params)
     run.log("start", model=args.pretrained, options=vars(args), network="pretrained", head=network.head.describe(),
-            devices=[str(device) for device in devices], data={"batch_size": train.batch_size,
-                                                               "steps_an_epoch": train.batches},
+            devices=[str(device) for device in devices],
+            data={"path": os.path.abspath(faces.rec), "images": len(faces.labels), "identities": faces.identities,
+                  "batch_size": train.batch_size, "steps_an_epoch": train.batches},
             phases=[{"until": args.frozen_epochs, "trainable": parameters - frozen, "frozen": frozen},
                     {"until": args.end_epoch, "trainable": parameters, "frozen": 0}])
 
@@ -123,8 +127,13 @@ def train_both_phases(module, frozen_epochs, end_epoch, common):
 
 
 def main(argv=None):
-    """Train fc7 on a frozen network, then everything."""
+    """Train fc7 on a frozen network, then everything, and write the page of it."""
     args = parser().parse_args(argv)
+    return with_page(args.prefix, lambda: train(args))
+
+
+def train(args):
+    """Train; return the exit status."""
     if args.frozen_epochs >= args.end_epoch:
         raise InputError(f"end-epoch: expected more than the {args.frozen_epochs} frozen epochs, received "
                          f"end-epoch={args.end_epoch}")
@@ -144,9 +153,9 @@ def main(argv=None):
     faces = read_face_set(args.data_dir)
     network, transfer = build(args, checkpoint, faces.num_classes)
     seed_everything(args.seed)
-    train = FaceIterator(faces, args.per_batch_size * len(devices), seed=args.seed, mirror=True)
+    batches = FaceIterator(faces, args.per_batch_size * len(devices), seed=args.seed, mirror=True)
     run = FaceRun(args.prefix, network.saved, {"format": 1, "input": {"size": 112}}, ckpt=0)
-    log_start(run, args, network, transfer, train, devices)
+    log_start(run, args, faces, network, transfer, batches, devices)
     print(transfer.report.summary(), flush=True)
 
     bound = batch_norms_to_eval(network.bound) if args.bn == "eval" else network.bound
@@ -157,10 +166,10 @@ def main(argv=None):
     warnings.filterwarnings("ignore", "Optimizer created manually|Parameters already initialized")  # both on purpose
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     metric = MonitorMetric()
-    common = {"train_data": train, "eval_metric": metric, "kvstore": "device", "optimizer": optimizer,
+    common = {"train_data": batches, "eval_metric": metric, "kvstore": "device", "optimizer": optimizer,
               "arg_params": transfer.arg_params, "aux_params": transfer.aux_params, "allow_missing": True,
               "initializer": mx.init.Xavier(rnd_type="gaussian", factor_type="out", magnitude=2),
-              "epoch_end_callback": keep_each_epoch(run, metric, train, args.lr)}
+              "epoch_end_callback": keep_each_epoch(run, metric, batches, args.lr)}
     try:
         train_both_phases(module, args.frozen_epochs, args.end_epoch, common)
     except KeyboardInterrupt:
@@ -170,6 +179,9 @@ def main(argv=None):
         print(f"interrupted; saved as {run.save('last', *module.get_params(), {'interrupted': True})}")
         run.log("end", best=run.best, last=f"{run.prefix},last", interrupted=True)
         return 130
+    except RunError as error:
+        run.log("failed", reason=str(error))
+        raise
     run.log("end", best=run.best, last=run.last, interrupted=False)
     print(f"saved {run.last}, the epoch of the lowest loss {run.best}; for deployment: "
           f"python tools/model_slim.py --model {shlex.quote(run.last)}")

@@ -118,7 +118,7 @@ def main(argv=None):
             result = finetune(checkpoint, records, os.path.join(home, way.replace(", ", "-")), recipe, spec, args.gpus,
                               threads=args.data_nthreads)
             seconds = time.perf_counter() - began
-            if conclude(result):
+            if conclude(result) == 130:
                 return 130
             rows[way] = (result, seconds)
     report(rows, home)
@@ -128,8 +128,8 @@ def main(argv=None):
 def report(rows, home):
     """Print and save the table; draw the curves of the ways that have some, and set the runs side by side."""
     from mxft.files import whole_file
+    from mxft.report.comparison import write_comparison
     from mxft.report.curves import draw_runs
-    from mxft.report.page import write_comparison
 
     slowest = max(seconds for _, seconds in rows.values())
     lines = ["| way | validation top-1 | top-5 | seconds, records to checkpoint | times as fast as the slowest |",

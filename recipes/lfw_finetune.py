@@ -23,8 +23,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, real, whole  # noqa: E402
+from mxft.cli.report import with_page  # noqa: E402
 
 MIN_IMAGES, HOLD_OUT, SIZE = 5, 0.2, (112, 112)
+MEASURED = "held-out images at their own identity's centre"
 
 
 def parser():
@@ -108,8 +110,10 @@ def main(argv=None):
     from mxft.training.faces.options import FaceOptions
     from mxft.training.faces.train import train_faces
     from mxft.training.faces.verifying import load_targets
+    from mxft.training.run import append_log
 
     check_run_folder(args.run)
+    prefix = os.path.join(args.run, "model")
     require_file(args.pairs, "list of pairs")
     checkpoint = load_checkpoint(args.pretrained)
     backbone = pretrained_backbone(checkpoint, SIZE)
@@ -120,14 +124,18 @@ def main(argv=None):
     before = held_out_top1(checkpoint, packed)
     targets, _ = load_targets(packed, SIZE)
     head = make_head(args.loss_type, faces.num_classes, backbone.emb_size)
-    result = train_faces(backbone, head, faces, os.path.join(args.run, "model"), options, [mx.cpu()], checkpoint,
-                         targets)
-    if result.interrupted:
-        return 130
-    after = held_out_top1(load_checkpoint(result.last), packed)
-    print(f"held-out images at their own identity's centre: {before:.4f} before, {after:.4f} after")
-    print("LFW verification above has these people in its pairs")
-    return 0
+
+    def train_and_measure():
+        result = train_faces(backbone, head, faces, prefix, options, [mx.cpu()], checkpoint, targets)
+        if result.interrupted:
+            return 130
+        after = held_out_top1(load_checkpoint(result.last), packed)
+        append_log(f"{prefix}-log.jsonl", "measured", name=MEASURED, before=before, after=after)
+        print(f"{MEASURED}: {before:.4f} before, {after:.4f} after")
+        print("LFW verification above has these people in its pairs")
+        return 0
+
+    return with_page(prefix, train_and_measure)
 
 
 if __name__ == "__main__":

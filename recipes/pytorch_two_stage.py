@@ -204,7 +204,7 @@ def main(argv=None):
                           threads=args.data_nthreads, keep_every=1)
         best.take(result)
         print(f"best so far: {best.last}")
-        if conclude(result):
+        if conclude(result) == 130:
             return 130
     return 0
 

@@ -14,7 +14,8 @@ the verification sets NAME.bin (mxft pairs-pack). Devices: as many GPUs as
 CUDA_VISIBLE_DEVICES lists; the CPU where it is empty. Of the pretrained
 checkpoint everything is taken but an fc7 of another size, which begins anew:
 accuracy then starts near 0. Files: PREFIX-symbol.json, PREFIX-best.params,
-PREFIX-last.params, numbered ones by --ckpt, and PREFIX-log.jsonl.
+PREFIX-last.params, numbered ones by --ckpt, PREFIX-log.jsonl, and the page of
+the run, PREFIX-report.html.
 
 Published: LFW 99.50 % (y1), 99.77 % (r100), ArcFace on MS1M; arXiv:1801.07698.
 """
@@ -25,7 +26,15 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
-from mxft.cli.arguments import Parser, add_rewrite_option, face_size, numbers, real, whole  # noqa: E402
+from mxft.cli.arguments import (  # noqa: E402
+    Parser,
+    add_rewrite_option,
+    face_size,
+    numbers,
+    real,
+    whole,
+)
+from mxft.cli.report import with_page  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 
@@ -210,8 +219,13 @@ def main(argv=None):
     targets, absent = load_targets(folder, args.image_size, names)
     if absent:
         print(f"no verification set {', '.join(absent)} in {folder}")
-    result = train_faces(backbone, head, faces, args.prefix, options, devices, checkpoint, targets, args.data_nthreads)
-    return 130 if result.interrupted else 0
+
+    def train():
+        result = train_faces(backbone, head, faces, args.prefix, options, devices, checkpoint, targets,
+                             args.data_nthreads)
+        return 130 if result.interrupted else 0
+
+    return with_page(args.prefix, train)
 
 
 if __name__ == "__main__":

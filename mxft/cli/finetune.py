@@ -1,8 +1,15 @@
 """``mxft finetune``: put a new head on a checkpoint and train it on a folder of images or on records."""
 import inspect
-import os
 
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, numbers, real, whole
+from mxft.cli.arguments import (
+    Parser,
+    add_device_options,
+    add_input_options,
+    input_spec,
+    numbers,
+    real,
+    whole,
+)
 from mxft.cli.data_options import add_data_options, check_data_flags, records_from
 from mxft.cli.plan_options import add_plan_options, augmentation_level, plan_settings
 from mxft.errors import InputError
@@ -17,7 +24,8 @@ examples:
 
 photos/ holds one folder of images a class. The run folder holds the
 checkpoints (model-best.params and the last epoch), model-manifest.json,
-transfer.json, log.jsonl and curves.png. The defaults are the MXNet tutorial's.
+transfer.json, log.jsonl, curves.png and report.html. The defaults are the
+MXNet tutorial's.
 """
 
 
@@ -139,9 +147,9 @@ def main(argv=None):
 
 
 def conclude(result):
-    """Write the page of a run and say where it is; return 130 for one that Ctrl-C ended, otherwise 0."""
+    """Write the page of a run and say where it is; return 130 for a run that Ctrl-C ended, 3 for one without page."""
+    from mxft.cli.report import say_page
     from mxft.report.page import write_run_page
 
-    page = write_run_page(result.run, result.score, result.data.val)
-    print(f"report: {os.path.abspath(page)}")
-    return 130 if result.fit.interrupted else 0
+    written = say_page(lambda: write_run_page(result.run, result.score, result.data.val), result.run)
+    return 130 if result.fit.interrupted else 0 if written else 3

@@ -1,76 +1,177 @@
 """``mxft report``: the page of a run, or a page that sets several runs side by side."""
+import os
+import shlex
+import sys
+
 from mxft.cli.arguments import Parser, add_device_options, whole
-from mxft.errors import InputError
+from mxft.errors import InputError, MxftError, RunError
 
 EXAMPLES = """\
 examples:
   mxft report runs/photos
   mxft report runs/photos --records photos-val.rec
   mxft report runs/head runs/full --output compare.html
+  mxft report runs/y1/model --data-dir faces --target lfw
 
-A page holds its pictures and needs no network. mxft finetune writes
-report.html by itself; of one run this makes it again, with the best checkpoint
-judged on the validation records anew. Of several it compares results, curves
-and recipes.
+A run is the folder of mxft finetune, or the folder or prefix of a face run.
+A page holds its pictures and needs no network. Training writes it by itself;
+of one run this makes it again: with the best checkpoint judged on the
+validation records anew, or of a face run with the ROC curves it kept and those
+of the sets that are named. Of several runs it compares results, curves and
+recipes.
 """
 
 
 def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft report", description="Write the page of a run, or compare several.", epilog=EXAMPLES)
-    p.add_argument("runs", nargs="+", metavar="RUN", help="run folders")
+    p.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or prefixes of face runs")
     p.add_argument("--output", metavar="FILE",
                    help="page to write (default: report.html in the run; of several: compare.html)")
     p.add_argument("--records", metavar="REC", help="records to judge on (default: the run's own validation records)")
+    p.add_argument("--data-dir", metavar="DIR", help="of a face run: folder of TARGET.bin files to verify on")
+    p.add_argument("--target", metavar="A,B",
+                   help="which of them (default: those of lfw,cfp_fp,agedb_30 that are there)")
+    p.add_argument("--bin", nargs="+", default=[], metavar="FILE", help="sets by file name, beside those or alone")
     p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="images at a time (default: 32)")
     add_device_options(p)
+    p.set_defaults(folds=10, no_flip=False, image_size=None, rewrite=True)  # as of mxft verify
     return p
 
 
 def main(argv=None):
     """Run ``mxft report``."""
     args = parser().parse_args(argv)
-    import os
-
-    from mxft.report.page import RunFiles, write_comparison, write_run_page
-
+    sets = bool(args.data_dir or args.target is not None or args.bin)
     if len(args.runs) > 1:
-        if args.records:
-            raise InputError("--records: expected with one run, received it with several; report each by itself first")
+        if args.records or sets:
+            raise InputError(f"--{'records' if args.records else 'data-dir, --target, --bin'}: expected with one run, "
+                             "received with several; report each by itself first")
+        from mxft.report.comparison import write_comparison
+
         page = write_comparison(args.runs, args.output or "compare.html")
     else:
-        files = RunFiles(args.runs[0])
-        records = args.records or _own_records(files)
-        score = _score(args, records) if records else None
-        page = write_run_page(args.runs[0], score, records, args.output)
+        from mxft.report.run_files import open_run
+
+        page = _page_of(open_run(args.runs[0]), args, sets)
     print(f"report: {os.path.abspath(page)}")
 
 
-def _own_records(files):
-    """Return the validation records a run was judged on, None where it had none; refuse others of their name."""
-    import os
+def _page_of(files, args, sets):
+    """Write the page of one run and return its path."""
+    if files.kind == "face":
+        from mxft.report.face_page import write_face_page
 
+        if args.records:
+            raise InputError(f"--records: expected with a classification run, received the face run {files.place}; "
+                             "--data-dir and --target name verification sets")
+        return write_face_page(files.place, args.output, _verified(files, args) if sets else None)
+    from mxft.report.page import write_run_page
+
+    if sets:
+        raise InputError(f"--data-dir, --target, --bin: expected with a face run, received the classification run "
+                         f"{files.place}; --records names validation records")
+    records, note = (args.records, None) if args.records else _own_records(files)
+    output = args.output
+    if note:
+        print(f"not judged: {note}", file=sys.stderr)
+        output = output or _beside_a_judged_page(files)
+    score = _score(files.place, args, records) if records else None
+    return write_run_page(files.place, score, records, output, note and f"Not judged: {note}.")
+
+
+def _own_records(files):
+    """Return the validation records a run was judged on, None where they are gone or changed, and why that is."""
     from mxft.files import sha256
 
     entry, path = (files.manifest.get("data") or {}).get("val"), files.start.get("records", {}).get("val")
     if entry is None:
-        return None
+        return None, None
     if path is None or not os.path.isfile(path):
-        raise InputError(f"validation records are not found: expected {path or entry['file']}, received none; "
-                         "--records names them")
+        return None, f"the validation records are gone, expected {path or entry['file']}; --records names others"
     received = sha256(path)
     if received != entry["sha256"]:
-        raise InputError(f"validation records have changed: expected sha256 {entry['sha256'][:12]} as in the manifest, "
-                         f"received {received[:12]} of {path}; --records REC judges on others")
-    return path
+        return None, (f"the validation records have changed, expected sha256 {entry['sha256'][:12]} as in the "
+                      f"manifest, received {received[:12]} of {path}; --records REC judges on others")
+    return path, None
 
 
-def _score(args, records):
+def _beside_a_judged_page(files):
+    """Return where a page without judgement goes: not over one that may still have it."""
+    return files.file("report-not-judged.html") if os.path.exists(files.file("report.html")) else None
+
+
+def _score(run, args, records):
     """Return the Score of a run's best checkpoint."""
     from mxft.checkpoint import load_checkpoint
     from mxft.devices import contexts
     from mxft.evaluation.scoring import score_records
 
-    checkpoint = load_checkpoint(args.runs[0])
+    checkpoint = load_checkpoint(run)
     return score_records(checkpoint, checkpoint.input_spec, records, args.batch_size, contexts(args.gpus)[0],
                          args.data_nthreads)[0]
+
+
+def _verified(files, args):
+    """Return {set: Verification} of a face run's best checkpoint."""
+    from mxft.checkpoint import load_checkpoint
+    from mxft.cli.verify import set_paths, verify_sets
+
+    paths = set_paths(args)
+    return {name: result for name, result, _ in verify_sets(load_checkpoint(f"{files.prefix},best"), paths, args)}
+
+
+def with_page(prefix, train):
+    """Train a face network, and write the page of the run however it ends.
+
+    Parameters
+    ----------
+    prefix : str
+        Of the run's files.
+    train : callable
+        Returns an exit status.
+
+    Returns
+    -------
+    int
+        That of `train`; 3 where only the page failed.
+
+    Raises
+    ------
+    RunError
+        Of `train`, once the page shows how far it came.
+    """
+    from mxft.report.face_page import write_face_page
+
+    try:
+        status = train()
+    except RunError:
+        say_page(lambda: write_face_page(prefix), prefix)
+        raise
+    return status if say_page(lambda: write_face_page(prefix), prefix) else status or 3
+
+
+def say_page(write, run):
+    """Write a run's page and say where it is, or why there is none: a page that fails takes no run with it.
+
+    Parameters
+    ----------
+    write : callable
+        Returns the page's path.
+    run : str
+        What ``mxft report`` is called with to write it again.
+
+    Returns
+    -------
+    bool
+        Whether there is a page.
+    """
+    try:
+        page = write()
+    except Exception as error:  # whatever it is, the checkpoints are on disk and training is over
+        reason = str(error) if isinstance(error, MxftError) else f"{type(error).__name__}: {error}"
+        print(f"report: not written ({reason}); what was trained is on disk, and mxft report {shlex.quote(run)} writes "
+              "the page", file=sys.stderr)
+        return False
+    print(f"report: {os.path.abspath(page)}", flush=True)
+    return True

@@ -29,6 +29,7 @@ def parser():
     p.add_argument("--image-size", type=face_size, metavar="H,W",
                    help="what the network takes (default: the manifest's, or 112,112)")
     p.add_argument("--plots", metavar="DIR", help="write roc.png and NAME-distances.png of each set")
+    p.add_argument("--report", metavar="FILE", help="write a page: table, ROC curves, distances")
     p.add_argument("--json", metavar="FILE", help="write the numbers")
     add_device_options(p)
     add_rewrite_option(p)
@@ -44,25 +45,44 @@ def main(argv=None):
     paths = set_paths(args)
     from mxft.checkpoint import load_checkpoint
     from mxft.cli.preflight import check_writable
+
+    if args.plots:
+        check_writable(args.plots, "--plots")
+    for flag, path in (("--report", args.report), ("--json", args.json)):
+        if path:
+            check_writable(os.path.dirname(os.path.abspath(path)), flag)
+    checkpoint = load_checkpoint(args.model)
+    _write(verify_sets(checkpoint, paths, args), checkpoint, args)
+
+
+def verify_sets(checkpoint, paths, args):
+    """Verify a checkpoint on sets, all of which are looked at before the first is verified, and print their lines.
+
+    Parameters
+    ----------
+    checkpoint : mxft.checkpoint.Checkpoint
+    paths : list of str
+    args : argparse.Namespace
+        With the flags of ``mxft verify``.
+
+    Returns
+    -------
+    list of (str, Verification, dict)
+        Name, result and row of the JSON file.
+    """
     from mxft.data.pairs import check_images, load_pairs
     from mxft.devices import contexts
     from mxft.evaluation.embedding import embedding_executor
     from mxft.evaluation.verification import check_folds
 
     context = contexts(args.gpus)[0]
-    if args.plots:
-        check_writable(args.plots, "--plots")
-    if args.json:
-        check_writable(os.path.dirname(os.path.abspath(args.json)), "--json")
-    checkpoint = load_checkpoint(args.model)
     size = args.image_size or _image_size(checkpoint)
     sets = with_different_names([load_pairs(path) for path in paths])
     for pair_set in sets:
         check_images(pair_set, size)
         check_folds(len(pair_set.issame), args.folds)
     executor = embedding_executor(checkpoint, args.batch_size, size, context, args.rewrite)
-    rows = [_verify(executor, pair_set, path, size, args) for pair_set, path in zip(sets, paths)]
-    _write(rows, checkpoint, args)
+    return [_verify(executor, pair_set, path, size, args) for pair_set, path in zip(sets, paths)]
 
 
 def set_paths(args):
@@ -172,6 +192,11 @@ def _write(rows, checkpoint, args):
             draw_distances(result, name, os.path.join(args.plots, f"{name}-distances.png"))
         print(f"plots: {os.path.join(args.plots, 'roc.png')} and "
               + ", ".join(f"{name}-distances.png" for name in results))
+    if args.report:
+        from mxft.report.verification_page import write_verification_page
+
+        write_verification_page(args.report, checkpoint.name, {name: result for name, result, _ in rows})
+        print(f"report: {os.path.abspath(args.report)}")
     if args.json:
         from mxft.files import write_json
 

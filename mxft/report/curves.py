@@ -1,11 +1,9 @@
 """curves.png: loss and top-1 by epoch, training beside validation."""
-import io
+from mxft.report.figures import FIRST as TRAIN
+from mxft.report.figures import SECOND as VALIDATION
+from mxft.report.figures import draw_svg, finish, legend_below, new_figure, save_png
 
-from mxft.files import whole_path
-
-TRAIN, VALIDATION = "#4c72b0", "#dd8452"
 QUANTITIES = {"loss": "cross-entropy", "top1": "top-1"}
-_ON_ANY_PAGE = "#8590a0"
 
 
 def draw_curves(history, path):
@@ -34,13 +32,12 @@ def draw_runs(histories, path):
         Label to rows.
     path : str
     """
-    figure = _figure((9, 3.6))
+    figure = new_figure(9, 3.6)
     for axes, key in zip(figure.subplots(1, 2), QUANTITIES):
         _draw(axes, histories, key)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", frameon=False, fontsize=8,
                   ncols=2 * len(histories))
-    with whole_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    save_png(figure, path)
 
 
 def curves_svg(histories):
@@ -60,31 +57,13 @@ def curves_svg(histories):
     >>> curves_svg({"": [{"epoch": 1, "train_loss": 2.0, "train_top1": 0.3}]})[0][:4]
     '<svg'
     """
-    from matplotlib import rc_context
-
-    pictures = []
-    for key in QUANTITIES:
-        with rc_context({"svg.fonttype": "none", "svg.hashsalt": key, "font.size": 11, "font.family": "sans-serif",
-                         **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color",
-                                          "ytick.color"), _ON_ANY_PAGE)}):
-            figure = _figure((5, 3.4))
-            axes = figure.subplots()
+    def draw(key):
+        def on(axes):
             _draw(axes, histories, key)
-            axes.legend(frameon=False, fontsize=9)
-            written = io.StringIO()
-            figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
-        text = written.getvalue()
-        pictures.append(text[text.index("<svg"):])
-    return pictures
+            legend_below(axes)
+        return on
 
-
-def _figure(size):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return [draw_svg(f"{name} by epoch", draw(key)) for key, name in QUANTITIES.items()]
 
 
 def _draw(axes, histories, key):
@@ -96,8 +75,7 @@ def _draw(axes, histories, key):
     axes.set(xlabel="epoch", ylabel=QUANTITIES[key])
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylim(**({"bottom": 0} if key == "loss" else {"bottom": 0, "top": 1.02}))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
+    finish(axes)
 
 
 def _line(axes, history, key, color, style, label):

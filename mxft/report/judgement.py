@@ -44,10 +44,15 @@ class Judgement:
         return [(self.names[i], self.names[j], int(off[i, j]), int(of[i])) for i, j in pairs if off[i, j]]
 
     def recalls(self):
-        """Return (class, recall, images) of every class that has images, the lowest first."""
+        """Return (class, recall, images, class number) of every class that has images, the lowest first."""
         recall, images = per_class_recall(self.confusion), self.confusion.sum(axis=1)
-        return [(self.names[i], float(recall[i]), int(images[i])) for i in np.argsort(recall, kind="stable")
+        return [(self.names[i], float(recall[i]), int(images[i]), int(i)) for i in np.argsort(recall, kind="stable")
                 if images[i]]
+
+    def names_without_images(self):
+        """Return {class number: name} of the classes `recalls` leaves out, of which something was said to be one."""
+        said, images = self.confusion.sum(axis=0), self.confusion.sum(axis=1)
+        return {int(i): self.names[i] for i in np.flatnonzero((images == 0) & (said > 0))}
 
     def matrix_png(self):
         """Return the confusion matrix as a PNG of one pixel a cell, each row's part as the ink's opacity."""

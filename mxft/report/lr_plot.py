@@ -1,7 +1,9 @@
 """The learning-rate finder's picture: loss over learning rate, and where it falls fastest."""
-from mxft.files import whole_path
+from mxft.report.figures import FIRST as CURVE
+from mxft.report.figures import SECOND as MARK
+from mxft.report.figures import finish, new_figure, save_png
 
-CURVE, POINTS, MARK = "#4c72b0", "#a8b8d0", "#dd8452"
+POINTS = "#a8b8d0"
 _HEADROOM = 1.15  # above the highest loss before the end: where it diverges the axis would show nothing else
 
 
@@ -19,11 +21,7 @@ def draw_learning_rates(found, path, title=""):
     --------
     >>> draw_learning_rates(find_learning_rate("resnet-50,0", data), "rates.png")      # doctest: +SKIP
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7, 4.2)
     axes = figure.subplots()
     axes.plot(found.rates, found.losses, ".", color=POINTS, markersize=4, label="batch")
     axes.plot(found.rates, found.smoothed, "-", color=CURVE, linewidth=2, label="smoothed")
@@ -34,11 +32,9 @@ def draw_learning_rates(found, path, title=""):
                   label=f"steepest descent: {found.suggestion:.2g}")
     axes.set(xscale="log", xlabel="learning rate", ylabel="cross-entropy (nats)", title=title,
              ylim=_limits(found.smoothed))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
+    finish(axes)
     axes.legend(frameon=False, loc="best")
-    with whole_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    save_png(figure, path)
 
 
 def _limits(smoothed):

@@ -2,7 +2,7 @@
 import os
 
 from mxft.files import whole_file
-from mxft.report.page import write_template
+from mxft.report.template import write_template
 
 HEADINGS = ("run", "published", "measured", "difference", "spread", "runs", "seconds a run", "images/s")
 

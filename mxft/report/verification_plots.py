@@ -1,9 +1,10 @@
 """Pictures of a face verification: ROC curves, and the distances of same and of different pairs."""
 import numpy as np
 
-from mxft.files import whole_path
-
-SAME, DIFFERENT, THRESHOLD = "#4c72b0", "#dd8452", "#444444"
+from mxft.report.figures import FIRST as SAME
+from mxft.report.figures import QUIET as THRESHOLD
+from mxft.report.figures import SECOND as DIFFERENT
+from mxft.report.figures import draw_svg, finish, legend_below, new_figure, save_png
 
 
 def draw_roc(verifications, path):
@@ -20,24 +21,41 @@ def draw_roc(verifications, path):
     --------
     >>> draw_roc({"lfw": verification}, "lfw-roc.png")      # doctest: +SKIP
     """
-    figure = _figure(5.4, 4.2)
-    axes = figure.subplots()
+    figure = new_figure(5.4, 4.2)
+    _roc(figure.subplots(), verifications)
+    save_png(figure, path)
+
+
+def roc_svg(verifications, name):
+    """Return the same curves as SVG for a page.
+
+    Parameters
+    ----------
+    verifications : dict of str to Verification
+        A label that begins with ``step 0`` is drawn as what was there before.
+    name : str
+        Of the picture; different for every picture of a page.
+    """
+    return draw_svg(name, lambda axes: _roc(axes, verifications))
+
+
+def _roc(axes, verifications):
     finest = 1.0
-    for name, verification in verifications.items():
+    for label, verification in verifications.items():
         false_accepts, true_accepts = verification.roc()
         if verification.auc is None:
-            axes.plot([], [], " ", label=f"{name}: pairs of one kind only")
+            axes.plot([], [], " ", label=f"{label}: pairs of one kind only")
             continue
         one_pair = 1 / int((~verification.issame).sum())
         finest = min(finest, one_pair)
+        before = {"color": THRESHOLD, "linestyle": "--"} if label.startswith("step 0") else {}
         # a rate of 0 has no place on the axis: it is drawn where less than one different pair would be
         axes.step(np.maximum(false_accepts, one_pair / 2), true_accepts, where="post",
-                  label=f"{name}, area {verification.auc:.5f}")
+                  label=f"{label}, area {verification.auc:.5f}", **before)
     axes.set(xlabel="false accept rate", ylabel="true accept rate", xscale="log", xlim=(finest / 2, 1),
              ylim=(_lowest(verifications), 1.005))
-    axes.legend(loc="lower right", frameon=False, fontsize=8)
-    _finish(axes)
-    _save(figure, path)
+    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    finish(axes)
 
 
 def _lowest(verifications):
@@ -61,35 +79,30 @@ def draw_distances(verification, name, path):
     path : str
         PNG to write, whole or not at all.
     """
-    figure = _figure(5.4, 3.6)
+    figure = new_figure(5.4, 3.6)
     axes = figure.subplots()
-    bins = np.linspace(0, max(2.0, float(verification.distances.max())), 81)
+    _distances(axes, verification)
+    axes.set_title(f"{name}: accuracy {verification.accuracy:.5f} ± {verification.std:.5f}")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", frameon=False, fontsize=8, ncols=3)
+    save_png(figure, path)
+
+
+def distances_svg(verification, name, title=""):
+    """Return the same picture as SVG for a page; `name` as of `roc_svg`."""
+    def draw(axes):
+        _distances(axes, verification)
+        axes.set_title(title, fontsize=11)
+        legend_below(axes)
+
+    return draw_svg(name, draw)
+
+
+def _distances(axes, verification):
+    bins = np.linspace(0, max(2.0, float(verification.distances.max())), 81 if verification.pairs >= 2000 else 41)
     for kind, color, label in ((verification.issame, SAME, "same"), (~verification.issame, DIFFERENT, "different")):
         axes.hist(verification.distances[kind], bins, color=color, alpha=0.65, label=f"{label} ({int(kind.sum())})")
     low, high = verification.thresholds.min(), verification.thresholds.max()
     text = f"{low:.2f}" if low == high else f"{low:.2f}–{high:.2f}"
-    axes.axvspan(low - 0.005, high + 0.005, color=THRESHOLD, alpha=0.6, lw=0, label=f"threshold {text}")
-    axes.set(xlabel="squared distance of normalised embeddings", ylabel="pairs", xlim=(0, bins[-1]),
-             title=f"{name}: accuracy {verification.accuracy:.5f} ± {verification.std:.5f}")
-    _finish(axes)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", frameon=False, fontsize=8, ncols=3)
-    _save(figure, path)
-
-
-def _figure(width, height):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _finish(axes):
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
-
-
-def _save(figure, path):
-    with whole_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    axes.axvspan(low - 0.005, high + 0.005, color=THRESHOLD, alpha=0.7, lw=0, label=f"threshold {text}")
+    axes.set(xlabel="squared distance of normalised embeddings", ylabel="pairs", xlim=(0, bins[-1]))
+    finish(axes)

@@ -18,6 +18,7 @@ from mxft.features.frozen_trunk import CacheOptions
 from mxft.files import sha256
 from mxft.freeze import FreezeOptions, describe_rates
 from mxft.report.curves import draw_curves
+from mxft.report.template import plural
 from mxft.training.fit import FitOptions, seed_everything
 from mxft.training.preparation import prepare
 from mxft.training.run import RunFolder
@@ -211,8 +212,8 @@ def _announce(folder, checkpoint, ready, spec, data):
         print(f"head: solved, {recipe.solver}")
     for number, stage in enumerate(ready.stages, 1):
         print(f"{f'stage {number}, ' if len(ready.stages) > 1 else ''}{stage.plan.describe(shapes)}\n"
-              f"  {stage.fit.epochs} epochs, batch {stage.batch_size}, {stage.fit.optimizer} ({recipe.schedule}); "
-              f"{describe_rates(stage.plan.rates(stage.learning_rate, network.symbol))}")
+              f"  {plural(stage.fit.epochs, 'epoch')}, batch {stage.batch_size}, {stage.fit.optimizer} "
+              f"({recipe.schedule}); {describe_rates(stage.plan.rates(stage.learning_rate, network.symbol))}")
     print(f"run folder: {os.path.abspath(folder.path)}", flush=True)
 
 

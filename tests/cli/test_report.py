@@ -54,7 +54,10 @@ def test_several_are_compared(runs, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("words, message", [
-    (["head", "full", "--records", "val.rec"], "--records: expected with one run, received it with several"),
+    (["head", "full", "--records", "val.rec"], "--records: expected with one run, received with several; report each"),
+    (["head", "full", "--target", "lfw"], "--data-dir, --target, --bin: expected with one run, received with several"),
+    (["head", "--data-dir", "."], "--data-dir, --target, --bin: expected with a face run, received the classification "
+                                  "run head; --records names validation records"),
     (["net"], "log of a run is missing: expected a file, received 'net/log.jsonl'"),
     (["head", "--records", "vol.rec"], "nearest: val.rec"),
 ])
@@ -68,12 +71,38 @@ def test_records_that_are_gone_or_changed_are_said(runs, capsys, monkeypatch):
     monkeypatch.chdir(runs)
     os.rename("val.rec", "kept.rec")
     try:
-        assert main(["report", "head"]) == 2
-        assert (f"validation records are not found: expected {runs}/val.rec, received none; --records names them"
-                in capsys.readouterr().err)
+        assert main(["report", "head", "--records", "val.rec"]) == 2
+        assert "expected a file, received 'val.rec'" in capsys.readouterr().err
+        assert main(["report", "head"]) == 0
+        out, err = capsys.readouterr()
+        gone = f"the validation records are gone, expected {runs}/val.rec; --records names others"
+        assert err == f"not judged: {gone}\n" and out == f"report: {runs}/head/report-not-judged.html\n"
+        with open("head/report-not-judged.html", encoding="utf-8") as f:
+            page = f.read()
+        assert f"<p>Not judged: {gone}.</p>" in page and "confusion matrix" not in page
         with open("val.rec", "wb") as f:
             f.write(b"other")
-        assert main(["report", "head"]) == 2
-        assert "validation records have changed: expected sha256 " in capsys.readouterr().err
+        assert main(["report", "head", "--output", "page.html"]) == 0
+        out, err = capsys.readouterr()
+        assert err.startswith("not judged: the validation records have changed, expected sha256 ")
+        assert out == f"report: {runs}/page.html\n"
+        with open("head/report.html", encoding="utf-8") as f:
+            assert "confusion matrix" in f.read()  # the judged page stands
     finally:
         os.replace("kept.rec", "val.rec")
+
+
+def test_a_page_that_cannot_be_written_takes_no_run_with_it(runs, capsys, monkeypatch):
+    from mxft.report import page
+
+    def fail(*_):
+        raise ValueError("no picture")
+
+    monkeypatch.setattr(page, "curves_svg", fail)
+    monkeypatch.chdir(runs)
+    assert main(["finetune", "--model", "net,0", "--train", "val.rec", "--run", "trained here", "--epochs", "1",
+                 "--batch-size", "4", "--image-shape", "3,16,16"]) == 3
+    out, err = capsys.readouterr()
+    assert "saved: trained here/model,best" in out and os.path.exists("trained here/model-best.params")
+    assert err.endswith("report: not written (ValueError: no picture); what was trained is on disk, and mxft report "
+                        f"'{runs}/trained here' writes the page\n")

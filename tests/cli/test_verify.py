@@ -127,6 +127,14 @@ def test_the_numbers_and_the_pictures(here, capsys):
     assert "plots: out/plots/roc.png and lfw-distances.png, agedb_30-distances.png\nnumbers: out/numbers.json" in out
 
 
+def test_the_page(here, capsys):
+    assert verify("--data-dir", "data", "--report", "out/page.html") == 0
+    assert capsys.readouterr().out.endswith(f"\nreport: {here}/out/page.html\n")
+    page = (here / "out/page.html").read_text(encoding="utf-8")
+    assert page.count("<svg role") == 3 and "<h1>face,0</h1>" in page and "lfw, area " in page
+    assert "<td>agedb_30</td>" in page and "TAR@FAR 0.01 needs 100 different pairs, received 15" in page
+
+
 def test_one_sided_sets_are_noted(here, capsys):
     write_set("sorted.bin", 20, issame=np.arange(20) < 10)
     write_set("same.bin", 20, issame=np.ones(20, bool))
@@ -154,6 +162,7 @@ def test_one_sided_sets_are_noted(here, capsys):
     (["--bin", "data/lfw.bin", "--image-size", "112,112"], "image 0 of lfw (pair 0) does not fit: expected 112x112 "
                                                            "pixels, received 16x16"),
     (["--bin", "data/lfw.bin", "--plots", "face-0000.params"], "--plots: expected a folder that can be written to"),
+    (["--bin", "data/lfw.bin", "--report", "face-0000.params/a"], "--report: expected a folder that can be written"),
     (["--bin", "data/lfw.bin", "--json", "face-0000.params/a"], "--json: expected a folder that can be written to"),
     (["--bin", "data/lfw.bin", "--gpu", "x"], "devices: expected different GPU numbers such as 0,1, received gpus='x'"),
     (["--bin", "data/lfw.bin", "--max", "3"], "expected an option of mxft verify, received '--max 3'"),

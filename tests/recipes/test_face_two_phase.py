@@ -84,6 +84,8 @@ def test_every_epoch_is_saved_and_said(run, tmp_path):
 
 def test_a_run_that_diverges_ends_with_3_and_a_lower_rate(run, tmp_path):
     status, _, error, _ = run("--lr", "1e30")
+    with open(f"{tmp_path}/new/model-report.html", encoding="utf-8") as f:
+        assert "It failed: training stopped: expected a finite loss" in f.read()
     assert status == 3 and error.endswith("expected a finite loss, received nan in epoch 1: nothing was saved yet; try "
                                           "--lr 1e+29\n")
 
@@ -98,7 +100,10 @@ def test_an_interrupted_run_keeps_its_weights(run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Interruption, "__call__", interrupt)
     status, said, _, net = run("--end-epoch", "9")
-    assert status == 130 and said.endswith(f"interrupted; saved as {tmp_path}/new/model,last\n")
+    page = f"{tmp_path}/new/model-report.html"
+    assert status == 130 and said.endswith(f"interrupted; saved as {tmp_path}/new/model,last\nreport: {page}\n")
+    with open(page, encoding="utf-8") as f:
+        assert "It was interrupted at step 9." in f.read()
     after = load_checkpoint(f"{tmp_path}/new/model,last")
     assert after.manifest["metrics"]["last"] == {"interrupted": True}
     assert "conv0_weight" in changed(net.arg_params, after.arg_params)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mxft.checkpoint import load_checkpoint, saved_epochs
-from mxft.cli import run_command
+from mxft.cli import run_command, run_verb
 from mxft.data.pairs import write_pairs
 
 SIZE = (16, 16)
@@ -92,9 +92,36 @@ def test_a_run_says_what_it_did_to_the_weights_and_verifies_them(run, tmp_path):
     assert saved.manifest["head"]["loss"] == "arcface" and saved.manifest["input"]["size"] == [16, 16]
 
 
-def test_what_was_saved_can_be_slimmed_and_verified_to_the_same_number(run, tmp_path, capsys):
-    from mxft.cli import run_verb
+def test_a_run_has_a_page_that_can_be_made_again_and_its_sets_judged_again(run, tmp_path, capsys):
+    _, said, _ = run()
+    page = f"{tmp_path}/new/model-report.html"
+    assert said.endswith(f"\nreport: {page}\n")
+    with open(page, encoding="utf-8") as f:
+        written = f.read()
+    assert "step 3 (best), area" in written and f"{tmp_path}/old,287 fine-tuned on 48 images" in written
+    assert run_verb("report", [f"{tmp_path}/new"]) == 0
+    with open(page, encoding="utf-8") as f:
+        assert f.read() == written
+    assert run_verb("report", [f"{tmp_path}/new/model", "--data-dir", f"{tmp_path}/faces", "--target", "lfw",
+                               "--output", f"{tmp_path}/again.html"]) == 0
+    with open(tmp_path / "again.html", encoding="utf-8") as f:
+        rows = re.findall(r"<tr><td>([^<]*)</td><td class=\"n\">([\d.]+ ± [\d.]+)</td>", f.read())
+    assert dict(rows)["best, judged again"] == dict(rows)["step 3 (best)"]
+    assert run_verb("report", [f"{tmp_path}/new", "--records", "a.rec"]) == 2
+    assert "--records: expected with a classification run, received the face run " in capsys.readouterr().err
 
+
+def test_a_page_that_fails_is_said_and_the_weights_stay(run, tmp_path, monkeypatch):
+    from mxft.report import face_page
+
+    monkeypatch.setattr(face_page, "face_curves_svg", lambda runs: 1 / 0)
+    status, said, error = run("--target", "")
+    assert status == 3 and "3 steps done; best " in said and "best" in saved_epochs(f"{tmp_path}/new/model")
+    assert error == ("report: not written (ZeroDivisionError: division by zero); what was trained is on disk, and mxft "
+                     f"report {tmp_path}/new/model writes the page\n")
+
+
+def test_what_was_saved_can_be_slimmed_and_verified_to_the_same_number(run, tmp_path, capsys):
     _, said, _ = run()
     number = re.search(r"\[lfw\]\[3\]Accuracy-Flip: (\S+)", said).group(1)
     assert run_verb("slim", ["--model", f"{tmp_path}/new/model,last"]) == 0

@@ -1,4 +1,5 @@
 """The page of a run: what it counts, and that it holds everything itself, whatever the classes are called."""
+import dataclasses
 import json
 import re
 
@@ -8,8 +9,10 @@ import pytest
 
 from mxft.errors import InputError
 from mxft.evaluation.scoring import Score
+from mxft.report.comparison import write_comparison
 from mxft.report.judgement import Judgement, thumbnail
-from mxft.report.page import RunFiles, write_comparison, write_run_page
+from mxft.report.page import write_run_page
+from mxft.report.run_files import RunFiles
 
 NAMES = ["cat", "<b>dog</b>", "</script>owl"]
 #                 true: cat cat cat dog dog; said: cat dog dog dog cat
@@ -46,7 +49,10 @@ def make_run(tmp_path):
 def test_confusions_and_recalls_by_hand():
     judgement = Judgement(SCORE, NAMES)
     assert judgement.mistakes() == [("cat", "<b>dog</b>", 2, 3), ("<b>dog</b>", "cat", 1, 2)]
-    assert judgement.recalls() == [("cat", pytest.approx(1 / 3), 3), ("<b>dog</b>", 0.5, 2)]  # owl has no images
+    assert judgement.recalls() == [("cat", pytest.approx(1 / 3), 3, 0), ("<b>dog</b>", 0.5, 2, 1)]  # no image of an owl
+    assert judgement.names_without_images() == {}
+    owl = np.array([[0, 0, 9]] * 5, np.float32)
+    assert Judgement(dataclasses.replace(SCORE, logits=owl), NAMES).names_without_images() == {2: NAMES[2]}
     assert judgement.counts() == {"0,0": 1, "0,1": 2, "1,0": 1, "1,1": 1, "0": 3, "1": 2}
 
 
@@ -78,7 +84,9 @@ def test_a_page_holds_everything_itself_and_no_name_is_taken_for_markup(make_run
     assert page.count("data:image/jpeg") == 5 and page.count("<svg") == 2 and page.count("</script>") == 1
     assert "<b>dog</b>" not in page and "&lt;b&gt;dog" in page
     assert "4 loaded, 1 new" in page and "4 arrays are bit for bit what they were" in page
-    assert json.loads(re.search(r"const names = (\[.*?\]), counts", page).group(1)) == NAMES
+    assert re.search(r"const names = (.*?), counts", page).group(1) == "{}"  # they are in the table of recalls
+    assert page.count('<tr data-class="0"><td class="name">cat</td>') == 1
+    assert "<td>fit.epochs</td><td class=\"name\">2</td>" in page and "<td>seed</td>" not in page  # 8 and 0 by default
 
 
 def test_a_run_that_was_not_judged_has_a_page_too(make_run):
@@ -86,6 +94,8 @@ def test_a_run_that_was_not_judged_has_a_page_too(make_run):
     with open(write_run_page(folder, path=str(folder / "page.html")), encoding="utf-8") as f:
         page = f.read()
     assert "No epoch was trained." in page and "Where it errs" not in page
+    with open(write_run_page(folder, note="Not judged: <gone>."), encoding="utf-8") as f:
+        assert "<p>Not judged: &lt;gone&gt;.</p>" in f.read()
 
 
 def test_a_comparison_marks_the_best_and_shows_what_differs(make_run, tmp_path):
@@ -104,5 +114,5 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     with pytest.raises(InputError, match="log of a run is missing"):
         RunFiles(tmp_path)
     (tmp_path / "log.jsonl").write_text('{"event": "start"}\n')
-    with pytest.raises(InputError, match="expected the log of mxft finetune, received .* with 1 lines and no recipe"):
+    with pytest.raises(InputError, match="expected the log of mxft finetune, received .* with 1 line and no recipe"):
         RunFiles(tmp_path)

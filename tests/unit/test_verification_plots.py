@@ -11,8 +11,8 @@ from mxft.report.verification_plots import draw_distances, draw_roc
 @pytest.fixture
 def drawn(monkeypatch):
     """The axes of every picture drawn."""
-    axes, save = [], verification_plots._save
-    monkeypatch.setattr(verification_plots, "_save",
+    axes, save = [], verification_plots.save_png
+    monkeypatch.setattr(verification_plots, "save_png",
                         lambda figure, path: axes.append(figure.axes[0]) or save(figure, path))
     return axes
 

@@ -149,7 +149,8 @@ def _manifest(backbone, head, faces, checkpoint):
 
 def _facts(faces, train, targets, stages, network, options):
     """Return what the log says of data, verification sets, schedule and phases."""
-    return {"data": {"images": len(faces.labels), "identities": faces.identities, "batch_size": train.batch_size,
+    return {"data": {"path": os.path.abspath(faces.rec), "images": len(faces.labels),
+                     "identities": faces.identities, "batch_size": train.batch_size,
                      "steps_an_epoch": train.batches},
             "targets": [{"name": pairs.name, "pairs": len(pairs.issame), "same": int(pairs.issame.sum())}
                         for pairs in targets],
