@@ -47,7 +47,8 @@ setup(
         "onnx": ["onnx", "onnxruntime"],
         "import": ["torch", "h5py", "onnx", "onnxruntime"],
         "serve": ["flask>=2.2", "waitress", "pillow"],
+        "tensorboard": ["tensorboardX"],         # writes event files, without TensorFlow or PyTorch
         "dev": ["pytest", "pytest-xdist", "ruff", "scikit-learn", "h5py", "onnx", "onnxruntime", "flask>=2.2",
-                "waitress", "pillow", "websocket-client"],
+                "waitress", "pillow", "websocket-client", "tensorboardX"],
     },
 )

@@ -26,7 +26,14 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
+from mxft.cli.arguments import (  # noqa: E402
+    Parser,
+    add_device_options,
+    add_input_options,
+    add_tensorboard_option,
+    input_spec,
+    whole,
+)
 from mxft.cli.data_options import default_resize  # noqa: E402
 from mxft.cli.finetune import add_training_options, conclude, recipe_from  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
@@ -49,6 +56,7 @@ def parser():
                    help="for photographs and records (default: data-cache)")
     p.add_argument("--run", metavar="DIR", help="run folder (default: runs/caltech256-MODEL-PLAN, numbered)")
     add_training_options(p, momentum=0.9)
+    add_tensorboard_option(p, "RUN/tensorboard")
     add_input_options(p)
     add_device_options(p)
     return p
@@ -82,7 +90,7 @@ def main(argv=None):
     """Fetch, split, pack, fine-tune, score."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
-    from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder, check_writable
+    from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder, check_writable, event_folder
     from mxft.cli.split import say_split
     from mxft.data.datasets import prepare_records
     from mxft.data.normalization import InputSpec
@@ -101,6 +109,7 @@ def main(argv=None):
     check_resize(resize, spec)
     check_run_folder(run)
     check_writable(args.work, "--work")
+    events = event_folder(args.tensorboard, os.path.join(run, "tensorboard"))
     folder = photographs(args.caltech256, args.work)
     if args.require_head:
         check_kept_head(checkpoint, spec, folder, keep_clutter=args.keep_clutter)
@@ -111,7 +120,7 @@ def main(argv=None):
                                      quality=args.quality)
     say_split(split, records)
     return conclude(finetune(checkpoint, records, run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
-                                args.keep_every))
+                             args.keep_every, events))
 
 
 if __name__ == "__main__":

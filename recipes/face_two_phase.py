@@ -32,7 +32,7 @@ import warnings
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
-from mxft.cli.arguments import Parser, real, whole  # noqa: E402
+from mxft.cli.arguments import Parser, add_tensorboard_option, real, whole  # noqa: E402
 from mxft.cli.report import with_page  # noqa: E402
 from mxft.errors import InputError, RunError  # noqa: E402
 
@@ -52,6 +52,7 @@ def parser():
                    help="moving statistics: eval keeps them, train moves them (default: eval)")
     p.add_argument("--cpus", type=whole(1), default=1, metavar="N", help="CPU contexts where there is no GPU")
     p.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of order and new weights (default: 0)")
+    add_tensorboard_option(p, "PREFIX-tensorboard")
     return p
 
 
@@ -138,23 +139,27 @@ def train(args):
         raise InputError(f"end-epoch: expected more than the {args.frozen_epochs} frozen epochs, received "
                          f"end-epoch={args.end_epoch}")
     from mxft.checkpoint import load_checkpoint
+    from mxft.cli.preflight import event_folder
     from mxft.compat import mx
     from mxft.data.faces.iterators import FaceIterator
     from mxft.data.faces.layout import read_face_set
     from mxft.devices import contexts, visible_gpus
+    from mxft.report.event_files import EventFiles
     from mxft.rewrite import rewrite_for_training
     from mxft.surgery import batch_norms_to_eval
     from mxft.training.faces.checkpoints import FaceRun
     from mxft.training.faces.meters import MonitorMetric
     from mxft.training.fit import seed_everything, silent_logger
 
-    devices = contexts(visible_gpus(), args.cpus)
+    devices, events = contexts(visible_gpus(), args.cpus), event_folder(args.tensorboard, f"{args.prefix}-tensorboard")
     checkpoint = load_checkpoint(args.pretrained)
     faces = read_face_set(args.data_dir)
     network, transfer = build(args, checkpoint, faces.num_classes)
     seed_everything(args.seed)
     batches = FaceIterator(faces, args.per_batch_size * len(devices), seed=args.seed, mirror=True)
     run = FaceRun(args.prefix, network.saved, {"format": 1, "input": {"size": 112}}, ckpt=0)
+    if events:
+        run.listen(EventFiles(events))
     log_start(run, args, faces, network, transfer, batches, devices)
     print(transfer.report.summary(), flush=True)
 

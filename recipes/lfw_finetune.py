@@ -22,7 +22,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
-from mxft.cli.arguments import Parser, real, whole  # noqa: E402
+from mxft.cli.arguments import Parser, add_tensorboard_option, real, whole  # noqa: E402
 from mxft.cli.report import with_page  # noqa: E402
 
 MIN_IMAGES, HOLD_OUT, SIZE = 5, 0.2, (112, 112)
@@ -45,6 +45,7 @@ def parser():
     p.add_argument("--freeze-epochs", type=whole(0), default=0, metavar="N", help="of them with the network frozen")
     p.add_argument("--per-batch-size", type=whole(1), default=64, metavar="N", help="images a batch (default: 64)")
     p.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of split, order and new weights")
+    add_tensorboard_option(p, "RUN/model-tensorboard")
     return p
 
 
@@ -101,7 +102,7 @@ def main(argv=None):
     """Pack, measure, fine-tune, measure again."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
-    from mxft.cli.preflight import check_run_folder
+    from mxft.cli.preflight import check_run_folder, event_folder
     from mxft.compat import mx
     from mxft.data.faces.layout import read_face_set
     from mxft.files import require_file
@@ -114,6 +115,7 @@ def main(argv=None):
 
     check_run_folder(args.run)
     prefix = os.path.join(args.run, "model")
+    events = event_folder(args.tensorboard, f"{prefix}-tensorboard")
     require_file(args.pairs, "list of pairs")
     checkpoint = load_checkpoint(args.pretrained)
     backbone = pretrained_backbone(checkpoint, SIZE)
@@ -126,7 +128,8 @@ def main(argv=None):
     head = make_head(args.loss_type, faces.num_classes, backbone.emb_size)
 
     def train_and_measure():
-        result = train_faces(backbone, head, faces, prefix, options, [mx.cpu()], checkpoint, targets)
+        result = train_faces(backbone, head, faces, prefix, options, [mx.cpu()], checkpoint, targets,
+                             tensorboard=events)
         if result.interrupted:
             return 130
         after = held_out_top1(load_checkpoint(result.last), packed)

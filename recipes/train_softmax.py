@@ -29,6 +29,7 @@ from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import (  # noqa: E402
     Parser,
     add_rewrite_option,
+    add_tensorboard_option,
     face_size,
     numbers,
     real,
@@ -139,6 +140,7 @@ def _add_machine_flags(g):
     _flag(g, "--frequent", 20, "steps between lines of the log", whole(1))
     _flag(g, "--seed", 0, "of order, mirroring and new weights", whole(0))
     add_rewrite_option(g)
+    add_tensorboard_option(g, "PREFIX-tensorboard")
 
 
 def find_backbone(args, checkpoint):
@@ -201,6 +203,7 @@ def main(argv=None):
                          "mxft face-pack makes one")
     options = face_options(args)
     from mxft.checkpoint import load_checkpoint
+    from mxft.cli.preflight import event_folder
     from mxft.data.faces.layout import read_face_set
     from mxft.heads import make_head
     from mxft.training.faces.train import train_faces
@@ -219,10 +222,11 @@ def main(argv=None):
     targets, absent = load_targets(folder, args.image_size, names)
     if absent:
         print(f"no verification set {', '.join(absent)} in {folder}")
+    events = event_folder(args.tensorboard, f"{args.prefix}-tensorboard")
 
     def train():
         result = train_faces(backbone, head, faces, args.prefix, options, devices, checkpoint, targets,
-                             args.data_nthreads)
+                             args.data_nthreads, events)
         return 130 if result.interrupted else 0
 
     return with_page(args.prefix, train)

@@ -3,6 +3,7 @@ import importlib.util
 import os
 import pathlib
 import signal
+import struct
 
 import numpy as np
 import pytest
@@ -135,6 +136,31 @@ def make_face_checkpoint(random_parameters):
         return checkpoint
 
     return make
+
+
+@pytest.fixture(scope="session")
+def read_events():
+    """A function ``(folder) -> events`` of the one TensorBoard file in it, its TFRecord frames taken apart by hand."""
+    def read(folder):
+        from tensorboardX.proto.event_pb2 import Event
+
+        path, = pathlib.Path(folder).glob("events.out.tfevents.*")
+        content, found, at = path.read_bytes(), [], 0
+        while at < len(content):
+            length, = struct.unpack_from("<Q", content, at)  # then a checksum, the event and its checksum
+            found.append(Event.FromString(content[at + 12:at + 12 + length]))
+            at += 12 + length + 4
+        return found
+    return read
+
+
+@pytest.fixture(scope="session")
+def read_scalars(read_events):
+    """A function ``(folder) -> {(tag, step): float}`` of a TensorBoard file."""
+    def read(folder):
+        return {(value.tag, event.step): value.simple_value for event in read_events(folder)
+                for value in event.summary.value if value.WhichOneof("value") == "simple_value"}
+    return read
 
 
 @pytest.fixture(scope="session")

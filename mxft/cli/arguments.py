@@ -138,6 +138,12 @@ def add_device_options(parser):
     group.add_argument("--data-nthreads", type=whole(1), metavar="N", help="decoding threads (default: one a core)")
 
 
+def add_tensorboard_option(group, place):
+    """Add ``--tensorboard`` to a parser or a group of it; `place` is told as the default folder."""
+    group.add_argument("--tensorboard", nargs="?", const="", metavar="DIR",
+                       help=f"write event files for TensorBoard as training goes (default: {place})")
+
+
 def add_rewrite_option(group):
     """Add ``--no-rewrite`` to a parser or a group of it."""
     group.add_argument("--no-rewrite", dest="rewrite", action="store_false",

@@ -1,10 +1,12 @@
 """``mxft finetune``: put a new head on a checkpoint and train it on a folder of images or on records."""
 import inspect
+import os
 
 from mxft.cli.arguments import (
     Parser,
     add_device_options,
     add_input_options,
+    add_tensorboard_option,
     input_spec,
     numbers,
     real,
@@ -36,6 +38,7 @@ def parser():
     p.add_argument("--run", required=True, metavar="DIR", help="folder for checkpoints and log: new or empty")
     add_data_options(p)
     add_training_options(p)
+    add_tensorboard_option(p, "RUN/tensorboard")
     add_input_options(p)
     add_device_options(p)
     return p
@@ -127,7 +130,7 @@ def main(argv=None):
     """Run ``mxft finetune``; exit status 130 where Ctrl-C ended it."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
-    from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder
+    from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder, event_folder
     from mxft.data.normalization import InputSpec
     from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
@@ -139,10 +142,11 @@ def main(argv=None):
     check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
     check_resize(args.resize, spec)
     check_run_folder(args.run)
+    events = event_folder(args.tensorboard, os.path.join(args.run, "tensorboard"))
     if args.data and args.require_head:
         check_kept_head(checkpoint, spec, args.data, args.exclude)
     result = finetune(checkpoint, records_from(args, spec), args.run, recipe, spec, args.gpus, args.cpus,
-                      args.data_nthreads, args.keep_every)
+                      args.data_nthreads, args.keep_every, events)
     return conclude(result)
 
 

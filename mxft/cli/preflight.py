@@ -34,6 +34,34 @@ def check_writable(folder, what):
                          f"({(error.strerror or str(error)).lower()} in {place})") from None
 
 
+def event_folder(asked, default):
+    """Return the folder for TensorBoard's event files, None where none were asked for.
+
+    Parameters
+    ----------
+    asked : str or None
+        Of ``--tensorboard``: empty without a folder behind it.
+    default : str
+
+    Raises
+    ------
+    InputError
+        The package is missing, the folder cannot be written to, or a run wrote there before: TensorBoard draws the
+        files of one folder as one run.
+    """
+    if asked is None:
+        return None
+    from mxft.packages import require_package
+
+    require_package("tensorboardX", "--tensorboard", extra="tensorboard")
+    folder = asked or default
+    check_writable(folder, "--tensorboard")
+    if os.path.isdir(folder) and any(".tfevents." in name for name in os.listdir(folder)):
+        raise InputError(f"--tensorboard: expected a folder without event files, received {folder!r} with those of "
+                         f"another run; try --tensorboard {os.path.join(folder, 'run-2')}")
+    return folder
+
+
 def check_fits(checkpoint, spec):
     """Refuse a checkpoint whose parameters are not complete or do not fit its network at this image shape."""
     from mxft.transfer import match_parameters

@@ -18,6 +18,7 @@ from mxft.features.frozen_trunk import CacheOptions
 from mxft.files import sha256
 from mxft.freeze import FreezeOptions, describe_rates
 from mxft.report.curves import draw_curves
+from mxft.report.event_files import EventFiles
 from mxft.report.template import plural
 from mxft.training.fit import FitOptions, seed_everything
 from mxft.training.preparation import prepare
@@ -120,7 +121,7 @@ class FinetuneResult:
     data: object
 
 
-def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=None, keep_every=0):
+def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=None, keep_every=0, tensorboard=None):
     """Put a new head on a checkpoint, train it by a plan, and score the best epoch.
 
     Parameters
@@ -141,6 +142,8 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
         Decoding threads.
     keep_every : int
         Keep every n-th epoch's checkpoint beside best and last.
+    tensorboard : str, optional
+        Folder for TensorBoard's event files; it may lie in the run folder.
 
     Returns
     -------
@@ -165,6 +168,8 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     ready = prepare(checkpoint, data, recipe, spec, gpus, cpus)
     recipe, network, scans = ready.recipe, ready.network, ready.scans
     folder = RunFolder(run, network.symbol, _manifest(checkpoint, network, spec, data), keep_every)
+    if tensorboard:
+        folder.listen(EventFiles(tensorboard))
     _announce(folder, checkpoint, ready, spec, data)
     seed_everything(recipe.seed)
     if recipe.oversample:

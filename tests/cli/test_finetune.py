@@ -61,6 +61,30 @@ def test_a_run_leaves_all_of_its_files_and_says_where(here, capsys):
                                          "model-manifest.json", "model-symbol.json", "report.html", "transfer.json"]
 
 
+def test_event_files_have_the_numbers_of_the_log(here, capsys, read_events, read_scalars):
+    pytest.importorskip("tensorboardX")
+    assert finetune("--tensorboard", "--epochs", "2") == 0
+    names = {"train_loss": "train/loss", "train_top1": "train/top1", "val_loss": "val/loss", "val_top1": "val/top1",
+             "val_top5": "val/top5", "lr": "lr", "images_per_second": "images_per_second"}
+    logged = {(tag, row["epoch"]): np.float32(row[name]) for row in read_log("run/log.jsonl")
+              if row["event"] == "epoch" for name, tag in names.items()}
+    assert len(logged) == 14 and read_scalars("run/tensorboard") == logged
+    recipe, = [value for event in read_events("run/tensorboard") for value in event.summary.value
+               if value.tag.startswith("recipe")]
+    assert b'"plan": "full"' in recipe.tensor.string_val[0]
+    capsys.readouterr()
+    refused(capsys, finetune("--tensorboard", "run/tensorboard", run="again"),
+            "--tensorboard: expected a folder without event files, received 'run/tensorboard' with those of another "
+            "run; try --tensorboard run/tensorboard/run-2", run="again")
+
+
+def test_tensorboard_without_its_package_is_refused_before_anything_is_made(here, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    refused(capsys, finetune("--tensorboard"), "--tensorboard: expected the package tensorboardX, which is not "
+            "installed; pip install tensorboardX (or pip install 'mxft[tensorboard]' for all of them)")
+    assert finetune() == 0
+
+
 @pytest.mark.parametrize("words, message", [
     (["--lr", "nan"], "--lr: expected a number of at least 0, received lr='nan'"),
     (["--lr=-1"], "--lr: expected a number of at least 0, received lr='-1'"),

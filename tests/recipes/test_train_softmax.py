@@ -8,6 +8,7 @@ import pytest
 from mxft.checkpoint import load_checkpoint, saved_epochs
 from mxft.cli import run_command, run_verb
 from mxft.data.pairs import write_pairs
+from mxft.training.run import read_log
 
 SIZE = (16, 16)
 
@@ -119,6 +120,19 @@ def test_a_page_that_fails_is_said_and_the_weights_stay(run, tmp_path, monkeypat
     assert status == 3 and "3 steps done; best " in said and "best" in saved_epochs(f"{tmp_path}/new/model")
     assert error == ("report: not written (ZeroDivisionError: division by zero); what was trained is on disk, and mxft "
                      f"report {tmp_path}/new/model writes the page\n")
+
+
+def test_event_files_have_the_numbers_of_the_log(run, tmp_path, read_scalars):
+    pytest.importorskip("tensorboardX")
+    status, _, _ = run("--tensorboard", "--frequent", "1")
+    logged = {}
+    for row in read_log(f"{tmp_path}/new/model-log.jsonl"):
+        if row["event"] == "interval":
+            logged["train/loss", row["step"]] = np.float32(row["loss"])
+        if row["event"] == "verification":
+            logged["verification/lfw", row["step"]] = np.float32(row["targets"]["lfw"]["accuracy"])
+    written = read_scalars(f"{tmp_path}/new/model-tensorboard")
+    assert status == 0 and len(logged) == 5 and {key: written[key] for key in logged} == logged
 
 
 def test_what_was_saved_can_be_slimmed_and_verified_to_the_same_number(run, tmp_path, capsys):

@@ -18,6 +18,7 @@ from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
 from mxft.evaluation.identification import class_centres
 from mxft.inference import InferenceExecutor
+from mxft.report.event_files import EventFiles
 from mxft.rewrite import rewrite_for_training
 from mxft.training.faces.checkpoints import FaceRun
 from mxft.training.faces.fit import fit_faces, phases
@@ -33,7 +34,8 @@ EMBEDDING_BATCH = 32  # images a forward pass of verification and imprinting
 RANDOM_CENTRE = 0.01  # standard deviation of a random class centre's numbers, as upstream begins fc7
 
 
-def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=None, targets=(), threads=None):
+def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=None, targets=(), threads=None,
+                tensorboard=None):
     """Train a face network, or fine-tune a checkpoint's.
 
     Parameters
@@ -51,6 +53,8 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
         Verification sets, see `load_targets`.
     threads : int, optional
         Decoding threads.
+    tensorboard : str, optional
+        Folder for TensorBoard's event files.
 
     Returns
     -------
@@ -85,6 +89,8 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
                          seed=options.seed, mirror=options.rand_mirror, cutoff=options.cutoff, color=options.color,
                          threads=threads)
     run = FaceRun(prefix, network.saved, _manifest(backbone, head, faces, checkpoint), options.ckpt)
+    if tensorboard:
+        run.listen(EventFiles(tensorboard))
     run.write_json("transfer.json", transfer.report.to_dict())
     run.log("start", model=checkpoint.name if checkpoint else None, options=dataclasses.asdict(options),
             network=backbone.name, head=head.describe(), devices=[str(context) for context in contexts],
