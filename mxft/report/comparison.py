@@ -38,7 +38,7 @@ def write_comparison(places, path):
     rows = [{"name": label, "cells": row, "best": score is not None and score == best, "link": _link(run, path)}
             for label, run, row, score in zip(labels, runs, cells, scores)]
     settings = [flat(_face_settings(run) if faces else run.start["recipe"]) for run in runs]
-    differences = [(key, [str(setting.get(key, "–")) for setting in settings])
+    differences = [(key.replace("_", "-"), [str(setting.get(key, "–")) for setting in settings])
                    for key in dict.fromkeys(key for setting in settings for key in setting)
                    if len({str(setting.get(key)) for setting in settings}) > 1]
     curves = (face_curves_svg(dict(zip(labels, runs))) if faces else

@@ -9,7 +9,7 @@ from mxft.evaluation.classification import confusion_matrix, per_class_recall, s
 
 THUMBNAIL = 128
 _INK = (92, 136, 205)  # red, green, blue: readable on light and dark
-_FAINTEST = 0.4  # opacity of a single image
+_FAINTEST = 0.55  # opacity of a single image
 
 
 class Judgement:

@@ -212,7 +212,7 @@ class _Loop:
         figures = self._meter.read()
         seconds = time.perf_counter() - self._since
         rate = (self.step - self._reported) * self._train.batch_size / seconds
-        row = {"step": self.step, "epoch": self.epoch + 1, "seconds": round(seconds, 3),
+        row = {"step": self.step, "epoch": (self.step - 1) // self._train.batches + 1, "seconds": round(seconds, 3),
                "images_per_second": round(rate, 1), "lr": float(self._schedule(self.step)), **figures}
         self.intervals.append(row)
         self._losses.append(figures["loss"])
