@@ -146,7 +146,8 @@ def with_page(prefix, train):
     try:
         status = train()
     except RunError:
-        say_page(lambda: write_face_page(prefix), prefix)
+        if os.path.exists(f"{prefix}-log.jsonl"):
+            say_page(lambda: write_face_page(prefix), prefix)
         raise
     return status if say_page(lambda: write_face_page(prefix), prefix) else status or 3
 

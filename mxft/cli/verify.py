@@ -192,13 +192,13 @@ def _write(rows, checkpoint, args):
             draw_distances(result, name, os.path.join(args.plots, f"{name}-distances.png"))
         print(f"plots: {os.path.join(args.plots, 'roc.png')} and "
               + ", ".join(f"{name}-distances.png" for name in results))
-    if args.report:
-        from mxft.report.verification_page import write_verification_page
-
-        write_verification_page(args.report, checkpoint.name, {name: result for name, result, _ in rows})
-        print(f"report: {os.path.abspath(args.report)}")
     if args.json:
         from mxft.files import write_json
 
         write_json(args.json, {"model": checkpoint.name, "sets": [row for _, _, row in rows]})
         print(f"numbers: {args.json}")
+    if args.report:
+        from mxft.report.verification_page import write_verification_page
+
+        write_verification_page(args.report, checkpoint.name, {name: result for name, result, _ in rows})
+        print(f"report: {os.path.abspath(args.report)}")

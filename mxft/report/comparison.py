@@ -1,4 +1,5 @@
 """compare.html: runs of one kind side by side, their results, curves and what differs in how they were made."""
+import json
 import os
 
 from mxft.errors import InputError
@@ -34,6 +35,10 @@ def write_comparison(places, path):
     labels = _labels(runs)
     faces = runs[0].kind == "face"
     columns, cells, scores = (_face_results if faces else _results)(runs)
+    summary = f"Best {'verification' if faces else 'top-1'} in bold."
+    if faces and not _same_sets(runs):
+        summary = "Verified on different sets, or sets of different pairs: none is marked as the best."
+        scores = [None] * len(runs)
     best = max((score for score in scores if score is not None), default=None)
     rows = [{"name": label, "cells": row, "best": score is not None and score == best, "link": _link(run, path)}
             for label, run, row, score in zip(labels, runs, cells, scores)]
@@ -44,8 +49,7 @@ def write_comparison(places, path):
     curves = (face_curves_svg(dict(zip(labels, runs))) if faces else
               curves_svg(dict(zip(labels, (run.epochs for run in runs)))))
     write_template(path, "compare.html", title=f"{len(runs)} runs", rows=rows, columns=("run", *columns),
-                   summary=f"Best {'verification' if faces else 'top-1'} in bold.", differences=differences,
-                   curves=side_by_side(curves))
+                   summary=summary, differences=differences, curves=side_by_side(curves))
     return path
 
 
@@ -87,6 +91,12 @@ def _face_results(runs):
                       number(last.get("correct"), 4), str(run.best.get("step", "–")), str(run.steps),
                       duration(run.seconds) if run.seconds else "–", number(run.images_per_second, 1)])
     return columns, cells, [run.best.get("accuracy") for run in runs]
+
+
+def _same_sets(runs):
+    """Whether all face runs that verified did so on sets of the same names and numbers of pairs."""
+    return len({json.dumps(run.start.get("targets", sorted(run.checked[0]["targets"]))) for run in runs
+                if run.checked}) <= 1
 
 
 def _face_settings(run):

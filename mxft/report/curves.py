@@ -1,7 +1,7 @@
 """curves.png: loss and top-1 by epoch, training beside validation."""
 from mxft.report.figures import FIRST as TRAIN
 from mxft.report.figures import SECOND as VALIDATION
-from mxft.report.figures import draw_svg, finish, legend_below, new_figure, save_png
+from mxft.report.figures import draw_svg, finish, legend_below, new_figure, plain, save_png
 
 QUANTITIES = {"loss": "cross-entropy", "top1": "top-1"}
 
@@ -70,8 +70,8 @@ def _draw(axes, histories, key):
     """Draw one quantity of all runs."""
     for number, (label, history) in enumerate(histories.items()):
         train, validation = (TRAIN, VALIDATION) if len(histories) == 1 else (f"C{number}", f"C{number}")
-        _line(axes, history, "train_" + key, train, "--", f"{label} training".strip())
-        _line(axes, history, "val_" + key, validation, "-", f"{label} validation".strip())
+        _line(axes, history, "train_" + key, train, "--", plain(f"{label} training".strip()))
+        _line(axes, history, "val_" + key, validation, "-", plain(f"{label} validation".strip()))
     axes.set(xlabel="epoch", ylabel=QUANTITIES[key])
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylim(**({"bottom": 0} if key == "loss" else {"bottom": 0, "top": 1.02}))

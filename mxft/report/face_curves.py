@@ -1,7 +1,7 @@
 """Curves of face runs over their steps: loss, accuracy, target cosine, learning rate, and verification."""
 import numpy as np
 
-from mxft.report.figures import draw_svg, finish, legend_below
+from mxft.report.figures import draw_svg, finish, legend_below, plain
 
 PICTURES = {"loss": {"loss": ""}, "accuracy": {"correct": "without margin", "margin_correct": "with margin"},
             "target cosine": {"target_cosine": ""}, "learning rate": {"lr": ""}}
@@ -39,8 +39,8 @@ def _verification(runs, name):
             if rows:
                 deviations = [row["std"] for _, row in rows] if len(runs) == 1 else None
                 axes.errorbar([step for step, _ in rows], [row["accuracy"] for _, row in rows], deviations, fmt="o-",
-                              markersize=4, capsize=3, elinewidth=0.8, label=label)
-        axes.set(ylabel=f"accuracy on {name}" + " ± over folds" * (len(runs) == 1),
+                              markersize=4, capsize=3, elinewidth=0.8, label=plain(label))
+        axes.set(ylabel=f"accuracy on {plain(name)}" + " ± over folds" * (len(runs) == 1),
                  ylim=(None, min(1.002, axes.get_ylim()[1])))
         _by_step(axes, len(runs) > 1)
     return draw
@@ -55,7 +55,8 @@ def _quantity(runs, name, curves):
                 steps, values = thinned([(row["step"], row[key]) for row in run.intervals if key in row])
                 highest = max([highest, *filter(np.isfinite, values)])
                 axes.plot(steps, values, _STYLES.get(key, "-"), color=f"C{number if len(runs) > 1 else place}",
-                          marker="o" if len(steps) <= 30 else None, markersize=3, label=f"{label} {what}".strip())
+                          marker="o" if len(steps) <= 30 else None, markersize=3,
+                          label=plain(f"{label} {what}".strip()))
         limits = {"accuracy": {"bottom": 0, "top": 1.02}, "target cosine": {"top": 1}}
         axes.set_ylim(**limits.get(name, {"bottom": 0, "top": 1.08 * highest or 1}))
         axes.set_ylabel(name if name != "loss" else "cross-entropy")

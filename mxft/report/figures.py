@@ -24,6 +24,11 @@ def finish(axes):
     axes.grid(color=QUIET, alpha=0.2)
 
 
+def plain(name):
+    """Return a name as matplotlib shows it letter by letter: a dollar sign begins no formula."""
+    return name.replace("$", r"\$")
+
+
 def legend_below(axes):
     """Name the curves under the picture, where nothing is drawn."""
     handles, labels = axes.get_legend_handles_labels()

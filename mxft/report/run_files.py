@@ -44,7 +44,9 @@ class _Logged:
     """The log of a run, and the JSON files beside it."""
 
     def _read(self, log):
-        self.rows = read_log(require_file(log, "log of a run"))
+        rows = read_log(require_file(log, "log of a run"))
+        begun = [number for number, row in enumerate(rows) if row["event"] == "start"]
+        self.rows = rows[begun[-1]:] if begun else rows  # before it: a run of this name that saved nothing
         self.start = self._first("start")
         self.manifest = self._json("manifest.json")
         self.transfer = self._json("transfer.json")

@@ -4,7 +4,7 @@ import numpy as np
 from mxft.report.figures import FIRST as SAME
 from mxft.report.figures import QUIET as THRESHOLD
 from mxft.report.figures import SECOND as DIFFERENT
-from mxft.report.figures import draw_svg, finish, legend_below, new_figure, save_png
+from mxft.report.figures import draw_svg, finish, legend_below, new_figure, plain, save_png
 
 
 def draw_roc(verifications, path):
@@ -44,14 +44,14 @@ def _roc(axes, verifications):
     for label, verification in verifications.items():
         false_accepts, true_accepts = verification.roc()
         if verification.auc is None:
-            axes.plot([], [], " ", label=f"{label}: pairs of one kind only")
+            axes.plot([], [], " ", label=f"{plain(label)}: pairs of one kind only")
             continue
         one_pair = 1 / int((~verification.issame).sum())
         finest = min(finest, one_pair)
         before = {"color": THRESHOLD, "linestyle": "--"} if label.startswith("step 0") else {}
         # a rate of 0 has no place on the axis: it is drawn where less than one different pair would be
         axes.step(np.maximum(false_accepts, one_pair / 2), true_accepts, where="post",
-                  label=f"{label}, area {verification.auc:.5f}", **before)
+                  label=f"{plain(label)}, area {verification.auc:.5f}", **before)
     axes.set(xlabel="false accept rate", ylabel="true accept rate", xscale="log", xlim=(finest / 2, 1),
              ylim=(_lowest(verifications), 1.005))
     axes.legend(loc="lower right", frameon=False, fontsize=9)
@@ -82,7 +82,7 @@ def draw_distances(verification, name, path):
     figure = new_figure(5.4, 3.6)
     axes = figure.subplots()
     _distances(axes, verification)
-    axes.set_title(f"{name}: accuracy {verification.accuracy:.5f} ± {verification.std:.5f}")
+    axes.set_title(f"{plain(name)}: accuracy {verification.accuracy:.5f} ± {verification.std:.5f}")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", frameon=False, fontsize=8, ncols=3)
     save_png(figure, path)
 
@@ -91,7 +91,7 @@ def distances_svg(verification, name, title=""):
     """Return the same picture as SVG for a page; `name` as of `roc_svg`."""
     def draw(axes):
         _distances(axes, verification)
-        axes.set_title(title, fontsize=11)
+        axes.set_title(plain(title), fontsize=11)
         legend_below(axes)
 
     return draw_svg(name, draw)

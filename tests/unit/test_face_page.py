@@ -28,8 +28,8 @@ def make_run(tmp_path):
     def make(prefix, verified=True, ended=True, extra=(), **options):
         prefix = tmp_path / prefix
         prefix.parent.mkdir(parents=True, exist_ok=True)
-        results = {0: {"l<b>fw": verification(0, noise=0.9)}, 4: {"l<b>fw": verification(0)},
-                   6: {"l<b>fw": verification(1, noise=1.2)}}
+        results = {0: {"l<b>$f": verification(0, noise=0.9)}, 4: {"l<b>$f": verification(0)},
+                   6: {"l<b>$f": verification(1, noise=1.2)}}
         rows = [{"event": "start", "model": "net,0", "network": "y1", "head": "arcface (loss type 4): m <2>",
                  "options": {"lr": 0.05, "wd": 0.0005, "per_batch_size": 16, "seed": 0, **options},
                  "devices": ["cpu(0)"],
@@ -72,7 +72,7 @@ def test_a_page_holds_everything_itself(make_run, tmp_path):
     page = read(path)
     assert path == f"{prefix}-report.html"
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page) and "<script" not in page
-    assert "l<b>fw" not in page and "l&lt;b&gt;fw" in page and "m <2>" not in page
+    assert "l<b>$f" not in page and "l&lt;b&gt;$f" in page and "m <2>" not in page
     assert page.count("<svg role") == 1 + 4 + 2  # verification; loss, accuracy, cosine, rate; ROC and distances
     best = verification(0)
     assert f"<b>{best.accuracy:.5f}</b>" in page
@@ -114,7 +114,7 @@ def test_what_became_of_it_is_said(run, text, make_run):
 
 
 def test_sets_judged_again_stand_beside_the_runs_own(make_run):
-    page = read(write_face_page(make_run("run/model"), judged={"l<b>fw": verification(5), "cfp": verification(6)}))
+    page = read(write_face_page(make_run("run/model"), judged={"l<b>$f": verification(5), "cfp": verification(6)}))
     assert page.count("<td>best, judged again</td>") == 2 and page.count("<h3>") == 2
 
 
@@ -125,6 +125,14 @@ def test_face_runs_are_compared(make_run, tmp_path):
     assert '<a href="a/model-report.html">a/model</a>' in page and "Best verification in bold." in page
     assert "arcface</td>" in page and page.count("<tr class=\"best\">") == 2
     assert re.findall(r'<td class="name">([a-z_.]+)</td><td>', page) == ["lr"]
+
+
+def test_of_runs_verified_on_different_sets_none_is_the_best(make_run, tmp_path):
+    prefixes = [make_run("a/model"), make_run("b/model", lr=0.5)]
+    log = tmp_path / "b" / "model-log.jsonl"
+    log.write_text(log.read_text().replace('"network"', '"targets": [{"name": "lfw", "pairs": 20}], "network"', 1))
+    page = read(write_comparison(prefixes, str(tmp_path / "compare.html")))
+    assert "none is marked as the best." in page and '<tr class="best">' not in page
 
 
 def test_runs_of_two_kinds_are_not_compared(make_run, tmp_path):
@@ -148,6 +156,14 @@ def test_a_run_is_found_by_folder_and_by_prefix(make_run, tmp_path):
     (tmp_path / "run" / "y3-log.jsonl").write_text('{"event": "start"}\n')
     with pytest.raises(InputError, match="expected the log of a face recipe, .* with 1 line and no options in them"):
         open_run(tmp_path / "run" / "y3")
+
+
+def test_what_a_run_of_the_same_name_logged_before_is_left_out(make_run, tmp_path):
+    prefix = make_run("run/model")
+    log = tmp_path / "run" / "model-log.jsonl"
+    old = '{"event": "start", "options": {}}\n{"event": "interval", "step": 99, "loss": 1}\n'
+    log.write_text(old + log.read_text())
+    assert open_run(prefix).steps == 6 and "net,0 fine-tuned" in read(write_face_page(prefix))
 
 
 def test_a_long_curve_is_thinned_to_means():
