@@ -167,6 +167,8 @@ def test_verification_is_told_at_step_0_now_and_then_and_at_the_end(make_face_ch
     assert rows[0]["phases"] == [{"until": 2, "trainable": 10, "frozen": 0}] and rows[0]["memory"] > 0
     assert rows[2]["targets"]["lfw"]["tar_at_far"]["0.01"] is None and rows[2]["seconds"] > 0
     assert rows[-1]["last"] == rows[-2]["saved"][0] == f"{tmp_path}/a/model,last"
+    metrics = load_checkpoint(rows[-1]["last"]).manifest["metrics"]["last"]
+    assert metrics["sets"] == {"lfw": rows[-3]["targets"]["lfw"]["accuracy"]}
 
 
 def test_the_distances_of_first_best_and_last_give_the_logged_numbers_again(make_face_checkpoint, train, tmp_path):

@@ -242,7 +242,10 @@ class _Loop:
             self._run.last = self._run.save("last", *parameters, {"step": self.step, "loss": loss})
         accuracy = self._verifier.at(self.step, *parameters)
         score = -loss if accuracy is None else accuracy
-        saved = self._run.keep(score, *parameters, {"step": self.step, "loss": loss, "accuracy": accuracy})
+        metrics = {"step": self.step, "loss": loss, "accuracy": accuracy}
+        if accuracy is not None:
+            metrics["sets"] = {name: row["accuracy"] for name, row in self._verifier.history[-1][1].items()}
+        saved = self._run.keep(score, *parameters, metrics)
         self._run.log("checkpoint", step=self.step, loss=loss, accuracy=accuracy, saved=saved)
         print(f"saved {', '.join(saved)}", flush=True)
 
