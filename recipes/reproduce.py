@@ -156,10 +156,9 @@ def find_input(name, named, download):
 
 def _fetched(name):
     from mxft import zoo
-    from mxft.zoo_table import Dataset
 
     try:
-        return zoo.get_dataset(name) if isinstance(zoo.find(name), Dataset) else zoo.get_model(name)
+        return zoo.get_dataset(name) if isinstance(zoo.find(name), zoo.Dataset) else zoo.get_model(name)
     except InputError as error:
         print(error, file=sys.stderr)
         return None

@@ -2,7 +2,7 @@
 from mxft import zoo
 from mxft.cli.arguments import Parser
 from mxft.errors import InputError
-from mxft.zoo_table import Dataset
+from mxft.zoo import datasets, gluon, hub, symbols
 
 EXAMPLES = """\
 examples:
@@ -33,15 +33,15 @@ def build_parser():
 def listing():
     """Return the table ``--list`` prints: name, what it is, published centre-crop top-1."""
     rows = [("checkpoint", "classes, input", "top-1")]
-    for row in zoo.SYMBOL_MODELS:
+    for row in symbols.MODELS:
         mean = "raw RGB 0-255" if not any(row.mean) else "RGB minus " + ", ".join(f"{v:g}" for v in row.mean)
         rows.append((_called(row), f"{row.classes:,} classes, {mean}", _score(row)))
-    for row in zoo.GLUON_MODELS:
+    for row in gluon.MODELS:
         rows.append((_called(row), f"1,000 classes, RGB scaled, {row.store} Gluon model store", _score(row)))
-    for row in zoo.HUB_MODELS:
+    for row in hub.MODELS:
         rows.append((_called(row), "1,000 classes, RGB scaled, timm on the Hugging Face hub", _score(row)))
     rows += [("", "", ""), ("data set", "", "bytes")]
-    rows += [(row.name, row.about, f"{row.size:,}" if row.size else "") for row in zoo.DATASETS]
+    rows += [(row.name, row.about, f"{row.size:,}" if row.size else "") for row in datasets.DATASETS]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows)
 
@@ -62,7 +62,7 @@ def main(argv=None):
         return 0
     if not args.name:
         raise InputError("nothing to fetch: expected a name, received none; mxft fetch --list shows them")
-    if isinstance(zoo.find(args.name), Dataset):
+    if isinstance(zoo.find(args.name), zoo.Dataset):
         print(zoo.get_dataset(args.name, args.cache))
     else:
         print(zoo.get_model(args.name, args.cache, fallback=not args.no_fallback))

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from mxft import zoo
 from mxft.cli import main
+from mxft.zoo import datasets, gluon, symbols
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def mirror(tmp_path, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MXFT_MIRRORS", folder.as_uri())
-    monkeypatch.setattr(zoo, "MXNET_MIRRORS", ("http://127.0.0.1:9/",))
+    monkeypatch.setattr(symbols, "MIRRORS", ("http://127.0.0.1:9/",))
     (folder / "imagenet11k-resnet-152-symbol.json").write_text(json.dumps({"nodes": []}))
     (folder / "imagenet11k-resnet-152-0000.params").write_bytes(struct.pack("<QQ", 0x112, 0))
     return folder
@@ -37,7 +37,7 @@ def test_a_data_set_gives_its_path(mirror, tmp_path, capsys):
 def test_list_shows_every_name(capsys):
     assert main(["fetch", "--list"]) == 0
     text = capsys.readouterr().out
-    for row in (*zoo.SYMBOL_MODELS, *zoo.GLUON_MODELS, *zoo.DATASETS):
+    for row in (*symbols.MODELS, *gluon.MODELS, *datasets.DATASETS):
         assert any(line.startswith(row.name) for line in text.splitlines()), row.name
     assert "imagenet1k-resnet-50, resnet-50" in text and "raw RGB 0-255" in text and "0.7527" in text
 

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from mxft import zoo, zoo_table
+from mxft import zoo
 from mxft.download import FetchError
 from mxft.errors import InputError
+from mxft.zoo import datasets, gluon, hub, names, symbols
 
 DEAD = "http://127.0.0.1:9/"
 SYMBOL = json.dumps({"nodes": [], "heads": []})
@@ -28,12 +29,12 @@ def mirror(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MXFT_MIRRORS", f"{folder} , {DEAD}")
     monkeypatch.setenv("MXNET_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(zoo, "MXNET_MIRRORS", (DEAD + "mxnet/",))
-    monkeypatch.setattr(zoo, "GLUON_MIRRORS", (DEAD + "gluon-store/",))
-    monkeypatch.setattr(zoo, "HUB_MIRRORS", (DEAD + "hub/",))
+    monkeypatch.setattr(symbols, "MIRRORS", (DEAD + "mxnet/",))
+    monkeypatch.setattr(gluon, "MIRRORS", (DEAD + "gluon-store/",))
+    monkeypatch.setattr(hub, "MIRRORS", (DEAD + "hub/",))
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
-    monkeypatch.setattr(zoo, "DATASETS", tuple(dataclasses.replace(row, urls=(DEAD + row.name,))
-                                               for row in zoo_table.DATASETS))
+    monkeypatch.setattr(datasets, "DATASETS", tuple(dataclasses.replace(row, urls=(DEAD + row.name,))
+                                                    for row in datasets.DATASETS))
 
     def put(name, content):
         path = folder / name
@@ -50,13 +51,13 @@ def put_resnet50(mirror):
 
 
 def test_every_row_is_well_formed():
-    rows = [*zoo.SYMBOL_MODELS, *zoo.GLUON_MODELS, *zoo.HUB_MODELS]
-    names = [name for row in rows for name in (row.name, *row.aliases)]
-    assert len(names) == len(set(names))
-    for row in zoo.SYMBOL_MODELS:
+    rows = names.models()
+    called = [name for row in rows for name in (row.name, *row.aliases)]
+    assert len(called) == len(set(called))
+    for row in symbols.MODELS:
         assert all(re.fullmatch("[0-9a-f]{32}", md5) for md5 in row.md5 if md5)
-        assert not any(isinstance(zoo.find_model(name), zoo_table.SymbolModel) for name in row.substitutes)
-    assert all(re.fullmatch("[0-9a-f]{40}", row.sha1) for row in zoo.GLUON_MODELS)
+        assert not any(isinstance(zoo.find_model(name), symbols.SymbolModel) for name in row.substitutes)
+    assert all(re.fullmatch("[0-9a-f]{40}", row.sha1) for row in gluon.MODELS)
 
 
 def test_gluon_rows_agree_with_the_stores_own_tables():
@@ -65,7 +66,7 @@ def test_gluon_rows_agree_with_the_stores_own_tables():
     load_gluoncv()
     from gluoncv.model_zoo import model_store
     tables = {"mxnet": mx.gluon.model_zoo.model_store._model_sha1, "gluoncv": model_store._model_sha1}
-    for row in zoo.GLUON_MODELS:
+    for row in gluon.MODELS:
         assert tables[row.store][row.model] == row.sha1, row.name
 
 
@@ -164,7 +165,7 @@ def test_a_file_of_another_kind_is_not_taken(mirror, name, content, reason):
 
 def test_a_data_set_is_verified(mirror, monkeypatch):
     row, content = zoo.find_dataset("caltech256"), b"pictures" * 100
-    monkeypatch.setattr(zoo, "DATASETS", (dataclasses.replace(
+    monkeypatch.setattr(datasets, "DATASETS", (dataclasses.replace(
         row, size=len(content), sha256=hashlib.sha256(content).hexdigest(), md5=hashlib.md5(content).hexdigest()),))
     mirror.put("256_ObjectCategories.tar", content)
     path = zoo.get_dataset("caltech256", progress=False)
@@ -205,7 +206,7 @@ def gluon_store(mirror, monkeypatch, resnet18_params):
     """Put the random ResNet-18 on the mirror under its own sha1."""
     content = resnet18_params.read_bytes()
     row = dataclasses.replace(zoo.find_model("resnet18_v2"), sha1=hashlib.sha1(content).hexdigest())
-    monkeypatch.setattr(zoo, "GLUON_MODELS", (row,))
+    monkeypatch.setattr(gluon, "MODELS", (row,))
     path = mirror.put(f"gluon/models/{row.stem}.zip", b"")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(row.stem + ".params", content)

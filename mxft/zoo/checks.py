@@ -1,0 +1,60 @@
+"""What is wrong with a file that came: each check returns text for a file of another kind, None for the right one.
+
+They look at the beginning and the layout alone; sizes and hashes are compared by `mxft.download`.
+"""
+import json
+import os
+import struct
+import zipfile
+
+_PARAMS_MAGIC = struct.pack("<Q", 0x112)
+_RECORD_MAGIC = struct.pack("<I", 0xCED7230A)
+
+
+def symbol_flaw(path):
+    """Check an MXNet symbol in JSON."""
+    try:
+        with open(path, encoding="utf-8") as f:
+            return None if "nodes" in json.load(f) else "expected an MXNet symbol, received JSON without 'nodes'"
+    except (ValueError, TypeError):
+        return "expected an MXNet symbol in JSON, received something else or a part of one"
+
+
+def params_flaw(path):
+    """Check the beginning of an MXNet parameter file."""
+    return _magic_flaw(path, _PARAMS_MAGIC, "an MXNet parameter file")
+
+
+def record_flaw(path):
+    """Check the beginning of a RecordIO file."""
+    return _magic_flaw(path, _RECORD_MAGIC, "MXNet records")
+
+
+def safetensors_flaw(path):
+    """Check that a safetensors header is one, and that the file is as long as it says."""
+    with open(path, "rb") as f:
+        start = f.read(8)
+        length = int.from_bytes(start, "little")
+        header = f.read(length) if 2 <= length < os.path.getsize(path) else b""
+    try:
+        end = max(entry["data_offsets"][1] for name, entry in json.loads(header).items() if name != "__metadata__")
+    except (ValueError, TypeError, KeyError, IndexError):
+        return f"expected safetensors, received a file beginning {start!r}"
+    size = os.path.getsize(path)
+    return None if size == 8 + length + end else f"expected {8 + length + end:,} bytes, received {size:,}"
+
+
+def zip_flaw(path, member):
+    """Check that a zip archive holds `member`, of a size that can be unpacked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entry = archive.getinfo(member)
+            return None if entry.file_size < 1 << 30 else f"{member} inside it is larger than a gigabyte"
+    except (zipfile.BadZipFile, KeyError):
+        return f"expected a zip with {member} in it, received something else"
+
+
+def _magic_flaw(path, magic, what):
+    with open(path, "rb") as f:
+        start = f.read(len(magic))
+    return None if start == magic else f"expected {what} (beginning {magic!r}), received one beginning {start!r}"

@@ -1,0 +1,63 @@
+"""The photographs of MXNet's fine-tuning tutorial: Caltech-256, and the records the tutorial packed of it.
+
+Sources: the tutorial (names of the records), torchvision/prototype/datasets (Caltech-256: sha256, md5).
+"""
+import os
+from dataclasses import dataclass
+from typing import Optional
+
+from mxft.download import fetch
+from mxft.zoo.cache import MIRRORS_VARIABLE, own_mirrors
+from mxft.zoo.checks import record_flaw
+from mxft.zoo.symbols import MIRRORS
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One file of pictures; `location` is its path below an MXFT_MIRRORS base, the recipe's `variable` a local copy."""
+
+    name: str
+    location: str
+    urls: tuple
+    variable: str = ""
+    size: Optional[int] = None
+    sha256: Optional[str] = None
+    md5: Optional[str] = None
+    about: str = ""
+
+    def path(self, folder):
+        """Return the file's path in the cache `folder`."""
+        return os.path.join(folder, "datasets", os.path.basename(self.location))
+
+    def cached(self, folder):
+        """Return the file's path if it is there, otherwise None."""
+        return self.path(folder) if os.path.exists(self.path(folder)) else None
+
+    def get(self, folder, progress):
+        """Return the file's path, verified and fetched the first time."""
+        path = self.path(folder)
+        local = f"give a local copy with {self.variable}=FOLDER-OR-TAR, or " if self.variable else ""
+        return fetch([*own_mirrors(self.location, os.path.basename(path)), *self.urls], path, size=self.size,
+                     sha256=self.sha256, md5=self.md5, progress=progress,
+                     check=record_flaw if path.endswith(".rec") else None,
+                     hint=f"{local}put the file at {path}, or name a mirror in {MIRRORS_VARIABLE}")
+
+
+def _tutorial_records(part):
+    file = f"caltech-256-60-{part}.rec"
+    urls = [base + "data/caltech-256/" + file for base in MIRRORS[:2]]
+    urls.append("https://sagemaker-sample-files.s3.amazonaws.com/datasets/image/caltech-256/" + file)
+    return Dataset(file, "data/caltech-256/" + file, tuple(urls),
+                   about=f"the tutorial's own {part} records, shorter side 256")
+
+
+DATASETS = (
+    Dataset("caltech256", "256_ObjectCategories.tar",
+            ("https://data.caltech.edu/records/nyy15-4j048/files/256_ObjectCategories.tar",
+             "https://drive.usercontent.google.com/download?id=1r6o0pSROcV1_VwT4oSjA2FBUSCWGuxLK&confirm=t",
+             "http://www.vision.caltech.edu/Image_Datasets/Caltech256/256_ObjectCategories.tar"),
+            "CALTECH256", size=1183006720, md5="67b4f42ca05d46448c6bb8ecd2220f6d",
+            sha256="08ff01b03c65566014ae88eb0490dbe4419fc7ac4de726ee1163e39fd809543e",
+            about="30,607 photographs, 256 classes and clutter (Griffin, Holub & Perona, CC BY 4.0)"),
+    _tutorial_records("train"), _tutorial_records("val"),
+)
