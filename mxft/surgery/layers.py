@@ -115,7 +115,8 @@ def node_shapes(symbol, image_shape):
 def find_feature_layer(symbol):
     """Find the layer a new head should stand on, by walking back from the output.
 
-    The last FullyConnected, or 1x1 Convolution used as one, is the classifier and its input the feature. A network
+    The last FullyConnected, or 1x1 Convolution used as one, also one whose map is averaged afterwards, is the
+    classifier and its input the feature. A network
     whose output is batch-normalised after its last FullyConnected, as insightface's ``fc1``, ends in an embedding:
     the feature is the output itself. insightface's training symbols hand their embedding out beside the softmax, with
     its gradient blocked: then that is the feature.
@@ -159,7 +160,9 @@ def find_feature_layer(symbol):
             break
         node = graph.nodes[node.inputs[0][0]]
     if not saw_loss and graph.nodes[start].op in _RESHAPING | {"Pooling"}:
-        return _feature(graph, start, None, False)
+        averaged = _averaged_classifier(graph, node)
+        return _feature(graph, averaged.inputs[0][0], averaged, True) if averaged else _feature(graph, start, None,
+                                                                                                False)
     raise InputError(f"feature layer is not found: expected a FullyConnected or 1x1 Convolution before the output, "
                      f"received a network ending in {node.op} {node.name!r}; name one with --layer: "
                      f"{', '.join(n.name for n in graph.operators()[-5:])}")
@@ -167,6 +170,19 @@ def find_feature_layer(symbol):
 
 def _is_conv_classifier(node):
     return node.op == "Convolution" and set(node.numbers("kernel")) == {1} and int(node.attrs.get("num_group", 1)) == 1
+
+
+def _averaged_classifier(graph, node):
+    """Return the 1x1 convolution whose map `node` averages into scores, as in a SqueezeNet without softmax, or None.
+
+    The convolutions of a trunk that ends in an average have a BatchNorm behind them and no bias, or are concatenated.
+    """
+    if node.op != "Pooling" or node.attrs.get("pool_type") != "avg":
+        return None
+    node = graph.nodes[node.inputs[0][0]]
+    while node.op in ("Activation", "relu"):
+        node = graph.nodes[node.inputs[0][0]]
+    return node if _is_conv_classifier(node) and not node.flag("no_bias") else None
 
 
 def _feature(graph, index, classifier, pooled):

@@ -68,6 +68,20 @@ def squeezenet_style():
     return softmax(mx.sym.Flatten(net, name="flatten0"))
 
 
+def gluons_squeezenet():
+    """Without softmax, as Gluon's zoo has it: the average over the classifier's map comes last."""
+    net = mx.sym.Dropout(conv(mx.sym.Variable("data"), "conv0"), name="drop0")
+    net = mx.sym.Activation(conv(net, "conv10", kernel=(1, 1), num_filter=10), act_type="relu", name="relu10")
+    return mx.sym.Flatten(mx.sym.Pooling(net, kernel=(6, 6), stride=(6, 6), pool_type="avg"), name="flatten0")
+
+
+def averaged_trunk():
+    """Ends in an average too, of a 1x1 convolution that is no classifier: it has no bias, a BatchNorm is behind it."""
+    net = mx.sym.BatchNorm(conv(mx.sym.Variable("data"), "conv0", kernel=(1, 1), no_bias=True), name="bn0")
+    net = mx.sym.Pooling(mx.sym.Activation(net, act_type="relu"), global_pool=True, kernel=(1, 1), pool_type="avg")
+    return mx.sym.Flatten(net, name="flatten0")
+
+
 def embedding():
     """insightface's: fc1 is FullyConnected and BatchNorm, and both are trunk."""
     return mx.sym.BatchNorm(fc(trunk(), "pre_fc1", 8), fix_gamma=True, name="fc1")
@@ -117,7 +131,8 @@ def forward(symbol, args, auxs=()):
 
 FEATURES = [(plain, "flatten0", "fc1", False), (dropout_and_flatten_before_softmax, "flatten0", "fc1", False),
             (gluon_style, "flatten0", "net0_dense0_fwd", False), (convolution_head, "pool6", "fc7", False),
-            (squeezenet_style, "drop9", "conv10", True), (embedding, "fc1", None, False),
+            (squeezenet_style, "drop9", "conv10", True), (gluons_squeezenet, "drop0", "conv10", True),
+            (averaged_trunk, "flatten0", None, False), (embedding, "fc1", None, False),
             (several_heads, "flatten0", "fc_class", False), (vgg_style, "drop7", "fc8", False),
             (repeated_names, "pre", "fc1", False), (trap, "flatten1", "fc1", False), (trunk, "flatten0", None, False)]
 
