@@ -6,13 +6,24 @@ Follows ``HybridBlock.export`` of MXNet 1.9.1 (python/mxnet/gluon/block.py) and 
 import os
 import warnings
 
-from mxft.errors import InputError, nearest
+from mxft.errors import InputError, last_line, nearest
 from mxft.files import require_file
 
 # transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)) after ToTensor, in pixel values 0-255.
 MEAN = (123.675, 116.28, 103.53)
 SCALE = (1 / 58.395, 1 / 57.12, 1 / 57.375)
 STORES = ("mxnet", "gluoncv")
+# Weights in a store that are called otherwise than the function that builds their network: {store: {file: function}}.
+BUILT_BY = {
+    "mxnet": {"inceptionv3": "inception_v3", "squeezenet1.0": "squeezenet1_0", "squeezenet1.1": "squeezenet1_1"},
+    "gluoncv": {"resnet18_v1b_2.6x": "resnet18_v1b_0.89", "resnet50_v1d_1.8x": "resnet50_v1d_0.86",
+                "resnet50_v1d_3.6x": "resnet50_v1d_0.48", "resnet50_v1d_5.9x": "resnet50_v1d_0.37",
+                "resnet50_v1d_8.8x": "resnet50_v1d_0.11", "resnet101_v1d_1.9x": "resnet101_v1d_0.76",
+                "resnet101_v1d_2.2x": "resnet101_v1d_0.73",
+                **{f"hrnet_{width}_cls": f"hrnet_{width}_c" for width in (
+                    "w18", "w18_small_v1", "w18_small_v2", "w30", "w32", "w40", "w44", "w48", "w64")}},
+}
+_PRUNED_PREFIX = "resnetv1d_"  # of every name in the files of the pruned ResNets, v1b included
 
 
 def checkpoint_from_gluon(net, weights=None, classes=None, input_size=224, resize=None, mean=MEAN, scale=SCALE,
@@ -22,8 +33,8 @@ def checkpoint_from_gluon(net, weights=None, classes=None, input_size=224, resiz
     Parameters
     ----------
     net : str or mxnet.gluon.HybridBlock
-        A model name (``resnet50_v2``, ``mobilenetv2_0.25``, ``resnet50_v1b`` …), or a network: initialised, or to be
-        initialised here.
+        A model name (``resnet50_v2``, ``mobilenetv2_0.25``, ``resnet50_v1b``, or as the store calls its file,
+        ``resnet50_v1d_1.8x``), or a network: initialised, or to be initialised here.
     weights : str or os.PathLike, optional
         A Gluon ``.params`` file (``save_parameters`` or the stores' format). None keeps the parameters a network
         already has and draws the others (Xavier, Gaussian, factor 2 over fan-in) from `seed`.
@@ -54,7 +65,8 @@ def checkpoint_from_gluon(net, weights=None, classes=None, input_size=224, resiz
     Raises
     ------
     InputError
-        The name is unknown, the weights do not fit, or the network has more than one input or output.
+        The name is unknown, the weights do not fit, or the network has more than one input or output, or layers that
+        cannot be traced (GluonCV's GroupNorm).
 
     Examples
     --------
@@ -109,7 +121,7 @@ def _constructors(store):
         from mxft.compat import load_gluoncv
         load_gluoncv()
         from gluoncv.model_zoo import model_zoo
-        return dict(model_zoo._models)
+        return _under_both_names(model_zoo._models, store)
     from mxft.compat import mx
     vision = mx.gluon.model_zoo.vision
     made = {name: value for name, value in vars(vision).items()
@@ -118,7 +130,12 @@ def _constructors(store):
         for width in ("0_25", "0_5", "0_75", "1_0"):
             if base + width in made:
                 made[called + width.replace("_", ".")] = made[base + width]
-    return made
+    return _under_both_names(made, store)
+
+
+def _under_both_names(made, store):
+    """Return `made` with the stores' own names of files added."""
+    return {**made, **{file: made[function] for file, function in BUILT_BY[store].items() if function in made}}
 
 
 def trace(net):
@@ -126,8 +143,12 @@ def trace(net):
     from mxft.compat import mx
 
     # A fresh manager: the names of nameless operators must not count on from an earlier network's.
-    with mx.name.NameManager():
-        symbol = net(mx.sym.var("data"))
+    try:
+        with mx.name.NameManager():
+            symbol = net(mx.sym.var("data"))
+    except mx.MXNetError as error:
+        raise InputError(f"cannot convert {net.name}: expected layers that can be traced to a symbol, received one "
+                         f"that cannot ({last_line(error)})") from None
     if not isinstance(symbol, mx.sym.Symbol) or len(symbol.list_outputs()) != 1:
         raise InputError(f"cannot convert {net.name}: expected a classifier with one output, received "
                          f"{len(symbol)} outputs")
@@ -150,18 +171,53 @@ def _fill(net, weights, input_size, seed, title):
     """Give every parameter a value: from the file, the network's own, or drawn from the seed."""
     from mxft.compat import mx
 
-    if weights is not None:
-        path = require_file(weights, "Gluon weights")
-        try:
-            net.load_parameters(path, ctx=mx.cpu())
-        except (AssertionError, ValueError, KeyError, mx.MXNetError) as error:
-            first = " ".join(str(error).split())[:300]
-            raise InputError(f"{path} does not fit {title}: expected its parameters, received {first}") from None
-    else:
+    full_names = {} if weights is None else _pruned_weights(require_file(weights, "Gluon weights"))
+    if weights is None or full_names:
         mx.random.seed(seed)
         with warnings.catch_warnings():
             # Parameters that have values keep them, and Gluon warns about each.
             warnings.simplefilter("ignore")
             net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=mx.cpu())
+    else:
+        try:
+            net.load_parameters(os.fspath(weights), ctx=mx.cpu())
+        except (AssertionError, ValueError, KeyError, mx.MXNetError) as error:
+            raise _does_not_fit(weights, title, error) from None
     # The one forward pass settles the shapes Gluon leaves open until it sees data.
     net(mx.nd.zeros((1, 3, input_size, input_size), ctx=mx.cpu())).wait_to_read()
+    if full_names:
+        _set_pruned(net, full_names, weights, title)
+
+
+def _does_not_fit(weights, title, reason):
+    first = " ".join(str(reason).split())[:300]
+    return InputError(f"{os.fspath(weights)} does not fit {title}: expected its parameters, received {first}")
+
+
+def _pruned_weights(path):
+    """Return the arrays of a file of GluonCV's pruned ResNets, or {} for any other file.
+
+    They alone are saved under full names, which `load_parameters` cannot read (gluoncv/model_zoo/pruned_resnet).
+    """
+    from mxft.compat import mx
+
+    try:
+        arrays = mx.nd.load(path)
+    except mx.MXNetError:
+        return {}
+    pruned = isinstance(arrays, dict) and arrays and all(name.startswith(_PRUNED_PREFIX) for name in arrays)
+    return arrays if pruned else {}
+
+
+def _set_pruned(net, arrays, weights, title):
+    """Give a network whose shapes are settled the values of a pruned ResNet's file."""
+    parameters = {_PRUNED_PREFIX + name[len(net.prefix):]: value for name, value in net.collect_params().items()}
+    shapes = {name: tuple(value.shape) for name, value in parameters.items()}
+    received = {name: value.shape for name, value in arrays.items()}
+    different = sorted(set(shapes.items()) ^ set(received.items()))
+    if different:
+        name = different[0][0]
+        raise _does_not_fit(weights, title, f"{name} {received.get(name, 'missing')} where it has "
+                                            f"{shapes.get(name, 'none')}")
+    for name, value in parameters.items():
+        value.set_data(arrays[name])
