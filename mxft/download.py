@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from mxft.errors import InputError
 from mxft.files import require_folder, require_space, whole_file
-from mxft.http_stream import Interrupted, Refused, Wanted, resume_point, stream
+from mxft.http_stream import Interrupted, Refused, Wanted, resume_point, stream, web_page
 
 ATTEMPTS = 3
 RETRY_SECONDS = 1.0
@@ -92,6 +92,10 @@ def fetch(urls, path, size=None, sha256=None, sha1=None, md5=None, progress=True
 
 def flaw(path, size=None, hashes=None, check=None):
     """Return what is wrong with the file `path` as text ("size: expected …, received …"), or None if it is right."""
+    with open(path, "rb") as f:
+        page = web_page(f.read(1 << 12), path[:-len(".part")] if path.endswith(".part") else path)
+    if page:
+        return f"expected the file, received {page}"
     received = os.path.getsize(path)
     if size is not None and received != size:
         return f"size: expected {size:,} bytes, received {received:,}"

@@ -137,11 +137,27 @@ def _append(response, url, start, total, wanted):
 
 
 def _refuse_page(response, first, wanted):
-    page = _PAGE.match(first) or response.headers.get("Content-Type", "").lower().startswith("text/html")
-    if page and not wanted.path.lower().endswith(_PAGE_SUFFIXES):
-        title = re.search(rb"<title[^>]*>\s*([^<]{1,80})", first, re.IGNORECASE)
-        name = f" titled {title.group(1).decode('utf-8', 'replace').strip()!r}" if title else ""
-        raise Refused(f"a web page{name} came instead of the file")
+    is_declared = response.headers.get("Content-Type", "").lower().startswith("text/html")
+    page = web_page(first, wanted.path, is_declared)
+    if page:
+        raise Refused(f"{page} came instead of the file")
+
+
+def web_page(start, path, is_declared=False):
+    """Return ``"a web page titled …"`` for the first bytes of one, None for another file or where one is wanted.
+
+    Parameters
+    ----------
+    start : bytes
+    path : str
+        The wanted file's name: one that ends in .html is meant to be a page.
+    is_declared : bool
+        Whether the server calls it a page.
+    """
+    if path.lower().endswith(_PAGE_SUFFIXES) or not (is_declared or _PAGE.match(start)):
+        return None
+    title = re.search(rb"<title[^>]*>\s*([^<]{1,80})", start, re.IGNORECASE)
+    return "a web page" + (f" titled {title.group(1).decode('utf-8', 'replace').strip()!r}" if title else "")
 
 
 def _write_note(url, response, total, wanted):

@@ -37,8 +37,9 @@ from mxft.errors import InputError, RunError, nearest  # noqa: E402
 SHARED = {"caltech256-subset": "data/caltech256-subset.tar", "lfw": "data/lfw-112x112.tar",
           "lfw-pairs": "data/lfw-pairs.txt", "mobilenet-v2-1.0": "models/mobilenet-v2-1.0,0",
           "mobilefacenet-y1": "models/mobilefacenet-y1/model,0"}
-ZOO = {"caltech256": "caltech256", "resnet-50": "resnet-50", "resnet-152": "resnet-152"}
-GET = {**{name: f"mxft fetch {called}" for name, called in ZOO.items()},
+ZOO = ("caltech256", "resnet-50", "resnet-152", "model-r100-ii", "model-r50-am-lfw", "model-r34-amf",
+       "mobilefacenet-y1")
+GET = {**{name: f"mxft zoo get {name}" for name in ZOO},
        "gpus": "a machine with NVIDIA cards of compute capability 5.0 to 8.9, and make setup DEVICE=cu112"}
 
 
@@ -150,7 +151,7 @@ def find_input(name, named, download):
     if name in SHARED and exists(str(pathlib.Path(shared, SHARED[name]))):
         return str(pathlib.Path(shared, SHARED[name]))
     if name in ZOO:
-        return zoo.cached(ZOO[name]) or (_fetched(ZOO[name]) if download else None)
+        return zoo.cached(name) or (_fetched(name) if download else None)
     return None
 
 

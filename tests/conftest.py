@@ -1,9 +1,11 @@
-"""Shared fixtures: the photographs and checkpoints beside the repository, a tiny network, a quiet matplotlib."""
+"""Shared fixtures: photographs and checkpoints beside the repository, tiny networks, mirrors, a web server."""
+import dataclasses
 import importlib.util
 import os
 import pathlib
 import signal
 import struct
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ import pytest
 os.environ.setdefault("MPLBACKEND", "Agg")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a script: tests send Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+DEAD = "http://127.0.0.1:9/"  # nobody listens there
+PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -175,6 +179,46 @@ def torch_arrays():
             arrays[f"{layer}.{called.get(kind, kind)}"] = parameter.data().asnumpy()
         return arrays
     return rename
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A web server on this machine that misbehaves on demand, see `tests.web`; retries do not wait."""
+    from mxft import download, http_stream
+    from tests.web import serving
+
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(download, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(http_stream, "CHUNK", 1024)
+    with serving({}) as web:
+        yield web
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """A folder named in MXFT_MIRRORS; its ``put`` writes a file below it, and no real address of the zoo is asked."""
+    from mxft.zoo import datasets, faces, gluon, hub, symbols
+
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    for name in (*PROXIES, "MXNET_GLUON_REPO", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MXFT_MIRRORS", f"{folder} , {DEAD}")
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "home"))
+    for source, path in ((symbols, "mxnet/"), (gluon, "gluon-store/"), (hub, "hub/")):
+        monkeypatch.setattr(source, "MIRRORS", (DEAD + path,))
+    for source, table in ((datasets, "DATASETS"), (faces, "MODELS")):
+        monkeypatch.setattr(source, table, tuple(dataclasses.replace(row, urls=(DEAD + row.name,))
+                                                 for row in getattr(source, table)))
+
+    def put(name, content):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return SimpleNamespace(put=put, folder=folder, home=tmp_path / "home", cache=tmp_path / "home" / "mxft")
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ VERBS = {
     "export": "a checkpoint as an ONNX file, compared with it",
     "bundle": "a checkpoint as a tested folder or .tar, ready to be served",
     "serve": "a page in the browser that names pictures, from a bundle",
-    "fetch": "download a known data set or checkpoint",
+    "zoo": "known checkpoints and data sets: list, get, where",
     "face-pack": "pack people into train.rec, .idx, .lst and property",
     "pairs-pack": "pack a pairs file's images into a verification set (.bin)",
     "inspect": "explain a .rec, .idx, .bin or property, and what ails it",

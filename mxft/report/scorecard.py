@@ -44,7 +44,7 @@ def verdict(card):
     --------
     >>> verdict({"published": 0.774, "value": 0.770, "tolerance": 0.01, "missing": []})
     'within 0.01 of the published number'
-    >>> verdict({"published": 0.774, "missing": [("resnet-50", "mxft fetch resnet-50")]})
+    >>> verdict({"published": 0.774, "missing": [("resnet-50", "mxft zoo get resnet-50")]})
     'not run: resnet-50 is missing'
     """
     if card.get("missing"):

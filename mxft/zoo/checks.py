@@ -9,6 +9,9 @@ import zipfile
 
 _PARAMS_MAGIC = struct.pack("<Q", 0x112)
 _RECORD_MAGIC = struct.pack("<I", 0xCED7230A)
+# What is handed over by mistake, by how it begins.
+_KINDS = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"{": "JSON", b"\x89HDF": "an HDF5 file",
+          _PARAMS_MAGIC: "an MXNet parameter file", _RECORD_MAGIC: "MXNet records"}
 
 
 def symbol_flaw(path):
@@ -18,6 +21,16 @@ def symbol_flaw(path):
             return None if "nodes" in json.load(f) else "expected an MXNet symbol, received JSON without 'nodes'"
     except (ValueError, TypeError):
         return "expected an MXNet symbol in JSON, received something else or a part of one"
+
+
+def face_symbol_flaw(path):
+    """Check a symbol of insightface's: its embedding is called fc1."""
+    wrong = symbol_flaw(path)
+    if wrong:
+        return wrong
+    with open(path, encoding="utf-8") as f:
+        names = {node.get("name") for node in json.load(f)["nodes"]}
+    return None if "fc1" in names else "expected insightface's network with an embedding fc1, received a symbol without"
 
 
 def params_flaw(path):
@@ -56,5 +69,8 @@ def zip_flaw(path, member):
 
 def _magic_flaw(path, magic, what):
     with open(path, "rb") as f:
-        start = f.read(len(magic))
-    return None if start == magic else f"expected {what} (beginning {magic!r}), received one beginning {start!r}"
+        start = f.read(8)
+    if start.startswith(magic):
+        return None
+    known = next((kind for beginning, kind in _KINDS.items() if start.startswith(beginning)), None)
+    return f"expected {what} (beginning {magic!r}), received " + (known or f"one beginning {start[:len(magic)]!r}")

@@ -6,14 +6,15 @@ import os
 from dataclasses import dataclass
 from typing import Optional
 
-from mxft.download import fetch
 from mxft.zoo.cache import MIRRORS_VARIABLE, own_mirrors
 from mxft.zoo.checks import record_flaw
+from mxft.zoo.parts import Part, handed_over
+from mxft.zoo.row import Row
 from mxft.zoo.symbols import MIRRORS
 
 
 @dataclass(frozen=True)
-class Dataset:
+class Dataset(Row):
     """One file of pictures; `location` is its path below an MXFT_MIRRORS base, the recipe's `variable` a local copy."""
 
     name: str
@@ -25,22 +26,43 @@ class Dataset:
     md5: Optional[str] = None
     about: str = ""
 
-    def path(self, folder):
+    group = "data sets"
+
+    @property
+    def licence(self):
+        return "CC BY 4.0" if self.name == "caltech256" else "none is stated; made of Caltech-256, CC BY 4.0"
+
+    def place(self, folder):
         """Return the file's path in the cache `folder`."""
         return os.path.join(folder, "datasets", os.path.basename(self.location))
 
     def cached(self, folder):
         """Return the file's path if it is there, otherwise None."""
-        return self.path(folder) if os.path.exists(self.path(folder)) else None
+        return self.place(folder) if os.path.exists(self.place(folder)) else None
 
-    def get(self, folder, progress):
-        """Return the file's path, verified and fetched the first time."""
-        path = self.path(folder)
-        local = f"give a local copy with {self.variable}=FOLDER-OR-TAR, or " if self.variable else ""
-        return fetch([*own_mirrors(self.location, os.path.basename(path)), *self.urls], path, size=self.size,
-                     sha256=self.sha256, md5=self.md5, progress=progress,
-                     check=record_flaw if path.endswith(".rec") else None,
-                     hint=f"{local}put the file at {path}, or name a mirror in {MIRRORS_VARIABLE}")
+    def parts(self, folder):
+        """Return the one file."""
+        path = self.place(folder)
+        return (Part(path, (*own_mirrors(self.location, os.path.basename(path)), *self.urls), self.size,
+                     {name: value for name, value in (("sha256", self.sha256), ("md5", self.md5)) if value},
+                     record_flaw if path.endswith(".rec") else None),)
+
+    def get(self, folder, progress=True, files=()):
+        """Return the file's path, verified and fetched, or taken over, the first time."""
+        part, = self.parts(folder)
+        if files:
+            return part.take(part.verified(handed_over(files, [(part,)], self.name)[0][1]))
+        return part.fetch(progress, self.hint(folder))
+
+    def hint(self, folder):
+        """Return how to hand the file over, for messages."""
+        recipe = f" (in the recipe also with {self.variable}=FOLDER-OR-TAR)" if self.variable else ""
+        return (f"give a local copy with mxft zoo get {self.name} --file {os.path.basename(self.location)}{recipe}, or "
+                f"name a mirror in {MIRRORS_VARIABLE}")
+
+    def digest(self):
+        """Return the sha256, where it is known."""
+        return ("sha256", self.sha256, os.path.basename(self.location)) if self.sha256 else None
 
 
 def _tutorial_records(part):

@@ -11,7 +11,13 @@ def cached(name, cache=None):
     return find(name).cached(cache_folder(cache))
 
 
-def get_model(name, cache=None, progress=True, fallback=True):
+def cached_model(name, cache=None):
+    """Return ``"prefix,epoch"`` of a zoo model, or the substitute an earlier call took for it, if cached; else None."""
+    row, folder = find_model(name), cache_folder(cache)
+    return row.cached(folder) or (earlier_substitute(row, folder) if isinstance(row, SymbolModel) else None)
+
+
+def get_model(name, cache=None, progress=True, fallback=True, files=()):
     """Return ``"prefix,epoch"`` of a zoo model in the cache, fetching it the first time.
 
     Parameters
@@ -19,6 +25,7 @@ def get_model(name, cache=None, progress=True, fallback=True):
     name : str
         As the examples call it (``imagenet1k-resnet-50``) or short (``resnet-50``). ``resnet-152`` is the tutorial's
         second network, ``imagenet11k-resnet-152``; the ImageNet-1k one is ``imagenet1k-resnet-152``.
+        ``gluon:resnet50_v1b`` is GluonCV's, ``mxnet:resnet50_v1`` MXNet's own; ``mxft zoo list`` shows them all.
     cache : str, optional
         Folder to keep files in, see `cache_folder`.
     progress : bool
@@ -26,6 +33,9 @@ def get_model(name, cache=None, progress=True, fallback=True):
     fallback : bool
         When no mirror of a symbol ResNet answers, take a Gluon ResNet of the same depth, or torchvision's from the
         Hugging Face hub, imported into GluonCV's v1b layout, and say so.
+    files : sequence of str
+        Local copies to take instead: what the row consists of, or for a Gluon or face model its archive or what is in
+        it. They are verified as a download would be, copied, and left where they are.
 
     Returns
     -------
@@ -37,7 +47,8 @@ def get_model(name, cache=None, progress=True, fallback=True):
     FetchError
         No mirror answered; every address is listed with its reason, and how to give local files.
     InputError
-        The name is unknown, or a file in the cache is not the one it should be.
+        The name is unknown, a file in the cache or a local copy is not the one it should be, or the network is one
+        that cannot be converted.
 
     Notes
     -----
@@ -51,23 +62,23 @@ def get_model(name, cache=None, progress=True, fallback=True):
     '/home/me/.mxnet/mxft/models/imagenet1k-resnet-50/resnet-50,0'
     """
     row, folder = find_model(name), cache_folder(cache)
-    if name == "resnet-152":
+    if name.lower() == "resnet-152":
         say("resnet-152 is taken as in the tutorial: imagenet11k-resnet-152, trained on 11,221 classes; the "
             "ImageNet-1k network is imagenet1k-resnet-152")
-    if not isinstance(row, SymbolModel):
-        return row.get(folder, progress)
-    substitute = earlier_substitute(row, folder) if fallback and not row.cached(folder) else None
+    if files or not fallback or not isinstance(row, SymbolModel):
+        return row.get(folder, progress, files)
+    substitute = None if row.cached(folder) else earlier_substitute(row, folder)
     if substitute:
         return substitute
     try:
         return row.get(folder, progress)
     except FetchError as error:
-        if not fallback or not row.substitutes:
+        if not row.substitutes:
             raise
         return get_substitute(row, folder, progress, error)
 
 
-def get_dataset(name, cache=None, progress=True):
+def get_dataset(name, cache=None, progress=True, files=()):
     """Return the path of a zoo data set's verified file in the cache, fetching it the first time.
 
     Parameters
@@ -78,6 +89,8 @@ def get_dataset(name, cache=None, progress=True):
         Folder to keep files in, see `cache_folder`.
     progress : bool
         Show what is fetched.
+    files : sequence of str
+        A local copy to take instead, verified alike.
 
     Returns
     -------
@@ -94,4 +107,4 @@ def get_dataset(name, cache=None, progress=True):
     >>> get_dataset("caltech256")   # doctest: +SKIP
     '/home/me/.mxnet/mxft/datasets/256_ObjectCategories.tar'
     """
-    return find_dataset(name).get(cache_folder(cache), progress)
+    return find_dataset(name).get(cache_folder(cache), progress, files)

@@ -3,16 +3,17 @@ import os
 from dataclasses import dataclass
 from typing import Optional
 
-from mxft.download import fetch
 from mxft.files import sha256
-from mxft.zoo.cache import MIRRORS_VARIABLE, named_base, own_mirrors
+from mxft.zoo.cache import named_base, own_mirrors
 from mxft.zoo.checks import safetensors_flaw
+from mxft.zoo.parts import Part, handed_over
+from mxft.zoo.row import Row
 
 MIRRORS = ("https://huggingface.co/",)
 
 
 @dataclass(frozen=True)
-class HubModel:
+class HubModel(Row):
     """PyTorch weights of timm's on the Hugging Face hub, ``<mirror>timm/<name>/resolve/main/model.safetensors``.
 
     Imported by `mxft.importing`; no hash is published, the names and shapes of all arrays are checked.
@@ -24,34 +25,44 @@ class HubModel:
     aliases: tuple = ()
     origin: str = "Hugging Face hub (PyTorch weights of ImageNet-1k, imported)"
 
+    group = "Hugging Face hub: PyTorch weights, imported"
+    about = "1,000 classes, RGB scaled"
+
+    @property
+    def licence(self):
+        return f"stated on https://huggingface.co/timm/{self.name}"
+
     def prefix(self, folder):
         """Return the checkpoint's prefix in the cache `folder`."""
         return os.path.join(folder, "models", self.name, self.name)
 
-    def cached(self, folder):
-        """Return ``"prefix,0"`` if the checkpoint is there, otherwise None."""
-        prefix = self.prefix(folder)
-        return f"{prefix},0" if os.path.exists(prefix + "-0000.params") else None
+    def parts(self, folder):
+        """Return the safetensors file."""
+        return (Part(self.prefix(folder) + ".safetensors", self._addresses(), check=safetensors_flaw),)
 
-    def get(self, folder, progress):
-        """Return the checkpoint: from the cache, or fetched and imported now."""
+    def get(self, folder, progress=True, files=()):
+        """Return the checkpoint: from the cache, or fetched, or taken over, and imported now."""
         from mxft.importing import import_weights
 
+        part, = self.parts(folder)
+        copy = part.verified(handed_over(files, [(part,)], self.name)[0][1]) if files else None
         if self.cached(folder):
             return self.cached(folder)
-        path = self.prefix(folder) + ".safetensors"
-        fetch(self._addresses(), path, progress=progress, check=safetensors_flaw,
-              hint=f"give a local checkpoint with MODEL=prefix,epoch, or put {self.name}'s model.safetensors at "
-                   f"{path}, or name a mirror in {MIRRORS_VARIABLE}")
+        path = copy or part.fetch(progress, self.hint(folder))
         checkpoint = import_weights("timm", path, self.name)
-        checkpoint.manifest["source"] = f"Hugging Face hub timm/{self.name}, model.safetensors sha256 {sha256(path)}"
-        os.unlink(path)
+        checkpoint.manifest["source"] = f"{self.manifest()['source']} sha256 {sha256(path)}"
+        if not copy:
+            os.unlink(path)
         return checkpoint.save(self.prefix(folder), 0)
+
+    def manifest(self):
+        """Return what the manifest will say, as far as it is known before the import, which finds the input."""
+        return {"source": f"Hugging Face hub timm/{self.name}, model.safetensors"}
 
     def _addresses(self):
         location = f"timm/{self.name}/resolve/main/model.safetensors"
-        return [*own_mirrors(location, self.name + ".safetensors"),
-                *(base + location for base in [*named_base("HF_ENDPOINT"), *MIRRORS])]
+        return (*own_mirrors(location, self.name + ".safetensors"),
+                *(base + location for base in [*named_base("HF_ENDPOINT"), *MIRRORS]))
 
 
 # torchvision's first weights of each depth, by their names in timm; accuracies of torchvision's table.

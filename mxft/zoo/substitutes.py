@@ -18,8 +18,8 @@ def earlier_substitute(row, folder):
         return None
     model = other.cached(folder)
     if model:
-        say(_message(row, other) + f" (as on an earlier run; mxft fetch {row.name} --no-fallback asks for the original "
-                                   "again)")
+        say(_message(row, other) + f" (as on an earlier run; mxft zoo get {row.name} --no-fallback asks for the "
+                                   "original again)")
     return model
 
 
@@ -37,8 +37,8 @@ def get_substitute(row, folder, progress, error):
     """
     tried = list(error.tried)
     for name in row.substitutes:
-        other = find_model(name)
         try:
+            other = find_model(name)
             model = other.get(folder, progress)
         except FetchError as refused:
             tried += refused.tried

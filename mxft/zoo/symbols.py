@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Optional
 
 from mxft.data.normalization import IMAGENET_MEAN
-from mxft.download import fetch, flaw
+from mxft.download import flaw
 from mxft.files import write_json
-from mxft.zoo.cache import MIRRORS_VARIABLE, own_mirrors, say
+from mxft.zoo.cache import own_mirrors, say
 from mxft.zoo.checks import params_flaw, symbol_flaw
+from mxft.zoo.parts import Part, handed_over
+from mxft.zoo.row import Row
 
 MIRRORS = ("http://data.mxnet.io/", "http://data.mxnet.io.s3-website-us-west-1.amazonaws.com/", "http://data.dmlc.ml/")
 
 
 @dataclass(frozen=True)
-class SymbolModel:
+class SymbolModel(Row):
     """One checkpoint of modelzoo.py: ``<mirror>models/<stem>-symbol.json`` and ``-%04d.params``.
 
     `mean` (RGB) is subtracted from pixel values 0-255, nothing is divided; zeros where a ``bn_data`` layer normalises.
@@ -36,35 +38,50 @@ class SymbolModel:
     substitutes: tuple = ()
     aliases: tuple = ()
 
+    group = "MXNet's examples: symbol checkpoints"
+    licence = "Apache-2.0 is MXNet's; none is stated for the weights"
+
+    @property
+    def about(self):
+        pixels = "RGB less " + ", ".join(f"{v:g}" for v in self.mean) if any(self.mean) else "raw RGB 0-255"
+        return f"{self.classes:,} classes, {pixels}"
+
     def prefix(self, folder):
         """Return the checkpoint's prefix in the cache `folder`."""
         return os.path.join(folder, "models", self.name, os.path.basename(self.stem))
 
-    def files(self, folder):
-        """Return the paths of symbol and parameters."""
-        prefix = self.prefix(folder)
-        return prefix + "-symbol.json", f"{prefix}-{self.epoch:04d}.params"
-
     def cached(self, folder):
         """Return ``"prefix,epoch"`` if both files are there, otherwise None."""
-        is_there = all(os.path.exists(path) for path in self.files(folder))
+        is_there = all(os.path.exists(part.path) for part in self.parts(folder))
         return f"{self.prefix(folder)},{self.epoch}" if is_there else None
 
-    def get(self, folder, progress):
-        """Fetch what is missing and return ``"prefix,epoch"``."""
-        prefix, names = self.prefix(folder), [os.path.basename(path) for path in self.files(folder)]
-        hint = (f"give local files with MODEL=prefix,epoch (prefix-symbol.json and prefix-{self.epoch:04d}.params), or "
-                f"put {names[0]} and {names[1]} into {os.path.dirname(prefix)}, or name a mirror in {MIRRORS_VARIABLE}")
-        for path, check, md5 in zip(self.files(folder), (symbol_flaw, params_flaw), self.md5):
-            is_new = not os.path.exists(path)
-            fetch(self._addresses(path[len(prefix):]), path, progress=progress, hint=hint, check=check)
-            if is_new and md5 and flaw(path, hashes={"md5": md5}):
-                say(f"note: {os.path.basename(path)} is a file of the right kind, but not the one MLModelScope "
-                    f"recorded in 2018: {flaw(path, hashes={'md5': md5})}")
-        manifest = prefix + "-manifest.json"
+    def parts(self, folder):
+        """Return symbol and parameters."""
+        endings = (("-symbol.json", symbol_flaw), (f"-{self.epoch:04d}.params", params_flaw))
+        return tuple(Part(self.prefix(folder) + ending, self._addresses(ending), check=check)
+                     for ending, check in endings)
+
+    def get(self, folder, progress=True, files=()):
+        """Fetch or take over what is missing, and return ``"prefix,epoch"``."""
+        parts = self.parts(folder)
+        copies = dict(handed_over(files, [parts], self.name)) if files else {}
+        for part, copy in copies.items():
+            part.verified(copy)  # both, before either is taken
+        for part, md5 in zip(parts, self.md5):
+            is_new = not os.path.exists(part.path)
+            part.take(copies[part]) if files else part.fetch(progress, self.hint(folder))
+            wrong = flaw(part.path, hashes={"md5": md5}) if is_new and md5 else None
+            if wrong:
+                say(f"note: {part.name} is a file of the right kind, but not the one MLModelScope recorded in 2018: "
+                    f"{wrong}")
+        manifest = self.prefix(folder) + "-manifest.json"
         if not os.path.exists(manifest):
             write_json(manifest, self.manifest())
-        return f"{prefix},{self.epoch}"
+        return f"{self.prefix(folder)},{self.epoch}"
+
+    def digest(self):
+        """Return the recorded md5 of the parameters."""
+        return ("md5", self.md5[1], "the parameters, as MLModelScope recorded them in 2018") if self.md5[1] else None
 
     def manifest(self):
         """Return what the checkpoint's manifest says."""
@@ -74,13 +91,13 @@ class SymbolModel:
 
     def _addresses(self, ending):
         location = "models/" + self.stem + ending
-        return [*own_mirrors(location, self.name + ending), *(base + location for base in MIRRORS)]
+        return (*own_mirrors(location, self.name + ending), *(base + location for base in MIRRORS))
 
 
 def _resnet(layers, top1, top5, symbol_md5, params_md5, *more):
     return SymbolModel(f"imagenet1k-resnet-{layers}", f"imagenet/resnet/{layers}-layers/resnet-{layers}", 1000, top1,
                        top5, md5=(symbol_md5, params_md5),
-                       substitutes=(f"resnet{layers}_v2", *more, f"resnet{layers}.tv_in1k"),
+                       substitutes=(f"mxnet:resnet{layers}_v2", *more, f"resnet{layers}.tv_in1k"),
                        aliases=() if layers == 152 else (f"resnet-{layers}",))
 
 
@@ -99,7 +116,7 @@ MODELS = (
     _resnet(18, .6858, .8866, "8c0170478642cf0c1c77995769ecf329", "dd1b81f8f818395036a3f9d17b31baea"),
     _resnet(34, .7244, .9097, "867b3d61d73991c6a7921d5dbc6e20db", "04b652703e46ec6d123c3961b17bd5cc"),
     _resnet(50, .7527, .9258, "2989c88d1d6629b777949a3ae695a42e", "246423771006aaf77acf68c99852f5b5",
-            "resnet50_v1", "resnet50_v1b"),
+            "mxnet:resnet50_v1", "gluon:resnet50_v1b"),
     _resnet(101, .7684, .9327, "752eea37001abd96429a458d5fe40584", "2224d5eca1c9c022029c87770a79c70e"),
     _resnet(152, .7653, .9312, "afc974eb8440cc7ce37fe49d051e805b", "84c77aa3ae6dcd35aecf226788dc78f8"),
     _resnext("resnext-50", 50, .7689, .9332, "685829baf29978f5b567afd7bf1407b6", "e8b3a38c987e9623bd3a2ff088d1a0cd"),
@@ -110,7 +127,7 @@ MODELS = (
                 feature_layer="flatten", mean=IMAGENET_MEAN, aliases=("inception-bn",),
                 md5=("93ea4544c19709161fec0051aea34885", "08bbf9b6c46e4a090ddaf039b76be630")),
     SymbolModel("imagenet11k-resnet-152", "imagenet-11k/resnet-152/resnet-152", 11221, .4157, aliases=("resnet-152",),
-                substitutes=("resnet152_v2", "resnet152.tv_in1k"),
+                substitutes=("mxnet:resnet152_v2", "resnet152.tv_in1k"),
                 md5=("b2105c7a31652d9bb7d0b4841ecb9154", "a4cb744b366a1d4b1822cbcd3a30c852")),
     _place365(50, .3112), _place365(152, .3355),
 )

@@ -61,7 +61,7 @@ def test_an_unknown_verb_names_the_nearest(capsys):
     assert main(["finetun"]) == 2
     assert capsys.readouterr().err == (
         "mxft: unknown verb: expected one of those mxft --help lists, received 'finetun'; "
-        "nearest: finetune, inspect, fetch\n")
+        "nearest: finetune, inspect\n")
 
 
 @pytest.mark.parametrize("words, message", [
@@ -150,7 +150,7 @@ def test_it_runs_as_a_module_from_anywhere(repository, tmp_path):
 
 
 def test_a_reader_that_goes_away_is_no_message(repository):
-    command = [sys.executable, "-m", "mxft", "fetch", "--list"]
+    command = [sys.executable, "-m", "mxft", "zoo", "list"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                env={**os.environ, "PYTHONPATH": str(repository)})
     process.stdout.close()

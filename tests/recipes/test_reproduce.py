@@ -66,7 +66,7 @@ def test_what_can_be_run_is_run_once_and_nothing_else_is_filled_in(recipe, here,
     assert reproduce(recipe) == 0
     assert calls() == ["0", "2"]
     said = capsys.readouterr().out
-    assert "--- there: not run: resnet-50 is missing (mxft fetch resnet-50); faces is missing (a copy" in said
+    assert "--- there: not run: resnet-50 is missing (mxft zoo get resnet-50); faces is missing (a copy" in said
     with open("home/reproduction.md", encoding="utf-8") as f:
         lines = f.read().splitlines()
     assert re.fullmatch(r"\| a <run> \| 0.7100 \| 0.7100 \| [+-]0.0000 \| 0.0141 \| 2 \| \d+ \| 41.0 \| within 0.02 of "
@@ -75,7 +75,7 @@ def test_what_can_be_run_is_run_once_and_nothing_else_is_filled_in(recipe, here,
                         "0.1000 |")
     assert lines[8] == "| a <run> | 0.9000 | – | – | – | – | – | – | not run: resnet-50, faces are missing |"
     assert lines[9] == "| another set | 0.6000 | – | – | – | – | – | – | not run: resnet-50, faces are missing |"
-    assert "- missing: resnet-50; to get it: mxft fetch resnet-50" in lines
+    assert "- missing: resnet-50; to get it: mxft zoo get resnet-50" in lines
     with open("home/reproduction.html", encoding="utf-8") as f:
         page = f.read()
     assert "a &lt;run&gt;" in page and "<run>" not in page

@@ -6,43 +6,17 @@ import os
 import re
 import struct
 import zipfile
-from types import SimpleNamespace
 
 import pytest
 
 from mxft import zoo
 from mxft.download import FetchError
 from mxft.errors import InputError
-from mxft.zoo import datasets, gluon, hub, names, symbols
+from mxft.zoo import datasets, gluon, names, symbols
 
-DEAD = "http://127.0.0.1:9/"
+DEAD = "http://127.0.0.1:9/"  # as the fixture mirror has it
 SYMBOL = json.dumps({"nodes": [], "heads": []})
 PARAMS = struct.pack("<QQ", 0x112, 0) + b"\0" * 64
-
-
-@pytest.fixture
-def mirror(tmp_path, monkeypatch):
-    """A folder named in MXFT_MIRRORS; its ``put`` writes a file below it."""
-    folder = tmp_path / "mirror"
-    folder.mkdir()
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "MXNET_GLUON_REPO"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MXFT_MIRRORS", f"{folder} , {DEAD}")
-    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(symbols, "MIRRORS", (DEAD + "mxnet/",))
-    monkeypatch.setattr(gluon, "MIRRORS", (DEAD + "gluon-store/",))
-    monkeypatch.setattr(hub, "MIRRORS", (DEAD + "hub/",))
-    monkeypatch.delenv("HF_ENDPOINT", raising=False)
-    monkeypatch.setattr(datasets, "DATASETS", tuple(dataclasses.replace(row, urls=(DEAD + row.name,))
-                                                    for row in datasets.DATASETS))
-
-    def put(name, content):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return SimpleNamespace(put=put, folder=folder, home=tmp_path / "home")
 
 
 def put_resnet50(mirror):
@@ -57,17 +31,7 @@ def test_every_row_is_well_formed():
     for row in symbols.MODELS:
         assert all(re.fullmatch("[0-9a-f]{32}", md5) for md5 in row.md5 if md5)
         assert not any(isinstance(zoo.find_model(name), symbols.SymbolModel) for name in row.substitutes)
-    assert all(re.fullmatch("[0-9a-f]{40}", row.sha1) for row in gluon.MODELS)
-
-
-def test_gluon_rows_agree_with_the_stores_own_tables():
-    """sha1 sums as mxnet 1.9.1 and gluoncv 0.10.5 carry them."""
-    from mxft.compat import load_gluoncv, mx
-    load_gluoncv()
-    from gluoncv.model_zoo import model_store
-    tables = {"mxnet": mx.gluon.model_zoo.model_store._model_sha1, "gluoncv": model_store._model_sha1}
-    for row in gluon.MODELS:
-        assert tables[row.store][row.model] == row.sha1, row.name
+    assert all(re.fullmatch("[0-9a-f]{40}", row.sha1) for row in gluon.models())
 
 
 @pytest.mark.parametrize("name, full", [
@@ -81,7 +45,7 @@ def test_names_and_aliases(name, full):
 
 def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(InputError, match="unknown model: expected a name of the zoo, received 'resnet-51'; nearest: .*"
-                                         "resnet-50.*; mxft fetch --list shows them all"):
+                                         "resnet-50.*; mxft zoo list shows them all"):
         zoo.get_model("resnet-51")
     with pytest.raises(InputError, match="unknown data set: .*nearest: caltech256"):
         zoo.get_dataset("caltech-256")
@@ -128,7 +92,6 @@ def test_the_two_152s_are_told_apart(mirror, capsys):
 def test_an_unreachable_checkpoint_says_what_was_tried_and_what_to_do(mirror):
     with pytest.raises(FetchError) as caught:
         zoo.get_model("imagenet11k-resnet-152", progress=False, fallback=False)
-    folder = mirror.home / "mxft" / "models" / "imagenet11k-resnet-152"
     flat = "imagenet11k-resnet-152-symbol.json"
     stem = "models/imagenet-11k/resnet-152/resnet-152-symbol.json"
     assert str(caught.value).splitlines() == [
@@ -138,8 +101,9 @@ def test_an_unreachable_checkpoint_says_what_was_tried_and_what_to_do(mirror):
         f"  {DEAD}{stem}: connection refused",
         f"  {DEAD}{flat}: connection refused",
         f"  {DEAD}mxnet/{stem}: connection refused",
-        "give local files with MODEL=prefix,epoch (prefix-symbol.json and prefix-0000.params), or put "
-        f"resnet-152-symbol.json and resnet-152-0000.params into {folder}, or name a mirror in MXFT_MIRRORS",
+        "give local copies with mxft zoo get imagenet11k-resnet-152 --file resnet-152-symbol.json "
+        "resnet-152-0000.params (in a recipe also a checkpoint with MODEL=prefix,epoch), or name a mirror in "
+        "MXFT_MIRRORS",
     ]
 
 
@@ -153,8 +117,10 @@ def test_files_put_into_the_cache_by_hand_are_taken(mirror):
 
 @pytest.mark.parametrize("name, content, reason", [
     ("resnet-152-symbol.json", "{}", "expected an MXNet symbol, received JSON without 'nodes'"),
-    ("resnet-152-symbol.json", "<html>", "expected an MXNet symbol in JSON, received something else or a part of one"),
-    ("resnet-152-0000.params", "PK", "expected an MXNet parameter file"),
+    ("resnet-152-symbol.json", "[1", "expected an MXNet symbol in JSON, received something else or a part of one"),
+    ("resnet-152-symbol.json", "<html><title>Gone</title>", "expected the file, received a web page titled 'Gone'"),
+    ("resnet-152-0000.params", "PK\3\4", "expected an MXNet parameter file (beginning b'\\x12\\x01\\x00\\x00\\x00\\x00"
+     "\\x00\\x00'), received a zip archive"),
 ])
 def test_a_file_of_another_kind_is_not_taken(mirror, name, content, reason):
     mirror.put("imagenet11k-resnet-152-symbol.json", SYMBOL)
@@ -176,8 +142,8 @@ def test_an_unreachable_data_set_says_where_to_put_the_file(mirror):
     with pytest.raises(FetchError) as caught:
         zoo.get_dataset("caltech256", progress=False)
     assert str(caught.value).splitlines()[-1] == (
-        f"give a local copy with CALTECH256=FOLDER-OR-TAR, or put the file at {mirror.home}/mxft/datasets/"
-        "256_ObjectCategories.tar, or name a mirror in MXFT_MIRRORS")
+        "give a local copy with mxft zoo get caltech256 --file 256_ObjectCategories.tar (in the recipe also with "
+        "CALTECH256=FOLDER-OR-TAR), or name a mirror in MXFT_MIRRORS")
 
 
 def test_the_tutorials_records_are_recognised_as_records(mirror):
@@ -205,8 +171,8 @@ def resnet18_params(tmp_path_factory):
 def gluon_store(mirror, monkeypatch, resnet18_params):
     """Put the random ResNet-18 on the mirror under its own sha1."""
     content = resnet18_params.read_bytes()
-    row = dataclasses.replace(zoo.find_model("resnet18_v2"), sha1=hashlib.sha1(content).hexdigest())
-    monkeypatch.setattr(gluon, "MODELS", (row,))
+    row = dataclasses.replace(zoo.find_model("mxnet:resnet18_v2"), sha1=hashlib.sha1(content).hexdigest())
+    monkeypatch.setattr(gluon, "models", lambda: (row,))
     path = mirror.put(f"gluon/models/{row.stem}.zip", b"")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(row.stem + ".params", content)
@@ -217,8 +183,8 @@ def test_the_gluon_network_stands_in_and_says_so(mirror, gluon_store, capsys):
     from mxft.checkpoint import load_checkpoint
     model = zoo.get_model("resnet-18", progress=False)
     assert model == f"{mirror.home}/mxft/models/resnet18_v2/{gluon_store.stem},0"
-    assert ("imagenet1k-resnet-18: no mirror gave it; using other weights instead: resnet18_v2 of the mxnet Gluon "
-            "model store (top-1 0.7100, the original top-1 0.6858), input (RGB - 123.675, 116.28, 103.53) / "
+    assert ("imagenet1k-resnet-18: no mirror gave it; using other weights instead: mxnet:resnet18_v2 of the mxnet "
+            "Gluon model store (top-1 unpublished, the original top-1 0.6858), input (RGB - 123.675, 116.28, 103.53) / "
             "58.395, 57.12, 57.375") in capsys.readouterr().err
     checkpoint = load_checkpoint(model)
     assert checkpoint.manifest["source"] == f"mxnet Gluon model store {gluon_store.stem}"
@@ -227,7 +193,7 @@ def test_the_gluon_network_stands_in_and_says_so(mirror, gluon_store, capsys):
 
     (mirror.folder / f"gluon/models/{gluon_store.stem}.zip").unlink()
     assert zoo.get_model("resnet-18", progress=False) == model
-    assert "as on an earlier run; mxft fetch imagenet1k-resnet-18 --no-fallback" in capsys.readouterr().err
+    assert "as on an earlier run; mxft zoo get imagenet1k-resnet-18 --no-fallback" in capsys.readouterr().err
 
     mirror.put("imagenet1k-resnet-18-symbol.json", SYMBOL)
     mirror.put("imagenet1k-resnet-18-0000.params", PARAMS)
@@ -245,14 +211,14 @@ def test_mxnets_own_cache_is_used(mirror, gluon_store, resnet18_params):
     (mirror.folder / f"gluon/models/{gluon_store.stem}.zip").unlink()
     (mirror.home / "models").mkdir(parents=True)
     (mirror.home / "models" / (gluon_store.stem + ".params")).write_bytes(resnet18_params.read_bytes())
-    assert zoo.get_model("resnet18_v2", progress=False).endswith(f"/resnet18_v2/{gluon_store.stem},0")
+    assert zoo.get_model("mxnet:resnet18_v2", progress=False).endswith(f"/resnet18_v2/{gluon_store.stem},0")
 
 
 def test_a_gluon_zip_with_other_weights_inside_is_refused(mirror, gluon_store):
     with zipfile.ZipFile(mirror.folder / f"gluon/models/{gluon_store.stem}.zip", "w") as archive:
         archive.writestr(gluon_store.stem + ".params", PARAMS)
     with pytest.raises(FetchError, match=f"sha1: expected {gluon_store.sha1}, received"):
-        zoo.get_model("resnet18_v2", progress=False)
+        zoo.get_model("mxnet:resnet18_v2", progress=False)
     assert os.listdir(mirror.home / "mxft" / "models" / "resnet18_v2") == []
 
 
@@ -260,12 +226,12 @@ def test_every_address_is_told_when_the_substitute_is_out_of_reach_too(mirror):
     with pytest.raises(FetchError) as caught:
         zoo.get_model("resnet-18", progress=False)
     lines = str(caught.value).splitlines()
-    assert lines[0] == ("cannot fetch imagenet1k-resnet-18, nor resnet18_v2 or resnet18.tv_in1k in its place: "
-                        "expected one of these addresses to give it, received")
+    assert lines[0] == ("cannot fetch imagenet1k-resnet-18, nor mxnet:resnet18_v2 or resnet18.tv_in1k in its "
+                        "place: expected one of these addresses to give it, received")
     assert f"  {DEAD}mxnet/models/imagenet/resnet/18-layers/resnet-18-symbol.json: connection refused" in lines
     assert f"  {DEAD}gluon-store/gluon/models/resnet18_v2-a81db45f.zip: connection refused" in lines
     assert f"  {DEAD}hub/timm/resnet18.tv_in1k/resolve/main/model.safetensors: connection refused" in lines
-    assert lines[-1].startswith("give local files with MODEL=prefix,epoch") and len(lines) == 17
+    assert lines[-1].startswith("give local copies with mxft zoo get imagenet1k-resnet-18") and len(lines) == 17
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +269,7 @@ def test_torchvisions_weights_stand_in_where_mxnet_has_none(mirror, torchvision_
 
 
 @pytest.mark.parametrize("content, reason", [
-    (b"<!DOCTYPE html><html></html>", "expected safetensors, received a file beginning b'<!DOCTYP'"),
+    (b"<!DOCTYPE html><html></html>", "expected the file, received a web page"),
     ("half", "bytes, received"), (b"", "an empty file came|expected safetensors")])
 def test_a_page_or_half_a_file_of_the_hub_is_thrown_away(mirror, torchvision_resnet18, content, reason):
     content = torchvision_resnet18.read_bytes()[:10 ** 6] if content == "half" else content
