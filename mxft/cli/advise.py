@@ -23,7 +23,7 @@ def parser():
     p.add_argument("--similar", choices=("yes", "no"),
                    help="like what the network was trained on (default: probed on --data with --model)")
     p.add_argument("--data", metavar="FOLDER", help="one folder of images a class")
-    p.add_argument("--model", metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--model", metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--seed", type=whole(0, 2**31 - 1), default=0, metavar="N", help="of the sample (default: 0)")
     add_input_options(p)
     add_device_options(p)
@@ -62,13 +62,14 @@ def _evidence(args, scan):
     """Probe the checkpoint's layers on a sample of the folder."""
     from mxft.checkpoint import load_checkpoint
     from mxft.cli.data_options import default_resize
+    from mxft.cli.models import find_model
     from mxft.cli.preflight import check_fits
     from mxft.data.normalization import InputSpec
     from mxft.devices import contexts
     from mxft.features.probe import measure_folder
 
     context = contexts(args.gpus)[0]
-    checkpoint = load_checkpoint(args.model)
+    checkpoint = load_checkpoint(find_model(args.model))
     spec = input_spec(args, checkpoint.input_spec, InputSpec())
     check_fits(checkpoint, spec)
     return measure_folder(checkpoint, spec, args.data, scan, default_resize(spec), args.seed, args.data_nthreads,

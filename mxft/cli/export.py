@@ -21,7 +21,7 @@ def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft export", description="Write a checkpoint as ONNX, checked.", epilog=EXAMPLES)
     p.add_argument("--to", required=True, choices=("onnx",), help="the format")
-    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--output", required=True, metavar="FILE", help="the file to write, NAME.onnx")
     p.add_argument("--images", nargs="+", default=[], metavar="IMAGE", help="image files to compare on")
     p.add_argument("--resize", type=whole(1), metavar="N",
@@ -37,13 +37,14 @@ def main(argv=None):
     import os
 
     from mxft.checkpoint import load_checkpoint
+    from mxft.cli.models import find_model
     from mxft.cli.preflight import check_fits
     from mxft.export import export_onnx, is_training_network
     from mxft.slim import slim
 
     if os.path.lexists(args.output) and not args.force:
         raise InputError(f"output: expected a name that is free, received {args.output!r}; --force replaces it")
-    checkpoint = load_checkpoint(args.model)
+    checkpoint = load_checkpoint(find_model(args.model))
     if is_training_network(checkpoint):
         result = slim(checkpoint)
         checkpoint = result.checkpoint

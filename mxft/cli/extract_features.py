@@ -36,7 +36,7 @@ def parser():
                description="Write any layer's output for a folder of images or a record file.")
     p.add_argument("source", metavar="FOLDER|REC", help="images, in class folders or not, or a .rec file")
     p.add_argument("out", metavar="OUT", help="file to write, .npz or .npy")
-    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--layer", metavar="NAME", help="any layer mxft layers lists (default: the feature layer)")
     p.add_argument("--float16", action="store_true", help="half the size, three digits")
     p.add_argument("--resume", action="store_true", help="go on where an extraction of the same was ended")
@@ -54,6 +54,7 @@ def main(argv=None):
     """Run ``mxft extract-features``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
+    from mxft.cli.models import find_model
     from mxft.data.normalization import InputSpec
     from mxft.devices import contexts
     from mxft.features.files import check_feature_path
@@ -62,7 +63,7 @@ def main(argv=None):
 
     check_feature_path(args.out)
     context = contexts(args.gpus)[0]
-    checkpoint = load_checkpoint(args.model)
+    checkpoint = load_checkpoint(find_model(args.model))
     spec = input_spec(args, checkpoint.input_spec, InputSpec() if args.resize else None)
     layer = args.layer or find_feature_layer(checkpoint.symbol).name
     network = cut_at(checkpoint.symbol, layer)

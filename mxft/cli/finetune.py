@@ -34,7 +34,7 @@ MXNet tutorial's.
 def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft finetune", description="Put a new head on a checkpoint and train it.", epilog=EXAMPLES)
-    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--run", required=True, metavar="DIR", help="folder for checkpoints and log: new or empty")
     add_data_options(p)
     add_training_options(p)
@@ -130,6 +130,7 @@ def main(argv=None):
     """Run ``mxft finetune``; exit status 130 where Ctrl-C ended it."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
+    from mxft.cli.models import find_model
     from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder, event_folder
     from mxft.data.normalization import InputSpec
     from mxft.training.finetune import finetune
@@ -137,7 +138,7 @@ def main(argv=None):
 
     check_data_flags(args)
     recipe = recipe_from(args)
-    checkpoint = load_checkpoint(args.model)
+    checkpoint = load_checkpoint(find_model(args.model))
     spec = input_spec(args, checkpoint.input_spec, InputSpec())
     check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
     check_resize(args.resize, spec)

@@ -14,7 +14,7 @@ def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft layers", epilog=EXAMPLES,
                description="List a checkpoint's layers with output shapes and parameter counts.")
-    p.add_argument("model", metavar="PREFIX,EPOCH", help="checkpoint, the folder of a run, or a -symbol.json alone")
+    p.add_argument("model", metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, zoo name, or -symbol.json")
     p.add_argument("--image-shape", type=image_shape, metavar="C,H,W",
                    help="size of one image (default: the manifest's, or 3,224,224)")
     p.add_argument("--all", action="store_true", help="also layers without parameters before the last ten")
@@ -45,10 +45,11 @@ def main(argv=None):
 
 def _load(model):
     from mxft.checkpoint import load_checkpoint, load_symbol
+    from mxft.cli.models import find_model
 
     if model.endswith(".json"):
         return load_symbol(model), None
-    checkpoint = load_checkpoint(model)
+    checkpoint = load_checkpoint(find_model(model))
     return checkpoint.symbol, checkpoint.input_spec
 
 

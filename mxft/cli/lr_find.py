@@ -27,7 +27,7 @@ left alone. The training runs in a process of its own: no checkpoint changes.
 def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft lr-find", description="Find a learning rate for a fine-tuning to come.", epilog=EXAMPLES)
-    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--run", required=True, metavar="DIR", help="run to come: names the files that are written")
     p.add_argument("--start-lr", type=real(above=0), default=1e-6, metavar="R", help="(default: 1e-6)")
     p.add_argument("--end-lr", type=real(above=0), default=10.0, metavar="R", help="(default: 10)")
@@ -43,6 +43,7 @@ def main(argv=None):
     """Run ``mxft lr-find``."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
+    from mxft.cli.models import find_model
     from mxft.cli.preflight import check_kept_head, check_resize, check_writable
     from mxft.data.normalization import InputSpec
     from mxft.training.lr_finder import check_search, find_learning_rate
@@ -51,7 +52,8 @@ def main(argv=None):
     check_data_flags(args)
     recipe = recipe_from(args)
     check_search(recipe, args.start_lr, args.end_lr, args.batches)
-    checkpoint = load_checkpoint(args.model)
+    model = find_model(args.model)
+    checkpoint = load_checkpoint(model)
     spec = input_spec(args, checkpoint.input_spec, InputSpec())
     check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
     check_resize(args.resize, spec)
@@ -60,7 +62,7 @@ def main(argv=None):
     if args.data and args.require_head:
         check_kept_head(checkpoint, spec, args.data, args.exclude)
     with _Bar(args.batches) as bar:
-        found = find_learning_rate(args.model, records_from(args, spec), recipe, spec, args.gpus, args.cpus,
+        found = find_learning_rate(model, records_from(args, spec), recipe, spec, args.gpus, args.cpus,
                                    args.data_nthreads, args.start_lr, args.end_lr, args.batches, bar)
     _report(found, prefix, f"{os.path.basename(args.model)}, {found.stage}: {args.optimizer}, batch {args.batch_size}")
 

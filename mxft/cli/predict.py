@@ -33,7 +33,7 @@ def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft predict", description="Name the likeliest classes of image files.", epilog=EXAMPLES)
     p.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
-    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--top", type=whole(1), default=5, metavar="K", help="classes an image (default: 5)")
     p.add_argument("--synset", metavar="FILE", help="class names, one a line (default: the manifest's)")
     p.add_argument("--resize", type=whole(1), metavar="N",
@@ -50,12 +50,13 @@ def main(argv=None):
     """Run ``mxft predict``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
+    from mxft.cli.models import find_model
     from mxft.cli.preflight import check_fits, count_outputs
     from mxft.devices import contexts
     from mxft.evaluation.prediction import predict_files
 
     context = contexts(args.gpus)[0]
-    checkpoint = load_checkpoint(args.model)
+    checkpoint = load_checkpoint(find_model(args.model))
     spec = input_spec(args, checkpoint.input_spec)
     packing = packing_of(args, checkpoint, spec)
     check_fits(checkpoint, spec)

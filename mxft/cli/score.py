@@ -34,7 +34,7 @@ def parser():
     p = Parser(prog="mxft score", description="Give top-1, top-5 and loss of a checkpoint on a record file.",
                epilog=EXAMPLES)
     p.add_argument("records", metavar="REC", help="a .rec file")
-    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="images at a time (default: 32)")
     p.add_argument("--resize", type=whole(1), metavar="N",
                    help="short side to resize each record to first (default: as it is packed)")
@@ -54,12 +54,13 @@ def main(argv=None):
     """Run ``mxft score``."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
+    from mxft.cli.models import find_model
     from mxft.cli.preflight import check_writable
     from mxft.devices import contexts
     from mxft.evaluation.scoring import average
 
     context = contexts(args.gpus)[0]
-    checkpoints = [load_checkpoint(model) for model in (args.model, *args.others)]
+    checkpoints = [load_checkpoint(find_model(model)) for model in (args.model, *args.others)]
     for path in filter(None, (args.per_class, args.confusion)):
         check_writable(os.path.dirname(os.path.abspath(path)), "tables")
     scores = [_score(checkpoint, args, context) for checkpoint in checkpoints]

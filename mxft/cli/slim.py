@@ -18,7 +18,7 @@ as it is.
 def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft slim", description="Drop what stands behind a face checkpoint's embedding.", epilog=EXAMPLES)
-    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--output", metavar="PREFIX", help="of the files to write (default: the model's prefix and an s)")
     p.add_argument("--layer", metavar="NAME",
                    help="what to keep as the output (default: the embedding, found by graph; mxft layers lists them)")
@@ -32,10 +32,16 @@ def main(argv=None):
     """Run ``mxft slim``."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint, params_path, parse_model
+    from mxft.cli.models import find_model
+    from mxft.errors import InputError
     from mxft.slim import require_new_prefix, save_slim, slim, slim_prefix
 
-    checkpoint = load_checkpoint(args.model)
-    prefix, epoch = parse_model(args.model)
+    model = find_model(args.model)
+    if model != args.model and not args.output:
+        raise InputError("output name: expected --output PREFIX beside a model of the zoo, received "
+                         f"model={args.model!r} alone; the cache keeps what was published")
+    checkpoint = load_checkpoint(model)
+    prefix, epoch = parse_model(model)
     output = args.output or slim_prefix(prefix)
     result = slim(checkpoint, args.layer)
     if result.was_slim:

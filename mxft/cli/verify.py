@@ -17,7 +17,7 @@ call it for each.
 def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft verify", description="Verify face pairs: accuracy, XNorm, TAR at FAR, AUC.", epilog=EXAMPLES)
-    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--data-dir", metavar="DIR", help="folder of TARGET.bin files")
     p.add_argument("--target", metavar="A,B",
                    help="which of them (default: those of lfw,cfp_fp,agedb_30 that are there)")
@@ -44,6 +44,7 @@ def main(argv=None):
     args = parser().parse_args(argv)
     paths = set_paths(args)
     from mxft.checkpoint import load_checkpoint
+    from mxft.cli.models import find_model
     from mxft.cli.preflight import check_writable
 
     if args.plots:
@@ -51,7 +52,7 @@ def main(argv=None):
     for flag, path in (("--report", args.report), ("--json", args.json)):
         if path:
             check_writable(os.path.dirname(os.path.abspath(path)), flag)
-    checkpoint = load_checkpoint(args.model)
+    checkpoint = load_checkpoint(find_model(args.model))
     _write(verify_sets(checkpoint, paths, args), checkpoint, args)
 
 
