@@ -5,6 +5,7 @@ From the photographs to the score:
     make caltech256                  # fetches the data set and ResNet-50
     make caltech256 CALTECH256=256_ObjectCategories.tar MODEL=resnet-50,0 \\
         GPUS=0,1,2,3
+    make caltech256 MODEL=gluon:resnet50_v1b     # any name mxft zoo list shows
     python recipes/caltech256.py --model resnet-50,0 --plan head --epochs 2
 
 Published (batch 128 = 16 images on each of 8 GPUs, lr 0.01, 8 epochs, 60
@@ -36,6 +37,7 @@ from mxft.cli.arguments import (  # noqa: E402
 )
 from mxft.cli.data_options import default_resize  # noqa: E402
 from mxft.cli.finetune import add_training_options, conclude, recipe_from  # noqa: E402
+from mxft.cli.models import is_local  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 
@@ -82,8 +84,7 @@ def find_model(name):
     """Return ``prefix,epoch`` of a local checkpoint, or of a zoo model fetched by name."""
     from mxft import zoo
 
-    is_local = "," in name or os.sep in name or os.path.isdir(name) or os.path.isfile(name + "-symbol.json")
-    return name if is_local else zoo.get_model(name)
+    return name if is_local(name) else zoo.get_model(name)
 
 
 def main(argv=None):

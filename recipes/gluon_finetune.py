@@ -16,7 +16,8 @@ subset 12 x 256 = 3,072 images train: 3072 / 128 = 24 updates an epoch.
 --network is any classifier of Gluon's or GluonCV's zoo that is made of
 `features` and `output`; without --weights its numbers are random, and the
 chapter's comparison "from scratch" is --lr 0.1 --output-mult 1. --model takes
-the features of any symbol checkpoint instead, as a SymbolBlock.
+the features of any symbol checkpoint instead, as a SymbolBlock; also by a name
+of the zoo, which is fetched: gluon:resnet18_v2 is the chapter's own network.
 
 At the end the network is written as a symbol checkpoint with its manifest, read
 back, and run over the validation records beside the Gluon network: the same
@@ -32,6 +33,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_input_options, input_spec, real, whole  # noqa: E402
+from mxft.cli.models import is_local  # noqa: E402
 from mxft.errors import InputError, RunError  # noqa: E402
 
 AREA, ASPECT, TOLERANCE = (0.08, 1.0), (3 / 4, 4 / 3), 1e-4
@@ -45,7 +47,7 @@ def parser():
     p.add_argument("--per-class", type=whole(1), default=60, metavar="N", help="training images of each (default: 60)")
     p.add_argument("--network", default="resnet18_v2", metavar="NAME", help="of the zoos (default: resnet18_v2)")
     p.add_argument("--weights", metavar="FILE", help="its .params (default: random)")
-    p.add_argument("--model", metavar="PREFIX,EPOCH", help="take the features of this checkpoint instead")
+    p.add_argument("--model", metavar="PREFIX,EPOCH", help="take the features of this checkpoint, or zoo name, instead")
     p.add_argument("--lr", type=real(above=0), default=0.01, metavar="R", help="of the features (default: 0.01)")
     p.add_argument("--output-mult", type=real(above=0), default=10, metavar="M", help="of the output (default: 10)")
     p.add_argument("--wd", type=real(least=0), default=0.001, metavar="W", help="weight decay (default: 0.001)")
@@ -198,6 +200,9 @@ def main(argv=None):
 
     if args.model and args.weights:
         raise InputError(f"--weights: expected --network beside it, received --model {args.model}")
+    if args.model and not is_local(args.model):
+        from mxft import zoo
+        args.model = zoo.get_model(args.model)
     own = load_checkpoint(args.model).input_spec or InputSpec() if args.model else InputSpec(mean=MEAN, scale=SCALE)
     spec = dataclasses.replace(input_spec(args, own), resize=None)  # the records are packed at it
     features, resize = features_of(args, spec.shape[1]), default_resize(spec)

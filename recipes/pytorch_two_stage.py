@@ -44,6 +44,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, numbers, whole  # noqa: E402
 from mxft.cli.finetune import conclude  # noqa: E402
+from mxft.cli.models import is_local  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 STAGES = (("head", 256, 1e-3), ("full", 64, 1e-4), ("full", 64, 1e-5))
@@ -98,8 +99,7 @@ def find_checkpoint(args, drop_connect):
     if args.weights:
         raise InputError(f"--weights: expected an EfficientNet beside it ({', '.join(VARIANTS)}), received model="
                          f"{args.model!r}")
-    is_local = "," in args.model or os.path.exists(args.model) or os.path.exists(args.model + "-symbol.json")
-    return load_checkpoint(args.model if is_local else zoo.get_model(args.model))
+    return load_checkpoint(args.model if is_local(args.model) else zoo.get_model(args.model))
 
 
 def prepare(args, folder, resize):
