@@ -173,6 +173,14 @@ def no_network(monkeypatch):
     monkeypatch.setenv("MXFT_MIRRORS", "http://127.0.0.1:9/mirror")
 
 
+def test_a_name_of_the_zoo_is_fetched(recipe, here, mirror, make_checkpoint):
+    from mxft import zoo
+    prefix = zoo.find_model("gluon:resnet18_v1b").prefix(str(mirror.cache))
+    make_checkpoint(3).save(prefix, 0)
+    assert recipe.find_model("gluon:resnet18_v1b") == f"{prefix},0"
+    assert recipe.find_model("net,0") == "net,0" and recipe.find_model("net") == "net"
+
+
 def test_without_a_network_the_ways_to_give_local_files_are_told(recipe, here, no_network, capsys):
     assert run(recipe) == 2
     err = capsys.readouterr().err

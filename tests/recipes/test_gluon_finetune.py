@@ -59,6 +59,13 @@ def test_the_exported_checkpoint_scores_as_the_gluon_network(words, recipe, here
     check_recipe(Recipe(require_head=True), checkpoint, checkpoint.input_spec)
 
 
+def test_a_name_of_the_zoo_is_fetched_and_its_features_taken(recipe, here, monkeypatch):
+    from mxft import zoo
+    monkeypatch.setattr(zoo, "get_model", {"gluon:resnet18_v2": "net,0"}.get)
+    assert run(recipe, "--model", "gluon:resnet18_v2", *NET[2:]) == 0
+    assert load_checkpoint("run").manifest["source"] == "recipes/gluon_finetune.py from net,0"
+
+
 def test_what_differs_from_the_network_is_refused(recipe, here):
     assert run(recipe, *NET) == 0
     checkpoint = load_checkpoint("run")

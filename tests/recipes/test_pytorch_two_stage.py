@@ -73,6 +73,14 @@ def test_the_stages_are_the_scripts(recipe, here):
     assert [row[1:] for row in recipe.STAGES] == [(256, 1e-3), (64, 1e-4), (64, 1e-5)]
 
 
+def test_a_name_of_the_zoo_is_fetched(recipe, here, mirror, make_checkpoint):
+    from mxft import zoo
+    prefix = zoo.find_model("gluon:resnet18_v1b").prefix(str(mirror.cache))
+    make_checkpoint(3).save(prefix, 0)
+    args = recipe.parser().parse_args([*TINY, "--model", "gluon:resnet18_v1b"])
+    assert recipe.find_checkpoint(args, drop_connect=True).name == f"{prefix},0"
+
+
 def test_each_new_best_is_kept_under_its_accuracy(recipe, here, capsys):
     assert run(recipe, *NET, "--epochs", "4,2,1", "--run", "runs/mine") == 0
     history = [(row["val_top1"], -row["val_loss"]) for number in (1, 2, 3)
