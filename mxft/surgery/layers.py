@@ -116,10 +116,9 @@ def find_feature_layer(symbol):
     """Find the layer a new head should stand on, by walking back from the output.
 
     The last FullyConnected, or 1x1 Convolution used as one, also one whose map is averaged afterwards, is the
-    classifier and its input the feature. A network
-    whose output is batch-normalised after its last FullyConnected, as insightface's ``fc1``, ends in an embedding:
-    the feature is the output itself. insightface's training symbols hand their embedding out beside the softmax, with
-    its gradient blocked: then that is the feature.
+    classifier and its input the feature. A network whose output is batch-normalised after its last FullyConnected, as
+    insightface's ``fc1``, ends in an embedding: the feature is the output itself. insightface's training symbols hand
+    their embedding out beside the softmax, with its gradient blocked: then that is the feature.
 
     Parameters
     ----------
@@ -161,8 +160,9 @@ def find_feature_layer(symbol):
         node = graph.nodes[node.inputs[0][0]]
     if not saw_loss and graph.nodes[start].op in _RESHAPING | {"Pooling"}:
         averaged = _averaged_classifier(graph, node)
-        return _feature(graph, averaged.inputs[0][0], averaged, True) if averaged else _feature(graph, start, None,
-                                                                                                False)
+        if averaged is not None:
+            return _feature(graph, averaged.inputs[0][0], averaged, True)
+        return _feature(graph, start, None, False)
     raise InputError(f"feature layer is not found: expected a FullyConnected or 1x1 Convolution before the output, "
                      f"received a network ending in {node.op} {node.name!r}; name one with --layer: "
                      f"{', '.join(n.name for n in graph.operators()[-5:])}")

@@ -15,7 +15,7 @@ from mxft.zoo.checks import params_flaw, zip_flaw
 from mxft.zoo.gluon_published import CIFAR10, IMAGENET
 from mxft.zoo.gluon_stores import FAMILIES, Family, family_of, store_hashes
 from mxft.zoo.parts import Part, handed_over, unpack
-from mxft.zoo.row import Row
+from mxft.zoo.row import CONVERTED, Row
 
 MIRRORS = ("https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/", "https://apache-mxnet.s3.amazonaws.com/")
 # transforms.Normalize([.4914, .4822, .4465], [.2023, .1994, .2010]) of GluonCV's train_cifar10.py, in values 0-255.
@@ -38,6 +38,7 @@ class GluonModel(Row):
     aliases: tuple = ()
 
     licence = "Apache-2.0 is MXNet's and GluonCV's; none is stated for the weights"
+    kept = CONVERTED
 
     @property
     def group(self):
@@ -94,20 +95,16 @@ class GluonModel(Row):
         """Return the checkpoint: from the cache, or fetched, or taken over, and exported now."""
         from mxft.backbones.gluon import build, trace
 
+        if self.cached(folder) and not files:
+            return self.cached(folder)
         if not self.cached(folder):
             trace(build(self.model, store=self.store))  # what cannot be converted is refused before it is downloaded
-        weights, is_ours = self._given(folder, files) if files else (None, False)
-        if self.cached(folder):
-            if is_ours:
-                os.unlink(weights)
-            return self.cached(folder)
-        if weights is None:
-            weights, is_ours = self._weights(folder, progress)
-        checkpoint = self._checkpoint(weights)
-        model = checkpoint.save(self.prefix(folder), 0)
+        weights, is_ours = self._given(folder, files) if files else self._weights(folder, progress)
+        if not self.cached(folder):
+            self._checkpoint(weights).save(self.prefix(folder), 0)
         if is_ours:
             os.unlink(weights)
-        return model
+        return self.cached(folder)
 
     def digest(self):
         """Return the sha1 the store's table has."""

@@ -7,7 +7,7 @@ from mxft.files import sha256
 from mxft.zoo.cache import named_base, own_mirrors
 from mxft.zoo.checks import safetensors_flaw
 from mxft.zoo.parts import Part, handed_over
-from mxft.zoo.row import Row
+from mxft.zoo.row import CONVERTED, Row
 
 MIRRORS = ("https://huggingface.co/",)
 
@@ -27,6 +27,7 @@ class HubModel(Row):
 
     group = "Hugging Face hub: PyTorch weights, imported"
     about = "1,000 classes, RGB scaled"
+    kept = CONVERTED
 
     @property
     def licence(self):

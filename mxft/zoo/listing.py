@@ -1,4 +1,5 @@
 """The zoo's rows for people: one table by source, one page of facts, and the same as JSON."""
+import contextlib
 import fnmatch
 import itertools
 import json
@@ -35,7 +36,7 @@ def as_json(row, folder):
     """Return a row's facts as a dict for JSON."""
     digest = row.digest()
     return {"name": row.name, "aliases": list(row.aliases), "source": row.group, "about": row.about,
-            "published": row.published(), "bytes": _size(row),
+            "note": row.note, "published": row.published(), "bytes": _size(row),
             "hash": {"algorithm": digest[0], "hex": digest[1], "of": digest[2]} if digest else None,
             "licence": row.licence, "input": row.manifest().get("input"), "cached": row.cached(folder)}
 
@@ -65,11 +66,11 @@ def _manifest(row, folder):
     if not manifest:
         return []
     if row.cached(folder) and os.path.exists(path):
-        with open(path, encoding="utf-8") as f:
+        with contextlib.suppress(ValueError), open(path, encoding="utf-8") as f:
             manifest = json.load(f)
     return [("input", _pixels(manifest.get("input"))),
             ("feature", manifest.get("feature_layer") or "the layer is found in the graph when it is converted"),
-            ("from", manifest["source"])]
+            ("from", manifest.get("source"))]
 
 
 def _pixels(entry):

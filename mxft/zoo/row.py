@@ -4,6 +4,9 @@ import os
 from mxft.zoo.cache import MIRRORS_VARIABLE
 from mxft.zoo.parts import described
 
+# What is there once a converted checkpoint is whole: the manifest is written last.
+CONVERTED = ("-symbol.json", "-0000.params", "-manifest.json")
+
 
 class Row:
     """Base of the rows; each source's dataclass adds its facts (name, aliases …) and its ways.
@@ -16,6 +19,7 @@ class Row:
     licence = None
     note = None
     aliases = ()
+    kept = ("-symbol.json", "-0000.params")
 
     def prefix(self, folder):
         """Return the checkpoint's prefix in the cache `folder`."""
@@ -28,8 +32,7 @@ class Row:
     def cached(self, folder):
         """Return ``"prefix,0"`` if the checkpoint is in the cache `folder`, otherwise None."""
         prefix = self.prefix(folder)
-        files = (prefix + "-symbol.json", prefix + "-0000.params")
-        return f"{prefix},0" if all(map(os.path.exists, files)) else None
+        return f"{prefix},0" if all(os.path.exists(prefix + ending) for ending in self.kept) else None
 
     def parts(self, folder):
         """Return the files that are downloaded, as a tuple of Part."""

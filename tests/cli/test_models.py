@@ -27,8 +27,9 @@ def test_a_name_that_is_cached_is_used_and_told(cached, name, capsys):
 
 def test_a_substitute_of_an_earlier_run_is_used_and_told(mirror, make_checkpoint, capsys):
     from mxft import zoo
-    other = zoo.find_model("mxnet:resnet50_v2").prefix(str(mirror.cache))
-    make_checkpoint().save(other, 0)
+    other, checkpoint = zoo.find_model("mxnet:resnet50_v2").prefix(str(mirror.cache)), make_checkpoint()
+    checkpoint.manifest["source"] = "a test"
+    checkpoint.save(other, 0)
     mirror.put("../home/mxft/models/imagenet1k-resnet-50/substitute.json", '{"name": "mxnet:resnet50_v2"}')
     assert find_model("resnet-50") == f"{other},0"
     said = capsys.readouterr().err.splitlines()

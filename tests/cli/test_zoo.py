@@ -246,7 +246,7 @@ def test_the_list_as_json(mirror, capsys):
         "name": "lresnet100e-ir", "aliases": ["model-r100-ii"],
         "source": "insightface: MXNet checkpoints for aligned faces",
         "about": "LResNet100E-IR, ArcFace, MS1M refined (v2), embedding 512",
-        "published": {"LFW": 0.9977, "CFP-FP": 0.9827, "AgeDB-30": 0.9828}, "bytes": 162345348,
+        "note": None, "published": {"LFW": 0.9977, "CFP-FP": 0.9827, "AgeDB-30": 0.9828}, "bytes": 162345348,
         "hash": {"algorithm": "sha256", "hex": "eab0e5bcca81c070f56ffb11a1c32d7b2e574a8bb94f32590e7b48b355c13d1f",
                  "of": "model-r100-arcface-ms1m-refine-v2.zip"},
         "licence": "insightface: for non-commercial research only",

@@ -176,7 +176,9 @@ def no_network(monkeypatch):
 def test_a_name_of_the_zoo_is_fetched(recipe, here, mirror, make_checkpoint):
     from mxft import zoo
     prefix = zoo.find_model("gluon:resnet18_v1b").prefix(str(mirror.cache))
-    make_checkpoint(3).save(prefix, 0)
+    checkpoint = make_checkpoint(3)
+    checkpoint.manifest["source"] = "a test"
+    checkpoint.save(prefix, 0)
     assert recipe.find_model("gluon:resnet18_v1b") == f"{prefix},0"
     assert recipe.find_model("net,0") == "net,0" and recipe.find_model("net") == "net"
 

@@ -76,7 +76,9 @@ def test_the_stages_are_the_scripts(recipe, here):
 def test_a_name_of_the_zoo_is_fetched(recipe, here, mirror, make_checkpoint):
     from mxft import zoo
     prefix = zoo.find_model("gluon:resnet18_v1b").prefix(str(mirror.cache))
-    make_checkpoint(3).save(prefix, 0)
+    checkpoint = make_checkpoint(3)
+    checkpoint.manifest["source"] = "a test"
+    checkpoint.save(prefix, 0)
     args = recipe.parser().parse_args([*TINY, "--model", "gluon:resnet18_v1b"])
     assert recipe.find_checkpoint(args, drop_connect=True).name == f"{prefix},0"
 

@@ -222,6 +222,24 @@ def test_a_gluon_zip_with_other_weights_inside_is_refused(mirror, gluon_store):
     assert os.listdir(mirror.home / "mxft" / "models" / "resnet18_v2") == []
 
 
+def test_a_zip_with_other_weights_is_refused_as_a_local_copy_too(mirror, gluon_store, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(gluon_store.stem + ".params", PARAMS)
+    with pytest.raises(InputError, match=re.escape(
+            f"local copy of {gluon_store.stem}.zip: {tmp_path}/a.zip: {gluon_store.stem}.params inside it: sha1: "
+            f"expected {gluon_store.sha1}, received")):
+        zoo.get_model("mxnet:resnet18_v2", files=[str(tmp_path / "a.zip")])
+    assert (tmp_path / "a.zip").exists() and os.listdir(mirror.cache / "models" / "resnet18_v2") == []
+
+
+def test_a_conversion_that_was_cut_off_is_made_again(mirror, gluon_store):
+    model = zoo.get_model("mxnet:resnet18_v2", progress=False)
+    manifest = model.rpartition(",")[0] + "-manifest.json"
+    os.unlink(manifest)
+    assert zoo.cached("mxnet:resnet18_v2") is None
+    assert zoo.get_model("mxnet:resnet18_v2", progress=False) == model and os.path.exists(manifest)
+
+
 def test_every_address_is_told_when_the_substitute_is_out_of_reach_too(mirror):
     with pytest.raises(FetchError) as caught:
         zoo.get_model("resnet-18", progress=False)
