@@ -25,7 +25,7 @@ picture of the run is taken.
 def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft bundle", description="Write a checkpoint as a tested bundle for serving.", epilog=EXAMPLES)
-    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
+    p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--output", required=True, metavar="PATH", help="a new folder, or a file NAME.tar")
     p.add_argument("--image", metavar="IMAGE", help="self-test picture (default: one of the run's validation records)")
     p.add_argument("--no-onnx", dest="onnx", action="store_false", help="leave model.onnx out")
@@ -41,11 +41,12 @@ def main(argv=None):
     from mxft.bundle.writing import require_free_output, write_bundle
     from mxft.checkpoint import load_checkpoint
     from mxft.cli.classifier_options import classifier_from, model_name
+    from mxft.cli.models import find_model
 
     require_free_output(args.output)
     if args.onnx:
         _require_onnx()
-    checkpoint = load_checkpoint(args.model)
+    checkpoint = load_checkpoint(find_model(args.model))
     classifier = classifier_from(args, checkpoint, _name(args.name, model_name(checkpoint)))
     if not args.synset and not checkpoint.classes:
         raise InputError(f"class names: expected them in the manifest of {checkpoint.name}, received none; --synset "

@@ -25,7 +25,8 @@ there is no password and no encryption. Pictures are not kept.
 def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft serve", description="Serve a page that names pictures.", epilog=EXAMPLES)
-    p.add_argument("model", metavar="MODEL", help="a bundle (folder or .tar), the folder of a run, or PREFIX,EPOCH")
+    p.add_argument("model", metavar="MODEL",
+                   help="a bundle (folder or .tar), the folder of a run, PREFIX,EPOCH, or zoo name")
     p.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
     p.add_argument("--port", type=whole(0, 65535), default=8000, metavar="N",
                    help="port to listen on; 0 takes a free one (default: 8000)")
@@ -77,9 +78,10 @@ def _classifier(args):
     from mxft.bundle.checking import check_bundle, is_bundle, opened_bundle
     from mxft.checkpoint import load_checkpoint
     from mxft.cli.classifier_options import classifier_from, model_name
+    from mxft.cli.models import find_model
 
     if not is_bundle(args.model):
-        checkpoint = load_checkpoint(args.model)
+        checkpoint = load_checkpoint(find_model(args.model))
         return classifier_from(args, checkpoint, model_name(checkpoint))
     with opened_bundle(args.model) as folder:
         check = check_bundle(folder, args.rewrite)
