@@ -4,18 +4,18 @@ Reproduces the tutorial's ``fit`` (allow_missing, Xavier gaussian in 2, kvstore 
 inference executor and not through ``Module.score``.
 """
 import dataclasses
-import inspect
 import logging
 import random
-import time
 
 import numpy as np
 
 from mxft.compat import mx
-from mxft.errors import InputError, MxftError, RunError, last_line, nearest
+from mxft.errors import MxftError, RunError, last_line
 from mxft.rewrite import rewrite_for_training
-from mxft.training.callbacks import Patience, Progress, StopTraining, TrainingMeter
+from mxft.training.callbacks import Progress, StopTraining, TrainingMeter
+from mxft.training.epochs import Epochs
 from mxft.training.interruption import Interruption
+from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.targets import soften
 
 
@@ -107,112 +107,6 @@ def seed_everything(seed):
     mx.random.seed(seed)
 
 
-def optimizer_arguments(options, schedule):
-    """Return ``optimizer_params`` for ``Module.fit``, refusing what the optimizer does not know.
-
-    Raises
-    ------
-    InputError
-        Unknown optimizer or argument; the nearest names are given.
-    """
-    known = mx.optimizer.Optimizer.opt_registry
-    if options.optimizer.lower() not in known:
-        raise InputError(f"optimizer: expected a name MXNet knows, received optimizer={options.optimizer!r}; "
-                         f"{nearest(options.optimizer.lower(), sorted(known))}")
-    accepted = set()
-    for base in known[options.optimizer.lower()].__mro__[:-1]:
-        accepted |= set(inspect.signature(base.__init__).parameters)
-    arguments = {"learning_rate": schedule.base_lr, "lr_scheduler": schedule, "wd": options.wd}
-    if options.momentum is not None:
-        if "momentum" not in accepted:
-            raise InputError(f"optimizer {options.optimizer}: expected no momentum, received mom={options.momentum}")
-        arguments["momentum"] = options.momentum
-    for name, value in options.optimizer_params.items():
-        if name not in accepted - {"self", "kwargs"}:
-            raise InputError(f"optimizer {options.optimizer}: unknown argument {name}={value!r}; "
-                             f"{nearest(name, sorted(accepted - {'self', 'kwargs'}))}")
-        arguments[name] = value
-    return arguments
-
-
-def make_initializer(initializer):
-    """Return the initializer of the head by name, as it is, or the tutorial's for None.
-
-    Raises
-    ------
-    InputError
-        Unknown name; the nearest names are given.
-    """
-    if initializer is None:
-        return mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
-    if not isinstance(initializer, str):
-        return initializer
-    known = mx.registry.get_registry(mx.init.Initializer)
-    if initializer.lower() not in known:
-        raise InputError(f"initializer: expected a name MXNet knows, received initializer={initializer!r}; "
-                         f"{nearest(initializer.lower(), sorted(known))}")
-    return mx.init.create(initializer)
-
-
-class _Epochs:
-    """Epoch-end callback: validate, log, save, decide whether to go on."""
-
-    def __init__(self, run, meter, schedule, options, train, validate, after, quiet):
-        self.history, self.best, self.last, self.best_epoch = [], None, None, None
-        self.stopped, self.interrupted, self.parameters, self._goodness = None, False, ({}, {}), None
-        if after:
-            self.history, self.best, self.last, self.best_epoch = [*after.history], after.best, after.last, \
-                after.best_epoch
-            self._goodness = _goodness(next((row for row in self.history if row["epoch"] == self.best_epoch), None))
-        self.first = len([row for row in self.history if row["epoch"]])
-        self.number, self._total = self.first + 1, self.first + options.epochs
-        self._run, self._meter, self._schedule = run, meter, schedule
-        self._batches, self._batch_size, self._validate = train.batches, train.batch_size, validate
-        self._quiet = quiet
-        self._patience = Patience(options.patience, options.min_delta, higher_is_better=validate is not None)
-        self._began = time.perf_counter()
-
-    def __call__(self, epoch, symbol, arg_params, aux_params):
-        seconds, meter, done = time.perf_counter() - self._began, self._meter, epoch + 1
-        row = {"epoch": done, "train_loss": meter.loss, "train_top1": meter.top1,
-               "lr": float(self._schedule((done - self.first) * self._batches)), "seconds": round(seconds, 3),
-               "images_per_second": round(self._batches * self._batch_size / seconds, 2)}
-        if self._validate:
-            row.update({"val_" + name: value for name, value in self._validate(arg_params, aux_params).items()})
-        self.history.append(row)
-        self._run.log("epoch", **row)
-        metrics = {name: value for name, value in row.items() if name != "epoch"}
-        self._patience.saw(row["val_top1"] if self._validate else row["train_loss"])
-        goodness = _goodness(row)
-        better = self._goodness is None or goodness > self._goodness
-        if better:
-            self._goodness, self.best_epoch = goodness, done
-            self.best = self._run.save("best", arg_params, aux_params, {"epoch": done, **metrics})
-        self.last = self._run.save(done, arg_params, aux_params, metrics)
-        self.parameters = (arg_params, aux_params)
-        if not self._quiet:
-            _tell(row, self._total, better)
-        self.number, self._began = done + 1, time.perf_counter()
-        if self._patience.exhausted and done < self._total:
-            raise StopTraining(f"early stopping: no improvement in {self._patience.epochs} epochs")
-
-
-def _goodness(row):
-    """Return what makes an epoch better than another: higher top-1, of equals the lower loss."""
-    if row is None:
-        return None
-    return (row["val_top1"], -row.get("val_loss", 0.0)) if "val_top1" in row else (-row["train_loss"],)
-
-
-def _tell(row, epochs, better):
-    figures = f"train top-1 {row['train_top1']:.4f} loss {row['train_loss']:.4f}"
-    if "val_top1" in row:
-        figures += f", validation top-1 {row['val_top1']:.4f} loss {row['val_loss']:.4f}"
-    print(f"epoch {row['epoch']}/{epochs}: {figures}; "
-          f"{row['seconds']:.0f} s, {row['images_per_second']:.0f} images/s, lr {row['lr']:.3g}"
-          f"{'  (best so far)' if better else ''}", flush=True)
-
-
 def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None, contexts=None, validate=None,
         after=None, quiet=False):
     """Train a network by a plan and keep its checkpoints.
@@ -264,7 +158,7 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     contexts = contexts or [mx.cpu()]
     module, train = _module(symbol, plan, train, run, options, contexts)
     meter = TrainingMeter()
-    epochs = _Epochs(run, meter, schedule, options, train, validate, after, quiet)
+    epochs = Epochs(run, meter, schedule, options, train, validate, after, quiet)
     progress = Progress(epochs.first + options.epochs, train.batches, train.batch_size)
     initializer = make_initializer(options.initializer)
     try:

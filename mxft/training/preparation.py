@@ -8,8 +8,8 @@ from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
 from mxft.files import require_file
-from mxft.training.fit import make_initializer, optimizer_arguments
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
+from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.staged import stage_schedule
 from mxft.training.stages import training_stages
 from mxft.training.targets import check_targets, class_weights_balanced

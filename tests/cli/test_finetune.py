@@ -296,7 +296,7 @@ def test_a_default_momentum_refuses_no_optimizer(here):
                             (["--mom", "0"], 0.0), (["--optimizer", "adam", "--mom", "0.5"], 0.5)):
         assert recipe_from(p.parse_args(words)).fit.momentum == momentum
     with pytest.raises(InputError, match="expected a name MXNet knows"):
-        from mxft.training.fit import optimizer_arguments
+        from mxft.training.optimizer import optimizer_arguments
         from mxft.training.schedule import learning_rate_schedule
         optimizer_arguments(recipe_from(p.parse_args(["--optimizer", "admm"])).fit,
                             learning_rate_schedule("constant", 0.1, 1, 1))

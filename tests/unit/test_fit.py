@@ -16,7 +16,8 @@ from mxft.evaluation.scoring import score_iterator
 from mxft.freeze import freeze_plan
 from mxft.inference import InferenceExecutor
 from mxft.surgery import attach_head
-from mxft.training.fit import FitOptions, fit, optimizer_arguments, seed_everything
+from mxft.training.fit import FitOptions, fit, seed_everything
+from mxft.training.optimizer import optimizer_arguments
 from mxft.training.run import RunFolder, read_log
 from mxft.training.schedule import learning_rate_schedule
 from mxft.transfer import match_parameters

@@ -1,0 +1,63 @@
+"""The end of an epoch: validate, log, save, and decide whether to go on."""
+import time
+
+from mxft.training.callbacks import Patience, StopTraining
+
+
+class Epochs:
+    """Epoch-end callback: validate, log, save, decide whether to go on."""
+
+    def __init__(self, run, meter, schedule, options, train, validate, after, quiet):
+        self.history, self.best, self.last, self.best_epoch = [], None, None, None
+        self.stopped, self.interrupted, self.parameters, self._goodness = None, False, ({}, {}), None
+        if after:
+            self.history, self.best, self.last, self.best_epoch = [*after.history], after.best, after.last, \
+                after.best_epoch
+            self._goodness = _goodness(next((row for row in self.history if row["epoch"] == self.best_epoch), None))
+        self.first = len([row for row in self.history if row["epoch"]])
+        self.number, self._total = self.first + 1, self.first + options.epochs
+        self._run, self._meter, self._schedule = run, meter, schedule
+        self._batches, self._batch_size, self._validate = train.batches, train.batch_size, validate
+        self._quiet = quiet
+        self._patience = Patience(options.patience, options.min_delta, higher_is_better=validate is not None)
+        self._began = time.perf_counter()
+
+    def __call__(self, epoch, symbol, arg_params, aux_params):
+        seconds, meter, done = time.perf_counter() - self._began, self._meter, epoch + 1
+        row = {"epoch": done, "train_loss": meter.loss, "train_top1": meter.top1,
+               "lr": float(self._schedule((done - self.first) * self._batches)), "seconds": round(seconds, 3),
+               "images_per_second": round(self._batches * self._batch_size / seconds, 2)}
+        if self._validate:
+            row.update({"val_" + name: value for name, value in self._validate(arg_params, aux_params).items()})
+        self.history.append(row)
+        self._run.log("epoch", **row)
+        metrics = {name: value for name, value in row.items() if name != "epoch"}
+        self._patience.saw(row["val_top1"] if self._validate else row["train_loss"])
+        goodness = _goodness(row)
+        better = self._goodness is None or goodness > self._goodness
+        if better:
+            self._goodness, self.best_epoch = goodness, done
+            self.best = self._run.save("best", arg_params, aux_params, {"epoch": done, **metrics})
+        self.last = self._run.save(done, arg_params, aux_params, metrics)
+        self.parameters = (arg_params, aux_params)
+        if not self._quiet:
+            _tell(row, self._total, better)
+        self.number, self._began = done + 1, time.perf_counter()
+        if self._patience.exhausted and done < self._total:
+            raise StopTraining(f"early stopping: no improvement in {self._patience.epochs} epochs")
+
+
+def _goodness(row):
+    """Return what makes an epoch better than another: higher top-1, of equals the lower loss."""
+    if row is None:
+        return None
+    return (row["val_top1"], -row.get("val_loss", 0.0)) if "val_top1" in row else (-row["train_loss"],)
+
+
+def _tell(row, epochs, better):
+    figures = f"train top-1 {row['train_top1']:.4f} loss {row['train_loss']:.4f}"
+    if "val_top1" in row:
+        figures += f", validation top-1 {row['val_top1']:.4f} loss {row['val_loss']:.4f}"
+    print(f"epoch {row['epoch']}/{epochs}: {figures}; "
+          f"{row['seconds']:.0f} s, {row['images_per_second']:.0f} images/s, lr {row['lr']:.3g}"
+          f"{'  (best so far)' if better else ''}", flush=True)
