@@ -3,8 +3,8 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 
 from mxft.errors import InputError, MissingFileError, nearest
 
@@ -28,10 +28,10 @@ def whole_path(path):
     """
     path = os.path.abspath(os.fspath(path))
     require_folder(os.path.dirname(path))
-    handle, temporary = tempfile.mkstemp(prefix="." + os.path.basename(path) + ".", suffix=".part",
-                                         dir=os.path.dirname(path))
-    os.close(handle)
-    try:
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(6)}.part")
+    try:  # named before it is there: a signal at any moment finds what to remove
+        os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         yield temporary
         _fsync(temporary)
         os.chmod(temporary, 0o666 & ~_umask())

@@ -36,7 +36,13 @@ from mxft.cli.arguments import (  # noqa: E402
     whole,
 )
 from mxft.cli.data_options import default_resize  # noqa: E402
-from mxft.cli.finetune import add_training_options, conclude, recipe_from  # noqa: E402
+from mxft.cli.finetune import (  # noqa: E402
+    add_keeping_options,
+    add_training_options,
+    conclude,
+    keeping_from,
+    recipe_from,
+)
 from mxft.cli.models import is_local  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
@@ -58,6 +64,7 @@ def parser():
                    help="for photographs and records (default: data-cache)")
     p.add_argument("--run", metavar="DIR", help="run folder (default: runs/caltech256-MODEL-PLAN, numbered)")
     add_training_options(p, momentum=0.9)
+    add_keeping_options(p)
     add_tensorboard_option(p, "RUN/tensorboard")
     add_input_options(p)
     add_device_options(p)
@@ -105,12 +112,13 @@ def main(argv=None):
     spec = input_spec(args, checkpoint.input_spec, InputSpec())
     check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
     name = pathlib.Path(model.rpartition(",")[0] or model).name
-    run = args.run or free_folder(os.path.join("runs", f"caltech256-{name}-{args.plan}"))
+    default = os.path.join("runs", f"caltech256-{name}-{args.plan}")
+    run = args.run or (default if args.resume else free_folder(default))
     resize = args.resize or default_resize(spec)
     check_resize(resize, spec)
-    check_run_folder(run)
+    check_run_folder(run, args.resume)
     check_writable(args.work, "--work")
-    events = event_folder(args.tensorboard, os.path.join(run, "tensorboard"))
+    events = event_folder(args.tensorboard, os.path.join(run, "tensorboard"), args.resume)
     folder = photographs(args.caltech256, args.work)
     if args.require_head:
         check_kept_head(checkpoint, spec, folder, keep_clutter=args.keep_clutter)
@@ -121,7 +129,7 @@ def main(argv=None):
                                      quality=args.quality)
     say_split(split, records)
     return conclude(finetune(checkpoint, records, run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
-                             args.keep_every, events))
+                             keeping_from(args), events))
 
 
 if __name__ == "__main__":

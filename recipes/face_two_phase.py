@@ -31,7 +31,7 @@ import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command  # noqa: E402
+from mxft.cli import run_command, status_after  # noqa: E402
 from mxft.cli.arguments import Parser, add_tensorboard_option, real, whole  # noqa: E402
 from mxft.cli.report import with_page  # noqa: E402
 from mxft.errors import InputError, RunError  # noqa: E402
@@ -177,13 +177,13 @@ def train(args):
               "epoch_end_callback": keep_each_epoch(run, metric, batches, args.lr)}
     try:
         train_both_phases(module, args.frozen_epochs, args.end_epoch, common)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         if not module.params_initialized:
             raise
         mx.nd.waitall()
         print(f"interrupted; saved as {run.save('last', *module.get_params(), {'interrupted': True})}")
         run.log("end", best=run.best, last=f"{run.prefix},last", interrupted=True)
-        return 130
+        return status_after(str(interrupt) or "SIGINT")
     except RunError as error:
         run.log("failed", reason=str(error))
         raise

@@ -25,7 +25,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command  # noqa: E402
+from mxft.cli import Terminated, run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
@@ -139,7 +139,7 @@ def train(args, case, folder, per_class, layer, seed, run, spec):
     recipe = recipe_from(finetune_parser().parse_args(words))
     result = finetune(args.model, records, run, recipe, spec, args.gpus, threads=args.data_nthreads)
     if result.fit.interrupted:
-        raise KeyboardInterrupt
+        raise Terminated(result.fit.interrupted)
     return result.score
 
 

@@ -118,8 +118,9 @@ def main(argv=None):
             result = finetune(checkpoint, records, os.path.join(home, way.replace(", ", "-")), recipe, spec, args.gpus,
                               threads=args.data_nthreads)
             seconds = time.perf_counter() - began
-            if conclude(result) == 130:
-                return 130
+            status = conclude(result)
+            if result.fit.interrupted:
+                return status
             rows[way] = (result, seconds)
     report(rows, home)
     return 0

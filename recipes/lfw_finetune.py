@@ -21,7 +21,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command  # noqa: E402
+from mxft.cli import run_command, status_after  # noqa: E402
 from mxft.cli.arguments import Parser, add_tensorboard_option, real, whole  # noqa: E402
 from mxft.cli.report import with_page  # noqa: E402
 
@@ -131,7 +131,7 @@ def main(argv=None):
         result = train_faces(backbone, head, faces, prefix, options, [mx.cpu()], checkpoint, targets,
                              tensorboard=events)
         if result.interrupted:
-            return 130
+            return status_after(result.interrupted)
         after = held_out_top1(load_checkpoint(result.last), packed)
         append_log(f"{prefix}-log.jsonl", "measured", name=MEASURED, before=before, after=after)
         print(f"{MEASURED}: {before:.4f} before, {after:.4f} after")

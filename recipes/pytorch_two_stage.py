@@ -176,7 +176,7 @@ def main(argv=None):
     from mxft.cli.preflight import check_run_folder, check_writable
     from mxft.data.classes import write_classes
     from mxft.data.normalization import InputSpec
-    from mxft.training.finetune import finetune
+    from mxft.training.finetune import Keeping, finetune
     from mxft.training.preparation import check_recipe
     from mxft.training.run import free_folder
 
@@ -201,11 +201,12 @@ def main(argv=None):
         print(f"--- stage {number}: {recipe.plan}, batch {recipe.batch_size}, Adam {recipe.learning_rate:g}")
         result = finetune(checkpoint, records, os.path.join(run, f"stage-{number}"),
                           dataclasses.replace(recipe, require_head=best.last is not None), spec, args.gpus,
-                          threads=args.data_nthreads, keep_every=1)
+                          threads=args.data_nthreads, keeping=Keeping(every=1))
         best.take(result)
         print(f"best so far: {best.last}")
-        if conclude(result) == 130:
-            return 130
+        status = conclude(result)
+        if result.fit.interrupted:
+            return status
     return 0
 
 

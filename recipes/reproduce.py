@@ -192,7 +192,7 @@ def run(row, seed, home):
     with open(os.path.join(home, f"{row['id']}-seed{seed}.log"), "w", encoding="utf-8") as log:
         status = subprocess.run([sys.executable, str(ROOT / words[0]), *words[1:]], stdout=log,
                                 stderr=subprocess.STDOUT).returncode
-    if status == 130:
+    if status in (130, 143):
         raise KeyboardInterrupt
     found = {"failed": f"exit status {status}, see {log.name}"} if status else measured(row, out)
     result = {"command": row["command"], "inputs": row["inputs"], "seed": seed, "seconds": round(time.time() - began),

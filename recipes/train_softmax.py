@@ -25,7 +25,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command  # noqa: E402
+from mxft.cli import run_command, status_after  # noqa: E402
 from mxft.cli.arguments import (  # noqa: E402
     Parser,
     add_rewrite_option,
@@ -227,7 +227,7 @@ def main(argv=None):
     def train():
         result = train_faces(backbone, head, faces, args.prefix, options, devices, checkpoint, targets,
                              args.data_nthreads, events)
-        return 130 if result.interrupted else 0
+        return status_after(result.interrupted)
 
     return with_page(args.prefix, train)
 

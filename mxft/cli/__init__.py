@@ -41,7 +41,7 @@ def usage():
     rows = "\n".join(f"  {verb:<{width}}  {text}" for verb, text in VERBS.items())
     return (f"mxft {__version__}: fine-tune MXNet checkpoints\n\nusage: mxft VERB [options]   (mxft VERB --help)\n\n"
             f"{rows}\n\nexit status: 0 done; 2 input refused, before work began; 3 stopped while\nrunning, what was "
-            "earned is on disk; 130 interrupted (Ctrl-C, SIGTERM)\n")
+            "earned is on disk; 130 interrupted (Ctrl-C), 143 (SIGTERM)\n")
 
 
 def main(argv=None):
@@ -91,7 +91,7 @@ def run_command(name, main, argv=None):
     Notes
     -----
     An MxftError becomes one message on stderr and its exit status (2 refused, 3 stopped), as does what the operating
-    and MXNet refuse while running (3). Ctrl-C, SIGTERM and SIGHUP end with 130, a closed pipe with 141. Any other
+    and MXNet refuse while running (3). Ctrl-C ends with 130, SIGTERM with 143, a closed pipe with 141. Any other
     exception is a defect of mxft and keeps its traceback.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -104,7 +104,8 @@ def run_command(name, main, argv=None):
     except MxftError as error:
         return _say(name, error, error.exit_code)
     except KeyboardInterrupt as interrupt:
-        return _say(name, f"stopped by {interrupt if isinstance(interrupt, Terminated) else 'Ctrl-C'}", 130)
+        by = str(interrupt) if isinstance(interrupt, Terminated) else "SIGINT"
+        return _say(name, f"stopped by {'Ctrl-C' if by == 'SIGINT' else by}", status_after(by))
     except BrokenPipeError:
         _forget_stdout()
         return 141
@@ -113,6 +114,17 @@ def run_command(name, main, argv=None):
         if reason is None:
             raise
         return _say(name, f"stopped while running: {reason}", 3)
+
+
+def status_after(name):
+    """Return the exit status of what a signal ended, as shells give it: 128 and its number; 0 without a name.
+
+    Examples
+    --------
+    >>> status_after("SIGTERM"), status_after("")
+    (143, 0)
+    """
+    return 128 + signal.Signals[name] if name else 0
 
 
 def _prepare_streams():

@@ -38,6 +38,7 @@ def parser():
     p.add_argument("--run", required=True, metavar="DIR", help="folder for checkpoints and log: new or empty")
     add_data_options(p)
     add_training_options(p)
+    add_keeping_options(p)
     add_tensorboard_option(p, "RUN/tensorboard")
     add_input_options(p)
     add_device_options(p)
@@ -86,14 +87,34 @@ def add_training_options(parser, momentum=None):
                    help="stop after N epochs without a better one (default: 0, never)")
     t.add_argument("--min-delta", type=real(least=0), default=0.0, metavar="D",
                    help="what counts as better for --patience (default: 0)")
-    t.add_argument("--keep-every", type=whole(0), default=0, metavar="N",
-                   help="keep every n-th epoch's checkpoint (default: 0, the best and the last)")
     t.add_argument("--seed", type=whole(0, 2**31 - 1), default=0, metavar="N",
                    help="of order, augmentation and new weights (default: 0)")
     t.add_argument("--kv-store", default="device", metavar="NAME", help="(default: device)")
     t.add_argument("--cpus", type=whole(1), default=1, metavar="N",
                    help="CPU contexts to divide a batch over (default: 1)")
     parser.set_defaults(momentum=momentum)
+
+
+def add_keeping_options(parser):
+    """Add the flags that say what a run keeps as it goes, and whether it goes on with one."""
+    k = parser.add_argument_group("keeping", "the state of a run: parameters, optimizer, position, random numbers")
+    k.add_argument("--resume", nargs="?", const="must", default="", choices=("auto", "must"), metavar="auto",
+                   help="go on with the run in --run as if it had never stopped; auto: begin where there is none")
+    k.add_argument("--keep-last", type=whole(1), default=1, metavar="K",
+                   help="keep the checkpoints of the last K epochs, beside the best (default: 1)")
+    k.add_argument("--keep-every", type=whole(0), default=0, metavar="N",
+                   help="keep every n-th epoch's checkpoint too (default: 0, none)")
+    k.add_argument("--save-batches", type=whole(0), default=0, metavar="N",
+                   help="write down the state every N batches too (default: 0, at the end of epochs)")
+    k.add_argument("--save-minutes", type=real(least=0), default=10, metavar="M",
+                   help="and every M minutes (default: 10; 0 for not)")
+
+
+def keeping_from(args):
+    """Turn the flags of `add_keeping_options` into a Keeping."""
+    from mxft.training.finetune import Keeping
+
+    return Keeping(args.keep_every, args.keep_last, args.save_batches, args.save_minutes, args.resume)
 
 
 def recipe_from(args):
@@ -127,7 +148,7 @@ def _has_momentum(optimizer):
 
 
 def main(argv=None):
-    """Run ``mxft finetune``; exit status 130 where Ctrl-C ended it."""
+    """Run ``mxft finetune``; exit status 130 where Ctrl-C ended it, 143 where SIGTERM did."""
     args = parser().parse_args(argv)
     from mxft.checkpoint import load_checkpoint
     from mxft.cli.models import find_model
@@ -142,19 +163,20 @@ def main(argv=None):
     spec = input_spec(args, checkpoint.input_spec, InputSpec())
     check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
     check_resize(args.resize, spec)
-    check_run_folder(args.run)
-    events = event_folder(args.tensorboard, os.path.join(args.run, "tensorboard"))
+    check_run_folder(args.run, args.resume)
+    events = event_folder(args.tensorboard, os.path.join(args.run, "tensorboard"), args.resume)
     if args.data and args.require_head:
         check_kept_head(checkpoint, spec, args.data, args.exclude)
     result = finetune(checkpoint, records_from(args, spec), args.run, recipe, spec, args.gpus, args.cpus,
-                      args.data_nthreads, args.keep_every, events)
+                      args.data_nthreads, keeping_from(args), events)
     return conclude(result)
 
 
 def conclude(result):
-    """Write the page of a run and say where it is; return 130 for a run that Ctrl-C ended, 3 for one without page."""
+    """Write the page of a run and say where it is; return 3 for one without page, 128 + its number after a signal."""
+    from mxft.cli import status_after
     from mxft.cli.report import say_page
     from mxft.report.page import write_run_page
 
     written = say_page(lambda: write_run_page(result.run, result.score, result.data.val), result.run)
-    return 130 if result.fit.interrupted else 0 if written else 3
+    return status_after(result.fit.interrupted) or (0 if written else 3)

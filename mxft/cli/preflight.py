@@ -8,8 +8,14 @@ from mxft.errors import InputError
 LOOKED_AT = 64  # records, the first of a file, whose image is decoded
 
 
-def check_run_folder(run):
+def check_run_folder(run, resume=""):
     """Refuse a run folder that is used, is no folder, or cannot be written to; nothing is left of the attempt.
+
+    Parameters
+    ----------
+    run : str
+    resume : {"", "auto", "must"}
+        With one of the latter, a folder that has a state to go on with is used rightly.
 
     Raises
     ------
@@ -18,7 +24,8 @@ def check_run_folder(run):
     """
     from mxft.training.run import require_free
 
-    require_free(run)
+    if not (resume and os.path.exists(os.path.join(run, "state"))):
+        require_free(run)
     check_writable(run, "run folder")
 
 
@@ -34,7 +41,7 @@ def check_writable(folder, what):
                          f"({(error.strerror or str(error)).lower()} in {place})") from None
 
 
-def event_folder(asked, default):
+def event_folder(asked, default, resume=""):
     """Return the folder for TensorBoard's event files, None where none were asked for.
 
     Parameters
@@ -42,6 +49,8 @@ def event_folder(asked, default):
     asked : str or None
         Of ``--tensorboard``: empty without a folder behind it.
     default : str
+    resume : str
+        The run goes on: its events go on in a further file there.
 
     Raises
     ------
@@ -56,7 +65,7 @@ def event_folder(asked, default):
     require_package("tensorboardX", "--tensorboard", extra="tensorboard")
     folder = asked or default
     check_writable(folder, "--tensorboard")
-    if os.path.isdir(folder) and any(".tfevents." in name for name in os.listdir(folder)):
+    if not resume and os.path.isdir(folder) and any(".tfevents." in name for name in os.listdir(folder)):
         raise InputError(f"--tensorboard: expected a folder without event files, received {folder!r} with those of "
                          f"another run; try --tensorboard {os.path.join(folder, 'run-2')}")
     return folder

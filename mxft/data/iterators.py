@@ -72,7 +72,8 @@ class RecordIterator(mx.io.DataIter):
             "shuffle": shuffle, "round_batch": False, "preprocess_threads": threads or os.cpu_count() or 1,
             "prefetch_buffer": 1,  # with more, MXNet loses so many batches of memory with every iterator that ends
             "verbose": False, **spec.iterator_arguments(), **augmentation.iterator_arguments()}
-        self._augmented, self._seeds = augmentation.is_random, _epoch_seeds(seed)
+        self._augmented, self._own_each_epoch = augmentation.is_random, augmentation.is_random or shuffle
+        self._seeds = _epoch_seeds(seed)
         shape = (batch_size, *spec.shape)
         self.provide_data = [mx.io.DataDesc("data", shape, np.float32)]
         self.provide_label = [mx.io.DataDesc("softmax_label", (batch_size,), np.float32)]
@@ -82,9 +83,11 @@ class RecordIterator(mx.io.DataIter):
         """Begin an epoch; not before its first batch is asked for, since MXNet loses what it decodes in advance.
 
         MXNet draws a record's crop from `seed_aug` and the record's number alone: with one seed every epoch would see
-        the same crops, without one they would depend on the threads. So an augmented epoch gets an iterator of its own.
+        the same crops, without one they would depend on the threads. And the order of an epoch goes on from that of the
+        epoch before. So an epoch with anything random about it gets an iterator of its own, which any epoch can begin
+        with.
         """
-        if self._records is not None and not self._augmented:
+        if self._records is not None and not self._own_each_epoch:
             self._records.reset()
             return
         seed = next(self._seeds)
@@ -111,6 +114,15 @@ class RecordIterator(mx.io.DataIter):
         arguments = {name: list(value) if isinstance(value, tuple) else value
                      for name, value in self._arguments.items() if name not in _DO_NOT_MATTER}
         return {**arguments, "num_records": self.num_records, "seed": self.seed}
+
+    def go_to(self, epoch, batch):
+        """Go to a batch of an epoch, both counted from 0: what is read from there on is what it would have been.
+
+        The epoch's earlier batches are read, and thrown away.
+        """
+        self._seeds, self._records, self._done = itertools.islice(_epoch_seeds(self.seed), epoch, None), None, 0
+        for _ in range(batch):
+            self.next()
 
     def reset(self):
         """Go to the beginning of the next epoch; an iterator that was not read stays as it is."""

@@ -219,6 +219,7 @@ class _JoinedRun:
 
     def __init__(self, run, network):
         self._run, self._network, self.log = run, network, run.log
+        self.state, self.name = getattr(run, "state", None), getattr(run, "name", None)
 
     def save(self, epoch, arg_params, aux_params, metrics):
         """Save the checkpoint of trunk and head; return its name."""

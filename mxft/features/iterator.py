@@ -42,6 +42,10 @@ class FeatureIterator(mx.io.DataIter):
         self.provide_data = [mx.io.DataDesc(data_name, (batch_size, *store.feature_shape))]
         self.provide_label = [mx.io.DataDesc(label_name, (batch_size,))]
 
+    def go_to(self, epoch, batch):
+        """Go to a batch of an epoch, both counted from 0."""
+        self._epoch, self._done, self._view = epoch, batch, None
+
     def reset(self):
         """Begin the next epoch; before anything was read it does nothing."""
         if self._done:
@@ -86,6 +90,10 @@ class LiveFeatures(mx.io.DataIter):
         self.num_records, self.batches = records.num_records, records.batches
         self.provide_data = [mx.io.DataDesc(data_name, (records.batch_size, *executor.output_shape[1:]))]
         self.provide_label = records.provide_label
+
+    def go_to(self, epoch, batch):
+        """Go to a batch of an epoch, both counted from 0; nothing is computed on the way."""
+        self._records.go_to(epoch, batch)
 
     def reset(self):
         """Begin the records' next epoch."""

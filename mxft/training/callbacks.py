@@ -19,11 +19,22 @@ class TrainingMeter(mx.metric.EvalMetric):
     """
 
     def __init__(self):
+        self._carried = {}
         super().__init__("training")
 
     def reset(self):
         """Forget everything, at the start of an epoch."""
         self.images, self.hits, self.loss_sum, self.batches, self.batch_loss = 0, 0, 0.0, 0, float("nan")
+        vars(self).update(self._carried)
+        self._carried = {}
+
+    def figures(self):
+        """Return the sums so far, for `go_on`."""
+        return {"images": self.images, "hits": self.hits, "loss_sum": float(self.loss_sum), "batches": self.batches}
+
+    def go_on(self, figures):
+        """Begin the next epoch with these sums: its first batches were counted before."""
+        self._carried = dict(figures or {})
 
     def reset_local(self):
         """Do nothing: the epoch's figures are the only ones."""
@@ -76,29 +87,30 @@ class Progress:
 
     def __init__(self, epochs, batches, batch_size, every=50):
         self._epochs, self._batches, self._batch_size, self._every = epochs, batches, batch_size, every
-        self._bar, self._since, self._terminal = None, None, sys.stderr.isatty()
+        self._bar, self._since, self._from, self._terminal = None, None, 0, sys.stderr.isatty()
 
     def __call__(self, param):
         meter, done = param.eval_metric, param.nbatch + 1
-        if done == 1:
-            self._begin(param.epoch)
+        if done == 1 or self._since is None:
+            self._begin(param.epoch, done - 1)
         if self._terminal:
             self._bar.update(self._batch_size)
             self._bar.set_postfix_str(f"loss {meter.loss:.4f} top-1 {meter.top1:.4f}", refresh=False)
         elif done % self._every == 0 and done < self._batches:
-            rate = (done - 1) * self._batch_size / max(time.perf_counter() - self._since, 1e-9)
+            rate = (done - 1 - self._from) * self._batch_size / max(time.perf_counter() - self._since, 1e-9)
             print(f"epoch {param.epoch + 1}/{self._epochs} batch {done}/{self._batches}: {rate:.1f} images/s, "
                   f"loss {meter.loss:.4f}, top-1 {meter.top1:.4f}", file=sys.stderr)
         if done == self._batches:
             self.close()
 
-    def _begin(self, epoch):
+    def _begin(self, epoch, done):
         self.close()
-        self._since = time.perf_counter()
+        self._since, self._from = time.perf_counter(), done
         if self._terminal:
             from tqdm import tqdm
-            self._bar = tqdm(total=self._batches * self._batch_size, desc=f"epoch {epoch + 1}/{self._epochs}",
-                             unit=" images", file=sys.stderr, dynamic_ncols=True)
+            self._bar = tqdm(total=self._batches * self._batch_size, initial=done * self._batch_size,
+                             desc=f"epoch {epoch + 1}/{self._epochs}", unit=" images", file=sys.stderr,
+                             dynamic_ncols=True)
 
     def close(self):
         """Take the bar off the terminal's last line."""
@@ -137,6 +149,14 @@ class Patience:
             self._mark, self._without = value, 0
         else:
             self._without += 1
+
+    def facts(self):
+        """Return how it stands, for `restore`."""
+        return {"without": self._without, "mark": self._mark}
+
+    def restore(self, facts):
+        """Go on from how it stood."""
+        self._without, self._mark = facts["without"], facts["mark"]
 
     @property
     def exhausted(self):

@@ -9,7 +9,7 @@ class Epochs:
 
     def __init__(self, run, meter, schedule, options, train, validate, after, quiet):
         self.history, self.best, self.last, self.best_epoch = [], None, None, None
-        self.stopped, self.interrupted, self.parameters, self._goodness = None, False, ({}, {}), None
+        self.stopped, self.interrupted, self.parameters, self._goodness = None, "", ({}, {}), None
         if after:
             self.history, self.best, self.last, self.best_epoch = [*after.history], after.best, after.last, \
                 after.best_epoch
@@ -20,10 +20,27 @@ class Epochs:
         self._batches, self._batch_size, self._validate = train.batches, train.batch_size, validate
         self._quiet = quiet
         self._patience = Patience(options.patience, options.min_delta, higher_is_better=validate is not None)
-        self._began = time.perf_counter()
+        self._began, self._seconds_before = time.perf_counter(), 0.0
+
+    def facts(self):
+        """Return how it stands, for JSON and `restore`."""
+        return {"first": self.first, "history": self.history, "best_epoch": self.best_epoch,
+                "patience": self._patience.facts(),
+                "seconds": self._seconds_before + time.perf_counter() - self._began}
+
+    def restore(self, facts, parameters):
+        """Go on from how it stood, with the parameters there were then."""
+        self.history, self.best_epoch = facts["history"], facts["best_epoch"]
+        self.best = self._run.name("best") if self.history else None
+        self.last = self._run.name(self.history[-1]["epoch"]) if self.history else None
+        self._goodness = _goodness(next((row for row in self.history if row["epoch"] == self.best_epoch), None))
+        self._total += facts["first"] - self.first
+        self.first, self.number = facts["first"], len([row for row in self.history if row["epoch"]]) + 1
+        self._patience.restore(facts["patience"])
+        self._seconds_before, self.parameters = facts["seconds"], parameters
 
     def __call__(self, epoch, symbol, arg_params, aux_params):
-        seconds, meter, done = time.perf_counter() - self._began, self._meter, epoch + 1
+        seconds, meter, done = self._seconds_before + time.perf_counter() - self._began, self._meter, epoch + 1
         row = {"epoch": done, "train_loss": meter.loss, "train_top1": meter.top1,
                "lr": float(self._schedule((done - self.first) * self._batches)), "seconds": round(seconds, 3),
                "images_per_second": round(self._batches * self._batch_size / seconds, 2)}
@@ -42,7 +59,7 @@ class Epochs:
         self.parameters = (arg_params, aux_params)
         if not self._quiet:
             _tell(row, self._total, better)
-        self.number, self._began = done + 1, time.perf_counter()
+        self.number, self._began, self._seconds_before = done + 1, time.perf_counter(), 0.0
         if self._patience.exhausted and done < self._total:
             raise StopTraining(f"early stopping: no improvement in {self._patience.epochs} epochs")
 

@@ -14,6 +14,7 @@ from mxft.compat import mx
 from mxft.data.labels import scan_labels
 from mxft.data.normalization import InputSpec
 from mxft.data.oversampling import oversample_records
+from mxft.errors import InputError
 from mxft.features.frozen_trunk import CacheOptions
 from mxft.files import sha256
 from mxft.freeze import FreezeOptions, describe_rates
@@ -25,6 +26,7 @@ from mxft.training.preparation import prepare
 from mxft.training.run import RunFolder
 from mxft.training.staged import StagedTraining
 from mxft.training.stages import HeadStage
+from mxft.training.state import RunState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +123,30 @@ class FinetuneResult:
     data: object
 
 
-def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=None, keep_every=0, tensorboard=None):
+@dataclasses.dataclass(frozen=True)
+class Keeping:
+    """What a run keeps as it goes, and whether it goes on with one.
+
+    Parameters
+    ----------
+    every : int
+        Keep every n-th epoch's checkpoint, beside the best.
+    last : int
+        Keep so many of the last epochs' checkpoints.
+    state_batches, state_minutes : float
+        Write down the state so often, beside the end of every epoch; 0 for not.
+    resume : {"", "auto", "must"}
+        Go on with what stands in the run folder: where there is something to go on with, or refuse where there is not.
+    """
+
+    every: int = 0
+    last: int = 1
+    state_batches: int = 0
+    state_minutes: float = 10
+    resume: str = ""
+
+
+def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=None, keeping=None, tensorboard=None):
     """Put a new head on a checkpoint, train it by a plan, and score the best epoch.
 
     Parameters
@@ -140,8 +165,7 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
         CPU contexts.
     threads : int, optional
         Decoding threads.
-    keep_every : int
-        Keep every n-th epoch's checkpoint beside best and last.
+    keeping : Keeping, optional
     tensorboard : str, optional
         Folder for TensorBoard's event files; it may lie in the run folder.
 
@@ -167,7 +191,9 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     spec = spec or checkpoint.input_spec or InputSpec()
     ready = prepare(checkpoint, data, recipe, spec, gpus, cpus)
     recipe, network, scans = ready.recipe, ready.network, ready.scans
-    folder = RunFolder(run, network.symbol, _manifest(checkpoint, network, spec, data), keep_every)
+    keeping, manifest = keeping or Keeping(), _manifest(checkpoint, network, spec, data)
+    folder = RunFolder(run, network.symbol, manifest, keeping.every, _state(run, keeping, recipe, manifest, ready),
+                       keeping.last)
     if tensorboard:
         folder.listen(EventFiles(tensorboard))
     _announce(folder, checkpoint, ready, spec, data)
@@ -178,6 +204,21 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
                               {name: len(scan.ids) for name, scan in scans.items()})
     result = training.run(ready.stages)
     return _finish(folder, result, training.best_score, data)
+
+
+def _state(run, keeping, recipe, manifest, ready):
+    """Return the run's state, read where the run goes on."""
+    asked = {"recipe": dataclasses.asdict(recipe), "devices": [str(device) for device in ready.devices],
+             **{name: manifest[name] for name in ("classes", "input", "parent", "data")}}
+    state = RunState(os.path.join(run, "state"), asked, keeping.state_batches, keeping.state_minutes)
+    if keeping.resume and not state.load() and keeping.resume == "must":
+        raise InputError(f"resume: expected a run to go on with, received run={run!r} without state/state.json; "
+                         "--resume auto begins one where there is none")
+    if state.goes_on:
+        done = len([row for row in state.found["epochs"]["history"] if row["epoch"]])
+        print(f"going on with {run} after {plural(done, 'epoch')}"
+              + (f" and {state.found['batch']:,} batches of the next" if state.found["batch"] else ""))
+    return state
 
 
 def _oversampled(data, folder, seed):
@@ -206,7 +247,8 @@ def _announce(folder, checkpoint, ready, spec, data):
     shapes = {row.name: row.symbol_shape for row in network.report.rows if row.symbol_shape}
     folder.write_json("transfer.json", network.report.to_dict())
     records = {name: os.path.abspath(path) for name, path in (("train", data.train), ("val", data.val)) if path}
-    folder.log("start", model=checkpoint.name, recipe=dataclasses.asdict(recipe), devices=[str(d) for d in devices],
+    goes_on = folder.state.goes_on
+    folder.log("resumed" if goes_on else "start", model=checkpoint.name, recipe=dataclasses.asdict(recipe), devices=[str(d) for d in devices],
                records=records)
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in ready.scans.items())
     print(f"{network.describe()}\n"

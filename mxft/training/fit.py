@@ -16,6 +16,8 @@ from mxft.training.callbacks import Progress, StopTraining, TrainingMeter
 from mxft.training.epochs import Epochs
 from mxft.training.interruption import Interruption
 from mxft.training.optimizer import make_initializer, optimizer_arguments
+from mxft.training.optimizer_state import restore_optimizer
+from mxft.training.snapshots import Snapshots, has_random_layers, parameters_of, seed_batch
 from mxft.training.targets import soften
 
 
@@ -85,8 +87,8 @@ class FitResult:
     best_epoch : int or None
     stopped : str or None
         Why it ended early: early stopping, or Ctrl-C.
-    interrupted : bool
-        Whether it was Ctrl-C (or SIGTERM).
+    interrupted : str
+        The signal that ended it, ``SIGINT`` for Ctrl-C; empty where none did.
     parameters : tuple of dict
         ``(arg_params, aux_params)`` as they were at the end.
     """
@@ -96,7 +98,7 @@ class FitResult:
     last: str
     best_epoch: int
     stopped: str
-    interrupted: bool = False
+    interrupted: str = ""
     parameters: tuple = dataclasses.field(default=({}, {}), repr=False)
 
 
@@ -145,7 +147,8 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
 
     Notes
     -----
-    Ctrl-C and SIGTERM end training in good order: the parameters are saved as epoch ``interrupted``.
+    Ctrl-C and SIGTERM end training in good order: the parameters are saved as epoch ``interrupted``. A `run` with a
+    ``state`` (`mxft.training.state.RunState`) is gone on with from there, and writes down how far it is.
     Module divides the gradient by the batch size, as the tutorial's does.
 
     Examples
@@ -156,40 +159,129 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     options = options or FitOptions()
     arguments = optimizer_arguments(options, schedule)
     contexts = contexts or [mx.cpu()]
-    module, train = _module(symbol, plan, train, run, options, contexts)
+    state = getattr(run, "state", None)
+    taken = state.take() if state else None
+    seeds = taken[0]["seeds"] if taken else {name: int(np.random.randint(2**31 - 1)) for name in ("targets", "layers")}
+    module, train = _module(symbol, plan, train, run, options, contexts, seeds["targets"])
     meter = TrainingMeter()
     epochs = Epochs(run, meter, schedule, options, train, validate, after, quiet)
+    if taken:
+        arg_params, aux_params = _go_on(*taken, module, epochs, meter, train)
+    begin, done = (epochs.first + taken[0]["epoch"], taken[0]["batch"]) if taken else (epochs.first, 0)
     progress = Progress(epochs.first + options.epochs, train.batches, train.batch_size)
-    initializer = make_initializer(options.initializer)
-    try:
-        with Interruption() as interruption:
-            module.fit(train, begin_epoch=epochs.first, num_epoch=epochs.first + options.epochs,
-                       arg_params=arg_params, aux_params=aux_params, allow_missing=True, initializer=initializer,
+    with Interruption() as interruption:
+        keeping = _Keeping(state and Snapshots(state, module, epochs, meter, seeds, train.batches), interruption,
+                           train.batches, epochs.first + options.epochs)
+        seeding = _seeded(symbol, seeds, epochs, train.batches, begin, done)
+        callbacks = [progress, _settled_after(train.batches), *seeding, keeping.batch_end]
+        try:
+            module.fit(train, begin_epoch=begin, num_epoch=epochs.first + options.epochs,
+                       arg_params=arg_params, aux_params=aux_params, allow_missing=True,
+                       initializer=make_initializer(options.initializer),
                        eval_metric=meter, kvstore=options.kvstore, optimizer=options.optimizer,
-                       optimizer_params=arguments, epoch_end_callback=epochs,
-                       batch_end_callback=[progress, interruption, _settled_after(train.batches)])
-    except StopTraining as reason:
-        epochs.stopped = str(reason)
-    except KeyboardInterrupt:
-        epochs.interrupted, epochs.stopped = True, _save_interrupted(module, run, epochs, meter)
-    except (RunError, mx.base.MXNetError) as error:
-        raise RunError(_with_what_is_left(error, epochs, schedule)) from None
-    finally:
-        progress.close()
+                       optimizer_params=arguments, epoch_end_callback=[epochs, keeping.epoch_end],
+                       batch_end_callback=_counted_on(callbacks, begin, done))
+        except StopTraining as reason:
+            epochs.stopped = str(reason)
+        except KeyboardInterrupt:
+            epochs.interrupted = interruption.noted or "SIGINT"
+            epochs.stopped = _save_interrupted(module, run, epochs, meter, keeping.at_the_end)
+            keeping.interrupted()
+        except (RunError, mx.base.MXNetError) as error:
+            raise RunError(_with_what_is_left(error, epochs, schedule)) from None
+        finally:
+            progress.close()
     return FitResult(epochs.history, epochs.best, epochs.last, epochs.best_epoch, epochs.stopped, epochs.interrupted,
                      epochs.parameters)
 
 
-def _module(symbol, plan, train, run, options, contexts):
+def _module(symbol, plan, train, run, options, contexts, seed):
     """Return the Module to train, of the graph that is fastest to bind, and the iterator that feeds it."""
     bound, applied = rewrite_for_training(plan.training_symbol(symbol), contexts[0].device_type, options.rewrite)
     if options.soft_targets:
         classes = bound.infer_shape(**dict(train.provide_data))[1][0][1]
-        bound, train = soften(bound, train, options, classes, seed=np.random.randint(2**31 - 1))
+        bound, train = soften(bound, train, options, classes, seed=seed)
     run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.fixed))
-    return mx.mod.Module(bound, data_names=[d.name for d in train.provide_data],
-                         label_names=[d.name for d in train.provide_label], context=contexts,
-                         fixed_param_names=list(plan.fixed), logger=silent_logger()), train
+    return _Module(bound, data_names=[d.name for d in train.provide_data],
+                   label_names=[d.name for d in train.provide_label], context=contexts,
+                   fixed_param_names=list(plan.fixed), logger=silent_logger()), train
+
+
+class _Module(mx.mod.Module):
+    """A Module whose optimizer may go on from where another stood."""
+
+    optimizer_before = None
+
+    def init_optimizer(self, *args, **kwargs):
+        """Make the optimizer, and give it what it remembered."""
+        super().init_optimizer(*args, **kwargs)
+        if self.optimizer_before:
+            restore_optimizer(self, *self.optimizer_before)
+
+
+def _go_on(facts, arrays, module, epochs, meter, train):
+    """Put everything where it stood; return the parameters to begin with."""
+    parameters = parameters_of(arrays)
+    module.optimizer_before = facts["optimizer"], arrays
+    epochs.restore(facts["epochs"], parameters)
+    meter.go_on(facts["meter"])
+    train.go_to(facts["epoch"], facts["batch"])
+    return parameters
+
+
+def _counted_on(callbacks, epoch, done):
+    """Return a batch-end callback for `callbacks` that counts the batches of `epoch` from those done before."""
+    def call(param):
+        if param.epoch == epoch:
+            param = param._replace(nbatch=param.nbatch + done)
+        for callback in callbacks:
+            callback(param)
+    return call
+
+
+def _seeded(symbol, seeds, epochs, batches, epoch, batch):
+    """Return a batch-end callback that seeds the next batch, where the network draws random numbers; seed the first."""
+    if not has_random_layers(symbol):
+        return []
+    seed_batch(seeds["layers"], epoch - epochs.first, batch)
+
+    def seed_next(param):
+        number = (param.epoch - epochs.first) * batches + param.nbatch + 1
+        seed_batch(seeds["layers"], *divmod(number, batches))
+    return [seed_next]
+
+
+class _Keeping:
+    """What is written down between batches, and how an interruption ends: in good order, at a batch's end."""
+
+    def __init__(self, snapshots, interruption, batches, epochs):
+        self._snapshots, self._interruption, self._batches, self._epochs = snapshots, interruption, batches, epochs
+        self._orderly, self.at_the_end = False, False  # of an epoch
+
+    def batch_end(self, param):
+        """Take a snapshot where one is due; of an epoch's last batch `epoch_end` follows."""
+        self.at_the_end = False
+        if self._snapshots:
+            self._snapshots.batch_end(param)
+        if param.nbatch + 1 < self._batches:
+            self._end()
+
+    def epoch_end(self, epoch, *_):
+        """Take a snapshot."""
+        self.at_the_end = True
+        if self._snapshots:
+            self._snapshots.epoch_end(epoch)
+        if epoch + 1 < self._epochs:
+            self._end()
+
+    def _end(self):
+        self._orderly = bool(self._interruption.noted)
+        self._interruption()
+
+    def interrupted(self):
+        """Write down where training was, unless it was in the middle of a batch."""
+        if self._snapshots and self._orderly:
+            self._snapshots.take()
 
 
 def _settled_after(batches):
@@ -204,8 +296,8 @@ def _settled_after(batches):
     return settle
 
 
-def _save_interrupted(module, run, epochs, meter):
-    """Save the parameters as they are in the middle of an epoch; return what to say."""
+def _save_interrupted(module, run, epochs, meter, at_the_end):
+    """Save the parameters as they are, in the middle of an epoch or at its end; return what to say."""
     if not module.params_initialized:
         return "interrupted before training began: nothing to save"
     mx.nd.waitall()
@@ -214,6 +306,9 @@ def _save_interrupted(module, run, epochs, meter):
     except MxftError as error:
         return f"interrupted; {error}"
     epochs.last = name
+    if at_the_end:
+        run.log("interrupted", epoch=epochs.number - 1)
+        return f"interrupted after epoch {epochs.number - 1}; saved as {name}"
     run.log("interrupted", epoch=epochs.number, batch=meter.batches)
     return f"interrupted in epoch {epochs.number} after {meter.batches} batches; saved as {name}"
 

@@ -11,12 +11,13 @@ import threading
 class Interruption:
     """Context manager that notes SIGINT, SIGTERM and SIGHUP, and a batch-end callback that acts on them.
 
-    A second signal is raised at once, for a batch that takes too long. Outside the main thread, where signals cannot
-    be caught, nothing is changed; an ignored signal (nohup) stays ignored.
+    `noted` is the signal's name, empty before there is one. A second signal is raised at once, for a batch that takes
+    too long. Outside the main thread, where signals cannot be caught, nothing is changed; an ignored signal (nohup)
+    stays ignored.
     """
 
     def __init__(self):
-        self._noted, self._before = False, {}
+        self.noted, self._before = "", {}
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
@@ -30,13 +31,13 @@ class Interruption:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _note(self, *_):
-        if self._noted:
+    def _note(self, number, _):
+        if self.noted:
             raise KeyboardInterrupt
-        self._noted = True
+        self.noted = signal.Signals(number).name
         print("\nstopping after this batch; once more stops at once", file=sys.stderr)
 
     def __call__(self, param=None):
         """Raise KeyboardInterrupt where a signal was noted."""
-        if self._noted:
+        if self.noted:
             raise KeyboardInterrupt

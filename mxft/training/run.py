@@ -43,11 +43,41 @@ class Run:
     def __init__(self, prefix, symbol, manifest):
         self.prefix = prefix
         self.manifest = {**manifest, "metrics": {}}
-        self._symbol, self._listeners = symbol, []
+        self._symbol, self._listeners, self.state = symbol, [], None
+
+    def keep_state(self, state):
+        """Write down in `state`, a RunState or None, how far the run is, and go on from what it `found`."""
+        self.state = state
+        if not state:
+            return
+        state.also(self.facts)
+        if state.found:
+            self.go_on(state.found)
+        else:
+            state.begin()
+
+    def facts(self):
+        """Return how far the run's files are, for the state."""
+        log = self.file("log.jsonl")
+        return {"metrics": self.manifest["metrics"], "log_bytes": os.path.getsize(log) if os.path.exists(log) else 0}
+
+    def go_on(self, facts):
+        """Put the run's files back to where a state was written: what was done after it is done again."""
+        self.manifest["metrics"], log = facts.get("metrics", {}), self.file("log.jsonl")
+        if os.path.exists(log):
+            os.truncate(log, min(facts.get("log_bytes", 0), os.path.getsize(log)))
+        folder, beginning = os.path.split(self.file(""))
+        for name in os.listdir(folder or "."):
+            if name.startswith("." + beginning) and name.endswith(".part"):  # a file that was being written
+                os.unlink(os.path.join(folder, name))
 
     def file(self, name):
         """Return the path of one of the run's files."""
         return f"{self.prefix}-{name}"
+
+    def name(self, epoch):
+        """Return what a checkpoint of the run is called, ``"prefix,epoch"``."""
+        return f"{self.prefix},{epoch}"
 
     def write_json(self, name, value):
         """Write a JSON file of the run."""
@@ -95,43 +125,58 @@ class RunFolder(Run):
     Parameters
     ----------
     path : str
-        A folder that is new or empty.
+        A folder that is new or empty, or of the run that `state` goes on with.
     symbol, manifest
         See `Run`.
     keep_every : int
-        Keep the checkpoint of every n-th epoch; 0 keeps the last one (and the best).
+        Keep the checkpoint of every n-th epoch too.
+    state : mxft.training.state.RunState, optional
+        Where the run writes down how far it is; what it `found` is gone on from.
+    keep_last : int
+        Keep the checkpoints of so many epochs, beside the best.
 
     Raises
     ------
     InputError
-        The folder holds files already, or cannot be written to.
+        The folder holds files already and there is nothing to go on from, or it cannot be written to.
     """
 
-    def __init__(self, path, symbol, manifest, keep_every=0):
-        require_free(path)
+    def __init__(self, path, symbol, manifest, keep_every=0, state=None, keep_last=1):
+        if not (state and state.found):
+            require_free(path)
         self.path = require_folder(path)
         super().__init__(os.path.join(path, "model"), symbol, manifest)
-        self._keep_every, self._last = keep_every, None
+        self._keep_every, self._keep_last, self._kept = keep_every, keep_last, []
+        self.keep_state(state)
+
+    def facts(self):
+        """Return how far the folder is, for the state."""
+        return {**super().facts(), "kept": self._kept}
+
+    def go_on(self, facts):
+        """Put the folder back to where a state was written."""
+        super().go_on(facts)
+        self._kept = facts.get("kept", [])
 
     def file(self, name):
         """Return the path of a file in the folder."""
         return os.path.join(self.path, name)
 
     def save(self, epoch, arg_params, aux_params, metrics):
-        """Save a checkpoint (see `Run.save`); the last epoch's file goes once the new one stands."""
+        """Save a checkpoint (see `Run.save`); an earlier epoch's file goes once the new one stands."""
         name = super().save(epoch, arg_params, aux_params, metrics)
         if isinstance(epoch, int):
-            self._drop_last(epoch)
-            self._last = epoch
+            self._kept = [*(number for number in self._kept if number != epoch), epoch]
+            while len(self._kept) > self._keep_last:
+                self._drop(self._kept.pop(0))
         return name
 
-    def _drop_last(self, epoch):
-        last = self._last
-        if last is None or last == epoch or (self._keep_every and last % self._keep_every == 0):
+    def _drop(self, epoch):
+        if self._keep_every and epoch % self._keep_every == 0:
             return
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(params_path(self.prefix, last))
-        self.manifest["metrics"].pop(str(last), None)
+            os.unlink(params_path(self.prefix, epoch))
+        self.manifest["metrics"].pop(str(epoch), None)
 
 
 def append_log(path, event, **facts):

@@ -71,7 +71,7 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
           f"regularisation {solved.regularisation:g}", flush=True)
     if recipe.plan == "head" and validation:
         _sgd_beside(cut, plan, iterator, trunk.validation(held_out), recipe, context)
-    return FitResult([row], best, last, 0, None, False, (arg_params, network.aux_params))
+    return FitResult([row], best, last, 0, None, "", (arg_params, network.aux_params))
 
 
 def _gathered(iterator, views):

@@ -46,38 +46,56 @@ class StagedTraining:
         self.best_score = None
 
     def run(self, stages):
-        """Go through `stages`; return the FitResult of them all.
+        """Go through `stages`, or what the folder's state has left of them; return the FitResult of them all.
 
         Raises
         ------
         RunError
             Training cannot go on, or something frozen has moved.
         """
-        before = parameter_hashes(*self._parameters)
-        plans = [stage.plan for stage in stages]
-        result = None
+        before, state = parameter_hashes(*self._parameters), self._folder.state
+        found = state.found if state and state.goes_on else None
+        plans, result = [stage.plan for stage in stages], None
         if self._recipe.solver:
             plans.insert(0, freeze_plan("head", self._network.symbol, self._network.head_parameters,
                                         self._recipe.batch_norm, self._recipe.freezing))
-            result = self._solve(plans[0])
-            self._parameters = result.parameters
+            result = None if found else self._solve(plans[0])
+            self._parameters = result.parameters if result else self._parameters
         for number, stage in enumerate(stages, 1):
-            give_back()
-            if len(stages) > 1:
-                print(f"stage {number}: {stage.name}", flush=True)
-            if result and stage.from_best and result.best:
-                best = load_checkpoint(result.best)
-                self._parameters = best.arg_params, best.aux_params
-            result = self._carry_out(stage, result)
-            if result.parameters[0]:
-                self._parameters = result.parameters
-            if result.stopped and (result.interrupted or number < len(stages)):
-                print(f"stage {number}: {result.stopped}")
+            if found and number < found["stage"]:
+                continue
+            if state:
+                state.stage = number
+            result = self._next(stages, number, stage, result)
             if result.interrupted:
                 break
         self._prove(stages, plans, before)
+        if found and result.best and self._data.val:
+            self.best_score = self._score_of(result.best)  # what was scored before the interruption is not known here
         give_back()
         return result
+
+    def _next(self, stages, number, stage, result):
+        """Carry out one stage after another's `result`."""
+        give_back()
+        if len(stages) > 1:
+            print(f"stage {number}: {stage.name}", flush=True)
+        if result and stage.from_best and result.best:
+            best = load_checkpoint(result.best)
+            self._parameters = best.arg_params, best.aux_params
+        result = self._carry_out(stage, result)
+        if result.parameters[0]:
+            self._parameters = result.parameters
+        if result.stopped and (result.interrupted or number < len(stages)):
+            print(f"stage {number}: {result.stopped}")
+        return result
+
+    def _score_of(self, model):
+        """Return the Score of a checkpoint on the validation records."""
+        checkpoint, records = load_checkpoint(model), self._validation_records()
+        executor = InferenceExecutor(self._network.symbol, checkpoint.arg_params, checkpoint.aux_params,
+                                     self._spec.shape, records.batch_size, self._devices[0], self._recipe.fit.rewrite)
+        return score_iterator(executor, records)
 
     def _records(self, name, batch_size, **options):
         path = self._data.train if name == "train" else self._data.val

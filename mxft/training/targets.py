@@ -174,24 +174,43 @@ class SoftTargets(mx.io.DataIter):
     def __init__(self, train, num_classes, label_smoothing=0.0, mixup=0.0, class_weights=None, seed=0):
         super().__init__(train.batch_size)
         self.batches = train.batches
-        self._train, self._mixup, self._random = train, mixup, np.random.RandomState(seed)
+        self._train, self._mixup, self._seed = train, mixup, seed
+        self._epoch, self._done, self._random = 0, 0, np.random.RandomState([seed, 0])
         rows = (1 - label_smoothing) * np.eye(num_classes) + label_smoothing / num_classes
         weights = np.ones(num_classes) if class_weights is None else np.asarray(class_weights, float)
         self._rows = (weights[:, None] * rows).astype(np.float32)
         self.provide_data = train.provide_data
         self.provide_label = [mx.io.DataDesc(train.provide_label[0].name, (train.batch_size, num_classes))]
 
+    def go_to(self, epoch, batch):
+        """Go to a batch of an epoch, both counted from 0; the mixing is what it would have been there."""
+        self._train.go_to(epoch, batch)
+        self._begin(epoch)
+        for _ in range(batch if self._mixup else 0):
+            self._mixing(self.batch_size)
+        self._done = batch
+
     def reset(self):
-        """Begin the next epoch; the mixing goes on in its sequence."""
+        """Begin the next epoch; before anything was read it does nothing."""
         self._train.reset()
+        if self._done:
+            self._begin(self._epoch + 1)
+
+    def _begin(self, epoch):
+        self._epoch, self._done, self._random = epoch, 0, np.random.RandomState([self._seed, epoch])
+
+    def _mixing(self, rows):
+        """Return the next batch's share and order."""
+        return self._random.beta(self._mixup, self._mixup), self._random.permutation(rows)
 
     def next(self):
         """Return the next batch."""
         batch = self._train.next()
+        self._done += 1
         labels = batch.label[0].asnumpy()
         targets, data = self._rows[labels.reshape(len(labels), -1)[:, 0].astype(int)], batch.data
         if self._mixup:
-            share, order = self._random.beta(self._mixup, self._mixup), self._random.permutation(len(targets))
+            share, order = self._mixing(len(targets))
             targets = (share * targets + (1 - share) * targets[order]).astype(np.float32)
             data = [_mix(images, share, order) for images in data]
         return mx.io.DataBatch(data, [mx.nd.array(targets)], pad=batch.pad, index=batch.index,

@@ -56,9 +56,9 @@ def test_a_run_leaves_all_of_its_files_and_says_where(here, capsys):
     out, err = capsys.readouterr()
     assert err == "" and f"run folder: {here}/run" in out and out.endswith(
         f"saved: run/model,best\nreport: {here}/run/report.html\n")
-    assert sorted(os.listdir("run")) == ["curves.png", "freeze.json", "log.jsonl", "model-0001.params",
-                                         "model-best.params",
-                                         "model-manifest.json", "model-symbol.json", "report.html", "transfer.json"]
+    assert sorted(os.listdir("run")) == [
+        "curves.png", "freeze.json", "log.jsonl", "model-0001.params", "model-best.params", "model-manifest.json",
+        "model-symbol.json", "report.html", "state", "transfer.json"]
 
 
 def test_event_files_have_the_numbers_of_the_log(here, capsys, read_events, read_scalars):
@@ -302,6 +302,24 @@ def test_a_default_momentum_refuses_no_optimizer(here):
                             learning_rate_schedule("constant", 0.1, 1, 1))
 
 
+def test_a_run_goes_on_in_its_folder(here, capsys):
+    assert finetune("--keep-last", "2") == 0
+    assert finetune("--epochs", "3", "--keep-last", "2", "--resume") == 0
+    assert "going on with run after 1 epoch\n" in capsys.readouterr().out
+    assert [row["epoch"] for row in read_log("run/log.jsonl") if row["event"] == "epoch"] == [1, 2, 3]
+    assert saved_epochs("run/model") == ["2", "3", "best"]
+
+
+def test_what_cannot_be_gone_on_with_is_refused(here, capsys):
+    assert finetune("--resume") == 2
+    assert "resume: expected a run to go on with, received run='run' without state/state.json" in capsys.readouterr().err
+    os.mkdir("run")
+    (here / "run" / "notes.txt").touch()
+    assert finetune("--resume", "auto") == 2
+    assert "run folder: expected a new or empty folder, received run='run' with 1 files" in capsys.readouterr().err
+    assert os.listdir("run") == ["notes.txt"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_its_weights_and_says_where(number, here, repository):
     process = subprocess.Popen(
@@ -313,7 +331,7 @@ def test_an_interrupted_run_keeps_its_weights_and_says_where(number, here, repos
             break
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and err.strip() == STOPPING
+    assert process.returncode == 128 + number and err.strip() == STOPPING
     assert "saved as run/model,interrupted" in out and "saved: run/model,best" in out
     assert {"best", "interrupted"} < set(saved_epochs("run/model"))
     assert not [name for name in os.listdir("run") if name.endswith(".part")]
@@ -334,7 +352,7 @@ def test_interrupted_packing_leaves_no_half_file(number, here, repository):
         time.sleep(0.01)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert err == f"mxft split: stopped by {'Ctrl-C' if number == signal.SIGINT else 'SIGTERM'}\n"
     assert not [name for name in os.listdir("out") if name.endswith((".part", "val.rec"))]
 

@@ -127,7 +127,7 @@ def test_termination_ends_like_ctrl_c_and_the_handler_is_put_back(number, capsys
 
     before = signal.signal(number, signal.SIG_DFL)  # under nohup it is ignored
     try:
-        assert run_command("x", wait, []) == 130
+        assert run_command("x", wait, []) == 128 + number
         assert signal.getsignal(number) is signal.SIG_DFL
     finally:
         signal.signal(number, before)

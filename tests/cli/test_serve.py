@@ -74,7 +74,7 @@ def service(folder):
     finally:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=20)
-        assert (process.returncode, out) == (130, "")
+        assert (process.returncode, out) == (143, "")
         lines = [line for line in err.splitlines() if not line.startswith("libpng")]
         assert lines == ["mxft serve: stopped by SIGTERM"]
 

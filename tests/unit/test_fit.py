@@ -304,11 +304,11 @@ def test_an_interrupt_while_validating_saves_the_parameters(train):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_validating_is_answered_after_the_next_batch(train, number):
+def test_a_signal_while_validating_is_answered_at_the_epochs_end(train, number):
     before = signal.getsignal(number)
     result, folder, _ = train(epochs=4, validate=scripted([.1, .2, .3, .4], at=2,
                                                           action=lambda: signal.raise_signal(number)))
-    assert result.stopped == (f"interrupted in epoch 3 after 1 batches; saved as {folder.prefix},interrupted")
+    assert result.stopped == f"interrupted after epoch 2; saved as {folder.prefix},interrupted"
     assert len(result.history) == 2 and result.interrupted
     assert signal.getsignal(number) is before
 

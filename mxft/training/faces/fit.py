@@ -28,15 +28,16 @@ class FaceResult:
         ``"prefix,epoch"``.
     intervals : list of dict
         The lines of the log: step, epoch, seconds, images_per_second, lr and the means of the `MONITORS`.
-    interrupted : bool
-        By Ctrl-C or SIGTERM; the weights are saved as last.
+    interrupted : str
+        The signal that ended it, ``SIGINT`` for Ctrl-C; empty where none did.
+        The weights are saved as last then.
     """
 
     steps: int
     best: str
     last: str
     intervals: list
-    interrupted: bool
+    interrupted: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +129,7 @@ def fit_faces(network, arg_params, aux_params, train, run, verifier, options, co
                     break
             loop.keep()
     except KeyboardInterrupt:
-        loop.save_interrupted()
+        loop.save_interrupted(interruption.noted)
     except (MxftError, mx.base.MXNetError) as error:
         failed = loop.with_what_is_left(error)
         with contextlib.suppress(OSError):  # a full disk, perhaps: the message comes first
@@ -141,7 +142,7 @@ class _Loop:
     """The state of a run: where it is, what it saw, what it kept."""
 
     def __init__(self, network, train, run, verifier, options, contexts):
-        self.step, self.epoch, self.intervals, self.interrupted = 0, 0, [], False
+        self.step, self.epoch, self.intervals, self.interrupted = 0, 0, [], ""
         self._network, self._train, self._run, self._verifier = network, train, run, verifier
         self._options, self._contexts = options, contexts
         self._meter, self._module, self._kept_at, self._losses = IntervalMeter(), None, 0, []
@@ -249,9 +250,9 @@ class _Loop:
         self._run.log("checkpoint", step=self.step, loss=loss, accuracy=accuracy, saved=saved)
         print(f"saved {', '.join(saved)}", flush=True)
 
-    def save_interrupted(self):
-        """Save the weights as they are."""
-        self.interrupted = True
+    def save_interrupted(self, name):
+        """Save the weights as they are, after the signal called `name`."""
+        self.interrupted = name or "SIGINT"
         if self._module is not None and self._module.params_initialized and self.step:
             self._run.last = self._run.save("last", *self.parameters(), {"step": self.step, "interrupted": True})
             self._run.log("interrupted", step=self.step, epoch=self.epoch + 1)

@@ -1,0 +1,60 @@
+"""What an optimizer remembers between two updates, as numbers: momenta and counts, nothing that is to be unpickled."""
+
+
+def optimizer_state(module):
+    """Return what the optimizer of a Module in training remembers.
+
+    Parameters
+    ----------
+    module : mx.mod.Module
+        On one process: with a kvstore of its own, or none.
+
+    Returns
+    -------
+    facts : dict
+        For JSON: update counts, and whatever else the optimizer keeps as a number.
+    arrays : dict of str to mx.nd.NDArray
+        ``optimizer:INDEX`` or ``optimizer:INDEX:PART``, as many parts as the optimizer has for a parameter.
+    """
+    updater = _updater(module)
+    optimizer, arrays = updater.optimizer, {}
+    for index, state in updater.states.items():
+        if not isinstance(state, (tuple, list)):
+            state, names = (state,), [f"optimizer:{index}"]
+        else:
+            names = [f"optimizer:{index}:{part}" for part in range(len(state))]
+        arrays.update({name: array for name, array in zip(names, state) if array is not None})
+    numbers = {name: value for name, value in vars(optimizer).items()
+               if isinstance(value, (int, float)) and not isinstance(value, bool)}
+    counts = {str(device): {str(index): count for index, count in of_device.items()}
+              for device, of_device in optimizer._all_index_update_counts.items()}
+    return {"numbers": numbers, "counts": counts}, arrays
+
+
+def restore_optimizer(module, facts, arrays):
+    """Give a Module's fresh optimizer what `optimizer_state` returned of another."""
+    updater = _updater(module)
+    optimizer, parts = updater.optimizer, {}
+    for name, array in arrays.items():
+        kind, index, *part = name.split(":")
+        if kind == "optimizer":
+            parts.setdefault(_index(index), {})[int(part[0]) if part else None] = array
+    for index, of_index in parts.items():
+        whole = of_index.get(None)
+        updater.states[index] = whole if whole is not None else tuple(
+            of_index.get(part) for part in range(max(of_index) + 1))
+        updater.states_synced[index] = False  # the updater moves them to where the parameter lies
+    vars(optimizer).update(facts["numbers"])
+    for device, counts in facts["counts"].items():
+        of_device = optimizer._all_index_update_counts.setdefault(int(device), {})
+        of_device.update({_index(index): count for index, count in counts.items()})
+
+
+def _updater(module):
+    """Return what applies the updates: the kvstore's, or the module's own."""
+    return module._kvstore._updater if module._update_on_kvstore else module._updater
+
+
+def _index(text):
+    """Return an index as the updater has it: a number, or a parameter's name."""
+    return int(text) if text.isdecimal() else text

@@ -1,0 +1,75 @@
+"""Snapshots of a training: taken between two batches, and what of one goes where when training goes on."""
+import time
+
+from mxft.compat import mx
+from mxft.graph import Graph
+from mxft.training.optimizer_state import optimizer_state
+
+_RANDOM_OPS = ("Dropout", "RNN", "Custom")
+_RANDOM_PREFIXES = ("_random", "_sample", "random_", "sample_")
+
+
+class Snapshots:
+    """Takes the state of a training now and then, at the end of every epoch, and where it is asked to.
+
+    Parameters
+    ----------
+    state : mxft.training.state.RunState
+    module : mx.mod.Module
+    epochs : mxft.training.epochs.Epochs
+    meter : mxft.training.callbacks.TrainingMeter
+    seeds : dict
+        Of whatever the stage draws at random.
+    batches : int
+        Of an epoch.
+    """
+
+    def __init__(self, state, module, epochs, meter, seeds, batches):
+        self._state, self._module, self._epochs, self._meter = state, module, epochs, meter
+        self._seeds, self._batches = seeds, batches
+        self._position, self._saved_at, self._saved_time = None, None, time.perf_counter()
+
+    def batch_end(self, param):
+        """Note where training is; write it down where it is time to."""
+        done = param.nbatch + 1
+        if done == self._batches:
+            return  # the epoch's end follows
+        self._position = (param.epoch - self._epochs.first, done)
+        every, late = self._state.every_batches, self._state.every_seconds
+        if (every and done % every == 0) or (late and time.perf_counter() - self._saved_time > late):
+            self.take()
+
+    def epoch_end(self, epoch, *_):
+        """Write down the end of an epoch."""
+        self._position = (epoch + 1 - self._epochs.first, 0)
+        self.take()
+
+    def take(self):
+        """Write down where training is, unless that was done."""
+        if self._position in (None, self._saved_at):
+            return
+        mx.nd.waitall()  # BatchNorm writes its moving statistics late
+        arg_params, aux_params = self._module.get_params()
+        (epoch, batch), (facts, arrays) = self._position, optimizer_state(self._module)
+        arrays.update({f"arg:{name}": value for name, value in arg_params.items()})
+        arrays.update({f"aux:{name}": value for name, value in aux_params.items()})
+        self._state.save({"epoch": epoch, "batch": batch, "epochs": self._epochs.facts(), "optimizer": facts,
+                          "meter": self._meter.figures() if batch else None, "seeds": self._seeds}, arrays)
+        self._saved_at, self._saved_time = self._position, time.perf_counter()
+
+
+def parameters_of(arrays):
+    """Return ``(arg_params, aux_params)`` of a state's arrays."""
+    return tuple({name[4:]: value for name, value in arrays.items() if name.startswith(kind)}
+                 for kind in ("arg:", "aux:"))
+
+
+def has_random_layers(symbol):
+    """Whether a network draws random numbers as it trains."""
+    return any(node.op in _RANDOM_OPS or (node.op or "").startswith(_RANDOM_PREFIXES)
+               or node.attrs.get("act_type") == "rrelu" for node in Graph(symbol).operators())
+
+
+def seed_batch(seed, epoch, batch):
+    """Seed MXNet for one batch, so that it draws the same whether or not the batches before it were computed."""
+    mx.random.seed((seed + 1_000_003 * epoch + 7919 * batch) % (2**31 - 1))

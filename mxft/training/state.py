@@ -1,0 +1,169 @@
+"""The state of a run between two batches, on disk: all it takes to go on as if nothing had happened.
+
+``state/state.json`` names the arrays it goes with, ``state/N.params``; the one is renamed into place when the other is
+whole, so that a process that is killed, at whatever moment, leaves the state before or the state after.
+"""
+import contextlib
+import json
+import os
+
+from mxft.compat import mx
+from mxft.errors import InputError, RunError
+from mxft.files import require_folder, whole_path, write_json
+
+FORMAT = 1
+_FILE = "state.json"
+_FREE = ("recipe.cache.folder", "recipe.cache.budget_bytes")  # they change where numbers lie, not the numbers
+
+
+class RunState:
+    """What a run that is begun anew goes on from, and where it writes down how far it is.
+
+    Parameters
+    ----------
+    folder : str
+        ``RUN/state``.
+    asked : dict
+        What the run was asked, for JSON: a state is only gone on from where this is the same.
+    every_batches : int
+        Between two states, beside those at the end of every epoch; 0 for none.
+    every_minutes : float
+        The same in minutes.
+
+    Attributes
+    ----------
+    stage : int
+        Number of the stage being trained, from 1.
+    found : dict or None
+        The facts to go on from, until `take` has given them out.
+
+    Notes
+    -----
+    Arrays are kept in MXNet's own format, which holds numbers only: nothing is unpickled.
+    """
+
+    def __init__(self, folder, asked, every_batches=0, every_minutes=10):
+        self.folder, self.stage, self.found = folder, 0, None
+        self.every_batches, self.every_seconds = every_batches, 60 * every_minutes
+        self._asked, self._number, self._about = json.loads(json.dumps(asked, default=str)), 0, dict
+
+    def load(self):
+        """Read what stands in the folder into `found`; return whether there is a state.
+
+        Raises
+        ------
+        InputError
+            The state is damaged or of another mxft, or the run was asked something else; the differences are listed.
+        """
+        path = os.path.join(self.folder, _FILE)
+        if not os.path.isfile(path):
+            self._clear_begun()
+            return False
+        try:
+            with open(path, encoding="utf-8") as f:
+                facts = json.load(f)
+            number, asked = facts["number"], facts["asked"]
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"state: expected what mxft writes, received {path}, which is damaged; begin anew with "
+                             "another --run") from None
+        if facts.get("format") != FORMAT:
+            raise InputError(f"state: expected format {FORMAT}, received {facts.get('format')!r} in {path}; begin anew "
+                             "with another --run")
+        refuse_differences(asked, self._asked)
+        self.found, self._number = facts, number
+        return True
+
+    def _clear_begun(self):
+        """Remove what a process leaves that is killed before its first state is whole."""
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self.folder):
+                if name.startswith(f".{_FILE}.") and name.endswith(".part"):
+                    os.unlink(os.path.join(self.folder, name))
+            os.rmdir(self.folder)  # stays where anything else is in it
+
+    @property
+    def goes_on(self):
+        """Whether there is anything in `found` but that the run had begun."""
+        return bool(self.found and self.found["stage"])
+
+    def take(self):
+        """Return (facts, arrays) of the stage being trained, the first time it is asked; None where there are none."""
+        facts = self.found
+        if not facts or facts.get("stage") != self.stage:
+            return None
+        self.found = None
+        path = os.path.join(self.folder, f"{facts['number']}.params")
+        try:
+            arrays = mx.nd.load(path)
+        except mx.base.MXNetError:
+            raise InputError(f"state: expected the arrays of {_FILE}, received {path}, which is missing or damaged; "
+                             "begin anew with another --run") from None
+        return facts, arrays
+
+    def also(self, about):
+        """Have ``about()``, a dict, written down with every state."""
+        self._about = about
+
+    def begin(self):
+        """Write down that the run has begun: from here on it can be gone on with."""
+        require_folder(self.folder)
+        write_json(os.path.join(self.folder, _FILE), {"format": FORMAT, "number": 0, "stage": 0, "asked": self._asked})
+
+    def save(self, facts, arrays):
+        """Write down a state.
+
+        Parameters
+        ----------
+        facts : dict
+            For JSON.
+        arrays : dict of str to mx.nd.NDArray
+
+        Raises
+        ------
+        RunError
+            It cannot be written; the one before is untouched.
+        """
+        number = self._number + 1
+        facts = {"format": FORMAT, "number": number, "stage": self.stage, "asked": self._asked,
+                 **self._about(), **facts}
+        try:
+            with whole_path(os.path.join(self.folder, f"{number}.params")) as temporary:
+                mx.nd.save(temporary, arrays)
+                mx.nd.load(temporary)  # mx.nd.save does not notice a full disk
+            write_json(os.path.join(self.folder, _FILE), facts)
+        except (OSError, mx.base.MXNetError) as error:
+            reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "a full disk?"
+            raise RunError(f"state is not saved: expected room in {self.folder}, received {reason}") from None
+        self._number = number
+        self._drop_others()
+
+    def _drop_others(self):
+        for name in os.listdir(self.folder):
+            if name not in (_FILE, f"{self._number}.params"):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(self.folder, name))
+
+
+def refuse_differences(before, now):
+    """Refuse (InputError) to go on with what was asked now, if it is not what the run was begun with.
+
+    More epochs are no difference, unless the learning rate falls by a cosine of their number.
+    """
+    before, now = _flat(before), _flat(now)
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name) and name not in _FREE]
+    epochs = "recipe.fit.epochs"
+    if epochs in names and before.get("recipe.schedule") != "cosine" and now[epochs] > before[epochs]:
+        names.remove(epochs)
+    if names:
+        told = "; ".join(f"{name}={now.get(name)!r} (it was {before.get(name)!r})" for name in names[:5])
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        raise InputError(f"resume: expected what the run was begun with, received {told}{more}; say the same, or begin "
+                         "anew with another --run")
+
+
+def _flat(value, name=""):
+    """Return nested dicts as one, ``{"recipe.fit.epochs": 8}``."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {key: leaf for inner, part in value.items()
+            for key, leaf in _flat(part, f"{name}.{inner}" if name else str(inner)).items()}

@@ -1,0 +1,223 @@
+"""Going on with a run gives, bit for bit, what it would have given without the interruption."""
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+
+from mxft.checkpoint import load_checkpoint
+from mxft.compat import mx
+from mxft.data.datasets import Records
+from mxft.data.iterators import RecordIterator
+from mxft.data.normalization import InputSpec
+from mxft.errors import InputError
+from mxft.features.frozen_trunk import CacheOptions
+from mxft.surgery import Dense
+from mxft.training.finetune import Keeping, Recipe, finetune
+from mxft.training.fit import FitOptions
+from mxft.training.run import read_log
+from mxft.training.snapshots import Snapshots
+from mxft.training.state import RunState, refuse_differences
+
+SPEC = InputSpec((3, 8, 8))
+RECIPE = Recipe(batch_size=4, learning_rate=0.05, fit=FitOptions(epochs=3, momentum=0.9))
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it, nothing is saved after it."""
+
+
+@pytest.fixture
+def data(make_records):
+    rng = np.random.RandomState(0)
+
+    def picture(number, label):
+        image = rng.randint(0, 160, (10, 10, 3))
+        image[:, :, int(label) % 3] += 80
+        return image.astype(np.uint8)
+
+    return Records(make_records("train.rec", [i % 3 for i in range(18)], picture),
+                   make_records("val.rec", [i % 3 for i in range(10)], picture), ["r", "g", "b"],
+                   packing={"resize": 10})
+
+
+@pytest.fixture
+def run(data, make_checkpoint, tmp_path):
+    """A function that trains into a folder and returns the result."""
+    def train(folder, recipe=RECIPE, **keeping):
+        return finetune(make_checkpoint(5), data, str(tmp_path / folder), recipe, SPEC,
+                        keeping=Keeping(**{"state_batches": 1, "state_minutes": 0, **keeping}))
+    return train
+
+
+def parameters(folder, epoch):
+    checkpoint = load_checkpoint(f"{folder}/model,{epoch}")
+    return {name: value.asnumpy() for name, value in {**checkpoint.arg_params, **checkpoint.aux_params}.items()}
+
+
+def assert_same(a, b, *epochs):
+    for epoch in epochs:
+        first, second = parameters(a, epoch), parameters(b, epoch)
+        assert set(first) == set(second)
+        for name, value in first.items():
+            np.testing.assert_array_equal(value, second[name], err_msg=name)
+
+
+def kill_at(monkeypatch, number, method="take"):
+    """Have the `number`-th snapshot end in a kill, once it is written."""
+    original, calls = getattr(Snapshots, method), []
+
+    def then_killed(self, *args):
+        original(self, *args)
+        calls.append(1)
+        if len(calls) == number:
+            raise Killed
+    monkeypatch.setattr(Snapshots, method, then_killed)
+
+
+RECIPES = {
+    "everything, augmented": RECIPE,
+    "Adam": dataclasses.replace(RECIPE, learning_rate=0.01, fit=FitOptions(epochs=3, optimizer="adam")),
+    "mixup and smoothing": dataclasses.replace(RECIPE, fit=FitOptions(epochs=3, momentum=0.9, mixup=0.4,
+                                                                      label_smoothing=0.1)),
+    "dropout": dataclasses.replace(RECIPE, hidden=(Dense(6, dropout=0.5),)),
+    "head on cached features": dataclasses.replace(RECIPE, plan="head", augment=0, cache=CacheOptions("memory")),
+    "head on a live trunk": dataclasses.replace(RECIPE, plan="head"),
+    "two stages, cosine": dataclasses.replace(RECIPE, plan="two-stage", schedule="cosine"),
+    "steps and patience": dataclasses.replace(RECIPE, schedule="step", lr_steps=(1, 2),
+                                              fit=FitOptions(epochs=3, momentum=0.9, patience=2)),
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_killed_run_goes_on_bit_for_bit(recipe, run, tmp_path, monkeypatch):
+    """Killed in the middle of an epoch, and where one ends: there are five batches in each."""
+    recipe = RECIPES[recipe]
+    whole = run("whole", recipe)
+    for kill in (3, 10):
+        killed = tmp_path / f"killed at {kill}"
+        with monkeypatch.context() as patch:
+            kill_at(patch, kill)
+            with pytest.raises(Killed):
+                run(killed.name, recipe)
+        result = run(killed.name, recipe, resume="auto")
+        assert_same(tmp_path / "whole", killed, "best", whole.fit.history[-1]["epoch"])
+        assert figures(result.fit.history) == figures(whole.fit.history)
+        assert (result.fit.best_epoch, result.score.top1) == (whole.fit.best_epoch, whole.score.top1)
+        logged = [row for row in read_log(killed / "log.jsonl") if row["event"] == "epoch"]
+        assert figures(logged) == [{"event": "epoch", **row} for row in figures(whole.fit.history)]
+        assert sorted(os.listdir(killed)) == sorted(os.listdir(tmp_path / "whole"))
+
+
+def figures(history):
+    """Return the rows without what a clock says."""
+    return [{key: value for key, value in row.items() if key not in ("seconds", "images_per_second")}
+            for row in history]
+
+
+def test_a_kill_before_the_first_state_begins_anew(run, tmp_path, monkeypatch):
+    run("whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(Snapshots, "take", lambda self: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            run("killed")
+    run("killed", resume="must")
+    assert_same(tmp_path / "whole", tmp_path / "killed", "best", 3)
+
+
+def test_two_contexts_go_on_too(data, make_checkpoint, tmp_path, monkeypatch):
+    def train(folder, **keeping):
+        return finetune(make_checkpoint(5), data, str(tmp_path / folder), RECIPE, SPEC, cpus=2,
+                        keeping=Keeping(state_batches=1, **keeping))
+    train("whole")
+    with monkeypatch.context() as patch:
+        kill_at(patch, 7)
+        with pytest.raises(Killed):
+            train("killed")
+    train("killed", resume="auto")
+    first, second = parameters(tmp_path / "whole", 3), parameters(tmp_path / "killed", 3)
+    for name, value in first.items():
+        np.testing.assert_allclose(value, second[name], atol=1e-6, err_msg=name)
+
+
+def test_more_epochs_go_on_from_the_last(run, tmp_path):
+    run("whole")
+    run("parts", dataclasses.replace(RECIPE, fit=dataclasses.replace(RECIPE.fit, epochs=1)))
+    run("parts", resume="must")
+    assert_same(tmp_path / "whole", tmp_path / "parts", "best", 3)
+
+
+def test_a_finished_run_stays_as_it_is(run, tmp_path):
+    run("whole")
+    before = parameters(tmp_path / "whole", 3)
+    result = run("whole", resume="auto")
+    np.testing.assert_equal(parameters(tmp_path / "whole", 3), before)
+    assert [row["epoch"] for row in result.fit.history] == [1, 2, 3] and result.score.top1 >= 0
+
+
+def test_auto_begins_where_there_is_nothing_and_must_refuses(run, tmp_path):
+    run("new", resume="auto")
+    assert os.path.exists(tmp_path / "new" / "model-0003.params")
+    with pytest.raises(InputError, match="resume: expected a run to go on with, received run='.*other' without "
+                                         "state/state.json; --resume auto begins one"):
+        run("other", resume="must")
+    assert not os.path.exists(tmp_path / "other")
+
+
+def test_other_settings_are_refused_by_name(run, tmp_path):
+    run("one")
+    other = dataclasses.replace(RECIPE, learning_rate=0.1, fit=dataclasses.replace(RECIPE.fit, momentum=0.8))
+    with pytest.raises(InputError) as refused:
+        run("one", other, resume="auto")
+    assert str(refused.value) == (
+        "resume: expected what the run was begun with, received recipe.learning_rate=0.1 (it was 0.05); "
+        "recipe.fit.momentum=0.8 (it was 0.9); say the same, or begin anew with another --run")
+
+
+def test_epochs_may_grow_but_for_a_cosine_and_not_shrink():
+    def asked(epochs, schedule):
+        return {"recipe": {"schedule": schedule, "fit": {"epochs": epochs}}}
+    refuse_differences(asked(3, "constant"), asked(5, "constant"))
+    for before, now, schedule in ((3, 5, "cosine"), (5, 3, "step")):
+        with pytest.raises(InputError, match=f"recipe.fit.epochs={now} "):
+            refuse_differences(asked(before, schedule), asked(now, schedule))
+
+
+def test_a_state_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    state = RunState(str(tmp_path / "state"), {"a": 1})
+    state.begin()
+    state.stage = 1
+    state.save({"epoch": 1}, {"arg:w": mx.nd.ones((2,))})
+    monkeypatch.setattr(mx.nd, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(Exception, match="state is not saved: expected room in .*, received no space left on device"):
+        state.save({"epoch": 2}, {"arg:w": mx.nd.zeros((2,))})
+    again = RunState(str(tmp_path / "state"), {"a": 1})
+    assert again.load()
+    again.stage = 1
+    facts, arrays = again.take()
+    assert facts["epoch"] == 1 and arrays["arg:w"].asnumpy().tolist() == [1, 1]
+    assert again.take() is None and sorted(os.listdir(tmp_path / "state")) == ["1.params", "state.json"]
+
+
+@pytest.mark.parametrize("text, message", [
+    ("{", "which is damaged"), ("[]", "which is damaged"),
+    (json.dumps({"format": 9, "number": 1, "asked": {}}), "expected format 1, received 9")])
+def test_a_damaged_state_is_refused(text, message, tmp_path):
+    (tmp_path / "state.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        RunState(str(tmp_path), {}).load()
+
+
+def test_an_iterator_goes_to_any_batch_of_any_epoch(data):
+    def iterator():
+        return RecordIterator(data.train, SPEC, 4, 18, augment=1, shuffle=True, seed=5)
+    read, expected = iterator(), []
+    for _ in range(3):
+        expected.append([batch.data[0].asnumpy() for batch in read])
+        read.reset()
+    for epoch, batch in ((0, 2), (1, 0), (2, 4)):
+        there = iterator()
+        there.go_to(epoch, batch)
+        for found, value in zip([b.data[0].asnumpy() for b in there], expected[epoch][batch:]):
+            np.testing.assert_array_equal(found, value)
