@@ -176,9 +176,10 @@ def main(argv=None):
     from mxft.cli.preflight import check_run_folder, check_writable
     from mxft.data.classes import write_classes
     from mxft.data.normalization import InputSpec
-    from mxft.training.finetune import Keeping, finetune
+    from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
     from mxft.training.run import free_folder
+    from mxft.training.state import Keeping
 
     recipes, checkpoint = stages(args), find_checkpoint(args, drop_connect=0.0)
     spec = dataclasses.replace(input_spec(args, checkpoint.input_spec, InputSpec()), resize=None)  # the records' own

@@ -28,6 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from mxft.cli import run_command, status_after  # noqa: E402
 from mxft.cli.arguments import (  # noqa: E402
     Parser,
+    add_resume_options,
     add_rewrite_option,
     add_tensorboard_option,
     face_size,
@@ -141,6 +142,7 @@ def _add_machine_flags(g):
     _flag(g, "--seed", 0, "of order, mirroring and new weights", whole(0))
     add_rewrite_option(g)
     add_tensorboard_option(g, "PREFIX-tensorboard")
+    add_resume_options(g, "--prefix")
 
 
 def find_backbone(args, checkpoint):
@@ -208,6 +210,7 @@ def main(argv=None):
     from mxft.heads import make_head
     from mxft.training.faces.train import train_faces
     from mxft.training.faces.verifying import load_targets
+    from mxft.training.state import Keeping
 
     devices = find_devices(args)
     checkpoint = load_checkpoint(args.pretrained) if args.pretrained else None
@@ -222,11 +225,12 @@ def main(argv=None):
     targets, absent = load_targets(folder, args.image_size, names)
     if absent:
         print(f"no verification set {', '.join(absent)} in {folder}")
-    events = event_folder(args.tensorboard, f"{args.prefix}-tensorboard")
+    events = event_folder(args.tensorboard, f"{args.prefix}-tensorboard", args.resume)
+    keeping = Keeping(state_batches=args.save_batches, state_minutes=args.save_minutes, resume=args.resume)
 
     def train():
         result = train_faces(backbone, head, faces, args.prefix, options, devices, checkpoint, targets,
-                             args.data_nthreads, events)
+                             args.data_nthreads, events, keeping)
         return status_after(result.interrupted)
 
     return with_page(args.prefix, train)

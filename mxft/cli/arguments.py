@@ -144,6 +144,17 @@ def add_tensorboard_option(group, place):
                        help=f"write event files for TensorBoard as training goes (default: {place})")
 
 
+def add_resume_options(group, where):
+    """Add the flags that say how often a run's state is written down, and whether it goes on; `where` is its place."""
+    group.add_argument("--resume", nargs="?", const="must", default="", choices=("auto", "must"), metavar="auto",
+                       help=f"go on with the run at {where} as if it had never stopped; auto: begin where there is "
+                            "none")
+    group.add_argument("--save-batches", type=whole(0), default=0, metavar="N",
+                       help="write down the state every N batches too (default: 0, not)")
+    group.add_argument("--save-minutes", type=real(least=0), default=10, metavar="M",
+                       help="and every M minutes (default: 10; 0 for not)")
+
+
 def add_rewrite_option(group):
     """Add ``--no-rewrite`` to a parser or a group of it."""
     group.add_argument("--no-rewrite", dest="rewrite", action="store_false",

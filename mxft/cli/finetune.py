@@ -6,6 +6,7 @@ from mxft.cli.arguments import (
     Parser,
     add_device_options,
     add_input_options,
+    add_resume_options,
     add_tensorboard_option,
     input_spec,
     numbers,
@@ -97,22 +98,18 @@ def add_training_options(parser, momentum=None):
 
 def add_keeping_options(parser):
     """Add the flags that say what a run keeps as it goes, and whether it goes on with one."""
-    k = parser.add_argument_group("keeping", "the state of a run: parameters, optimizer, position, random numbers")
-    k.add_argument("--resume", nargs="?", const="must", default="", choices=("auto", "must"), metavar="auto",
-                   help="go on with the run in --run as if it had never stopped; auto: begin where there is none")
+    k = parser.add_argument_group("keeping", "the state, written at the end of every epoch: parameters, "
+                                  "optimizer, position, random numbers")
+    add_resume_options(k, "--run")
     k.add_argument("--keep-last", type=whole(1), default=1, metavar="K",
                    help="keep the checkpoints of the last K epochs, beside the best (default: 1)")
     k.add_argument("--keep-every", type=whole(0), default=0, metavar="N",
                    help="keep every n-th epoch's checkpoint too (default: 0, none)")
-    k.add_argument("--save-batches", type=whole(0), default=0, metavar="N",
-                   help="write down the state every N batches too (default: 0, at the end of epochs)")
-    k.add_argument("--save-minutes", type=real(least=0), default=10, metavar="M",
-                   help="and every M minutes (default: 10; 0 for not)")
 
 
 def keeping_from(args):
     """Turn the flags of `add_keeping_options` into a Keeping."""
-    from mxft.training.finetune import Keeping
+    from mxft.training.state import Keeping
 
     return Keeping(args.keep_every, args.keep_last, args.save_batches, args.save_minutes, args.resume)
 

@@ -14,7 +14,6 @@ from mxft.compat import mx
 from mxft.data.labels import scan_labels
 from mxft.data.normalization import InputSpec
 from mxft.data.oversampling import oversample_records
-from mxft.errors import InputError
 from mxft.features.frozen_trunk import CacheOptions
 from mxft.files import sha256
 from mxft.freeze import FreezeOptions, describe_rates
@@ -26,7 +25,7 @@ from mxft.training.preparation import prepare
 from mxft.training.run import RunFolder
 from mxft.training.staged import StagedTraining
 from mxft.training.stages import HeadStage
-from mxft.training.state import RunState
+from mxft.training.state import Keeping, open_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,29 +122,6 @@ class FinetuneResult:
     data: object
 
 
-@dataclasses.dataclass(frozen=True)
-class Keeping:
-    """What a run keeps as it goes, and whether it goes on with one.
-
-    Parameters
-    ----------
-    every : int
-        Keep every n-th epoch's checkpoint, beside the best.
-    last : int
-        Keep so many of the last epochs' checkpoints.
-    state_batches, state_minutes : float
-        Write down the state so often, beside the end of every epoch; 0 for not.
-    resume : {"", "auto", "must"}
-        Go on with what stands in the run folder: where there is something to go on with, or refuse where there is not.
-    """
-
-    every: int = 0
-    last: int = 1
-    state_batches: int = 0
-    state_minutes: float = 10
-    resume: str = ""
-
-
 def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=None, keeping=None, tensorboard=None):
     """Put a new head on a checkpoint, train it by a plan, and score the best epoch.
 
@@ -210,10 +186,7 @@ def _state(run, keeping, recipe, manifest, ready):
     """Return the run's state, read where the run goes on."""
     asked = {"recipe": dataclasses.asdict(recipe), "devices": [str(device) for device in ready.devices],
              **{name: manifest[name] for name in ("classes", "input", "parent", "data")}}
-    state = RunState(os.path.join(run, "state"), asked, keeping.state_batches, keeping.state_minutes)
-    if keeping.resume and not state.load() and keeping.resume == "must":
-        raise InputError(f"resume: expected a run to go on with, received run={run!r} without state/state.json; "
-                         "--resume auto begins one where there is none")
+    state = open_state(os.path.join(run, "state"), asked, keeping, f"run={run!r}")
     if state.goes_on:
         done = len([row for row in state.found["epochs"]["history"] if row["epoch"]])
         print(f"going on with {run} after {plural(done, 'epoch')}"
@@ -247,9 +220,8 @@ def _announce(folder, checkpoint, ready, spec, data):
     shapes = {row.name: row.symbol_shape for row in network.report.rows if row.symbol_shape}
     folder.write_json("transfer.json", network.report.to_dict())
     records = {name: os.path.abspath(path) for name, path in (("train", data.train), ("val", data.val)) if path}
-    goes_on = folder.state.goes_on
-    folder.log("resumed" if goes_on else "start", model=checkpoint.name, recipe=dataclasses.asdict(recipe), devices=[str(d) for d in devices],
-               records=records)
+    folder.log("resumed" if folder.state.goes_on else "start", model=checkpoint.name,
+               recipe=dataclasses.asdict(recipe), devices=[str(d) for d in devices], records=records)
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in ready.scans.items())
     print(f"{network.describe()}\n"
           f"input: {spec.describe()}{'' if checkpoint.manifest else ' (no manifest: the default, or your flags)'}\n"

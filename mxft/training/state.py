@@ -4,6 +4,7 @@
 whole, so that a process that is killed, at whatever moment, leaves the state before or the state after.
 """
 import contextlib
+import dataclasses
 import json
 import os
 
@@ -13,7 +14,31 @@ from mxft.files import require_folder, whole_path, write_json
 
 FORMAT = 1
 _FILE = "state.json"
-_FREE = ("recipe.cache.folder", "recipe.cache.budget_bytes")  # they change where numbers lie, not the numbers
+_FREE = ("recipe.cache.folder", "recipe.cache.budget_bytes",  # they change where numbers lie, not the numbers
+         "options.max_steps", "options.end_epoch", "options.verbose", "options.frequent", "options.ckpt")
+
+
+@dataclasses.dataclass(frozen=True)
+class Keeping:
+    """What a run keeps as it goes, and whether it goes on with one.
+
+    Parameters
+    ----------
+    every : int
+        Keep every n-th epoch's checkpoint, beside the best.
+    last : int
+        Keep so many of the last epochs' checkpoints.
+    state_batches, state_minutes : float
+        Write down the state so often, beside the end of every epoch; 0 for not.
+    resume : {"", "auto", "must"}
+        Go on with what stands in the run folder: where there is something to go on with, or refuse where there is not.
+    """
+
+    every: int = 0
+    last: int = 1
+    state_batches: int = 0
+    state_minutes: float = 10
+    resume: str = ""
 
 
 class RunState:
@@ -142,6 +167,30 @@ class RunState:
             if name not in (_FILE, f"{self._number}.params"):
                 with contextlib.suppress(OSError):
                     os.unlink(os.path.join(self.folder, name))
+
+
+def open_state(folder, asked, keeping, where):
+    """Return the RunState of a run, read where it goes on.
+
+    Parameters
+    ----------
+    folder : str
+    asked : dict
+        See `RunState`.
+    keeping : Keeping
+    where : str
+        The flag and its value that name the run, for the message.
+
+    Raises
+    ------
+    InputError
+        There is nothing to go on with where there must be, or what `RunState.load` refuses.
+    """
+    state = RunState(folder, asked, keeping.state_batches, keeping.state_minutes)
+    if keeping.resume and not state.load() and keeping.resume == "must":
+        raise InputError(f"resume: expected a run to go on with, received {where} without "
+                         f"{os.path.basename(folder)}/{_FILE}; --resume auto begins one where there is none")
+    return state
 
 
 def refuse_differences(before, now):

@@ -312,7 +312,8 @@ def test_a_run_goes_on_in_its_folder(here, capsys):
 
 def test_what_cannot_be_gone_on_with_is_refused(here, capsys):
     assert finetune("--resume") == 2
-    assert "resume: expected a run to go on with, received run='run' without state/state.json" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "resume: expected a run to go on with, received run='run' without state/state.json" in said
     os.mkdir("run")
     (here / "run" / "notes.txt").touch()
     assert finetune("--resume", "auto") == 2

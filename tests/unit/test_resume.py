@@ -14,11 +14,11 @@ from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
 from mxft.features.frozen_trunk import CacheOptions
 from mxft.surgery import Dense
-from mxft.training.finetune import Keeping, Recipe, finetune
+from mxft.training.finetune import Recipe, finetune
 from mxft.training.fit import FitOptions
 from mxft.training.run import read_log
 from mxft.training.snapshots import Snapshots
-from mxft.training.state import RunState, refuse_differences
+from mxft.training.state import Keeping, RunState, refuse_differences
 
 SPEC = InputSpec((3, 8, 8))
 RECIPE = Recipe(batch_size=4, learning_rate=0.05, fit=FitOptions(epochs=3, momentum=0.9))

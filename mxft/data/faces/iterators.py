@@ -101,6 +101,14 @@ class FaceIterator(mx.io.DataIter):
     def provide_label(self):
         return [mx.io.DataDesc("softmax_label", (self.batch_size,), np.float32, "N")]
 
+    def go_to(self, epoch, batch):
+        """Go to a batch of an epoch, both counted from 0; none before it is read."""
+        if self._order is not None:
+            self._decoder.forget()
+        self.epoch = epoch
+        self._begin()
+        self._asked = self._done = batch
+
     def reset(self):
         """Begin the next epoch; before an epoch's first batch this changes nothing."""
         if self._order is None:

@@ -32,6 +32,8 @@ class FaceRun(Run):
     manifest : dict
     ckpt : {0, 1, 2, 3}
         Numbered checkpoints: never, when the score improves, always, always as number 1.
+    state : mxft.training.state.RunState, optional
+        Where the run writes down how far it is; what it `found` is gone on from.
 
     Raises
     ------
@@ -39,15 +41,30 @@ class FaceRun(Run):
         The prefix is taken or ends with a slash, or its folder cannot be written to.
     """
 
-    def __init__(self, prefix, symbol, manifest, ckpt=1):
+    def __init__(self, prefix, symbol, manifest, ckpt=1, state=None):
         if not os.path.basename(prefix):
             raise InputError("prefix: expected a folder and the beginning of the files' names, received "
                              f"prefix={prefix!r}; try --prefix {os.path.join(prefix, 'model')}")
-        require_free_prefix(prefix)
+        if not (state and state.found):
+            require_free_prefix(prefix)
         require_folder(os.path.dirname(prefix) or ".")
         super().__init__(prefix, symbol, manifest)
         self._ckpt, self._number, self._best = ckpt, 0, -math.inf
         self.best = self.last = None
+        self.keep_state(state)
+
+    def facts(self):
+        """Return how far the run's files are, for the state."""
+        score = None if self._best == -math.inf else self._best
+        return {**super().facts(), "score": score, "numbered": self._number, "best": bool(self.best),
+                "last": bool(self.last)}
+
+    def go_on(self, facts):
+        """Put the files back to where a state was written."""
+        super().go_on(facts)
+        self._best = -math.inf if facts.get("score") is None else facts["score"]
+        self._number = facts.get("numbered", 0)
+        self.best, self.last = (self.name(epoch) if facts.get(epoch) else None for epoch in ("best", "last"))
 
     def keep(self, score, arg_params, aux_params, metrics):
         """Save what the rule asks for.

@@ -5,16 +5,20 @@ counted in steps and not in epochs, and since freezing for some epochs binds the
 """
 import contextlib
 import dataclasses
+import os
 import time
 
 from mxft.compat import mx
 from mxft.errors import InputError, MxftError, RunError, last_line
+from mxft.evaluation.verification_file import read_verifications
 from mxft.freeze import FreezePlan, freeze_matching
 from mxft.rewrite import rewrite_for_training
 from mxft.training.faces.meters import IntervalMeter
 from mxft.training.faces.options import learning_rate_steps
 from mxft.training.fit import silent_logger
 from mxft.training.interruption import Interruption
+from mxft.training.optimizer_state import optimizer_state, restore_optimizer
+from mxft.training.snapshots import has_random_layers, parameters_of, seed_batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,10 +123,16 @@ def fit_faces(network, arg_params, aux_params, train, run, verifier, options, co
     so the optimizer divides by the number of devices. Each phase begins with a momentum of 0.
     """
     loop = _Loop(network, train, run, verifier, options, contexts)
+    first, taken = _where_it_stood(run.state)
+    if taken:
+        arg_params, aux_params = loop.restore(*taken)
     try:
         with Interruption() as interruption:
-            for stage in stages:
-                loop.begin(stage.plan, arg_params, aux_params, initializer)
+            for number, stage in enumerate(stages[first - 1:], first):
+                if run.state:
+                    run.state.stage = number
+                loop.begin(stage.plan, arg_params, aux_params, initializer, taken)
+                taken = None
                 loop.run_until(stage.until, interruption)
                 arg_params, aux_params = loop.parameters()
                 if loop.finished:
@@ -138,6 +148,14 @@ def fit_faces(network, arg_params, aux_params, train, run, verifier, options, co
     return FaceResult(loop.step, run.best, run.last, loop.intervals, loop.interrupted)
 
 
+def _where_it_stood(state):
+    """Return the number of the phase a run is in, and the facts and arrays to go on from; None at its beginning."""
+    if not state or not state.goes_on:
+        return 1, None
+    state.stage = state.found["stage"]
+    return state.stage, state.take()
+
+
 class _Loop:
     """The state of a run: where it is, what it saw, what it kept."""
 
@@ -148,14 +166,16 @@ class _Loop:
         self._meter, self._module, self._kept_at, self._losses = IntervalMeter(), None, 0, []
         self._steps_to_slow = learning_rate_steps(options, network.head.loss_type, train.batch_size)
         self._scheduled = tuple(network.head.scheduled(0))
+        self._batch, self._there, self._settled = 0, False, False
+        self._snapshot_at, self._snapshot_time = 0, time.perf_counter()
 
     @property
     def finished(self):
         """Whether the steps asked for are done."""
         return bool(self._options.max_steps) and self.step >= self._options.max_steps
 
-    def begin(self, plan, arg_params, aux_params, initializer):
-        """Bind the network for a phase; verify it where this is the first."""
+    def begin(self, plan, arg_params, aux_params, initializer, taken=None):
+        """Bind the network for a phase, or to go on in one; verify it where this is the first."""
         symbol, applied = rewrite_for_training(plan.training_symbol(self._network.bound),
                                                self._contexts[0].device_type, self._options.rewrite)
         self._run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.frozen))
@@ -168,15 +188,21 @@ class _Loop:
         module.init_optimizer("device", "sgd", {
             "learning_rate": self._options.lr, "momentum": self._options.mom, "wd": self._options.wd,
             "lr_scheduler": self._schedule, "begin_num_update": self.step, "rescale_grad": 1 / len(self._contexts)})
-        self._module = module
+        self._module, self._random = module, has_random_layers(symbol)
+        if taken:
+            restore_optimizer(module, taken[0]["optimizer"], taken[1])
         if not self.step:
             self._verifier.at(0, *self.parameters())
 
     def run_until(self, epoch, interruption):
         """Train until `epoch` begins, or until the steps are done."""
-        self._mark()
+        self._since = time.perf_counter()
+        if not self._there:
+            self._mark()
         while self.epoch < epoch and not self.finished:
-            self._train.reset()
+            if not self._there:
+                self._train.reset()
+            self._there = False
             for batch in self._train:
                 self._train_on(batch)
                 if self.step % self._options.frequent == 0:
@@ -185,11 +211,13 @@ class _Loop:
                     self._report_what_is_left()  # the score of what is kept, and whether the loss is still finite
                     self.keep()
                     self._mark()
+                self._snapshot_if_due()
+                self._settled = True
                 interruption()
                 if self.finished:
                     break
             else:
-                self.epoch += 1
+                self.epoch, self._batch = self.epoch + 1, 0
         self._report_what_is_left()
 
     def _report_what_is_left(self):
@@ -197,12 +225,15 @@ class _Loop:
             self._report()
 
     def _train_on(self, batch):
+        self._settled = False
+        if self._random:
+            seed_batch(self._options.seed, self.step, 0)
         for name, value in self._network.head.scheduled(self.step).items():
             for device in self._module._exec_group.execs:
                 device.arg_dict[name][:] = value
         self._module.forward_backward(batch)
         self._module.update()
-        self.step += 1
+        self.step, self._batch = self.step + 1, self._batch + 1
         self._meter.saw(self.step, self._module.get_outputs(merge_multi_context=False))
 
     def _mark(self):
@@ -249,6 +280,41 @@ class _Loop:
         saved = self._run.keep(score, *parameters, metrics)
         self._run.log("checkpoint", step=self.step, loss=loss, accuracy=accuracy, saved=saved)
         print(f"saved {', '.join(saved)}", flush=True)
+        self.snapshot()
+
+    def _snapshot_if_due(self):
+        state = self._run.state
+        if state and (state.every_batches and self.step % state.every_batches == 0
+                      or state.every_seconds and time.perf_counter() - self._snapshot_time > state.every_seconds):
+            self.snapshot()
+
+    def snapshot(self):
+        """Write down where the run is, unless that was done."""
+        if not self._run.state or self._snapshot_at == self.step:
+            return
+        arg_params, aux_params = self.parameters()
+        optimizer, arrays = optimizer_state(self._module)
+        arrays.update({f"arg:{name}": value for name, value in arg_params.items()})
+        arrays.update({f"aux:{name}": value for name, value in aux_params.items()})
+        arrays.update(self._meter.arrays())
+        epoch, batch = divmod(self.epoch * self._train.batches + self._batch, self._train.batches)
+        self._run.state.save({
+            "step": self.step, "epoch": epoch, "batch": batch, "optimizer": optimizer, "intervals": self.intervals,
+            "losses": self._losses, "kept_at": self._kept_at, "reported": self._reported,
+            "history": self._verifier.history}, arrays)
+        self._snapshot_at, self._snapshot_time = self.step, time.perf_counter()
+
+    def restore(self, facts, arrays):
+        """Put everything where it stood; return the parameters to begin with."""
+        self.step, self.epoch, self._batch = facts["step"], facts["epoch"], facts["batch"]
+        self.intervals, self._losses = facts["intervals"], facts["losses"]
+        self._kept_at, self._reported, self._snapshot_at = facts["kept_at"], facts["reported"], self.step
+        self._meter.restore(arrays)
+        self._train.go_to(self.epoch, self._batch)
+        self._there = True
+        kept = self._run.file("verification.json")
+        self._verifier.restore(facts["history"], read_verifications(kept) if os.path.exists(kept) else {})
+        return parameters_of(arrays)
 
     def save_interrupted(self, name):
         """Save the weights as they are, after the signal called `name`."""
@@ -256,6 +322,8 @@ class _Loop:
         if self._module is not None and self._module.params_initialized and self.step:
             self._run.last = self._run.save("last", *self.parameters(), {"step": self.step, "interrupted": True})
             self._run.log("interrupted", step=self.step, epoch=self.epoch + 1)
+            if self._settled:
+                self.snapshot()
 
     def with_what_is_left(self, error):
         """Return the message of a failed run: what failed, at which rate, what is on disk, what to try."""

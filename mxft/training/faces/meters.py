@@ -27,6 +27,22 @@ class IntervalMeter:
         """
         self._steps.append((step, [[part.copy() for part in output] for output in outputs[-len(MONITORS):]]))
 
+    def arrays(self):
+        """Return what was seen and not read yet, ``{"meter:STEP:MONITOR:DEVICE": array}``, for `restore`."""
+        return {f"meter:{step}:{monitor}:{device}": part for step, outputs in self._steps
+                for monitor, parts in enumerate(outputs) for device, part in enumerate(parts)}
+
+    def restore(self, arrays):
+        """Go on from what another had seen."""
+        seen = {}
+        for name, array in arrays.items():
+            kind, *place = name.split(":")
+            if kind == "meter":
+                step, monitor, _ = map(int, place)
+                seen.setdefault(step, {}).setdefault(monitor, []).append(array)
+        self._steps = [(step, [outputs[monitor] for monitor in sorted(outputs)])
+                       for step, outputs in sorted(seen.items())]
+
     def read(self):
         """Return the means as a dict of `MONITORS` and begin anew.
 

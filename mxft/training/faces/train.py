@@ -29,13 +29,14 @@ from mxft.training.faces.options import learning_rate_steps
 from mxft.training.faces.transfer import transfer_face
 from mxft.training.faces.verifying import Verifier
 from mxft.training.fit import seed_everything
+from mxft.training.state import Keeping, open_state
 
 EMBEDDING_BATCH = 32  # images a forward pass of verification and imprinting
 RANDOM_CENTRE = 0.01  # standard deviation of a random class centre's numbers, as upstream begins fc7
 
 
 def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=None, targets=(), threads=None,
-                tensorboard=None):
+                tensorboard=None, keeping=None):
     """Train a face network, or fine-tune a checkpoint's.
 
     Parameters
@@ -55,6 +56,9 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
         Decoding threads.
     tensorboard : str, optional
         Folder for TensorBoard's event files.
+    keeping : mxft.training.state.Keeping, optional
+        How often the state is written down, and whether the run goes on with one. Which checkpoints are kept, the
+        options say.
 
     Returns
     -------
@@ -88,15 +92,19 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     train = FaceIterator(faces, options.per_batch_size * len(contexts), backbone.image_size, shuffle=True,
                          seed=options.seed, mirror=options.rand_mirror, cutoff=options.cutoff, color=options.color,
                          threads=threads)
-    run = FaceRun(prefix, network.saved, _manifest(backbone, head, faces, checkpoint), options.ckpt)
+    manifest = _manifest(backbone, head, faces, checkpoint)
+    run = FaceRun(prefix, network.saved, manifest, options.ckpt,
+                  _state(prefix, keeping or Keeping(), options, manifest, contexts))
     if tensorboard:
         run.listen(EventFiles(tensorboard))
     run.write_json("transfer.json", transfer.report.to_dict())
-    run.log("start", model=checkpoint.name if checkpoint else None, options=dataclasses.asdict(options),
-            network=backbone.name, head=head.describe(), devices=[str(context) for context in contexts],
-            **_facts(faces, train, targets, stages, network, options), memory=estimate.total(options.per_batch_size))
+    goes_on = run.state.goes_on
+    run.log("resumed" if goes_on else "start", model=checkpoint.name if checkpoint else None,
+            options=dataclasses.asdict(options), network=backbone.name, head=head.describe(),
+            devices=[str(context) for context in contexts], memory=estimate.total(options.per_batch_size),
+            **_facts(faces, train, targets, stages, network, options))
     _announce(run, backbone, network, transfer, stages, estimate, faces, train, options, contexts, checkpoint)
-    if options.fc7_init == "imprint":
+    if options.fc7_init == "imprint" and not goes_on:
         transfer.arg_params.update(_imprinted(backbone, network, transfer, faces, contexts[0], threads))
     verifier = Verifier(backbone.symbol, targets, shape, EMBEDDING_BATCH, contexts[0], run.log, run.write_json)
     result = fit_faces(network, transfer.arg_params, transfer.aux_params, train, run, verifier, options, contexts,
@@ -105,6 +113,16 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
             peak_memory=peak_memory())
     _conclude(result, verifier)
     return result
+
+
+def _state(prefix, keeping, options, manifest, contexts):
+    """Return the run's state, read where the run goes on."""
+    asked = {"options": dataclasses.asdict(options), "devices": [str(context) for context in contexts],
+             **{name: manifest[name] for name in ("network", "head", "parent", "data", "input")}}
+    state = open_state(f"{prefix}-state", asked, keeping, f"prefix={prefix!r}")
+    if state.goes_on:
+        print(f"going on with {prefix} after step {state.found['step']:,}")
+    return state
 
 
 def _require_a_batch(faces, options, contexts):

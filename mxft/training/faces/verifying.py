@@ -100,6 +100,12 @@ class Verifier:
         self._keep(step, results)
         return _mean_accuracy(results)
 
+    def restore(self, history, kept):
+        """Go on from another's `history`, with the results `kept`, ``{step: {target: Verification}}``."""
+        self.history = [(step, row) for step, row in history]
+        steps = {step for step, _ in self.history}
+        self._kept = {step: results for step, results in kept.items() if step in steps}
+
     def _keep(self, step, results):
         """Write down every pair's distance, of the first step, the best since and this one."""
         self._kept[step] = results

@@ -1,0 +1,150 @@
+"""Going on with a face run gives, bit for bit, what it would have given without the interruption."""
+import signal
+
+import cv2
+import numpy as np
+import pytest
+
+from mxft.checkpoint import load_checkpoint
+from mxft.compat import mx
+from mxft.data.faces.layout import read_face_set
+from mxft.data.pairs import PairSet
+from mxft.errors import InputError
+from mxft.heads import HeadOptions, make_head
+from mxft.training.faces.fit import _Loop
+from mxft.training.faces.network import pretrained_backbone
+from mxft.training.faces.options import FaceOptions
+from mxft.training.faces.train import train_faces
+from mxft.training.run import read_log
+from mxft.training.state import Keeping
+
+SIZE = (16, 16)
+CLASSES, EACH = 4, 12
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it, nothing is saved after it."""
+
+
+def picture(number, label):
+    noise = np.random.RandomState(number).randint(0, 60, (*SIZE, 3))
+    noise[label * 4:label * 4 + 4] += 150
+    return noise.astype(np.uint8)
+
+
+@pytest.fixture
+def train(make_records, make_face_checkpoint, tmp_path):
+    """A function (prefix, resume="", targets=(), contexts=1, dropout=False, **options) -> FaceResult."""
+    faces = read_face_set(make_records("faces.rec", np.repeat(np.arange(CLASSES), EACH), picture))
+
+    def run(prefix, resume="", targets=(), contexts=1, loss_type=4, **options):
+        backbone = pretrained_backbone(make_face_checkpoint(), SIZE)
+        head = make_head(loss_type, CLASSES, backbone.emb_size, HeadOptions(margin_s=8.0))
+        options = FaceOptions(**{"lr": 0.05, "per_batch_size": 8 // contexts, "frequent": 4, "verbose": 5,
+                                 "end_epoch": 3, "rand_mirror": True, "color": 1, **options})
+        return train_faces(backbone, head, faces, str(tmp_path / prefix / "model"), options,
+                           [mx.cpu(number) for number in range(contexts)], make_face_checkpoint(), targets,
+                           keeping=Keeping(state_batches=1, state_minutes=0, resume=resume))
+    return run
+
+
+def numbers(folder, epoch):
+    checkpoint = load_checkpoint(f"{folder}/model,{epoch}")
+    return {name: value.asnumpy() for name, value in {**checkpoint.arg_params, **checkpoint.aux_params}.items()}
+
+
+def kill_at(monkeypatch, step):
+    original = _Loop.snapshot
+
+    def then_killed(self):
+        original(self)
+        if self.step == step:
+            raise Killed
+    monkeypatch.setattr(_Loop, "snapshot", then_killed)
+
+
+@pytest.fixture
+def pairs():
+    images = [cv2.imencode(".png", picture(n, n // 2 % CLASSES))[1].tobytes() for n in range(24)]
+    return PairSet("lfw", images, np.arange(12) % 2 == 0)
+
+
+OPTIONS = {"no sets": {}, "two phases": {"freeze_epochs": 1}, "SphereFace": {"loss_type": 1},
+           "lr falls, imprinted": {"lr_steps": (4, 9), "fc7_init": "imprint"}}
+
+
+@pytest.mark.parametrize("case", OPTIONS)
+def test_a_killed_run_goes_on_bit_for_bit(case, train, tmp_path, monkeypatch):
+    """Killed in the middle of an epoch, at the end of one, and where a verification is due; 6 steps an epoch."""
+    whole = train("whole", **OPTIONS[case])
+    for step in (3, 6, 10):
+        with monkeypatch.context() as patch:
+            kill_at(patch, step)
+            with pytest.raises(Killed):
+                train(f"at {step}", **OPTIONS[case])
+        result = train(f"at {step}", resume="auto", **OPTIONS[case])
+        for epoch in ("last", "best"):
+            np.testing.assert_equal(numbers(tmp_path / f"at {step}", epoch), numbers(tmp_path / "whole", epoch))
+        assert figures(result.intervals) == figures(whole.intervals) and result.steps == 18
+
+
+def figures(intervals):
+    return [{name: value for name, value in row.items() if name not in ("seconds", "images_per_second")}
+            for row in intervals]
+
+
+def test_verifications_go_on_too(train, pairs, tmp_path, monkeypatch):
+    train("whole", targets=[pairs])
+    with monkeypatch.context() as patch:
+        kill_at(patch, 12)
+        with pytest.raises(Killed):
+            train("killed", targets=[pairs])
+    train("killed", targets=[pairs], resume="must")
+    logs = [[row for row in read_log(tmp_path / name / "model-log.jsonl") if row["event"] == "verification"]
+            for name in ("whole", "killed")]
+    assert [row["step"] for row in logs[1]] == [0, 5, 10, 15, 18]
+    assert [row["targets"] for row in logs[1]] == [row["targets"] for row in logs[0]]
+    kept = [(tmp_path / name / "model-verification.json").read_text() for name in ("whole", "killed")]
+    assert kept[0] == kept[1]
+    rows = [row["event"] for row in read_log(tmp_path / "killed" / "model-log.jsonl")]
+    assert rows.count("start") == 1 and rows.count("resumed") == 1
+    assert load_checkpoint(f"{tmp_path}/killed/model,best").manifest["metrics"] == load_checkpoint(
+        f"{tmp_path}/whole/model,best").manifest["metrics"]
+
+
+def test_a_signal_is_gone_on_from(train, tmp_path, monkeypatch):
+    train("whole")
+    original = _Loop._train_on
+
+    def with_signal(self, batch):
+        original(self, batch)
+        if self.step == 7:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Loop, "_train_on", with_signal)
+        assert train("stopped").interrupted == "SIGTERM"
+    assert not train("stopped", resume="auto").interrupted
+    np.testing.assert_equal(numbers(tmp_path / "stopped", "last"), numbers(tmp_path / "whole", "last"))
+
+
+def test_two_devices_go_on_too(train, tmp_path, monkeypatch):
+    train("whole", contexts=2)
+    with monkeypatch.context() as patch:
+        kill_at(patch, 8)
+        with pytest.raises(Killed):
+            train("killed", contexts=2)
+    train("killed", contexts=2, resume="auto")
+    for name, value in numbers(tmp_path / "whole", "last").items():
+        np.testing.assert_allclose(numbers(tmp_path / "killed", "last")[name], value, atol=1e-5, err_msg=name)
+
+
+def test_more_steps_are_gone_on_to_and_other_settings_refused(train, tmp_path):
+    train("whole")
+    train("parts", max_steps=7)
+    train("parts", resume="auto")
+    np.testing.assert_equal(numbers(tmp_path / "parts", "last"), numbers(tmp_path / "whole", "last"))
+    with pytest.raises(InputError, match=r"received options.lr=0.1 \(it was 0.05\); say the same"):
+        train("parts", resume="auto", lr=0.1)
+    with pytest.raises(InputError, match="received prefix='.*none/model' without model-state/state.json"):
+        train("none", resume="must")
