@@ -98,8 +98,7 @@ def add_training_options(parser, momentum=None):
 
 def add_keeping_options(parser):
     """Add the flags that say what a run keeps as it goes, and whether it goes on with one."""
-    k = parser.add_argument_group("keeping", "the state, written at the end of every epoch: parameters, "
-                                  "optimizer, position, random numbers")
+    k = parser.add_argument_group("keeping", "a state is written at the end of every epoch too")
     add_resume_options(k, "--run")
     k.add_argument("--keep-last", type=whole(1), default=1, metavar="K",
                    help="keep the checkpoints of the last K epochs, beside the best (default: 1)")
