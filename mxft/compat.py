@@ -5,18 +5,15 @@ what NumPy (1.24, 2.0, 2.4, 2.5 …) and Python (3.12: distutils) have taken awa
 ``import mxnet``, and only those that are missing. Everything else in mxft says ``from mxft.compat import mx``.
 """
 import contextlib
-import ctypes
-import glob
 import importlib
-import importlib.metadata
 import importlib.util
 import numbers
 import os
-import re
 import struct
 import sys
 import warnings
 
+from mxft.cuda import load_cuda_libraries, missing_library_message
 from mxft.errors import DependencyError
 from mxft.quiet import native_log_wanted
 from mxft.threads import use_all_cores
@@ -86,31 +83,6 @@ def _require_distutils():
             "has: expected setuptools (it carries distutils), received none; pip install setuptools") from None
 
 
-def load_cuda_libraries():
-    """Load the CUDA libraries of the ``nvidia-*-cu11`` packages: mxnet-cu112 needs no LD_LIBRARY_PATH then.
-
-    Returns
-    -------
-    list of str
-        Names of the libraries loaded: empty for the CPU build, or where those packages are not installed.
-    """
-    nvidia = importlib.util.find_spec("nvidia")
-    installed = {d.metadata["Name"] for d in importlib.metadata.distributions() if d.metadata["Name"]}
-    if nvidia is None or not any(name.startswith("mxnet-cu") for name in installed):
-        return []
-    waiting = sorted(path for folder in nvidia.submodule_search_locations
-                     for path in glob.glob(os.path.join(folder, "*", "lib", "*.so.*")))
-    loaded, before = [], None
-    while len(waiting) != before:  # a library whose own needs are not loaded yet waits for the next round
-        before = len(waiting)
-        for path in list(waiting):
-            with contextlib.suppress(OSError):
-                ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
-                waiting.remove(path)
-                loaded.append(os.path.basename(path))
-    return loaded
-
-
 def _refuse_broken_import():
     if "mxnet" not in sys.modules and any(name.startswith("mxnet.") for name in sys.modules):
         raise DependencyError(
@@ -155,7 +127,7 @@ def load_mxnet():
     except ModuleNotFoundError as error:
         raise DependencyError(_missing_module_message(error.name)) from None
     except OSError as error:
-        raise DependencyError(_missing_library_message(str(error))) from None
+        raise DependencyError(missing_library_message(str(error))) from None
     _restore_record_packing(mxnet.recordio)
     return mxnet
 
@@ -196,20 +168,6 @@ def _missing_module_message(name):
     how = "pip install --no-deps mxnet==1.9.1" if sys.version_info >= (3, 13) else "pip install 'mxft[cpu]'"
     return (f"mxnet is not installed for Python {python}: expected mxnet 1.9.1, received none; {how} "
             "(with NVIDIA cards: pip install 'mxft[cu112]')")
-
-
-def _missing_library_message(text):
-    library = re.search(r"(lib[\w.+-]+\.so[\w.]*)", text)
-    name = library.group(1) if library else "a native library"
-    without_card = ("without an NVIDIA card install the CPU build: pip uninstall mxnet-cu112 && "
-                    "pip install --no-deps mxnet==1.9.1")
-    if name.startswith("libcuda.so"):
-        cure = f"it comes with the NVIDIA driver, not from pip; {without_card}"
-    elif re.match(r"lib(cudart|cublas|cudnn|nccl|cufft|curand|cusolver|nvrtc|nvToolsExt)", name):
-        cure = f"pip install 'mxft[cu112]' brings the CUDA libraries; {without_card}"
-    else:
-        cure = "install the system package that provides it"
-    return f"mxnet's native library cannot be loaded: expected {name}, received none ({text}); {cure}"
 
 
 def load_cv2():

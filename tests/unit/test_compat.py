@@ -1,13 +1,10 @@
 """The door to mxnet: opened late, only what is missing put back, and plain words where it stays shut."""
 import ast
 import builtins
-import importlib
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
-import types
 import warnings
 
 import numpy as np
@@ -163,12 +160,6 @@ def test_a_missing_cuda_library_is_told_with_both_ways_out(python, tmp_path):
     assert "pip install 'mxft[cu112]'" in done.stdout and "pip uninstall mxnet-cu112" in done.stdout
 
 
-def test_another_missing_library_is_left_to_the_system():
-    message = compat._missing_library_message("libgfortran.so.3: cannot open shared object file")
-    assert "expected libgfortran.so.3, received none" in message
-    assert "install the system package that provides it" in message and "cu112" not in message
-
-
 def cv2_that_raises(monkeypatch, text):
     """Let ``import cv2`` fail with ImportError(text)."""
     real = builtins.__import__
@@ -263,16 +254,3 @@ def test_mxnets_own_log_is_there_where_it_is_wanted(python, testdata):
                   MXFT_MXNET_LOG="1")
     assert done.stdout == "['softmax_output']\n"
     assert "Loading symbol saved by previous version" in done.stderr
-
-
-@pytest.mark.parametrize("build, expected", [("mxnet-cu112", ["libgood.so.1"]), ("mxnet", [])])
-def test_cuda_libraries_of_pip_packages_are_loaded_for_a_cuda_build_alone(monkeypatch, tmp_path, build, expected):
-    folder = tmp_path / "nvidia" / "some_package" / "lib"
-    folder.mkdir(parents=True)
-    shutil.copy(importlib.import_module("_ctypes").__file__, folder / "libgood.so.1")  # any shared library will do
-    (folder / "libbad.so.1").write_bytes(b"not a library")
-    monkeypatch.setattr(compat.importlib.util, "find_spec",
-                        lambda name: types.SimpleNamespace(submodule_search_locations=[str(tmp_path / "nvidia")]))
-    monkeypatch.setattr(compat.importlib.metadata, "distributions",
-                        lambda: [types.SimpleNamespace(metadata={"Name": build})])
-    assert compat.load_cuda_libraries() == expected
