@@ -2,8 +2,9 @@
 import itertools
 import os
 
+from mxft.cards import query_driver, refuse_cards_without_code, refuse_driver
 from mxft.compat import mx
-from mxft.errors import InputError, nearest
+from mxft.errors import InputError, last_line, nearest
 
 KVSTORES = ("local", "device", "nccl", "dist_sync", "dist_device_sync", "dist_async")
 
@@ -25,7 +26,8 @@ def contexts(gpus="", cpus=1):
     Raises
     ------
     InputError
-        The build has no CUDA, the machine has no such GPU, or the list is not one.
+        The list is not one, mxnet-cu112 has no code for a card, the build has no CUDA, the driver does not answer, or
+        the machine has no such GPU.
 
     Examples
     --------
@@ -40,17 +42,29 @@ def contexts(gpus="", cpus=1):
     words = [word.strip() for word in text.split(",") if word.strip()]
     if not words or not all(word.isdecimal() for word in words) or len(set(words)) != len(words):
         raise InputError(f"devices: expected different GPU numbers such as 0,1, received gpus={text!r}")
+    driver = query_driver()
+    refuse_cards_without_code(driver, map(int, words))
     if not mx.runtime.Features().is_enabled("CUDA"):
         raise InputError(f"devices: expected a CUDA build of mxnet for gpus={text!r}, received the CPU build "
                          f"{mx.__version__}; leave GPUS (or CUDA_VISIBLE_DEVICES) empty to run on the CPU, or "
                          "pip install 'mxft[cu112]'")
-    available = mx.context.num_gpus()
+    refuse_driver(driver, text)
+    available = _count_gpus(text)
     absent = [word for word in words if int(word) >= available]
     if absent:
         raise InputError(f"devices: expected GPU numbers below {available}, received gpus={text!r} "
                          f"({available} GPU(s) visible; CUDA_VISIBLE_DEVICES="
                          f"{os.environ.get('CUDA_VISIBLE_DEVICES', '(unset)')})")
     return [mx.gpu(int(word)) for word in words]
+
+
+def _count_gpus(gpus):
+    """Return the number of cards MXNet sees; what CUDA says where it cannot tell becomes an InputError."""
+    try:
+        return mx.context.num_gpus()
+    except mx.base.MXNetError as error:
+        raise InputError(f"devices: expected CUDA to count the cards for gpus={gpus!r}, received "
+                         f"{last_line(error)!r}; mxft doctor tells more") from None
 
 
 def visible_gpus():

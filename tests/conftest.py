@@ -3,8 +3,10 @@ import dataclasses
 import importlib.util
 import os
 import pathlib
+import shutil
 import signal
 import struct
+import subprocess
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,6 +41,18 @@ def testdata():
 def repository():
     """The root of the checkout."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def driver_library(tmp_path_factory):
+    """The path of a libcuda.so.1 with the cards of FAKE_CARDS, made from tests/reference/fake_driver.c."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler to make a driver with")
+    path = tmp_path_factory.mktemp("driver") / "libcuda.so.1"
+    subprocess.run([compiler, "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", path,
+                    REPOSITORY / "tests" / "reference" / "fake_driver.c"], check=True)
+    return path
 
 
 @pytest.fixture

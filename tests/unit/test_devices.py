@@ -1,6 +1,8 @@
 """Devices by the words users type, refused before training where there is no such thing."""
 import pytest
 
+from mxft import devices
+from mxft.cards import Card, Driver
 from mxft.compat import mx
 from mxft.devices import KVSTORES, contexts, kvstore, visible_gpus
 from mxft.errors import InputError
@@ -11,6 +13,7 @@ def two_gpus(monkeypatch):
     """A CUDA build on a machine with two cards, as far as MXNet tells."""
     monkeypatch.setattr(mx.runtime, "Features", lambda: type("F", (), {"is_enabled": lambda self, name: True})())
     monkeypatch.setattr(mx.context, "num_gpus", lambda: 2)
+    monkeypatch.setattr(devices, "query_driver", lambda: Driver((12, 2), (Card(0, "NVIDIA L4", (8, 9)),) * 2))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
@@ -40,6 +43,29 @@ def test_a_gpu_that_is_not_there_is_refused(two_gpus):
     with pytest.raises(InputError, match=r"expected GPU numbers below 2, received gpus='0,2' \(2 GPU\(s\) visible; "
                                          r"CUDA_VISIBLE_DEVICES=\(unset\)\)"):
         contexts("0,2")
+
+
+def test_a_hopper_card_is_refused_by_name_before_mxnet_is_asked(two_gpus, monkeypatch):
+    monkeypatch.setattr(devices, "query_driver", lambda: Driver((12, 2), (Card(0, "NVIDIA H100", (9, 0)),)))
+    monkeypatch.setattr(mx.runtime, "Features", lambda: pytest.fail("mxnet was asked"))
+    with pytest.raises(InputError, match=r"received card 0: NVIDIA H100 \(Hopper, compute capability 9.0\)"):
+        contexts("0")
+
+
+def test_a_driver_that_fails_is_told(two_gpus, monkeypatch):
+    monkeypatch.setattr(devices, "query_driver", lambda: Driver((12, 2), (), "error 999 from cuInit"))
+    with pytest.raises(InputError, match="expected an NVIDIA driver that answers for gpus='0', received error 999"):
+        contexts("0")
+
+
+def test_what_cuda_says_where_it_cannot_count_is_one_line(two_gpus, monkeypatch):
+    def fail():
+        raise mx.base.MXNetError("Traceback\n  File x\nCUDA: Check failed: initialization error")
+
+    monkeypatch.setattr(mx.context, "num_gpus", fail)
+    with pytest.raises(InputError, match="expected CUDA to count the cards for gpus='0', received 'CUDA: Check failed: "
+                                         "initialization error'; mxft doctor tells more"):
+        contexts("0")
 
 
 def test_a_cpu_build_is_told_before_anything_is_done():
