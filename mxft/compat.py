@@ -13,7 +13,7 @@ import struct
 import sys
 import warnings
 
-from mxft.cuda import load_cuda_libraries, missing_library_message
+from mxft.cuda import load_cuda_libraries, missing_library_message, spare_old_drivers
 from mxft.errors import DependencyError
 from mxft.quiet import native_log_wanted
 from mxft.threads import use_all_cores
@@ -115,7 +115,8 @@ def load_mxnet():
     _refuse_broken_import()
     _require_distutils()
     restore_numpy_names()
-    load_cuda_libraries()
+    if load_cuda_libraries():
+        spare_old_drivers()
     use_all_cores()
     if not native_log_wanted():
         for name, value in _NATIVE_LOG_SWITCHES.items():

@@ -1,5 +1,7 @@
 """The CUDA libraries of a CUDA build: loaded before mxnet, or named with what brings them."""
 import importlib
+import os
+import re
 import shutil
 import types
 
@@ -8,20 +10,66 @@ import pytest
 from mxft import cuda
 
 
+@pytest.fixture
+def nvidia_packages(monkeypatch, tmp_path):
+    """Stand-ins for the nvidia packages of pip, with two libraries, and a function that says which mxnet is there."""
+    for name in ("cublas/lib/libcublasLt.so.11", "cublas/lib/libnvblas.so.11", "cudnn/lib/libcudnn.so.9"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(importlib.import_module("_ctypes").__file__, tmp_path / name)  # any shared library will do
+    (tmp_path / "cublas/lib/libcublas.so.11").write_bytes(b"not a library")
+    monkeypatch.setattr(cuda.importlib.util, "find_spec",
+                        lambda name: types.SimpleNamespace(submodule_search_locations=[str(tmp_path)]))
+
+    def put(build):
+        monkeypatch.setattr(cuda.importlib.metadata, "distributions",
+                            lambda: [types.SimpleNamespace(metadata={"Name": build}, version="1.9.1")])
+    return put
+
+
+@pytest.mark.parametrize("build, expected", [("mxnet-cu112", ["libcublasLt.so.11"]), ("mxnet_cu112",
+                                             ["libcublasLt.so.11"]), ("mxnet", []), ("numpy", [])])
+def test_what_mxnet_links_is_loaded_and_nothing_else_and_for_a_cuda_build_alone(nvidia_packages, build, expected):
+    nvidia_packages(build)
+    assert cuda.load_cuda_libraries() == expected
+
+
+def test_every_library_is_brought_by_the_extra_of_setup_py(repository):
+    extra = re.search(r"CUDA_RUNTIME = \[(.*?)\]", (repository / "setup.py").read_text(), re.DOTALL).group(1)
+    assert set(re.findall(r'"(.*?)"', extra)) == {library.package for library in cuda.LIBRARIES}
+
+
+def test_a_library_that_is_not_installed_is_not_found(nvidia_packages):
+    names = {library.soname: cuda.find_library(library) for library in cuda.LIBRARIES}
+    assert names["libcublasLt.so.11"].endswith(os.path.join("cublas", "lib", "libcublasLt.so.11"))
+    assert names["libcudnn.so.8"] is None  # its place holds the libcudnn.so.9 of PyTorch
+
+
+def test_a_missing_cuda_library_is_told_with_its_package():
+    message = cuda.missing_library_message("libcudnn.so.8: cannot open shared object file: No such file or directory")
+    assert "expected libcudnn.so.8, received none" in message
+    assert "pip install 'nvidia-cudnn-cu11==8.*' brings it, pip install 'mxft[cu112]' all CUDA libraries" in message
+
+
+def test_the_drivers_library_is_not_looked_for_in_pip():
+    message = cuda.missing_library_message("libcuda.so.1: cannot open shared object file: No such file or directory")
+    assert "it comes with the NVIDIA driver, not from pip; without an NVIDIA card install the CPU build: " in message
+    assert "pip uninstall mxnet-cu112 && pip install --no-deps mxnet==1.9.1" in message
+
+
 def test_another_missing_library_is_left_to_the_system():
     message = cuda.missing_library_message("libgfortran.so.3: cannot open shared object file")
     assert "expected libgfortran.so.3, received none" in message
     assert "install the system package that provides it" in message and "cu112" not in message
 
 
-@pytest.mark.parametrize("build, expected", [("mxnet-cu112", ["libgood.so.1"]), ("mxnet", [])])
-def test_cuda_libraries_of_pip_packages_are_loaded_for_a_cuda_build_alone(monkeypatch, tmp_path, build, expected):
-    folder = tmp_path / "nvidia" / "some_package" / "lib"
-    folder.mkdir(parents=True)
-    shutil.copy(importlib.import_module("_ctypes").__file__, folder / "libgood.so.1")  # any shared library will do
-    (folder / "libbad.so.1").write_bytes(b"not a library")
-    monkeypatch.setattr(cuda.importlib.util, "find_spec",
-                        lambda name: types.SimpleNamespace(submodule_search_locations=[str(tmp_path / "nvidia")]))
-    monkeypatch.setattr(cuda.importlib.metadata, "distributions",
-                        lambda: [types.SimpleNamespace(metadata={"Name": build})])
-    assert cuda.load_cuda_libraries() == expected
+@pytest.mark.parametrize("driver, compiler, given, expected", [
+    ((11, 4), (11, 8), None, "0"), ((11, 8), (11, 8), None, None), ((12, 2), (11, 8), None, None),
+    (None, (11, 8), None, None), ((11, 4), None, None, None), ((11, 4), (11, 8), "1", "1")])
+def test_fusion_is_off_where_the_driver_is_older_than_the_compiler(driver, compiler, given, expected, monkeypatch):
+    monkeypatch.setenv("MXNET_USE_FUSION", "1")  # so that it is put back, whatever the test does
+    if given is None:
+        monkeypatch.delenv("MXNET_USE_FUSION")
+    monkeypatch.setattr(cuda, "cuda_of_driver", lambda: driver)
+    monkeypatch.setattr(cuda, "compiler_version", lambda: compiler)
+    assert cuda.spare_old_drivers() is (expected == "0")
+    assert os.environ.get("MXNET_USE_FUSION") == expected
