@@ -5,9 +5,10 @@ import os
 import numpy as np
 
 from mxft.compat import mx
+from mxft.processor import cpu_flags
 from mxft.rewrite.channels import BLOCK, FUSED_BATCH_NORM, known_channels
 from mxft.rewrite.editing import Edit
-from mxft.rewrite.memory_layout import channel_blocks, cpu_flags
+from mxft.rewrite.memory_layout import channel_blocks
 
 _EPS = 2.0 ** -10  # and a variance of 1 − 2^-10: their sum is exactly 1
 _ALMOST_ZERO = "1e-12"  # far below float32's rounding of a map of normalised values

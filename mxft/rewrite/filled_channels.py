@@ -1,7 +1,7 @@
 """Narrow maps filled up with zero channels where a 1x1 convolution reads or gives them, for training."""
+from mxft.processor import cpu_flags
 from mxft.rewrite.channels import BLOCK, CHANNELS, known_channels
 from mxft.rewrite.editing import Edit, is_map_convolution
-from mxft.rewrite.memory_layout import cpu_flags
 
 
 def fill_channels_for_training(symbol):

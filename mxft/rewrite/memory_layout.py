@@ -2,22 +2,10 @@
 
 oneDNN keeps a map in blocks of 16 channels (a register of AVX-512) or of 8 (AVX2), as the convolutions beside it ask.
 """
-import functools
-
 from mxft.rewrite.channels import FUSED_BATCH_NORM, joined, known_channels
 
 _CONVOLUTIONS = ("Convolution", "Deconvolution")
 _HANDED_THROUGH = ("BatchNorm", FUSED_BATCH_NORM, "Activation", "relu", "clip", "elemwise_add")
-
-
-@functools.cache
-def cpu_flags():
-    """Return the names of the CPU's instruction sets, such as ``avx2`` and ``avx512f``; none where nothing tells."""
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
-            return next((frozenset(line.split()) for line in f if line.startswith("flags")), frozenset())
-    except OSError:
-        return frozenset()
 
 
 def channel_blocks(graph):

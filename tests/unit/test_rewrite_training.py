@@ -7,6 +7,7 @@ from mxft.backbones.faces import face_network
 from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
 from mxft.graph import Graph
+from mxft.processor import cpu_flags
 from mxft.quiet import quiet_native
 from mxft.rewrite import batch_norm_relu, filled_channels, prelu_for_training, rewrite_for_training
 from mxft.rewrite.batch_norm_relu import (
@@ -16,7 +17,7 @@ from mxft.rewrite.batch_norm_relu import (
     relu_between_layouts,
 )
 from mxft.rewrite.filled_channels import fill_channels_for_training
-from mxft.rewrite.memory_layout import channel_blocks, cpu_flags
+from mxft.rewrite.memory_layout import channel_blocks
 from mxft.rewrite.pad_training import pad_for_training
 from mxft.rewrite.training import PASSES
 
