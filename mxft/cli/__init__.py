@@ -31,6 +31,7 @@ VERBS = {
     "inspect": "explain a .rec, .idx, .bin or property, and what ails it",
     "unpack": "turn records or a .bin back into image files",
     "verify": "accuracy, XNorm, TAR@FAR of a face checkpoint on .bin sets",
+    "doctor": "what ails this machine, and the cure",
     "slim": "drop what stands behind the embedding (model_slim.py)",
 }
 
@@ -41,7 +42,8 @@ def usage():
     rows = "\n".join(f"  {verb:<{width}}  {text}" for verb, text in VERBS.items())
     return (f"mxft {__version__}: fine-tune MXNet checkpoints\n\nusage: mxft VERB [options]   (mxft VERB --help)\n\n"
             f"{rows}\n\nexit status: 0 done; 2 input refused, before work began; 3 stopped while\nrunning, what was "
-            "earned is on disk; 130 interrupted (Ctrl-C), 143 (SIGTERM)\n")
+            "earned is on disk; 130 interrupted (Ctrl-C), 143 (SIGTERM)\n"
+            "mxft doctor: 1 where something is broken\n")
 
 
 def main(argv=None):
