@@ -2,8 +2,12 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# cpu, or cu112 where there is an NVIDIA driver
-DEVICE ?= $(if $(shell command -v nvidia-smi),cu112,cpu)
+# cpu or cu112: what .venv has, or else what suits the machine's driver and cards
+ifndef DEVICE
+DEVICE := $(or $(patsubst $(VENV)/.ready-%,%,$(firstword $(wildcard $(VENV)/.ready-*))),$(shell $(PYTHON) \
+  .ci/wheel_of_machine.py),cpu)
+endif
+OTHER_BUILD := $(if $(filter cpu,$(DEVICE)),mxnet-cu112,mxnet)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
 # make caltech256
@@ -24,7 +28,7 @@ ARGS ?=
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready-$(DEVICE)
 
-.PHONY: help setup demo caltech256 reproduce test test-long lint bench clean
+.PHONY: help setup demo caltech256 reproduce doctor test test-long lint bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,9 +36,12 @@ help:  ## list the targets
 setup: $(READY)  ## make .venv and install mxft with mxnet into it (PYTHON=python3.12, DEVICE=cpu|cu112)
 
 # mxnet comes last and alone: its metadata asks for numpy<2, which newer Pythons cannot install and mxft does not need.
+# Its two builds share a folder: the other one goes first.
 $(READY): setup.py
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@rm -f $(VENV)/.ready-*
 	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(PY) -m pip uninstall -qq --yes --disable-pip-version-check $(OTHER_BUILD)
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps $$($(PY) .ci/requirements_of.py $(DEVICE))
 	@touch $@
 
@@ -47,6 +54,9 @@ caltech256: $(READY)  ## the tutorial (CALTECH256=folder|tar|URL MODEL=prefix,ep
 
 reproduce: $(READY)  ## published numbers beside measured ones, of what is at hand (ONLY=id,id ARGS="--have NAME=PATH --download")
 	$(PY) recipes/reproduce.py --only "$(ONLY)" $(ARGS)
+
+doctor: $(READY)  ## what ails this machine, and the cure
+	$(PY) -m mxft doctor
 
 test: $(READY)  ## run the tests, under six minutes on two cores
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile

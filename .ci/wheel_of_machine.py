@@ -1,0 +1,22 @@
+"""Print the extra of setup.py that suits this machine: cu112 where a driver has a card mxnet-cu112 runs on, else cpu.
+
+Needs nothing installed: make asks before there is a virtual environment. nvidia-smi is no witness: a container may have
+the driver without it, and a machine without a driver may have it.
+"""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from mxft.cards import query_driver, wheel_code  # noqa: E402
+
+driver = query_driver()
+cards = driver.cards if driver else ()
+fit = any(card.runs_wheel for card in cards)
+if driver and driver.trouble:
+    print(f"make: the NVIDIA driver fails ({driver.trouble}): taking the CPU wheel of mxnet; DEVICE=cu112 takes the "
+          "other", file=sys.stderr)
+elif cards and not fit:
+    print(f"make: {'; '.join(map(str, cards))}: mxnet-cu112 holds {wheel_code()}: taking the CPU wheel of mxnet",
+          file=sys.stderr)
+print("cu112" if fit else "cpu")
