@@ -40,8 +40,8 @@ setup: $(READY)  ## make .venv and install mxft with mxnet into it (PYTHON=pytho
 $(READY): setup.py
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@rm -f $(VENV)/.ready-*
-	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@$(PY) -m pip uninstall -qq --yes --disable-pip-version-check $(OTHER_BUILD)
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps $$($(PY) .ci/requirements_of.py $(DEVICE))
 	@touch $@
 

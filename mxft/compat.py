@@ -13,7 +13,7 @@ import struct
 import sys
 import warnings
 
-from mxft.cuda import load_cuda_libraries, missing_library_message, spare_old_drivers
+from mxft.cuda import CUDA_BUILD, load_cuda_libraries, missing_library_message, spare_old_drivers
 from mxft.errors import DependencyError
 from mxft.quiet import native_log_wanted
 from mxft.threads import use_all_cores
@@ -168,7 +168,7 @@ def _missing_module_message(name):
         return f"mxnet cannot be imported: it needs the package {name!r}, which is not installed; pip install {name}"
     how = "pip install --no-deps mxnet==1.9.1" if sys.version_info >= (3, 13) else "pip install 'mxft[cpu]'"
     return (f"mxnet is not installed for Python {python}: expected mxnet 1.9.1, received none; {how} "
-            "(with NVIDIA cards: pip install 'mxft[cu112]')")
+            f"(with NVIDIA cards: {CUDA_BUILD})")
 
 
 def load_cv2():

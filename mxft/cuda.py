@@ -8,11 +8,15 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import sys
 from typing import NamedTuple
 
 from mxft.cards import cuda_of_driver
 
 WHEEL = "mxnet-cu112"
+# mxnet's metadata asks for numpy<2, which Python 3.13 cannot install: there the extra leaves mxnet itself out
+CUDA_BUILD = "pip install 'mxft[cu112]'" + (f" && pip install --no-deps {WHEEL}==1.9.1"
+                                            if sys.version_info >= (3, 13) else "")
 CPU_BUILD = f"pip uninstall {WHEEL} && pip install --no-deps mxnet==1.9.1"
 _FUSION = "MXNET_USE_FUSION"
 

@@ -4,6 +4,7 @@ import os
 
 from mxft.cards import query_driver, refuse_cards_without_code, refuse_driver
 from mxft.compat import mx
+from mxft.cuda import CUDA_BUILD
 from mxft.errors import InputError, last_line, nearest
 
 KVSTORES = ("local", "device", "nccl", "dist_sync", "dist_device_sync", "dist_async")
@@ -47,7 +48,7 @@ def contexts(gpus="", cpus=1):
     if not mx.runtime.Features().is_enabled("CUDA"):
         raise InputError(f"devices: expected a CUDA build of mxnet for gpus={text!r}, received the CPU build "
                          f"{mx.__version__}; leave GPUS (or CUDA_VISIBLE_DEVICES) empty to run on the CPU, or "
-                         "pip install 'mxft[cu112]'")
+                         f"{CUDA_BUILD}")
     refuse_driver(driver, text)
     available = _count_gpus(text)
     absent = [word for word in words if int(word) >= available]

@@ -13,6 +13,7 @@ _LINUX = ("x86_64", "aarch64")
 # module: package, of setup.py's install_requires
 PACKAGES = {"numpy": "numpy", "gluoncv": "gluoncv", "tqdm": "tqdm", "requests": "requests", "matplotlib": "matplotlib",
             "jinja2": "jinja2", "yaml": "pyyaml", "safetensors": "safetensors", "scipy": "scipy"}
+_VERSIONS = {"gluoncv": "gluoncv==0.10.5.post0", "scipy": "'scipy<2'"}
 
 
 def python():
@@ -48,7 +49,8 @@ def packages():
     missing = [PACKAGES[module] for module, version in versions.items() if version is None]
     checks = [Check("NumPy", OK, versions["numpy"])] if versions["numpy"] else []
     if missing:
-        checks.append(Check("packages", BROKEN, f"missing: {', '.join(missing)}", f"pip install {' '.join(missing)}",
+        wanted = " ".join(_VERSIONS.get(package, package) for package in missing)
+        checks.append(Check("packages", BROKEN, f"missing: {', '.join(missing)}", f"pip install {wanted}",
                             {"versions": versions}))
     else:
         checks.append(Check("packages", OK, ", ".join(f"{PACKAGES[module]} {version}" for module, version

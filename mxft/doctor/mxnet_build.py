@@ -1,7 +1,7 @@
 """Which mxnet is installed, whether it can be imported, and what it was built with."""
 import re
 
-from mxft.cuda import CPU_BUILD
+from mxft.cuda import CPU_BUILD, CUDA_BUILD
 from mxft.doctor.check import BROKEN, OK, SKIPPED, Check
 
 VERSION = "1.9.1"
@@ -19,7 +19,7 @@ def installed(builds):
     text = ", ".join(f"{name} {version}" for name, version in builds.items())
     if not builds:
         return Check("package", BROKEN, "mxnet is not installed",
-                     "pip install --no-deps mxnet==1.9.1 (with NVIDIA cards: pip install 'mxft[cu112]')")
+                     f"pip install --no-deps mxnet=={VERSION} (with NVIDIA cards: {CUDA_BUILD})")
     if len(builds) > 1:
         return Check("package", BROKEN, f"{text}: they share one folder, and the later has overwritten the other",
                      f"pip uninstall {' '.join(builds)}, then install one of them", {"builds": builds})

@@ -4,11 +4,10 @@ import os
 import re
 
 from mxft.cards import LEAST_CUDA, Card, wheel_code
-from mxft.cuda import CPU_BUILD, LIBRARIES, WHEEL
+from mxft.cuda import CPU_BUILD, CUDA_BUILD, LIBRARIES, WHEEL
 from mxft.doctor.check import BROKEN, OK, SKIPPED, WARNING, Check
 
 KERNEL_MODULE = "/proc/driver/nvidia/version"
-_INSTALL = "pip install 'mxft[cu112]'"
 
 
 def driver(answer, cuda_build):
@@ -30,7 +29,7 @@ def driver(answer, cuda_build):
                      "in a container: run it with --gpus all (NVIDIA Container Toolkit); else install libcuda1")
     if told is None:
         return Check("driver", BROKEN if cuda_build else SKIPPED, "none: libcuda.so.1 cannot be loaded" +
-                     ("" if cuda_build else "; the CPU build needs none"),
+                     ("" if cuda_build else f"; only {WHEEL} needs one"),
                      f"install NVIDIA's driver, 450.80.02 or newer; without a card: {CPU_BUILD}" if cuda_build else "")
     version = told["cuda"] and ".".join(map(str, told["cuda"]))
     text, facts = " for ".join(filter(None, (module, f"CUDA {version}"))), {"release": module, "cuda": version}
@@ -83,7 +82,7 @@ def _card(card, cuda_build, none_runs):
                      "leave it out of --gpus and CUDA_VISIBLE_DEVICES", facts)
     if not cuda_build:
         return Check(name, WARNING, f"{text}: {WHEEL} runs on it, the CPU build that is installed does not",
-                     f"pip uninstall mxnet && {_INSTALL}", facts)
+                     f"pip uninstall mxnet && {CUDA_BUILD}", facts)
     return Check(name, OK, f"{text}: {WHEEL} runs on it", facts=facts)
 
 
@@ -97,8 +96,8 @@ def libraries(answer, cuda_build):
     cuda_build : bool
     """
     if not cuda_build:
-        return Check("CUDA libraries", SKIPPED, f"the CPU build needs none ({WHEEL}: {len(LIBRARIES)}, from "
-                     f"{len({library.package for library in LIBRARIES})} packages)")
+        return Check("CUDA libraries", SKIPPED, f"only {WHEEL} needs them: {len(LIBRARIES)}, from "
+                     f"{len({library.package for library in LIBRARIES})} packages")
     if answer.value is None:
         return Check("CUDA libraries", BROKEN, answer.failure, f"pip install --force-reinstall 'mxft[cu112]' ({WHEEL})")
     found = answer.value["libraries"]
@@ -110,7 +109,7 @@ def libraries(answer, cuda_build):
 
 def _library(soname, package, found):
     if found["path"] is None:
-        return Check(soname, BROKEN, found["error"], f"pip install '{package}' (or {_INSTALL} for all)",
+        return Check(soname, BROKEN, found["error"], f"pip install '{package}' (or pip install 'mxft[cu112]' for all)",
                      {**found, "package": package})
     name = re.split("[=<>]", package)[0]
     try:

@@ -4,7 +4,7 @@ import glob
 import os
 import time
 
-_SMOKE_CLASSES, _SMOKE_SIZE, _LEAST_STEPS = 4, 16, 30
+_SMOKE_CLASSES, _SMOKE_SIZE, _LEAST_STEPS = 4, 16, 10
 
 
 def driver():
@@ -91,7 +91,7 @@ def _fused_batch_norm_runs():
 
 
 def training(device, seconds):
-    """Train a tiny network for some seconds, and thirty steps, on squares of noise, each class around its own mean.
+    """Train a tiny network for some seconds, ten steps at least, on squares of noise, each class around its own mean.
 
     Parameters
     ----------
