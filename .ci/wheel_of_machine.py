@@ -8,15 +8,13 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cards import query_driver, wheel_code  # noqa: E402
+from mxft.cards import cards_without_code, query_driver  # noqa: E402
 
 driver = query_driver()
-cards = driver.cards if driver else ()
-fit = any(card.runs_wheel for card in cards)
+fit = any(card.runs_wheel for card in driver.cards) if driver else False
 if driver and driver.trouble:
     print(f"make: the NVIDIA driver fails ({driver.trouble}): taking the CPU wheel of mxnet; DEVICE=cu112 takes the "
           "other", file=sys.stderr)
-elif cards and not fit:
-    print(f"make: {'; '.join(map(str, cards))}: mxnet-cu112 holds {wheel_code()}: taking the CPU wheel of mxnet",
-          file=sys.stderr)
+elif cards_without_code(driver):
+    print(f"make: {cards_without_code(driver)}: taking the CPU wheel of mxnet", file=sys.stderr)
 print("cu112" if fit else "cpu")

@@ -112,6 +112,14 @@ def _error_name(cuda, status):
     return f"{name.value.decode()} ({status})" if known else f"error {status}"
 
 
+def cards_without_code(driver):
+    """Return in words why mxnet-cu112 runs on none of this machine's cards; "" where it does on one."""
+    cards = driver.cards if driver else ()
+    if not cards or any(card.runs_wheel for card in cards):
+        return ""
+    return f"{'; '.join(map(str, cards))}: mxnet-cu112 holds {wheel_code()}"
+
+
 def refuse_cards_without_code(driver, numbers):
     """Refuse, by name, cards that mxnet-cu112 holds no code for.
 

@@ -5,13 +5,12 @@ libcublasLt, which cuBLAS and cuSOLVER need. A library stands behind those it ne
 """
 import ctypes
 import importlib.metadata
-import importlib.util
 import os
 import re
 import sys
 from typing import NamedTuple
 
-from mxft.cards import cuda_of_driver
+from mxft.cards import cards_without_code, cuda_of_driver, query_driver
 
 WHEEL = "mxnet-cu112"
 # mxnet's metadata asks for numpy<2, which Python 3.13 cannot install: there the extra leaves mxnet itself out
@@ -59,13 +58,12 @@ def is_cuda_build():
 
 
 def find_library(library):
-    """Return the path of a library in the ``nvidia-*-cu11`` packages; None where its package is not installed."""
-    nvidia = importlib.util.find_spec("nvidia")
-    for root in (nvidia.submodule_search_locations or ()) if nvidia else ():
-        path = os.path.join(root, library.folder, "lib", library.soname)
-        if os.path.exists(path):
-            return path
-    return None
+    """Return the path of a library in the ``nvidia-*-cu11`` packages; None where its package is not installed.
+
+    All of sys.path is searched: a virtual environment that sees the system's packages has two folders nvidia.
+    """
+    paths = (os.path.join(root, "nvidia", library.folder, "lib", library.soname) for root in sys.path)
+    return next(filter(os.path.isfile, paths), None)
 
 
 def load_cuda_libraries():
@@ -130,8 +128,11 @@ def missing_library_message(text):
     name = library.group(1) if library else "a native library"
     without_card = f"without an NVIDIA card install the CPU build: {CPU_BUILD}"
     package = next((known.package for known in LIBRARIES if known.soname == name), None)
+    cards = cards_without_code(query_driver()) if package else ""
     if name.startswith("libcuda.so"):
         cure = f"it comes with the NVIDIA driver, not from pip; {without_card}"
+    elif cards:
+        cure = f"it would not help here: {cards}; install the CPU build: {CPU_BUILD}"
     elif package:
         cure = f"pip install '{package}' brings it, pip install 'mxft[cu112]' all CUDA libraries; {without_card}"
     else:

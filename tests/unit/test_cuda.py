@@ -8,17 +8,17 @@ import types
 import pytest
 
 from mxft import cuda
+from mxft.cards import Card, Driver
 
 
 @pytest.fixture
 def nvidia_packages(monkeypatch, tmp_path):
     """Stand-ins for the nvidia packages of pip, with two libraries, and a function that says which mxnet is there."""
     for name in ("cublas/lib/libcublasLt.so.11", "cublas/lib/libnvblas.so.11", "cudnn/lib/libcudnn.so.9"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(importlib.import_module("_ctypes").__file__, tmp_path / name)  # any shared library will do
-    (tmp_path / "cublas/lib/libcublas.so.11").write_bytes(b"not a library")
-    monkeypatch.setattr(cuda.importlib.util, "find_spec",
-                        lambda name: types.SimpleNamespace(submodule_search_locations=[str(tmp_path)]))
+        (tmp_path / "nvidia" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(importlib.import_module("_ctypes").__file__, tmp_path / "nvidia" / name)  # any library will do
+    (tmp_path / "nvidia/cublas/lib/libcublas.so.11").write_bytes(b"not a library")
+    monkeypatch.setattr(cuda.sys, "path", ["/another/site-packages", str(tmp_path)])
 
     def put(build):
         monkeypatch.setattr(cuda.importlib.metadata, "distributions",
@@ -48,6 +48,15 @@ def test_a_missing_cuda_library_is_told_with_its_package():
     message = cuda.missing_library_message("libcudnn.so.8: cannot open shared object file: No such file or directory")
     assert "expected libcudnn.so.8, received none" in message
     assert "pip install 'nvidia-cudnn-cu11==8.*' brings it, pip install 'mxft[cu112]' all CUDA libraries" in message
+
+
+def test_on_a_hopper_card_no_library_is_told_to_be_installed(monkeypatch):
+    monkeypatch.setattr(cuda, "query_driver", lambda: Driver((12, 2), (Card(0, "NVIDIA H100", (9, 0)),)))
+    message = cuda.missing_library_message("libcudnn.so.8: cannot open shared object file: No such file or directory")
+    assert message.endswith(
+        "it would not help here: NVIDIA H100 (Hopper, compute capability 9.0): mxnet-cu112 holds code for compute "
+        "capability 5.0 to 8.6 only (runs up to 8.9); install the CPU build: pip uninstall mxnet-cu112 && "
+        "pip install --no-deps mxnet==1.9.1")
 
 
 def test_the_drivers_library_is_not_looked_for_in_pip():

@@ -120,14 +120,13 @@ def test_a_system_without_wheels_is_broken(libc, machine, status, monkeypatch):
 
 
 def test_missing_packages_are_named_with_pips_names(monkeypatch):
-    real = interpreter.importlib.util.find_spec
-    monkeypatch.setattr(interpreter.importlib.util, "find_spec",
-                        lambda name: None if name in ("yaml", "scipy") else real(name))
+    monkeypatch.setattr(interpreter.importlib.util, "find_spec", lambda name: name not in ("yaml", "scipy") or None)
     check = next(check for check in interpreter.packages() if check.name == "packages")
     assert check[1:4] == (BROKEN, "missing: pyyaml, scipy", "pip install pyyaml 'scipy<2'")
 
 
 def test_scipy_2_is_broken(monkeypatch):
+    monkeypatch.setattr(interpreter.importlib.util, "find_spec", lambda name: True)
     monkeypatch.setattr(interpreter, "_version", lambda package: "2.0.1")
     assert "pip install 'scipy<2'" in [check.cure for check in interpreter.packages()]
 
