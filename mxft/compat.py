@@ -13,7 +13,7 @@ import struct
 import sys
 import warnings
 
-from mxft.cuda import CUDA_BUILD, load_cuda_libraries, missing_library_message, spare_old_drivers
+from mxft.cuda import CUDA_BUILD, is_cuda_build, load_cuda_libraries, missing_library_message, spare_old_drivers
 from mxft.errors import DependencyError
 from mxft.quiet import native_log_wanted
 from mxft.threads import use_all_cores
@@ -115,7 +115,8 @@ def load_mxnet():
     _refuse_broken_import()
     _require_distutils()
     restore_numpy_names()
-    if load_cuda_libraries():
+    if is_cuda_build():
+        load_cuda_libraries()
         spare_old_drivers()
     use_all_cores()
     if not native_log_wanted():

@@ -1,6 +1,6 @@
 """The CUDA libraries of mxnet-cu112: loaded before it from the ``nvidia-*-cu11`` packages, or named with the package.
 
-The table is what ``readelf -d libmxnet.so`` of the wheel lists as NEEDED, less the driver's libcuda.so.1, and
+The table is what ``readelf -d libmxnet.so`` of the wheel lists as NEEDED, without the driver's libcuda.so.1 and with
 libcublasLt, which cuBLAS and cuSOLVER need. A library stands behind those it needs.
 """
 import ctypes
@@ -46,7 +46,7 @@ def mxnet_distributions():
     """Return {name: version} of the installed packages that bring the module mxnet, such as ``{"mxnet": "1.9.1"}``."""
     found = {}
     for distribution in importlib.metadata.distributions():
-        name = (distribution.metadata["Name"] or "").replace("_", "-").lower()
+        name = ((distribution.metadata or {}).get("Name") or "").replace("_", "-").lower()  # a damaged one has none
         if re.fullmatch(r"mxnet(-cu\d+)?", name):
             found.setdefault(name, distribution.version)  # the first on sys.path is the one Python takes
     return found
@@ -72,7 +72,7 @@ def load_cuda_libraries():
     Returns
     -------
     list of str
-        Sonames of the libraries loaded: empty for the CPU build, or where those packages are not installed.
+        Sonames of the libraries loaded: empty where those packages are not installed.
 
     Notes
     -----
@@ -80,7 +80,7 @@ def load_cuda_libraries():
     PyTorch's CUDA 12 libraries live in the same folders. What is loaded is global (RTLD_GLOBAL): the linker takes it
     for what libmxnet.so asks for under the same soname. A library that does not load is left for mxnet to complain of.
     """
-    return [library.soname for library in LIBRARIES if _load(library)] if is_cuda_build() else []
+    return [library.soname for library in LIBRARIES if _load(library)]
 
 
 def _load(library):

@@ -1,4 +1,5 @@
 """Questions whose answer may crash or hang: asked in a process of their own, with a time limit."""
+import contextlib
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ from typing import NamedTuple, Optional
 
 from mxft.errors import MxftError
 
-_MARK = "MXFT-DOCTOR "
+_MARK, _LAST_WAIT = "MXFT-DOCTOR ", 5
 _CODE = ("import sys; sys.path[:] = sys.argv[3:]; "
          "from mxft.doctor.child import serve; serve(sys.argv[1], sys.argv[2])")
 
@@ -55,7 +56,8 @@ def ask(question, limit, environment=(), **arguments):
         return Answer(None, f"no answer within {limit:g} s")
     finally:
         child.kill()
-        child.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # one that hangs in a driver's call cannot even be killed
+            child.wait(_LAST_WAIT)
     said, mark, answer = output.rpartition(_MARK)
     if mark:
         answer = json.loads(answer.splitlines()[0])
@@ -66,8 +68,10 @@ def ask(question, limit, environment=(), **arguments):
 def _ending(status, output):
     """Say how a child ended that gave no answer."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-    return f"the process was {how}" + (f": {lines[-1]}" if lines else "")
+    with contextlib.suppress(ValueError):  # not every signal has a name
+        status = signal.Signals(-status).name
+    how = f"was killed by {status}" if isinstance(status, str) else f"ended with status {status}"
+    return f"the process {how}" + (f": {lines[-1]}" if lines else "")
 
 
 def serve(question, arguments):

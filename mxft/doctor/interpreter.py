@@ -36,7 +36,8 @@ def system():
     """Look at the operating system: mxnet 1.9.1 has wheels for Linux with glibc, and for macOS on Intel."""
     kind, machine, (libc, version) = platform.system(), platform.machine(), platform.libc_ver()
     text = " ".join(filter(None, (kind, platform.release(), machine, libc, version)))
-    if (kind, libc) == ("Linux", "glibc") and machine in _LINUX or (kind, machine) == ("Darwin", "x86_64"):
+    linux = (kind, libc) == ("Linux", "glibc") and machine in _LINUX
+    if linux or (kind, machine) == ("Darwin", "x86_64"):
         return Check("system", OK, text)
     return Check("system", BROKEN, f"{text}: mxnet 1.9.1 has wheels for Linux with glibc on {' and '.join(_LINUX)}, "
                                    "and for macOS on x86_64", "use a container of Debian or Ubuntu (linux/amd64)")

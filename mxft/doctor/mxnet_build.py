@@ -1,7 +1,7 @@
 """Which mxnet is installed, whether it can be imported, and what it was built with."""
 import re
 
-from mxft.cuda import CPU_BUILD, CUDA_BUILD
+from mxft.cuda import CUDA_BUILD
 from mxft.doctor.check import BROKEN, OK, SKIPPED, Check
 
 VERSION = "1.9.1"
@@ -45,10 +45,8 @@ def imported(builds, answer):
     module = re.search(r"No module named '(\w+)", text)
     if module and not cure:
         cure = f"pip install {module.group(1)}"
-    if not cure:
-        reinstall = f"pip install --force-reinstall --no-deps {next(iter(builds), 'mxnet')}=={VERSION}"
-        cure = CPU_BUILD if any(name != "mxnet" for name in builds) else reinstall
-    return Check("import", BROKEN, text, cure)
+    reinstall = f"pip install --force-reinstall --no-deps {next(iter(builds), 'mxnet')}=={VERSION}"
+    return Check("import", BROKEN, text, cure or reinstall)
 
 
 def features(answer):

@@ -99,7 +99,7 @@ def libraries(answer, cuda_build):
         return Check("CUDA libraries", SKIPPED, f"only {WHEEL} needs them: {len(LIBRARIES)}, from "
                      f"{len({library.package for library in LIBRARIES})} packages")
     if answer.value is None:
-        return Check("CUDA libraries", BROKEN, answer.failure, f"pip install --force-reinstall 'mxft[cu112]' ({WHEEL})")
+        return Check("CUDA libraries", BROKEN, answer.failure, "pip install --force-reinstall 'mxft[cu112]'")
     found = answer.value["libraries"]
     checks = [_library(library.soname, library.package, found[library.soname]) for library in LIBRARIES]
     zlib = found["libz.so.1"]

@@ -36,12 +36,15 @@ def _load(name):
         ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
         return {"path": None, "error": str(error)}
+    return {"path": name if os.path.isabs(name) else _place(name), "error": None}
+
+
+def _place(soname):
+    """Return the file a loaded library comes from; its soname where the system does not tell."""
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as f:
-        ending = "/" + os.path.basename(os.path.realpath(name))
-        paths = {line.split(maxsplit=5)[-1].strip() for line in f if "/" in line}
-    at = name if os.path.isabs(name) else next(
-        (path for path in sorted(paths) if path.endswith(ending) or os.path.basename(path).startswith(name)), name)
-    return {"path": at, "error": None}
+        paths = sorted({line.split(maxsplit=5)[-1].strip() for line in f if "/" in line})
+    stem = soname.partition(".so")[0] + ".so"
+    return next((path for path in paths if os.path.basename(path).startswith(stem)), soname)
 
 
 def opencv():

@@ -3,6 +3,8 @@ import importlib
 import os
 import re
 import shutil
+import subprocess
+import sys
 import types
 
 import pytest
@@ -13,24 +15,46 @@ from mxft.cards import Card, Driver
 
 @pytest.fixture
 def nvidia_packages(monkeypatch, tmp_path):
-    """Stand-ins for the nvidia packages of pip, with two libraries, and a function that says which mxnet is there."""
+    """Stand-ins for the nvidia packages of pip: a library that loads, one that does not, and others beside them."""
     for name in ("cublas/lib/libcublasLt.so.11", "cublas/lib/libnvblas.so.11", "cudnn/lib/libcudnn.so.9"):
         (tmp_path / "nvidia" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(importlib.import_module("_ctypes").__file__, tmp_path / "nvidia" / name)  # any library will do
     (tmp_path / "nvidia/cublas/lib/libcublas.so.11").write_bytes(b"not a library")
     monkeypatch.setattr(cuda.sys, "path", ["/another/site-packages", str(tmp_path)])
 
-    def put(build):
-        monkeypatch.setattr(cuda.importlib.metadata, "distributions",
-                            lambda: [types.SimpleNamespace(metadata={"Name": build}, version="1.9.1")])
-    return put
+
+def test_what_mxnet_links_is_loaded_and_nothing_else(nvidia_packages):
+    assert cuda.load_cuda_libraries() == ["libcublasLt.so.11"]
 
 
-@pytest.mark.parametrize("build, expected", [("mxnet-cu112", ["libcublasLt.so.11"]), ("mxnet_cu112",
-                                             ["libcublasLt.so.11"]), ("mxnet", []), ("numpy", [])])
-def test_what_mxnet_links_is_loaded_and_nothing_else_and_for_a_cuda_build_alone(nvidia_packages, build, expected):
-    nvidia_packages(build)
-    assert cuda.load_cuda_libraries() == expected
+LOAD = """
+from mxft import compat
+compat.load_cuda_libraries = lambda: print("libraries")
+compat.spare_old_drivers = lambda: print("fusion")
+try:
+    compat.load_mxnet()
+except compat.DependencyError:
+    print("mxnet")
+"""
+
+
+@pytest.mark.parametrize("build, expected", [("mxnet-cu112", "libraries\nfusion\nmxnet\n"), ("mxnet", "mxnet\n")])
+def test_libraries_are_loaded_before_mxnet_for_a_cuda_build_alone(build, expected, repository, tmp_path):
+    (tmp_path / "mxnet.py").write_text("raise OSError('libcuda.so.1: no such file')\n")
+    folder = tmp_path / f"{build.replace('-', '_')}-1.9.1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {build}\nVersion: 1.9.1\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(repository)])}
+    done = subprocess.run([sys.executable, "-c", LOAD], env=environment, capture_output=True, text=True)
+    assert done.stdout == expected, done.stderr
+
+
+@pytest.mark.parametrize("names, expected", [(["mxnet_cu112", "numpy"], {"mxnet-cu112": "1.9.1"}), ([None], {}),
+                                             (["mxnet", "mxnet-cu112"], {"mxnet": "1.9.1", "mxnet-cu112": "1.9.1"})])
+def test_the_packages_that_bring_mxnet_are_found(names, expected, monkeypatch):
+    monkeypatch.setattr(cuda.importlib.metadata, "distributions", lambda: [
+        types.SimpleNamespace(metadata={"Name": name}, version="1.9.1") for name in names])
+    assert cuda.mxnet_distributions() == expected
 
 
 def test_every_library_is_brought_by_the_extra_of_setup_py(repository):

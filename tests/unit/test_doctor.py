@@ -81,7 +81,7 @@ def test_a_child_answers_and_what_it_prints_is_kept(question):
 
 @pytest.mark.parametrize("code, failure", [
     ("import os; os.kill(os.getpid(), 11)", "the process was killed by SIGSEGV"),
-    ("import os; print('last words', flush=True); os._exit(7)", "the process was ended with status 7: last words"),
+    ("import os; print('last words', flush=True); os._exit(7)", "the process ended with status 7: last words"),
     ("raise ValueError('too much')", "ValueError: too much"),
     ("from mxft.errors import InputError; raise InputError('expected x; do y')", "expected x; do y")])
 def test_a_child_that_crashes_or_fails_says_how(question, code, failure):
