@@ -84,9 +84,12 @@ def _cells(card):
 
 
 def _markdown(rows, machine):
-    lines = ["# Reproduction", "", f"Measured on {machine}. Nothing is filled in that was not run.", "",
-             "| " + " | ".join((*HEADINGS, "")) + " |", "|---" * (len(HEADINGS) + 1) + "|"]
-    lines += ["| " + " | ".join((*cells, said)) + " |" for row in rows for cells, said in row["lines"]]
+    lines = ["# Reproduction", "", f"Measured on {machine}. Nothing is filled in that was not run.", ""]
+    for missing, columns in ((False, (*HEADINGS, "")), (True, ("not run", "published", ""))):
+        lines += ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+        lines += ["| " + " | ".join((*cells[:len(columns) - 1], said)) + " |" for row in rows
+                  if bool(row["missing"]) == missing for cells, said in row["lines"]]
+        lines.append("")
     for row in rows:
         lines += ["", f"## {row['what']}", "", f"- source: {row['source']}", f"- protocol: {row['protocol']}",
                   f"- command: `python recipes/{row['command']}`"]
