@@ -32,6 +32,7 @@ VERBS = {
     "unpack": "turn records or a .bin back into image files",
     "verify": "accuracy, XNorm, TAR@FAR of a face checkpoint on .bin sets",
     "slim": "drop what stands behind the embedding (model_slim.py)",
+    "launch": "run a training command as several workers, on many machines",
 }
 
 
@@ -77,7 +78,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def run_command(name, main, argv=None):
-    """Run ``main(argv)`` and return its exit status.
+    """Run ``main(argv)`` and return its exit status; where it had joined other workers, leave them.
 
     Parameters
     ----------
@@ -94,7 +95,15 @@ def run_command(name, main, argv=None):
     and MXNet refuse while running (3). Ctrl-C, SIGTERM and SIGHUP end with 130, a closed pipe with 141. Any other
     exception is a defect of mxft and keeps its traceback.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
+    status = _run(name, main, list(sys.argv[1:] if argv is None else argv))
+    workers = sys.modules.get("mxft.distributed.workers")
+    if workers:
+        workers.part_with(status)
+    return status
+
+
+def _run(name, main, argv):
+    """Run ``main(argv)``; return its exit status, or that of what stopped it."""
     _prepare_streams()
     try:
         with _signals_as_interrupts():
