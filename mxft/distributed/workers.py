@@ -59,6 +59,12 @@ class Workers:
     def wait_for_all(self):
         """Wait until every worker has come to this place."""
 
+    def first_then_others(self, make):
+        """Return ``make()``, called by rank 0 first and by the others when that is done: they find what it made."""
+        made = make() if self.writes else None
+        self.wait_for_all()
+        return made if self.writes else make()
+
     def leave(self):
         """Leave in good order: wait for the others, let the servers go."""
 

@@ -12,6 +12,7 @@ import time
 import numpy as np
 
 from mxft.compat import mx
+from mxft.distributed.workers import join
 from mxft.errors import InputError, MxftError, RunError, last_line, nearest
 from mxft.rewrite import rewrite_for_training
 from mxft.training.callbacks import Patience, Progress, StopTraining, TrainingMeter
@@ -38,6 +39,7 @@ class FitOptions:
         Of the new head: a name ``mx.init`` knows (normal, msraprelu, zero …) or an object; the tutorial's
         Xavier(gaussian, in, 2) when None.
     kvstore : str
+        Of the ``dist_`` ones every worker trains with the options of all, and has to come to the same number of batches.
     patience : int
         Epochs without a better validation top-1 (training loss where there is no validation) before stopping; 0 never.
     min_delta : float
@@ -168,15 +170,16 @@ class _Epochs:
         self.number, self._total = self.first + 1, self.first + options.epochs
         self._run, self._meter, self._schedule = run, meter, schedule
         self._batches, self._batch_size, self._validate = train.batches, train.batch_size, validate
-        self._quiet = quiet
+        self._quiet, self._workers = quiet, join(options.kvstore)
         self._patience = Patience(options.patience, options.min_delta, higher_is_better=validate is not None)
         self._began = time.perf_counter()
 
     def __call__(self, epoch, symbol, arg_params, aux_params):
         seconds, meter, done = time.perf_counter() - self._began, self._meter, epoch + 1
         row = {"epoch": done, "train_loss": meter.loss, "train_top1": meter.top1,
-               "lr": float(self._schedule((done - self.first) * self._batches)), "seconds": round(seconds, 3),
-               "images_per_second": round(self._batches * self._batch_size / seconds, 2)}
+               "lr": float(self._schedule((done - self.first) * self._batches * self._workers.updates_a_batch)),
+               "seconds": round(seconds, 3),
+               "images_per_second": round(self._batches * self._batch_size * self._workers.count / seconds, 2)}
         if self._validate:
             row.update({"val_" + name: value for name, value in self._validate(arg_params, aux_params).items()})
         self.history.append(row)
@@ -193,7 +196,7 @@ class _Epochs:
         if not self._quiet:
             _tell(row, self._total, better)
         self.number, self._began = done + 1, time.perf_counter()
-        if self._patience.exhausted and done < self._total:
+        if self._patience.epochs and self._workers.from_first(self._patience.exhausted) and done < self._total:
             raise StopTraining(f"early stopping: no improvement in {self._patience.epochs} epochs")
 
 
@@ -271,7 +274,7 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
         with Interruption() as interruption:
             module.fit(train, begin_epoch=epochs.first, num_epoch=epochs.first + options.epochs,
                        arg_params=arg_params, aux_params=aux_params, allow_missing=True, initializer=initializer,
-                       eval_metric=meter, kvstore=options.kvstore, optimizer=options.optimizer,
+                       eval_metric=meter, kvstore=join(options.kvstore).module_store(), optimizer=options.optimizer,
                        optimizer_params=arguments, epoch_end_callback=epochs,
                        batch_end_callback=[progress, interruption, _settled_after(train.batches)])
     except StopTraining as reason:
