@@ -36,6 +36,7 @@ from mxft.cli.arguments import (  # noqa: E402
 )
 from mxft.cli.data_options import default_resize  # noqa: E402
 from mxft.cli.finetune import add_training_options, conclude, recipe_from  # noqa: E402
+from mxft.distributed.serving import serve, serves  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 
@@ -86,13 +87,31 @@ def find_model(name):
     return name if is_local else zoo.get_model(name)
 
 
+def records_of(args, checkpoint, spec, resize):
+    """Return the Records of the photographs, fetched, split and packed as far as that was not done before."""
+    from mxft.cli.preflight import check_kept_head
+    from mxft.cli.split import say_split
+    from mxft.data.datasets import prepare_records
+
+    folder = photographs(args.caltech256, args.work)
+    if args.require_head:
+        check_kept_head(checkpoint, spec, folder, keep_clutter=args.keep_clutter)
+    name = f"{pathlib.Path(folder).name}-{args.per_class}-{resize}-seed{args.seed}"
+    prefix = os.path.join(args.work, name, "caltech-256")
+    records, split = prepare_records(folder, prefix, args.per_class, args.seed, keep_clutter=args.keep_clutter,
+                                     num_thread=args.data_nthreads or os.cpu_count() or 1, resize=resize,
+                                     quality=args.quality)
+    say_split(split, records)
+    return records
+
+
 def main(argv=None):
     """Fetch, split, pack, fine-tune, score."""
     args = parser().parse_args(argv)
+    if serves():
+        return serve()
     from mxft.checkpoint import load_checkpoint
-    from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder, check_writable, event_folder
-    from mxft.cli.split import say_split
-    from mxft.data.datasets import prepare_records
+    from mxft.cli.preflight import check_resize, check_run_folder, check_writable, event_folder, join_workers
     from mxft.data.normalization import InputSpec
     from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
@@ -107,20 +126,15 @@ def main(argv=None):
     run = args.run or free_folder(os.path.join("runs", f"caltech256-{name}-{args.plan}"))
     resize = args.resize or default_resize(spec)
     check_resize(resize, spec)
-    check_run_folder(run)
     check_writable(args.work, "--work")
-    events = event_folder(args.tensorboard, os.path.join(run, "tensorboard"))
-    folder = photographs(args.caltech256, args.work)
-    if args.require_head:
-        check_kept_head(checkpoint, spec, folder, keep_clutter=args.keep_clutter)
-    name = f"{pathlib.Path(folder).name}-{args.per_class}-{resize}-seed{args.seed}"
-    prefix = os.path.join(args.work, name, "caltech-256")
-    records, split = prepare_records(folder, prefix, args.per_class, args.seed, keep_clutter=args.keep_clutter,
-                                     num_thread=args.data_nthreads or os.cpu_count() or 1, resize=resize,
-                                     quality=args.quality)
-    say_split(split, records)
+    workers = join_workers(args.kv_store)
+    events = None
+    if workers.writes:
+        check_run_folder(run)
+        events = event_folder(args.tensorboard, os.path.join(run, "tensorboard"))
+    records = workers.first_then_others(lambda: records_of(args, checkpoint, spec, resize))
     return conclude(finetune(checkpoint, records, run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
-                             args.keep_every, events))
+                             args.keep_every, events), workers)
 
 
 if __name__ == "__main__":

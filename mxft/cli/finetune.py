@@ -14,6 +14,7 @@ from mxft.cli.arguments import (
 )
 from mxft.cli.data_options import add_data_options, check_data_flags, records_from
 from mxft.cli.plan_options import add_plan_options, augmentation_level, plan_settings
+from mxft.distributed.serving import serve, serves
 from mxft.errors import InputError
 
 EXAMPLES = """\
@@ -64,7 +65,7 @@ def add_training_options(parser, momentum=None):
     t = parser.add_argument_group("training")
     t.add_argument("--epochs", "--num-epochs", type=whole(1), default=8, metavar="N", help="(default: 8)")
     t.add_argument("--batch-size", type=whole(1), default=128, metavar="N",
-                   help="images an update, over all devices (default: 128)")
+                   help="images over all devices of a process; workers x N make an update of dist_sync (default: 128)")
     t.add_argument("--lr", type=real(least=0), default=0.01, metavar="R", help="learning rate (default: 0.01)")
     t.add_argument("--lr-schedule", default="constant", metavar="NAME",
                    help="constant, step or cosine (default: constant)")
@@ -90,7 +91,9 @@ def add_training_options(parser, momentum=None):
                    help="keep every n-th epoch's checkpoint (default: 0, the best and the last)")
     t.add_argument("--seed", type=whole(0, 2**31 - 1), default=0, metavar="N",
                    help="of order, augmentation and new weights (default: 0)")
-    t.add_argument("--kv-store", default="device", metavar="NAME", help="(default: device)")
+    t.add_argument("--kv-store", default="device", metavar="NAME",
+                   help="local, device or nccl on one machine; dist_sync, dist_device_sync or dist_async under "
+                        "tools/launch.py (default: device)")
     t.add_argument("--cpus", type=whole(1), default=1, metavar="N",
                    help="CPU contexts to divide a batch over (default: 1)")
     parser.set_defaults(momentum=momentum)
@@ -129,8 +132,10 @@ def _has_momentum(optimizer):
 def main(argv=None):
     """Run ``mxft finetune``; exit status 130 where Ctrl-C ended it."""
     args = parser().parse_args(argv)
+    if serves():
+        return serve()
     from mxft.checkpoint import load_checkpoint
-    from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder, event_folder
+    from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder, event_folder, join_workers
     from mxft.data.normalization import InputSpec
     from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
@@ -141,19 +146,28 @@ def main(argv=None):
     spec = input_spec(args, checkpoint.input_spec, InputSpec())
     check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
     check_resize(args.resize, spec)
-    check_run_folder(args.run)
-    events = event_folder(args.tensorboard, os.path.join(args.run, "tensorboard"))
+    workers = join_workers(args.kv_store)
+    events = None
+    if workers.writes:
+        check_run_folder(args.run)
+        events = event_folder(args.tensorboard, os.path.join(args.run, "tensorboard"))
     if args.data and args.require_head:
         check_kept_head(checkpoint, spec, args.data, args.exclude)
-    result = finetune(checkpoint, records_from(args, spec), args.run, recipe, spec, args.gpus, args.cpus,
-                      args.data_nthreads, args.keep_every, events)
-    return conclude(result)
+    records = workers.first_then_others(lambda: records_from(args, spec))
+    result = finetune(checkpoint, records, args.run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
+                      args.keep_every, events)
+    return conclude(result, workers)
 
 
-def conclude(result):
-    """Write the page of a run and say where it is; return 130 for a run that Ctrl-C ended, 3 for one without page."""
+def conclude(result, workers=None):
+    """Write the page of a run and say where it is; return 130 for a run that Ctrl-C ended, 3 for one without page.
+
+    Of several `workers` the first writes it.
+    """
     from mxft.cli.report import say_page
     from mxft.report.page import write_run_page
 
+    if workers and not workers.writes:
+        return 130 if result.fit.interrupted else 0
     written = say_page(lambda: write_run_page(result.run, result.score, result.data.val), result.run)
     return 130 if result.fit.interrupted else 0 if written else 3
