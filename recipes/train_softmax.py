@@ -210,8 +210,8 @@ def main(argv=None):
     from mxft.checkpoint import load_checkpoint
     from mxft.cli.preflight import event_folder, join_workers
     from mxft.data.faces.layout import read_face_set
-    from mxft.heads import make_head
     from mxft.devices import kvstore as check_kvstore
+    from mxft.heads import make_head
     from mxft.training.faces.train import train_faces
     from mxft.training.faces.verifying import load_targets
 

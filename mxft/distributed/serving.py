@@ -8,7 +8,7 @@ import signal
 import sys
 
 from mxft.distributed.environment import prepare_heartbeats, read_part, role
-from mxft.distributed.watching import JoinLimit, PeerWatch
+from mxft.distributed.watching import PeerWatch
 
 
 def serve():
@@ -30,9 +30,8 @@ def serve():
     from mxft.compat import mx
 
     os.environ["DMLC_ROLE"] = part.role
-    with JoinLimit(part.role, part):
-        store = mx.kv.create("dist")
-    watch = PeerWatch(store, part.role)
+    store = mx.kv.create("dist")
+    watch = PeerWatch(store, part.role, part)
     watch.start()
     from mxnet.kvstore.kvstore_server import KVStoreServer
 

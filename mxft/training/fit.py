@@ -39,7 +39,7 @@ class FitOptions:
         Of the new head: a name ``mx.init`` knows (normal, msraprelu, zero …) or an object; the tutorial's
         Xavier(gaussian, in, 2) when None.
     kvstore : str
-        Of the ``dist_`` ones every worker trains with the options of all, and has to come to the same number of batches.
+        With a ``dist_`` one every worker is given the same options, and as many batches as the others.
     patience : int
         Epochs without a better validation top-1 (training loss where there is no validation) before stopping; 0 never.
     min_delta : float

@@ -98,11 +98,13 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     run.write_json("transfer.json", transfer.report.to_dict())
     run.log("start", model=checkpoint.name if checkpoint else None, options=dataclasses.asdict(options),
             network=backbone.name, head=head.describe(), devices=[str(context) for context in contexts],
-            workers=workers.count, **_facts(faces, train, targets, stages, network, options, workers), memory=estimate.total(options.per_batch_size))
+            workers=workers.count, memory=estimate.total(options.per_batch_size),
+            **_facts(faces, train, targets, stages, network, options, workers))
     _announce(run, backbone, network, transfer, stages, estimate, faces, train, options, contexts, checkpoint, workers)
     if options.fc7_init == "imprint" and workers.writes:  # the others are given what rank 0 begins with
         transfer.arg_params.update(_imprinted(backbone, network, transfer, faces, contexts[0], threads))
-    verifier = Verifier(backbone.symbol, targets if workers.writes else (), shape, EMBEDDING_BATCH, contexts[0], run.log, run.write_json)
+    verifier = Verifier(backbone.symbol, targets if workers.writes else (), shape, EMBEDDING_BATCH, contexts[0], run.log,
+                        run.write_json)
     result = fit_faces(network, transfer.arg_params, transfer.aux_params, train, run, verifier, options, contexts,
                        trunk_initializer(backbone.name), stages)
     run.log("end", steps=result.steps, best=result.best, last=result.last, interrupted=result.interrupted,
@@ -166,7 +168,8 @@ def _facts(faces, train, targets, stages, network, options, workers):
                      "steps_an_epoch": train.batches},
             "targets": [{"name": pairs.name, "pairs": len(pairs.issame), "same": int(pairs.issame.sum())}
                         for pairs in targets],
-            "lr_steps": learning_rate_steps(options, network.head.loss_type, train.batch_size * workers.gradients_an_update),
+            "lr_steps": learning_rate_steps(options, network.head.loss_type,
+                                            train.batch_size * workers.gradients_an_update),
             "phases": [{"until": stage.until, "trainable": len(stage.plan.trainable),
                         "frozen": len(stage.plan.frozen)} for stage in stages]}
 
