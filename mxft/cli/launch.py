@@ -6,7 +6,7 @@ from mxft.errors import InputError
 
 EXAMPLES = """\
 examples:
-  python tools/launch.py -n 2 -s 1 python recipes/caltech256.py \\
+  mxft launch -n 2 -s 1 python recipes/caltech256.py \\
       --kv-store dist_sync --batch-size 64
   python tools/launch.py -n 4 -s 4 -H host1,host2 --launcher ssh \\
       python recipes/train_softmax.py --kv-store dist_device_sync …

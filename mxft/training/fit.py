@@ -268,15 +268,17 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     module, train = _module(symbol, plan, train, run, options, contexts)
     meter = TrainingMeter()
     epochs = _Epochs(run, meter, schedule, options, train, validate, after, quiet)
+    workers = join(options.kvstore)
     progress = Progress(epochs.first + options.epochs, train.batches, train.batch_size)
     initializer = make_initializer(options.initializer)
     try:
         with Interruption() as interruption:
             module.fit(train, begin_epoch=epochs.first, num_epoch=epochs.first + options.epochs,
                        arg_params=arg_params, aux_params=aux_params, allow_missing=True, initializer=initializer,
-                       eval_metric=meter, kvstore=join(options.kvstore).module_store(), optimizer=options.optimizer,
+                       eval_metric=meter, kvstore=workers.module_store(), optimizer=options.optimizer,
                        optimizer_params=arguments, epoch_end_callback=epochs,
-                       batch_end_callback=[progress, interruption, _settled_after(train.batches)])
+                       batch_end_callback=[*[progress] * workers.writes, interruption,
+                                           _settled_after(train.batches)])
     except StopTraining as reason:
         epochs.stopped = str(reason)
     except KeyboardInterrupt:

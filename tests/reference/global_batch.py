@@ -41,11 +41,12 @@ def pictures(count, seed):
 
 
 class Rows(mx.io.DataIter):
-    """Of every global batch the rows of one worker."""
+    """Of every global batch the rows of one worker; 30 batches, again and again."""
 
-    def __init__(self, images, labels, worker, workers):
+    def __init__(self, batches, seed, worker, workers):
         super().__init__(GLOBAL_BATCH // workers)
-        self.batches, self._done = len(images) // GLOBAL_BATCH, 0
+        images, labels = pictures(min(batches, 30) * GLOBAL_BATCH, seed)
+        self.batches, self._done = batches, 0
         self._images, self._labels, self._first = images, labels, worker * self.batch_size
         self.provide_data = [mx.io.DataDesc("data", (self.batch_size, *images.shape[1:]))]
         self.provide_label = [mx.io.DataDesc("softmax_label", (self.batch_size,))]
@@ -58,7 +59,7 @@ class Rows(mx.io.DataIter):
         """Return the next batch."""
         if self._done == self.batches:
             raise StopIteration
-        start = self._done * GLOBAL_BATCH + self._first
+        start = self._done * GLOBAL_BATCH % len(self._images) + self._first
         rows = slice(start, start + self.batch_size)
         self._done += 1
         return mx.io.DataBatch([mx.nd.array(self._images[rows])], [mx.nd.array(self._labels[rows])], pad=0)
@@ -89,7 +90,7 @@ def network(batch_norm, seed):
 
 
 def train(args):
-    """Train as the flags say; write what was seen."""
+    """Train as the flags say; write what was seen, and return an exit status."""
     workers = join(args.kvstore)
     contexts = [mx.cpu(i) for i in range(args.contexts)]
     old = network(args.batch_norm, args.seed)
@@ -100,7 +101,7 @@ def train(args):
                   head.parameters[1]: mx.nd.array(rng.normal(0, 0.1, CLASSES))})
     plan = freeze_plan("discriminative", head.symbol, head.parameters, "train",
                        FreezeOptions(("conv0_*",) if args.freeze else (), method=args.freeze_by, trunk_lr_mult=0.3))
-    rows = Rows(*pictures(args.steps * GLOBAL_BATCH, args.seed), workers.rank, workers.count)
+    rows = Rows(args.steps, args.seed, workers.rank, workers.count)
     losses = []  # a number a batch and context
 
     class Log(SilentRun):
@@ -112,18 +113,21 @@ def train(args):
     seed_everything(args.seed)
     log, before = Log("nowhere"), {name: value.asnumpy() for name, value in given.items()}
     _every_batch(losses)
-    fit(head.symbol, given, old.aux_params, plan, rows, log,
-        learning_rate_schedule("step", args.lr, 1, args.steps, steps=(0.8,)),
-        FitOptions(epochs=1, momentum=0.9, wd=0.01, kvstore=args.kvstore), contexts, quiet=True)
+    result = fit(head.symbol, given, old.aux_params, plan, rows, log,
+                 learning_rate_schedule("step", args.lr, 1, args.steps, steps=(0.8,)),
+                 FitOptions(epochs=1, momentum=0.9, wd=0.01, kvstore=args.kvstore), contexts, quiet=True)
     images, labels = pictures(512, 999)
     executor = InferenceExecutor(head.symbol, *log.after, (3, SIZE, SIZE), 512, contexts[0])
     accuracy = float((executor.forward(mx.nd.array(images)).argmax(1) == labels).mean())
+    if result.interrupted:
+        return 130
     losses = np.reshape(losses, (args.steps, args.contexts)).mean(axis=1)
     with open(args.out + (f".{workers.rank}" if workers.rank else ""), "wb") as f:
         np.savez(f, losses=losses, accuracy=accuracy,
                  **{f"before/{name}": value for name, value in before.items()},
                  **{f"after/{name}": value.asnumpy() for name, value in log.after[0].items()})
     print(f"{workers.describe()}: {args.steps} steps, last loss {losses[-1]:.6f}, accuracy {accuracy:.4f}")
+    return 0
 
 
 def _every_batch(losses):
@@ -153,7 +157,7 @@ def main(argv=None):
     p.add_argument("--batch-norm", action="store_true")
     p.add_argument("--freeze", action="store_true")
     p.add_argument("--freeze-by", default="fixed")
-    train(p.parse_args(argv))
+    return train(p.parse_args(argv))
 
 
 if __name__ == "__main__":

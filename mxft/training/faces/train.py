@@ -103,8 +103,8 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     _announce(run, backbone, network, transfer, stages, estimate, faces, train, options, contexts, checkpoint, workers)
     if options.fc7_init == "imprint" and workers.writes:  # the others are given what rank 0 begins with
         transfer.arg_params.update(_imprinted(backbone, network, transfer, faces, contexts[0], threads))
-    verifier = Verifier(backbone.symbol, targets if workers.writes else (), shape, EMBEDDING_BATCH, contexts[0], run.log,
-                        run.write_json)
+    targets = targets if workers.writes else ()
+    verifier = Verifier(backbone.symbol, targets, shape, EMBEDDING_BATCH, contexts[0], run.log, run.write_json)
     result = fit_faces(network, transfer.arg_params, transfer.aux_params, train, run, verifier, options, contexts,
                        trunk_initializer(backbone.name), stages)
     run.log("end", steps=result.steps, best=result.best, last=result.last, interrupted=result.interrupted,
