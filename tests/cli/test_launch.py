@@ -208,6 +208,7 @@ def assert_agree(one, several, frozen):
             assert np.array_equal(each[name], before) == (frozen and "conv0" in name)
 
 
+@pytest.mark.long
 def test_two_workers_are_one_process_of_their_batch_with_multipliers_and_frozen_parameters(repository, tmp_path):
     flags = ["--freeze", "--freeze-by", "lr_mult", "--steps", "6"]  # rates and decay 0 have to reach the server
     one, = global_batch(repository, tmp_path / "one.npz", "device", *flags)
@@ -224,3 +225,68 @@ def test_losses_agree_for_30_steps_however_the_batch_is_divided(flags, repositor
     for kvstore in ("dist_sync", "dist_device_sync"):
         several = global_batch(repository, tmp_path / f"{kvstore}.npz", kvstore, *flags, workers=2)
         assert_agree(one, several, bool(flags))
+
+
+def start_logged(command, variables, log):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", **variables}
+    with open(log, "a") as f:
+        return subprocess.Popen(command, env=environment, stdout=f, stderr=f)
+
+
+def wait_for(log, text, count):
+    for _ in range(600):
+        if log.exists() and log.read_text().count(text) >= count:
+            return
+        time.sleep(0.2)
+    raise AssertionError(log.read_text())
+
+
+def training_pids(tag, role):
+    """Return the pids of processes of a role, tethers apart."""
+    found = []
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as environ, open(f"/proc/{pid}/cmdline", "rb") as cmdline:
+                variables, command = environ.read().split(b"\0"), cmdline.read()
+        except OSError:
+            continue
+        if f"TAG={tag}".encode() in variables and b"tether" not in command:
+            found += [int(pid)] * (role is None or f"DMLC_ROLE={role}".encode() in variables)
+    return found
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("role", ["worker", "server", "scheduler"])
+def test_a_killed_process_ends_all_under_the_launcher(role, repository, tmp_path):
+    log = tmp_path / "log"
+    launcher = start_logged([PY, str(repository / "tools/launch.py"), "-n", "2", "-s", "1", PY,
+                             str(repository / "tests/reference/global_batch.py"), str(tmp_path / "o"), "dist_sync",
+                             "--steps", "1000000"], {"TAG": str(tmp_path)}, log)
+    wait_for(log, "batch 50/", 1)
+    os.kill(training_pids(tmp_path, role)[0], signal.SIGKILL)
+    assert launcher.wait(60) == 137
+    assert "ended with status 137 (SIGKILL); ending the other 3 processes" in log.read_text()
+    assert training_pids(tmp_path, None) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("role", ["worker", "server", "scheduler"])
+def test_heartbeats_end_all_without_a_launcher(role, repository, tmp_path):
+    log, port = tmp_path / "log", str(free_ports(1)[0])
+    serving = [PY, "-m", "mxft.distributed.serving"]
+    training = [PY, str(repository / "tests/reference/global_batch.py"), str(tmp_path / "o"), "dist_sync", "--steps",
+                "1000000"]
+    roles = {"scheduler": serving, "server": serving, "worker": training, "other": training}
+    processes = {name: start_logged(command, group_variables(name, port), log) for name, command in roles.items()}
+    wait_for(log, "batch 50/", 1)
+    processes[role].kill()
+    assert {name: process.wait(120) for name, process in processes.items()} == \
+        {name: -9 if name == role else 3 for name in roles}
+    assert log.read_text().count("a peer is gone: expected a sign of life every 5 s, received none") == 3
+
+
+def group_variables(name, port):
+    """Return what a cluster's own machinery sets for a process of two workers and a server."""
+    return {"DMLC_ROLE": name if name in ("scheduler", "server") else "worker", "DMLC_PS_ROOT_URI": "127.0.0.1",
+            "DMLC_PS_ROOT_PORT": port, "DMLC_NUM_WORKER": "2", "DMLC_NUM_SERVER": "1", "DMLC_NODE_HOST": "127.0.0.1",
+            "PS_HEARTBEAT_INTERVAL": "1", "PS_HEARTBEAT_TIMEOUT": "5"}
