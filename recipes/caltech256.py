@@ -134,7 +134,7 @@ def main(argv=None):
         events = event_folder(args.tensorboard, os.path.join(run, "tensorboard"))
     records = workers.first_then_others(lambda: records_of(args, checkpoint, spec, resize))
     return conclude(finetune(checkpoint, records, run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
-                             args.keep_every, events), workers)
+                             args.keep_every, events))
 
 
 if __name__ == "__main__":

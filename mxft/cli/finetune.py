@@ -156,18 +156,15 @@ def main(argv=None):
     records = workers.first_then_others(lambda: records_from(args, spec))
     result = finetune(checkpoint, records, args.run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
                       args.keep_every, events)
-    return conclude(result, workers)
+    return conclude(result)
 
 
-def conclude(result, workers=None):
-    """Write the page of a run and say where it is; return 130 for a run that Ctrl-C ended, 3 for one without page.
-
-    Of several `workers` the first writes it.
-    """
+def conclude(result):
+    """Write the page of a run and say where it is; return 130 for a run that Ctrl-C ended, 3 for one without page."""
     from mxft.cli.report import say_page
     from mxft.report.page import write_run_page
 
-    if workers and not workers.writes:
+    if not result.written:
         return 130 if result.fit.interrupted else 0
     written = say_page(lambda: write_run_page(result.run, result.score, result.data.val), result.run)
     return 130 if result.fit.interrupted else 0 if written else 3

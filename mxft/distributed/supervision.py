@@ -12,7 +12,7 @@ import time
 from mxft.distributed.tether import GRACE_SECONDS
 from mxft.errors import InputError
 
-FINISH_SECONDS = 15      # for servers and scheduler, once the workers are done; for workers, once one of those ended
+FINISH_SECONDS = 30      # for servers and scheduler, once the workers are done; for workers, once one of those ended
 SAVE_SECONDS = 60        # for worker 0 to save after Ctrl-C
 _RANK = re.compile(rb"rank (\d+) of \d+ workers, ")
 
@@ -135,15 +135,13 @@ class _Group:
 
     def wait(self, signals):
         """Wait for the end; return the status of it all."""
-        limit, told = None, False
+        limit = None
         while True:
             process = self._next()
-            if signals.number and (signals.count > 1 or (told and _is_done(limit, process))):
+            if signals.number:
+                self._let_save(signals)
                 return 128 + signals.number
-            if signals.number and not told:
-                told, limit = True, time.monotonic() + SAVE_SECONDS
-                self._first_worker().tell(signals.number)
-            if process is not None and not told:
+            if process is not None:
                 if process.status:
                     return self._failed(process)
                 if self._workers_are_done():
@@ -151,18 +149,25 @@ class _Group:
                     return 0
                 if process.member.role != "worker":
                     limit = limit or time.monotonic() + FINISH_SECONDS
-            elif limit and not told and time.monotonic() > limit:
+            if limit and time.monotonic() > limit:
                 return self._left_alone()
+
+    def _let_save(self, signals):
+        """Pass a signal on to worker 0, and wait for it to end, or for a second signal."""
+        workers = [process for process in self._processes if process.member.role == "worker"]
+        first = next((process for process in workers if process.name == "worker 0"), None)
+        if first is None:
+            return
+        first.tell(signals.number)
+        limit = time.monotonic() + SAVE_SECONDS
+        while first.status is None and signals.count < 2 and time.monotonic() < limit:
+            self._next()
 
     def _next(self):
         try:
             return self._ended.get(timeout=0.1)
         except queue.Empty:
             return None
-
-    def _first_worker(self):
-        workers = [process for process in self._processes if process.member.role == "worker"]
-        return next((process for process in workers if process.name == "worker 0"), workers[0])
 
     def _workers_are_done(self):
         return all(process.status == 0 for process in self._processes if process.member.role == "worker")
@@ -194,11 +199,6 @@ class _Group:
             self._next()
         for process in self._processes:
             process.kill()
-
-
-def _is_done(limit, process):
-    """Whether worker 0 has ended after a signal, or has taken too long."""
-    return (process is not None and process.name == "worker 0") or time.monotonic() > limit
 
 
 def _is_signal(status):

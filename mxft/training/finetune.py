@@ -115,12 +115,15 @@ class FinetuneResult:
     score : Score or None
         Of the best checkpoint on the validation records.
     data : mxft.data.datasets.Records
+    written : bool
+        False where another worker than this one has written the run.
     """
 
     run: str
     fit: object
     score: object
     data: object
+    written: bool = True
 
 
 def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=None, keep_every=0, tensorboard=None):
@@ -185,7 +188,7 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
                               {name: len(scan.ids) for name, scan in scans.items()}, share)
     result = training.run(ready.stages)
     return (_finish(folder, result, training.best_score, data) if workers.writes
-            else FinetuneResult(folder.path, result, None, data))
+            else FinetuneResult(folder.path, result, None, data, written=False))
 
 
 def _oversampled(data, folder, seed):
