@@ -50,6 +50,13 @@ def test_a_scheduler_that_fails_ends_all(capfd):
     assert re.search(r"mxft launch: (scheduler|server 0) ended with status 4; ending", capfd.readouterr().err)
 
 
+def test_workers_whose_servers_have_left_do_not_wait_for_ever(capfd, monkeypatch):
+    monkeypatch.setattr("mxft.distributed.supervision.FINISH_SECONDS", 0.5)
+    assert run(group("sleep 300", serving="exit 0")) == 3
+    assert re.search(r"mxft launch: .*(scheduler|server 0) ended before the workers were done; ending the others",
+                     capfd.readouterr().err)
+
+
 def test_a_command_that_cannot_be_started_is_told(capfd):
     assert run(group("sleep 300")[:2] + [Member("worker", 0, {}, ["no-such-command"])]) == 127
     assert "worker 0 | cannot start 'no-such-command': no such file or directory" in capfd.readouterr().err
