@@ -9,6 +9,7 @@ import sys
 
 from mxft.distributed.environment import prepare_heartbeats, read_part, role
 from mxft.distributed.watching import PeerWatch
+from mxft.errors import InputError
 
 
 def serve():
@@ -17,7 +18,7 @@ def serve():
     Raises
     ------
     InputError
-        The variables of the role are missing or make no sense.
+        The variables of the role are missing or make no sense, or the scheduler's port is taken.
 
     Notes
     -----
@@ -35,7 +36,13 @@ def serve():
     watch.start()
     from mxnet.kvstore.kvstore_server import KVStoreServer
 
-    KVStoreServer(store).run()
+    try:
+        KVStoreServer(store).run()
+    except mx.base.MXNetError as error:
+        if "bind failed" not in str(error):
+            raise
+        raise InputError(f"{part.role}: expected a free port at an address of this machine, received {part.root}; "
+                         "python tools/launch.py --address and --port choose others") from None
     watch.stop()
     return 0
 
