@@ -5,6 +5,7 @@ import os
 from mxft.cards import query_driver, refuse_cards_without_code, refuse_driver
 from mxft.compat import mx
 from mxft.cuda import CUDA_BUILD
+from mxft.distributed.environment import read_part
 from mxft.errors import InputError, last_line, nearest
 
 KVSTORES = ("local", "device", "nccl", "dist_sync", "dist_device_sync", "dist_async")
@@ -85,12 +86,18 @@ def kvstore(name):
     Raises
     ------
     InputError
-        Unknown name, or a ``dist_`` store outside a launcher, where MXNet would wait for ever.
+        Unknown name, ``nccl`` on a build without it, or a ``dist_`` store outside a launcher, where MXNet would wait
+        for ever, or on a build without it.
     """
     if name not in KVSTORES:
         raise InputError(f"kvstore: expected one of {', '.join(KVSTORES)}, received kv-store={name!r}; "
                          f"{nearest(str(name), KVSTORES)}")
-    if name.startswith("dist") and "DMLC_ROLE" not in os.environ:
-        raise InputError(f"kvstore {name}: expected to run under a launcher that sets DMLC_ROLE, received none; "
-                         "use --kv-store device on one machine")
+    if name == "nccl" and not mx.runtime.Features().is_enabled("NCCL"):
+        raise InputError(f"kvstore nccl: expected an mxnet with NCCL, received {mx.__version__} without it; use "
+                         "--kv-store device")
+    if name.startswith("dist"):
+        if not mx.runtime.Features().is_enabled("DIST_KVSTORE"):
+            raise InputError(f"kvstore {name}: expected an mxnet with DIST_KVSTORE, received {mx.__version__} without "
+                             "it; use --kv-store device on one machine")
+        read_part(f"kvstore {name}")
     return name

@@ -44,6 +44,7 @@ from mxft.cli.finetune import (  # noqa: E402
     recipe_from,
 )
 from mxft.cli.models import is_local  # noqa: E402
+from mxft.distributed.serving import serve, serves  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 
@@ -94,13 +95,31 @@ def find_model(name):
     return name if is_local(name) else zoo.get_model(name)
 
 
+def records_of(args, checkpoint, spec, resize):
+    """Return the Records of the photographs, fetched, split and packed as far as that was not done before."""
+    from mxft.cli.preflight import check_kept_head
+    from mxft.cli.split import say_split
+    from mxft.data.datasets import prepare_records
+
+    folder = photographs(args.caltech256, args.work)
+    if args.require_head:
+        check_kept_head(checkpoint, spec, folder, keep_clutter=args.keep_clutter)
+    name = f"{pathlib.Path(folder).name}-{args.per_class}-{resize}-seed{args.seed}"
+    prefix = os.path.join(args.work, name, "caltech-256")
+    records, split = prepare_records(folder, prefix, args.per_class, args.seed, keep_clutter=args.keep_clutter,
+                                     num_thread=args.data_nthreads or os.cpu_count() or 1, resize=resize,
+                                     quality=args.quality)
+    say_split(split, records)
+    return records
+
+
 def main(argv=None):
     """Fetch, split, pack, fine-tune, score."""
     args = parser().parse_args(argv)
+    if serves():
+        return serve()
     from mxft.checkpoint import load_checkpoint
-    from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder, check_writable, event_folder
-    from mxft.cli.split import say_split
-    from mxft.data.datasets import prepare_records
+    from mxft.cli.preflight import check_resize, check_run_folder, check_writable, event_folder, join_workers
     from mxft.data.normalization import InputSpec
     from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
@@ -116,18 +135,13 @@ def main(argv=None):
     run = args.run or (default if args.resume else free_folder(default))
     resize = args.resize or default_resize(spec)
     check_resize(resize, spec)
-    check_run_folder(run, args.resume)
     check_writable(args.work, "--work")
-    events = event_folder(args.tensorboard, os.path.join(run, "tensorboard"), args.resume)
-    folder = photographs(args.caltech256, args.work)
-    if args.require_head:
-        check_kept_head(checkpoint, spec, folder, keep_clutter=args.keep_clutter)
-    name = f"{pathlib.Path(folder).name}-{args.per_class}-{resize}-seed{args.seed}"
-    prefix = os.path.join(args.work, name, "caltech-256")
-    records, split = prepare_records(folder, prefix, args.per_class, args.seed, keep_clutter=args.keep_clutter,
-                                     num_thread=args.data_nthreads or os.cpu_count() or 1, resize=resize,
-                                     quality=args.quality)
-    say_split(split, records)
+    workers = join_workers(args.kv_store)
+    events = None
+    if workers.writes:
+        check_run_folder(run, args.resume)
+        events = event_folder(args.tensorboard, os.path.join(run, "tensorboard"), args.resume)
+    records = workers.first_then_others(lambda: records_of(args, checkpoint, spec, resize))
     return conclude(finetune(checkpoint, records, run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
                              keeping_from(args), events))
 

@@ -37,6 +37,7 @@ from mxft.cli.arguments import (  # noqa: E402
     whole,
 )
 from mxft.cli.report import with_page  # noqa: E402
+from mxft.distributed.serving import serve, serves  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 
@@ -140,6 +141,8 @@ def _add_machine_flags(g):
     _flag(g, "--data-nthreads", None, "decoding threads (default: one a core)", whole(1))
     _flag(g, "--frequent", 20, "steps between lines of the log", whole(1))
     _flag(g, "--seed", 0, "of order, mirroring and new weights", whole(0))
+    _flag(g, "--kv-store", "device", "local, device or nccl; dist_sync, dist_device_sync or dist_async under "
+          "tools/launch.py", metavar="NAME", dest="kvstore")
     add_rewrite_option(g)
     add_tensorboard_option(g, "PREFIX-tensorboard")
     add_resume_options(g, "--prefix")
@@ -204,15 +207,19 @@ def main(argv=None):
         raise InputError("data-dir: expected a folder with property, train.rec and train.idx, received none; "
                          "mxft face-pack makes one")
     options = face_options(args)
+    if serves():
+        return serve()
     from mxft.checkpoint import load_checkpoint
-    from mxft.cli.preflight import event_folder
+    from mxft.cli.preflight import event_folder, join_workers
     from mxft.data.faces.layout import read_face_set
+    from mxft.devices import kvstore as check_kvstore
     from mxft.heads import make_head
     from mxft.training.faces.train import train_faces
     from mxft.training.faces.verifying import load_targets
     from mxft.training.state import Keeping
 
     devices = find_devices(args)
+    check_kvstore(args.kvstore)
     checkpoint = load_checkpoint(args.pretrained) if args.pretrained else None
     backbone = find_backbone(args, checkpoint)
     faces = read_face_set(args.data_dir, args.images_filter)
@@ -225,7 +232,8 @@ def main(argv=None):
     targets, absent = load_targets(folder, args.image_size, names)
     if absent:
         print(f"no verification set {', '.join(absent)} in {folder}")
-    events = event_folder(args.tensorboard, f"{args.prefix}-tensorboard", args.resume)
+    workers = join_workers(args.kvstore)
+    events = event_folder(args.tensorboard, f"{args.prefix}-tensorboard", args.resume) if workers.writes else None
     keeping = Keeping(state_batches=args.save_batches, state_minutes=args.save_minutes, resume=args.resume)
 
     def train():
@@ -233,7 +241,7 @@ def main(argv=None):
                              args.data_nthreads, events, keeping)
         return status_after(result.interrupted)
 
-    return with_page(args.prefix, train)
+    return with_page(args.prefix, train) if workers.writes else train()
 
 
 if __name__ == "__main__":

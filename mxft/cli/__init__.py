@@ -33,6 +33,7 @@ VERBS = {
     "verify": "accuracy, XNorm, TAR@FAR of a face checkpoint on .bin sets",
     "doctor": "what ails this machine, and the cure",
     "slim": "drop what stands behind the embedding (model_slim.py)",
+    "launch": "run a training command as several workers, on many machines",
 }
 
 
@@ -79,7 +80,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def run_command(name, main, argv=None):
-    """Run ``main(argv)`` and return its exit status.
+    """Run ``main(argv)`` and return its exit status; where it had joined other workers, leave them.
 
     Parameters
     ----------
@@ -96,7 +97,15 @@ def run_command(name, main, argv=None):
     and MXNet refuse while running (3). Ctrl-C ends with 130, SIGTERM with 143, a closed pipe with 141. Any other
     exception is a defect of mxft and keeps its traceback.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
+    status = _run(name, main, list(sys.argv[1:] if argv is None else argv))
+    workers = sys.modules.get("mxft.distributed.workers")
+    if workers:
+        workers.part_with(status)
+    return status
+
+
+def _run(name, main, argv):
+    """Run ``main(argv)``; return its exit status, or that of what stopped it."""
     _prepare_streams()
     try:
         with _signals_as_interrupts():

@@ -15,6 +15,7 @@ from mxft.cli.arguments import (
 )
 from mxft.cli.data_options import add_data_options, check_data_flags, records_from
 from mxft.cli.plan_options import add_plan_options, augmentation_level, plan_settings
+from mxft.distributed.serving import serve, serves
 from mxft.errors import InputError
 
 EXAMPLES = """\
@@ -66,7 +67,7 @@ def add_training_options(parser, momentum=None):
     t = parser.add_argument_group("training")
     t.add_argument("--epochs", "--num-epochs", type=whole(1), default=8, metavar="N", help="(default: 8)")
     t.add_argument("--batch-size", type=whole(1), default=128, metavar="N",
-                   help="images an update, over all devices (default: 128)")
+                   help="images over all devices of a process; workers x N make an update of dist_sync (default: 128)")
     t.add_argument("--lr", type=real(least=0), default=0.01, metavar="R", help="learning rate (default: 0.01)")
     t.add_argument("--lr-schedule", default="constant", metavar="NAME",
                    help="constant, step or cosine (default: constant)")
@@ -90,7 +91,9 @@ def add_training_options(parser, momentum=None):
                    help="what counts as better for --patience (default: 0)")
     t.add_argument("--seed", type=whole(0, 2**31 - 1), default=0, metavar="N",
                    help="of order, augmentation and new weights (default: 0)")
-    t.add_argument("--kv-store", default="device", metavar="NAME", help="(default: device)")
+    t.add_argument("--kv-store", default="device", metavar="NAME",
+                   help="local, device or nccl on one machine; dist_sync, dist_device_sync or dist_async under "
+                        "tools/launch.py (default: device)")
     t.add_argument("--cpus", type=whole(1), default=1, metavar="N",
                    help="CPU contexts to divide a batch over (default: 1)")
     parser.set_defaults(momentum=momentum)
@@ -146,9 +149,11 @@ def _has_momentum(optimizer):
 def main(argv=None):
     """Run ``mxft finetune``; exit status 130 where Ctrl-C ended it, 143 where SIGTERM did."""
     args = parser().parse_args(argv)
+    if serves():
+        return serve()
     from mxft.checkpoint import load_checkpoint
     from mxft.cli.models import find_model
-    from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder, event_folder
+    from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder, event_folder, join_workers
     from mxft.data.normalization import InputSpec
     from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
@@ -159,12 +164,16 @@ def main(argv=None):
     spec = input_spec(args, checkpoint.input_spec, InputSpec())
     check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
     check_resize(args.resize, spec)
-    check_run_folder(args.run, args.resume)
-    events = event_folder(args.tensorboard, os.path.join(args.run, "tensorboard"), args.resume)
+    workers = join_workers(args.kv_store)
+    events = None
+    if workers.writes:
+        check_run_folder(args.run, args.resume)
+        events = event_folder(args.tensorboard, os.path.join(args.run, "tensorboard"), args.resume)
     if args.data and args.require_head:
         check_kept_head(checkpoint, spec, args.data, args.exclude)
-    result = finetune(checkpoint, records_from(args, spec), args.run, recipe, spec, args.gpus, args.cpus,
-                      args.data_nthreads, keeping_from(args), events)
+    records = workers.first_then_others(lambda: records_from(args, spec))
+    result = finetune(checkpoint, records, args.run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
+                      keeping_from(args), events)
     return conclude(result)
 
 
@@ -174,5 +183,7 @@ def conclude(result):
     from mxft.cli.report import say_page
     from mxft.report.page import write_run_page
 
+    if not result.written:
+        return status_after(result.fit.interrupted)
     written = say_page(lambda: write_run_page(result.run, result.score, result.data.val), result.run)
     return status_after(result.fit.interrupted) or (0 if written else 3)

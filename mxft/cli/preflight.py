@@ -8,6 +8,19 @@ from mxft.errors import InputError
 LOOKED_AT = 64  # records, the first of a file, whose image is decoded
 
 
+def join_workers(kvstore):
+    """Join the workers of a ``dist_`` kvstore and return them; all but the first fall silent on standard output.
+
+    Every worker has checked by then what it can check by itself; what only one may do, rank 0 does afterwards.
+    """
+    from mxft.distributed.workers import join
+
+    workers = join(kvstore)
+    if not workers.writes:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    return workers
+
+
 def check_run_folder(run, resume=""):
     """Refuse a run folder that is used, is no folder, or cannot be written to; nothing is left of the attempt.
 

@@ -39,11 +39,14 @@ class RecordIterator(mx.io.DataIter):
         Of order and augmentation. The batches do not depend on `threads`.
     threads : int, optional
         Decoding threads; the number of cores when None.
+    share : mxft.data.sharing.Share, optional
+        The part of the file one of several workers reads; all of it when None.
 
     Notes
     -----
     An epoch has ``ceil(num_records / batch_size)`` batches. The last one is filled up with the epoch's first records
-    and ``batch.pad`` says how many they are. ``reset`` before anything was read does nothing.
+    and ``batch.pad`` says how many they are. ``reset`` before anything was read does nothing. A share has as many
+    batches as the largest: a smaller one goes on with its epoch's first batch, all of it pad.
 
     Raises
     ------
@@ -58,20 +61,24 @@ class RecordIterator(mx.io.DataIter):
     >>> train = RecordIterator("train.rec", InputSpec(), 128, 15360, augment=1, shuffle=True)   # doctest: +SKIP
     """
 
-    def __init__(self, path, spec, batch_size, num_records, augment=0, shuffle=False, seed=0, threads=None):
+    def __init__(self, path, spec, batch_size, num_records, augment=0, shuffle=False, seed=0, threads=None,
+                 share=None):
         super().__init__(batch_size)
         augmentation = augmentation_of(augment)
         if num_records < 1 or batch_size < 1:
             raise InputError(f"cannot make batches of {path}: expected at least one record and one image a batch, "
                              f"received {num_records} records and batch-size={batch_size}")
+        num_records = share.num_records if share else num_records
         self.path, self.num_records, self.seed, self._threads = path, num_records, seed, threads
-        self._made_with = (path, spec, batch_size, num_records, augment, shuffle)
-        self.batches = -(-num_records // batch_size)
+        self._made_with, self._share = (path, spec, batch_size, num_records, augment, shuffle), share
+        self._read = -(-num_records // batch_size)
+        self.batches = -(-share.most_records // batch_size) if share else self._read
         self._arguments = {
             "path_imgrec": path, "data_name": "data", "label_name": "softmax_label", "batch_size": batch_size,
             "shuffle": shuffle, "round_batch": False, "preprocess_threads": threads or os.cpu_count() or 1,
             "prefetch_buffer": 1,  # with more, MXNet loses so many batches of memory with every iterator that ends
-            "verbose": False, **spec.iterator_arguments(), **augmentation.iterator_arguments()}
+            "verbose": False, **spec.iterator_arguments(), **augmentation.iterator_arguments(),
+            **(share.iterator_arguments() if share else {})}
         self._augmented, self._own_each_epoch = augmentation.is_random, augmentation.is_random or shuffle
         self._seeds = _epoch_seeds(seed)
         shape = (batch_size, *spec.shape)
@@ -107,7 +114,7 @@ class RecordIterator(mx.io.DataIter):
         Without augmentation all epochs see the same pixels; then it is the first one whatever the number.
         """
         seed = next(itertools.islice(_epoch_seeds(self.seed), number if self.is_random else 0, None))
-        return RecordIterator(*self._made_with, seed=seed, threads=self._threads)
+        return RecordIterator(*self._made_with, seed=seed, threads=self._threads, share=self._share)
 
     def facts(self):
         """Return what the pixels and their order depend on, beside the file and the epoch: a dict for JSON."""
@@ -135,6 +142,9 @@ class RecordIterator(mx.io.DataIter):
             raise StopIteration
         if not self._done:
             self._begin()
+        if self._done >= self._read:
+            self._done += 1
+            return self._batch(*self._first, self.batch_size)
         try:
             batch = self._records.next()
         except StopIteration:
@@ -144,21 +154,26 @@ class RecordIterator(mx.io.DataIter):
             raise RunError(f"reading {self.path} stopped: {_reason(error)}") from None
         self._done += 1
         missing = self._done * self.batch_size - self.num_records
-        if self._done == 1 and self.num_records % self.batch_size:
+        if self._done == 1 and (self.num_records % self.batch_size or self._read < self.batches):
             self._first = (batch.data[0].copy(), batch.label[0].copy())
         if missing > 0:
             batch = self._filled(batch, missing)
+            if self._done == 1:  # the only one of its own: what follows repeats it, its undefined rows filled
+                self._first = (batch.data[0].copy(), batch.label[0].copy())
         return batch
 
     def _filled(self, batch, missing):
         """Return the last batch with its `missing` undefined rows replaced by the epoch's first records."""
         whole, filled = self.batch_size - missing, []
         for have, first in zip((batch.data[0], batch.label[0]), self._first):
-            usable = first[:whole] if self.batches == 1 else first
+            usable = first[:whole] if self._read == 1 else first
             copies = -(-missing // len(usable))
             filled.append(mx.nd.concat(have[:whole], *[usable] * copies, dim=0)[:self.batch_size])
-        return mx.io.DataBatch(filled[:1], filled[1:], pad=missing, index=batch.index,
-                               provide_data=self.provide_data, provide_label=self.provide_label)
+        return self._batch(*filled, missing, batch.index)
+
+    def _batch(self, data, label, pad, index=None):
+        return mx.io.DataBatch([data], [label], pad=pad, index=index, provide_data=self.provide_data,
+                               provide_label=self.provide_label)
 
 
 def _epoch_seeds(seed):

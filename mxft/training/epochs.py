@@ -1,6 +1,7 @@
 """The end of an epoch: validate, log, save, and decide whether to go on."""
 import time
 
+from mxft.distributed.workers import join
 from mxft.training.callbacks import Patience, StopTraining
 
 
@@ -18,7 +19,7 @@ class Epochs:
         self.number, self._total = self.first + 1, self.first + options.epochs
         self._run, self._meter, self._schedule = run, meter, schedule
         self._batches, self._batch_size, self._validate = train.batches, train.batch_size, validate
-        self._quiet = quiet
+        self._quiet, self._workers = quiet, join(options.kvstore)
         self._patience = Patience(options.patience, options.min_delta, higher_is_better=validate is not None)
         self._began, self._seconds_before = time.perf_counter(), 0.0
 
@@ -42,8 +43,9 @@ class Epochs:
     def __call__(self, epoch, symbol, arg_params, aux_params):
         seconds, meter, done = self._seconds_before + time.perf_counter() - self._began, self._meter, epoch + 1
         row = {"epoch": done, "train_loss": meter.loss, "train_top1": meter.top1,
-               "lr": float(self._schedule((done - self.first) * self._batches)), "seconds": round(seconds, 3),
-               "images_per_second": round(self._batches * self._batch_size / seconds, 2)}
+               "lr": float(self._schedule((done - self.first) * self._batches * self._workers.updates_a_batch)),
+               "seconds": round(seconds, 3),
+               "images_per_second": round(self._batches * self._batch_size * self._workers.count / seconds, 2)}
         if self._validate:
             row.update({"val_" + name: value for name, value in self._validate(arg_params, aux_params).items()})
         self.history.append(row)
@@ -60,7 +62,7 @@ class Epochs:
         if not self._quiet:
             _tell(row, self._total, better)
         self.number, self._began, self._seconds_before = done + 1, time.perf_counter(), 0.0
-        if self._patience.exhausted and done < self._total:
+        if self._patience.epochs and self._workers.from_first(self._patience.exhausted) and done < self._total:
             raise StopTraining(f"early stopping: no improvement in {self._patience.epochs} epochs")
 
 

@@ -14,6 +14,8 @@ from mxft.compat import mx
 from mxft.data.labels import scan_labels
 from mxft.data.normalization import InputSpec
 from mxft.data.oversampling import oversample_records
+from mxft.data.sharing import share_records
+from mxft.distributed.workers import join
 from mxft.features.frozen_trunk import CacheOptions
 from mxft.files import sha256
 from mxft.freeze import FreezeOptions, describe_rates
@@ -22,10 +24,10 @@ from mxft.report.event_files import EventFiles
 from mxft.report.template import plural
 from mxft.training.fit import FitOptions, seed_everything
 from mxft.training.preparation import prepare
-from mxft.training.run import RunFolder
+from mxft.training.run import RunFolder, SilentRun
 from mxft.training.staged import StagedTraining
 from mxft.training.stages import HeadStage
-from mxft.training.state import Keeping, open_state
+from mxft.training.state import Keeping, open_state, states_are_kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Recipe:
     require_head : bool
         Keep the checkpoint's classifier, and refuse one of another size.
     batch_size : int
-        Over all devices.
+        Over all devices of this process; an update of several workers is made of as many such batches.
     learning_rate : float
     schedule : {"constant", "step", "cosine"}
     lr_steps : sequence of float
@@ -114,12 +116,15 @@ class FinetuneResult:
     score : Score or None
         Of the best checkpoint on the validation records.
     data : mxft.data.datasets.Records
+    written : bool
+        False where another worker than this one has written the run.
     """
 
     run: str
     fit: object
     score: object
     data: object
+    written: bool = True
 
 
 def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=None, keeping=None, tensorboard=None):
@@ -167,19 +172,30 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     spec = spec or checkpoint.input_spec or InputSpec()
     ready = prepare(checkpoint, data, recipe, spec, gpus, cpus)
     recipe, network, scans = ready.recipe, ready.network, ready.scans
-    keeping, manifest = keeping or Keeping(), _manifest(checkpoint, network, spec, data)
-    folder = RunFolder(run, network.symbol, manifest, keeping.every, _state(run, keeping, recipe, manifest, ready),
-                       keeping.last)
-    if tensorboard:
+    workers = join(recipe.fit.kvstore)
+    share = None
+    if workers.count > 1:
+        share = share_records(data.train, scans["train"].offsets, workers.rank, workers.count)
+    folder = _folder(run, keeping or Keeping(), recipe, _manifest(checkpoint, network, spec, data), ready, workers)
+    if tensorboard and workers.writes:
         folder.listen(EventFiles(tensorboard))
-    _announce(folder, checkpoint, ready, spec, data)
-    seed_everything(recipe.seed)
+    _announce(folder, checkpoint, ready, spec, data, workers)
+    seed_everything(workers.seed(recipe.seed))
     if recipe.oversample:
         data, scans["train"] = _oversampled(data, folder, recipe.seed)
     training = StagedTraining(network, data, spec, recipe, folder, ready.devices, threads,
-                              {name: len(scan.ids) for name, scan in scans.items()})
+                              {name: len(scan.ids) for name, scan in scans.items()}, share)
     result = training.run(ready.stages)
-    return _finish(folder, result, training.best_score, data)
+    return (_finish(folder, result, training.best_score, data) if workers.writes
+            else FinetuneResult(folder.path, result, None, data, written=False))
+
+
+def _folder(run, keeping, recipe, manifest, ready, workers):
+    """Return the run folder, or what the workers that are not the first have in its place."""
+    if not workers.writes:
+        return SilentRun(run)
+    state = _state(run, keeping, recipe, manifest, ready) if states_are_kept(workers, keeping) else None
+    return RunFolder(run, ready.network.symbol, manifest, keeping.every, state, keeping.last)
 
 
 def _state(run, keeping, recipe, manifest, ready):
@@ -214,19 +230,22 @@ def _manifest(checkpoint, network, spec, data):
                          "python": platform.python_version()}}
 
 
-def _announce(folder, checkpoint, ready, spec, data):
+def _announce(folder, checkpoint, ready, spec, data, workers):
     """Say what will be done, and write it down, before anything is done."""
     network, recipe, devices = ready.network, ready.recipe, ready.devices
     shapes = {row.name: row.symbol_shape for row in network.report.rows if row.symbol_shape}
     folder.write_json("transfer.json", network.report.to_dict())
     records = {name: os.path.abspath(path) for name, path in (("train", data.train), ("val", data.val)) if path}
-    folder.log("resumed" if folder.state.goes_on else "start", model=checkpoint.name,
-               recipe=dataclasses.asdict(recipe), devices=[str(d) for d in devices], records=records)
+    goes_on = folder.state and folder.state.goes_on
+    folder.log("resumed" if goes_on else "start", model=checkpoint.name, recipe=dataclasses.asdict(recipe),
+               devices=[str(d) for d in devices], records=records, workers=workers.count)
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in ready.scans.items())
     print(f"{network.describe()}\n"
           f"input: {spec.describe()}{'' if checkpoint.manifest else ' (no manifest: the default, or your flags)'}\n"
           f"data: {counts} images, {network.num_classes} classes; on {', '.join(map(str, devices))}, "
           f"seed {recipe.seed}")
+    if workers.count > 1:
+        print(_division(workers, recipe.batch_size))
     if recipe.solver:
         print(f"head: solved, {recipe.solver}")
     for number, stage in enumerate(ready.stages, 1):
@@ -234,6 +253,14 @@ def _announce(folder, checkpoint, ready, spec, data):
               f"  {plural(stage.fit.epochs, 'epoch')}, batch {stage.batch_size}, {stage.fit.optimizer} "
               f"({recipe.schedule}); {describe_rates(stage.plan.rates(stage.learning_rate, network.symbol))}")
     print(f"run folder: {os.path.abspath(folder.path)}", flush=True)
+
+
+def _division(workers, batch_size):
+    """Return, in words, what an update of several workers is made of."""
+    together = workers.gradients_an_update
+    made_of = (f"{together} x {batch_size} = {together * batch_size} images an update" if together > 1 else
+               f"an update after every worker's {batch_size} images, without waiting for the others")
+    return f"{workers.describe()}: each reads its share of the records, {made_of}; losses are those of rank 0's share"
 
 
 def _finish(folder, result, best_score, data):

@@ -10,6 +10,7 @@ import random
 import numpy as np
 
 from mxft.compat import mx
+from mxft.distributed.workers import join
 from mxft.errors import MxftError, RunError, last_line
 from mxft.rewrite import rewrite_for_training
 from mxft.training.callbacks import Progress, StopTraining, TrainingMeter
@@ -40,6 +41,7 @@ class FitOptions:
         Of the new head: a name ``mx.init`` knows (normal, msraprelu, zero …) or an object; the tutorial's
         Xavier(gaussian, in, 2) when None.
     kvstore : str
+        With a ``dist_`` one every worker is given the same options, and as many batches as the others.
     patience : int
         Epochs without a better validation top-1 (training loss where there is no validation) before stopping; 0 never.
     min_delta : float
@@ -167,18 +169,19 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     epochs = Epochs(run, meter, schedule, options, train, validate, after, quiet)
     if taken:
         arg_params, aux_params = _go_on(*taken, module, epochs, meter, train)
+    workers = join(options.kvstore)
     begin, done = (epochs.first + taken[0]["epoch"], taken[0]["batch"]) if taken else (epochs.first, 0)
     progress = Progress(epochs.first + options.epochs, train.batches, train.batch_size)
     with Interruption() as interruption:
         keeping = _Keeping(state and Snapshots(state, module, epochs, meter, seeds, train.batches), interruption,
                            train.batches, epochs.first + options.epochs)
         seeding = _seeded(symbol, seeds, epochs, train.batches, begin, done)
-        callbacks = [progress, _settled_after(train.batches), *seeding, keeping.batch_end]
+        callbacks = [*[progress] * workers.writes, _settled_after(train.batches), *seeding, keeping.batch_end]
         try:
             module.fit(train, begin_epoch=begin, num_epoch=epochs.first + options.epochs,
                        arg_params=arg_params, aux_params=aux_params, allow_missing=True,
                        initializer=make_initializer(options.initializer),
-                       eval_metric=meter, kvstore=options.kvstore, optimizer=options.optimizer,
+                       eval_metric=meter, kvstore=workers.module_store(), optimizer=options.optimizer,
                        optimizer_params=arguments, epoch_end_callback=[epochs, keeping.epoch_end],
                        batch_end_callback=_counted_on(callbacks, begin, done))
         except StopTraining as reason:

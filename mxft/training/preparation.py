@@ -108,6 +108,7 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
     """
     devices = make_contexts(gpus, cpus)
     check_kvstore(recipe.fit.kvstore)
+    _check_shareable(recipe)
     make_initializer(recipe.fit.initializer)
     network = with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
     _check_solver(recipe)
@@ -117,6 +118,17 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
             raise InputError(f"batch size: expected a multiple of the {len(devices)} devices, received "
                              f"batch-size={stage.batch_size}")
     return devices
+
+
+def _check_shareable(recipe):
+    """Refuse what several workers cannot divide among them."""
+    if not recipe.fit.kvstore.startswith("dist"):
+        return
+    for flag, value in (("--oversample", recipe.oversample), (f"--cache {recipe.cache.mode}",
+                                                              recipe.cache.mode != "none")):
+        if value:
+            raise InputError(f"{flag}: expected a kvstore of one machine beside it, received kv-store="
+                             f"{recipe.fit.kvstore!r}; leave {flag} out, or train with --kv-store device")
 
 
 def _check_solver(recipe):

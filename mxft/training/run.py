@@ -179,6 +179,40 @@ class RunFolder(Run):
         self.manifest["metrics"].pop(str(epoch), None)
 
 
+class SilentRun:
+    """The run of a worker that is not the first: it has the names of a `RunFolder`, and writes nothing.
+
+    Parameters
+    ----------
+    path : str
+    """
+
+    best = last = state = None
+
+    def __init__(self, path):
+        self.path = self.prefix = path
+
+    def file(self, name):
+        """Return where the first worker has a file of the run."""
+        return os.path.join(self.path, name)
+
+    def write_json(self, name, value):
+        """Do nothing."""
+
+    def log(self, event, **facts):
+        """Do nothing."""
+
+    def listen(self, listener):
+        """Do nothing."""
+
+    def save(self, epoch, arg_params, aux_params, metrics):
+        """Do nothing; there is no checkpoint to name."""
+
+    def keep(self, score, arg_params, aux_params, metrics):
+        """Do nothing; there is no checkpoint to name."""
+        return []
+
+
 def append_log(path, event, **facts):
     """Append one line to a ``log.jsonl``; what the log of a finished run did not know yet goes in the same way."""
     with open(path, "a", encoding="utf-8") as f:

@@ -4,6 +4,7 @@ import os
 
 from mxft.checkpoint import load_checkpoint
 from mxft.data.iterators import RecordIterator
+from mxft.distributed.workers import join
 from mxft.evaluation.scoring import score_iterator
 from mxft.features.cut import trunk_cut
 from mxft.features.frozen_trunk import fit_frozen_trunk
@@ -37,12 +38,16 @@ class StagedTraining:
         For decoding.
     counts : dict of str to int
         Records of ``train`` and ``val``.
+    share : mxft.data.sharing.Share, optional
+        Of the training records, where there are several workers. The first of them validates and solves; the others
+        are given its parameters when a stage begins.
     """
 
-    def __init__(self, network, data, spec, recipe, folder, devices, threads, counts):
+    def __init__(self, network, data, spec, recipe, folder, devices, threads, counts, share=None):
         self._network, self._data, self._spec, self._recipe = network, data, spec, recipe
         self._folder, self._devices, self._threads, self._counts = folder, devices, threads, counts
         self._parameters = (network.arg_params, network.aux_params)
+        self._workers, self._share = join(recipe.fit.kvstore), share
         self.best_score = None
 
     def run(self, stages):
@@ -59,7 +64,7 @@ class StagedTraining:
         if self._recipe.solver:
             plans.insert(0, freeze_plan("head", self._network.symbol, self._network.head_parameters,
                                         self._recipe.batch_norm, self._recipe.freezing))
-            result = None if found else self._solve(plans[0])
+            result = self._solve(plans[0]) if self._workers.writes and not found else None
             self._parameters = result.parameters if result else self._parameters
         for number, stage in enumerate(stages, 1):
             if found and number < found["stage"]:
@@ -99,8 +104,8 @@ class StagedTraining:
 
     def _records(self, name, batch_size, **options):
         path = self._data.train if name == "train" else self._data.val
-        return RecordIterator(path, self._spec, batch_size, self._counts[name], seed=self._recipe.seed,
-                              threads=self._threads, **options)
+        return RecordIterator(path, self._spec, batch_size, self._counts[name],
+                              seed=self._workers.seed(self._recipe.seed), threads=self._threads, **options)
 
     def _validation_records(self):
         return self._records("val", min(self._recipe.batch_size, self._counts["val"])) if self._data.val else None
@@ -119,15 +124,16 @@ class StagedTraining:
                            self._devices[0], self._keep_score)
 
     def _carry_out(self, stage, result):
-        train = self._records("train", stage.batch_size, augment=self._recipe.augment, shuffle=True)
-        schedule = stage_schedule(self._recipe, stage, train.batches)
+        train = self._records("train", stage.batch_size, augment=self._recipe.augment, shuffle=True, share=self._share)
+        schedule = stage_schedule(self._recipe, stage, train.batches * self._workers.updates_a_batch)
         if self._runs_apart(stage):
             network = dataclasses.replace(self._network, arg_params=self._parameters[0],
                                           aux_params=self._parameters[1])
             return fit_frozen_trunk(network, stage.plan, train, self._folder, schedule, stage.fit, self._devices,
-                                    self._validation_records(), self._recipe.cache, self._keep_score, result)
+                                    self._validation_records() if self._workers.writes else None, self._recipe.cache,
+                                    self._keep_score, result)
         return fit(self._network.symbol, *self._parameters, stage.plan, train, self._folder, schedule, stage.fit,
-                   self._devices, self._metrics if self._data.val else None, result)
+                   self._devices, self._metrics if self._data.val and self._workers.writes else None, result)
 
     def _metrics(self, arg_params, aux_params):
         """Return {"top1", "top5", "loss"} of these parameters on the validation records."""

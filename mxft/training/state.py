@@ -193,6 +193,20 @@ def open_state(folder, asked, keeping, where):
     return state
 
 
+def states_are_kept(workers, keeping):
+    """Whether a run has a state: one process alone, since what several remember lies on their servers.
+
+    Raises
+    ------
+    InputError
+        Several are to go on.
+    """
+    if workers.count > 1 and keeping.resume:
+        raise InputError(f"resume: expected one process, received {workers.count} workers, whose momenta lie on the "
+                         "servers; begin anew from the best checkpoint with --model or --pretrained")
+    return workers.count == 1
+
+
 def refuse_differences(before, now):
     """Refuse (InputError) to go on with what was asked now, if it is not what the run was begun with.
 

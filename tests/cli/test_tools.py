@@ -11,7 +11,8 @@ from mxft.cli import VERBS
 
 TOOLS = {"im2rec": "im2rec", "split": "split", "finetune": "finetune", "score": "score", "predict": "predict",
          "show_layers": "layers", "face_pack": "face-pack", "pairs_pack": "pairs-pack", "verification": "verify",
-         "model_slim": "slim", "advise": "advise", "lr_find": "lr-find", "extract_features": "extract-features"}
+         "model_slim": "slim", "advise": "advise", "lr_find": "lr-find", "extract_features": "extract-features",
+         "launch": "launch"}
 
 
 def test_every_tool_is_known_here(repository):

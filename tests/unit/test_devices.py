@@ -77,8 +77,17 @@ def test_a_cpu_build_is_told_before_anything_is_done():
         contexts("0")
 
 
-def test_kvstores_of_one_machine_are_taken():
+def test_kvstores_of_one_machine_are_taken(two_gpus):
     assert [kvstore(name) for name in KVSTORES if not name.startswith("dist")] == ["local", "device", "nccl"]
+
+
+def test_a_kvstore_the_build_lacks_is_refused(monkeypatch):
+    monkeypatch.setattr(mx.runtime, "Features", lambda: type("F", (), {"is_enabled": lambda self, name: False})())
+    with pytest.raises(InputError, match="kvstore nccl: expected an mxnet with NCCL, received 1.9.1 without it; use "
+                                         "--kv-store device"):
+        kvstore("nccl")
+    with pytest.raises(InputError, match="kvstore dist_sync: expected an mxnet with DIST_KVSTORE, received 1.9.1"):
+        kvstore("dist_sync")
 
 
 def test_an_unknown_kvstore_is_refused():
@@ -89,9 +98,15 @@ def test_an_unknown_kvstore_is_refused():
 @pytest.mark.parametrize("name", ["dist_sync", "dist_device_sync", "dist_async"])
 def test_a_distributed_store_needs_a_launcher_and_never_waits_for_one(monkeypatch, name):
     monkeypatch.delenv("DMLC_ROLE", raising=False)
-    with pytest.raises(InputError, match=f"kvstore {name}: expected to run under a launcher that sets DMLC_ROLE"):
+    with pytest.raises(InputError, match=f"kvstore {name}: expected to run under a launcher that sets DMLC_ROLE, "
+                                         "received none; python tools/launch.py -n WORKERS -s SERVERS COMMAND"):
         kvstore(name)
-    monkeypatch.setenv("DMLC_ROLE", "worker")
+    for variable, value in (("ROLE", "worker"), ("PS_ROOT_URI", "127.0.0.1"), ("PS_ROOT_PORT", "9000"),
+                            ("NUM_WORKER", "2")):
+        monkeypatch.setenv(f"DMLC_{variable}", value)
+    with pytest.raises(InputError, match=r"expected a number of at least 1, received DMLC_NUM_SERVER=\(unset\)"):
+        kvstore(name)
+    monkeypatch.setenv("DMLC_NUM_SERVER", "1")
     assert kvstore(name) == name
 
 

@@ -32,6 +32,9 @@ class FaceIterator(mx.io.DataIter):
         What becomes of the images left when an epoch is cut into batches. "drop": they are not used in this epoch, as
         upstream does. "pad": the last batch is filled up with the epoch's first images, and ``batch.pad`` says how
         many they are.
+    worker, workers : int
+        Of how many workers this is which: it takes its `batch_size` of every ``workers * batch_size`` images, so that
+        together they see the batches one iterator of that size gives.
 
     Attributes
     ----------
@@ -64,15 +67,16 @@ class FaceIterator(mx.io.DataIter):
     """
 
     def __init__(self, face_set, batch_size, image_size=(112, 112), shuffle=True, seed=0, mirror=False, cutoff=0,
-                 color=0, threads=None, last="drop"):
+                 color=0, threads=None, last="drop", worker=0, workers=1):
         super().__init__(batch_size)
         self.face_set, self.image_size = face_set, tuple(image_size)
         self.num_images, self.epoch = len(face_set.labels), 0
         self._shuffle, self._seed, self._last = shuffle, seed, last
+        self._worker, self._workers = worker, workers
         self._augmentation = FaceAugmentation(bool(mirror), cutoff, color)
         self._threads = min(os.cpu_count() or 1, MOST_THREADS) if threads is None else threads
         self._require_possible()
-        whole, rest = divmod(self.num_images, batch_size)
+        whole, rest = divmod(self.num_images, batch_size * workers)
         self.batches = whole + (last == "pad" and rest > 0)
         self._decoder, self._order, self._asked, self._done = None, None, 0, 0
 
@@ -89,9 +93,11 @@ class FaceIterator(mx.io.DataIter):
             if value < least:
                 raise InputError(f"cannot make batches of {path}: expected {name} of {least} or more, received "
                                  f"{name}={value}")
-        if self.num_images < (self.batch_size if self._last == "drop" else 1):
+        if self.num_images < (self.batch_size * self._workers if self._last == "drop" else 1):
+            shared = f" for each of {self._workers} workers" if self._workers > 1 else ""
             raise InputError(f"no batch can be filled from {path}: expected at least batch_size={self.batch_size} "
-                             f"images, received {self.num_images}; the largest batch that works has {self.num_images}")
+                             f"images{shared}, received {self.num_images}; the largest batch that works has "
+                             f"{self.num_images // self._workers}")
 
     @property
     def provide_data(self):
@@ -131,7 +137,8 @@ class FaceIterator(mx.io.DataIter):
         except OSError as error:
             raise RunError(f"reading {self.face_set.rec} stopped: {(error.strerror or str(error)).lower()}") from None
         self._done += 1
-        return mx.io.DataBatch([data], [label], pad=max(0, self._done * self.batch_size - self.num_images),
+        beyond = self._place(self._done - 1) + self.batch_size - self.num_images
+        return mx.io.DataBatch([data], [label], pad=min(self.batch_size, max(0, beyond)),
                                provide_data=self.provide_data, provide_label=self.provide_label)
 
     def close(self):
@@ -148,10 +155,14 @@ class FaceIterator(mx.io.DataIter):
                        else np.arange(self.num_images))
 
     def _ask(self, batch):
-        first = batch * self.batch_size
+        first = self._place(batch)
         chosen = self._order.take(np.arange(first, first + self.batch_size), mode="wrap")
-        self._decoder.ask(chosen, self._augmentation.draw(self._seed, self.epoch, batch, self.batch_size,
-                                                          self.image_size))
+        self._decoder.ask(chosen, self._augmentation.draw(self._seed, self.epoch, first // self.batch_size,
+                                                          self.batch_size, self.image_size))
+
+    def _place(self, batch):
+        """Return where in the epoch's order a batch of this worker begins."""
+        return (batch * self._workers + self._worker) * self.batch_size
 
     def _arrays(self, planes, chosen):
         return mx.nd.array(planes), mx.nd.array(self.face_set.labels[chosen], dtype=np.float32)

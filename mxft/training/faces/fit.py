@@ -9,6 +9,7 @@ import os
 import time
 
 from mxft.compat import mx
+from mxft.distributed.workers import join
 from mxft.errors import InputError, MxftError, RunError, last_line
 from mxft.evaluation.verification_file import read_verifications
 from mxft.freeze import FreezePlan, freeze_matching
@@ -119,8 +120,9 @@ def fit_faces(network, arg_params, aux_params, train, run, verifier, options, co
 
     Notes
     -----
-    With several devices the gradients meet in the kvstore ``device`` and each device's are divided by its own batch,
-    so the optimizer divides by the number of devices. Each phase begins with a momentum of 0.
+    With several devices, or workers that wait for each other, the gradients meet in the kvstore. Each device's are
+    divided by its own batch, so the optimizer divides by the number of devices. Each phase begins with a momentum of 0.
+    Only the first worker's `run` writes and only its `verifier` has sets.
     """
     loop = _Loop(network, train, run, verifier, options, contexts)
     first, taken = _where_it_stood(run.state)
@@ -162,9 +164,10 @@ class _Loop:
     def __init__(self, network, train, run, verifier, options, contexts):
         self.step, self.epoch, self.intervals, self.interrupted = 0, 0, [], ""
         self._network, self._train, self._run, self._verifier = network, train, run, verifier
-        self._options, self._contexts = options, contexts
+        self._options, self._contexts, self._workers = options, contexts, join(options.kvstore)
         self._meter, self._module, self._kept_at, self._losses = IntervalMeter(), None, 0, []
-        self._steps_to_slow = learning_rate_steps(options, network.head.loss_type, train.batch_size)
+        self._steps_to_slow = learning_rate_steps(options, network.head.loss_type,
+                                                  train.batch_size * self._workers.gradients_an_update)
         self._scheduled = tuple(network.head.scheduled(0))
         self._batch, self._there, self._settled = 0, False, False
         self._snapshot_at, self._snapshot_time = 0, time.perf_counter()
@@ -185,9 +188,11 @@ class _Loop:
         module.init_params(initializer, arg_params, aux_params, allow_missing=True)
         self._schedule = mx.lr_scheduler.MultiFactorScheduler(self._steps_to_slow, factor=0.1,
                                                               base_lr=self._options.lr)
-        module.init_optimizer("device", "sgd", {
+        devices = len(self._contexts) * self._workers.gradients_an_update
+        module.init_optimizer(self._workers.module_store(), "sgd", {
             "learning_rate": self._options.lr, "momentum": self._options.mom, "wd": self._options.wd,
-            "lr_scheduler": self._schedule, "begin_num_update": self.step, "rescale_grad": 1 / len(self._contexts)})
+            "lr_scheduler": self._schedule, "begin_num_update": self.step * self._workers.updates_a_batch,
+            "rescale_grad": 1 / devices})
         self._module, self._random = module, has_random_layers(symbol)
         if taken:
             restore_optimizer(module, taken[0]["optimizer"], taken[1])
@@ -243,9 +248,10 @@ class _Loop:
     def _report(self):
         figures = self._meter.read()
         seconds = time.perf_counter() - self._since
-        rate = (self.step - self._reported) * self._train.batch_size / seconds
+        rate = (self.step - self._reported) * self._train.batch_size * self._workers.count / seconds
         row = {"step": self.step, "epoch": (self.step - 1) // self._train.batches + 1, "seconds": round(seconds, 3),
-               "images_per_second": round(rate, 1), "lr": float(self._schedule(self.step)), **figures}
+               "images_per_second": round(rate, 1),
+               "lr": float(self._schedule(self.step * self._workers.updates_a_batch)), **figures}
         self.intervals.append(row)
         self._losses.append(figures["loss"])
         self._run.log("interval", **row)
@@ -279,7 +285,7 @@ class _Loop:
             metrics["sets"] = {name: row["accuracy"] for name, row in self._verifier.history[-1][1].items()}
         saved = self._run.keep(score, *parameters, metrics)
         self._run.log("checkpoint", step=self.step, loss=loss, accuracy=accuracy, saved=saved)
-        print(f"saved {', '.join(saved)}", flush=True)
+        print(f"saved {', '.join(saved) or 'by rank 0'}", flush=True)
         self.snapshot()
 
     def _snapshot_if_due(self):

@@ -46,6 +46,8 @@ class FaceOptions:
     seed : int
     rewrite : bool
         Bind the graph `mxft.rewrite` makes for speed; False binds the user's own.
+    kvstore : str
+        One of `mxft.devices.KVSTORES`.
     """
 
     lr: float = 0.1
@@ -68,6 +70,7 @@ class FaceOptions:
     color: int = 0
     seed: int = 0
     rewrite: bool = True
+    kvstore: str = "device"
 
     def __post_init__(self):
         steps = self.lr_steps

@@ -15,6 +15,7 @@ from mxft.checkpoint import parent_entry
 from mxft.compat import mx
 from mxft.data.faces.iterators import FaceIterator
 from mxft.data.normalization import InputSpec
+from mxft.distributed.workers import join
 from mxft.errors import InputError
 from mxft.evaluation.identification import class_centres
 from mxft.inference import InferenceExecutor
@@ -29,7 +30,8 @@ from mxft.training.faces.options import learning_rate_steps
 from mxft.training.faces.transfer import transfer_face
 from mxft.training.faces.verifying import Verifier
 from mxft.training.fit import seed_everything
-from mxft.training.state import Keeping, open_state
+from mxft.training.run import SilentRun
+from mxft.training.state import Keeping, open_state, states_are_kept
 
 EMBEDDING_BATCH = 32  # images a forward pass of verification and imprinting
 RANDOM_CENTRE = 0.01  # standard deviation of a random class centre's numbers, as upstream begins fc7
@@ -86,51 +88,59 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     network = attach_face_head(backbone.symbol, head, options.ce_loss)
     transfer = transfer_face(network, checkpoint, shape, options.fc7_init == "keep", options.reinit_embedding)
     stages = phases(options, network, transfer.arg_params)
-    _require_a_batch(faces, options, contexts)
+    workers = join(options.kvstore)
+    _require_a_batch(faces, options, contexts, workers)
     estimate = _require_memory(backbone, faces, options, contexts)
-    seed_everything(options.seed)
+    seed_everything(workers.seed(options.seed))
     train = FaceIterator(faces, options.per_batch_size * len(contexts), backbone.image_size, shuffle=True,
                          seed=options.seed, mirror=options.rand_mirror, cutoff=options.cutoff, color=options.color,
-                         threads=threads)
-    manifest = _manifest(backbone, head, faces, checkpoint)
-    run = FaceRun(prefix, network.saved, manifest, options.ckpt,
-                  _state(prefix, keeping or Keeping(), options, manifest, contexts))
-    if tensorboard:
+                         threads=threads, worker=workers.rank, workers=workers.count)
+    run = _run(prefix, network, _manifest(backbone, head, faces, checkpoint), keeping or Keeping(), options, contexts,
+               workers)
+    if tensorboard and workers.writes:
         run.listen(EventFiles(tensorboard))
     run.write_json("transfer.json", transfer.report.to_dict())
-    goes_on = run.state.goes_on
+    goes_on = bool(run.state and run.state.goes_on)
     run.log("resumed" if goes_on else "start", model=checkpoint.name if checkpoint else None,
             options=dataclasses.asdict(options), network=backbone.name, head=head.describe(),
-            devices=[str(context) for context in contexts], memory=estimate.total(options.per_batch_size),
-            **_facts(faces, train, targets, stages, network, options))
-    _announce(run, backbone, network, transfer, stages, estimate, faces, train, options, contexts, checkpoint)
-    if options.fc7_init == "imprint" and not goes_on:
+            devices=[str(context) for context in contexts], workers=workers.count,
+            memory=estimate.total(options.per_batch_size),
+            **_facts(faces, train, targets, stages, network, options, workers))
+    _announce(run, backbone, network, transfer, stages, estimate, faces, train, options, contexts, checkpoint, workers)
+    if options.fc7_init == "imprint" and workers.writes and not goes_on:  # the others are given what rank 0 begins with
         transfer.arg_params.update(_imprinted(backbone, network, transfer, faces, contexts[0], threads))
+    targets = targets if workers.writes else ()
     verifier = Verifier(backbone.symbol, targets, shape, EMBEDDING_BATCH, contexts[0], run.log, run.write_json)
     result = fit_faces(network, transfer.arg_params, transfer.aux_params, train, run, verifier, options, contexts,
                        trunk_initializer(backbone.name), stages)
     run.log("end", steps=result.steps, best=result.best, last=result.last, interrupted=result.interrupted,
             peak_memory=peak_memory())
-    _conclude(result, verifier)
+    if workers.writes:
+        _conclude(result, verifier)
     return result
 
 
-def _state(prefix, keeping, options, manifest, contexts):
-    """Return the run's state, read where the run goes on."""
-    asked = {"options": dataclasses.asdict(options), "devices": [str(context) for context in contexts],
-             **{name: manifest[name] for name in ("network", "head", "parent", "data", "input")}}
-    state = open_state(f"{prefix}-state", asked, keeping, f"prefix={prefix!r}")
-    if state.goes_on:
-        print(f"going on with {prefix} after step {state.found['step']:,}")
-    return state
+def _run(prefix, network, manifest, keeping, options, contexts, workers):
+    """Return the run, its state read where it goes on; of the workers that are not the first a silent one."""
+    if not workers.writes:
+        return SilentRun(prefix)
+    state = None
+    if states_are_kept(workers, keeping):
+        asked = {"options": dataclasses.asdict(options), "devices": [str(context) for context in contexts],
+                 **{name: manifest[name] for name in ("network", "head", "parent", "data", "input")}}
+        state = open_state(f"{prefix}-state", asked, keeping, f"prefix={prefix!r}")
+        if state.goes_on:
+            print(f"going on with {prefix} after step {state.found['step']:,}")
+    return FaceRun(prefix, network.saved, manifest, options.ckpt, state)
 
 
-def _require_a_batch(faces, options, contexts):
-    most = len(faces.labels) // len(contexts)
+def _require_a_batch(faces, options, contexts, workers):
+    devices = len(contexts) * workers.count
+    most = len(faces.labels) // devices
     if options.per_batch_size > most:
         advice = f"try --per-batch-size {most}" if most else "use fewer devices"
         raise InputError(f"per-batch-size: expected at most {most}, as {len(faces.labels)} images fill no larger batch "
-                         f"on {len(contexts)} device{'s' * (len(contexts) > 1)}, received per-batch-size="
+                         f"on {devices} device{'s' * (devices > 1)}, received per-batch-size="
                          f"{options.per_batch_size}; {advice}")
 
 
@@ -171,23 +181,28 @@ def _manifest(backbone, head, faces, checkpoint):
                          "python": platform.python_version()}}
 
 
-def _facts(faces, train, targets, stages, network, options):
+def _facts(faces, train, targets, stages, network, options, workers):
     """Return what the log says of data, verification sets, schedule and phases."""
     return {"data": {"path": os.path.abspath(faces.rec), "images": len(faces.labels),
                      "identities": faces.identities, "batch_size": train.batch_size,
                      "steps_an_epoch": train.batches},
             "targets": [{"name": pairs.name, "pairs": len(pairs.issame), "same": int(pairs.issame.sum())}
                         for pairs in targets],
-            "lr_steps": learning_rate_steps(options, network.head.loss_type, train.batch_size),
+            "lr_steps": learning_rate_steps(options, network.head.loss_type,
+                                            train.batch_size * workers.gradients_an_update),
             "phases": [{"until": stage.until, "trainable": len(stage.plan.trainable),
                         "frozen": len(stage.plan.frozen)} for stage in stages]}
 
 
-def _announce(run, backbone, network, transfer, stages, estimate, faces, train, options, contexts, checkpoint):
+def _announce(run, backbone, network, transfer, stages, estimate, faces, train, options, contexts, checkpoint,
+              workers):
     """Say what will be done, and to which weights, before anything is done."""
     size = "x".join(map(str, backbone.image_size))
     print(f"data: {faces}; {train.batches} steps an epoch of {train.batch_size} images on "
           f"{', '.join(map(str, contexts))}")
+    if workers.count > 1:
+        print(f"{workers.describe()}: {workers.count} x {train.batch_size} images a step; figures of the log are those "
+              "of rank 0's images")
     for note in faces.notes:
         print(f"  {note}")
     print(f"network: {backbone.name}, input {size} RGB raw 0-255, embedding {backbone.emb_size}")
@@ -202,7 +217,7 @@ def _announce(run, backbone, network, transfer, stages, estimate, faces, train, 
         until = f"until epoch {stage.until}: " if len(stages) > 1 else ""
         print(until + stage.plan.describe(shapes))
     print(estimate.describe(options.per_batch_size))
-    steps = learning_rate_steps(options, network.head.loss_type, train.batch_size)
+    steps = learning_rate_steps(options, network.head.loss_type, train.batch_size * workers.gradients_an_update)
     print(f"lr {options.lr:g}, a tenth after steps {', '.join(map(str, steps))}; momentum {options.mom:g}, "
           f"weight decay {options.wd:g}")
     print(f"writing {os.path.abspath(run.prefix)}-symbol.json, -best.params, -last.params, -log.jsonl", flush=True)
