@@ -15,6 +15,7 @@ from tests.torture.kinds import KINDS
 from tests.torture.specimens import make_specimens
 
 SECONDS = 60                     # that a case may take; the slowest good one takes about two
+START_SECONDS = 300              # in which a worker has loaded MXNet, however busy the machine
 MOST_MEMORY = 3 << 30            # bytes resident: four times the largest picture that is decoded, 2**28 pixels
 CASES_A_WORKER = 100             # MXNet keeps some memory of every iterator
 GOOD = ("read (0)", "refused (2)", "stopped (3)")
@@ -33,15 +34,21 @@ class Worker:
         """Return (verdict, detail) of one case."""
         if self._process is None or self._done >= CASES_A_WORKER:
             self._start()
+            verdict, detail = self._ask(folder, ["--version"], START_SECONDS)
+            if verdict != GOOD[0]:
+                raise RuntimeError(f"no worker can be started: {verdict}, {detail}")
         self._done += 1
+        return self._ask(folder, argv, SECONDS)
+
+    def _ask(self, folder, argv, seconds):
         try:
             self._process.stdin.write(json.dumps({"folder": str(folder), "argv": argv}) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             return self._ended()
-        if not select.select([self._process.stdout], [], [], SECONDS)[0]:
+        if not select.select([self._process.stdout], [], [], seconds)[0]:
             self.stop()
-            return "hang", f"no answer in {SECONDS} s"
+            return "hang", f"no answer in {seconds} s"
         line = self._process.stdout.readline()
         return _verdict(json.loads(line), folder) if line else self._ended()
 

@@ -54,5 +54,5 @@ def check_faces(face_set, image_size, threads=None, show=None):
         at, why = bad[0]
         raise InputError(f"damaged images in {face_set.rec}: expected {image_size[0]}x{image_size[1]} images that can "
                          f"be decoded, received at key {face_set.keys[at]}, byte {face_set.offsets[at]}: {why}; "
-                         f"{len(bad)} of {count} are damaged; mxft inspect {face_set.rec} --decode lists them, mxft unpack and "
-                         "mxft face-pack leave them out")
+                         f"{len(bad)} of {count} are damaged; mxft inspect {face_set.rec} --decode lists them, "
+                         "mxft unpack and mxft face-pack leave them out")
