@@ -421,3 +421,8 @@ def test_all_images_are_decoded_beforehand_where_that_is_asked_for(make_set, dam
         check_faces(make_set(payloads={9: damaged, 13: damaged}), SIZE, threads=2)
     assert reason in str(caught.value) and "received at key 9, byte" in str(caught.value)
     assert "2 of 22 are damaged" in str(caught.value)
+
+
+def test_an_image_opencv_throws_at_is_refused_with_its_key(make_set):
+    with pytest.raises(InputError, match="the record with key 1 at byte .* holds no image"):
+        make_set(payloads={1: b"P5 40000 40000 255\n"})
