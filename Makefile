@@ -20,7 +20,9 @@ LR ?= 0.01
 PLAN ?= full
 GPUS ?=
 SEED ?= 0
-# make reproduce
+# make torture
+COUNT ?= 2000
+# make reproduce, make torture
 ONLY ?=
 # further flags of recipes/caltech256.py, such as ARGS="--mom 0 --image-shape 3,128,128"
 ARGS ?=
@@ -28,7 +30,7 @@ ARGS ?=
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready-$(DEVICE)
 
-.PHONY: help setup demo caltech256 reproduce doctor test test-long lint bench clean
+.PHONY: help setup demo caltech256 reproduce doctor test test-long torture lint bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,7 +61,10 @@ doctor: $(READY)  ## what ails this machine, and the cure
 	$(PY) -m mxft doctor
 
 test: $(READY)  ## run the tests, under six minutes on two cores
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not long and not torture" -n auto --maxprocesses 4 --dist loadfile
+
+torture: $(READY)  ## damaged and hostile inputs, SEED and COUNT of them (ONLY=.rec; failures are kept in runs/torture)
+	SEED=$(SEED) COUNT=$(COUNT) ONLY="$(ONLY)" OMP_NUM_THREADS=1 $(PY) -m pytest -m torture tests/torture
 
 test-long: $(READY)  ## run the tests that take minutes each
 	$(PY) -m pytest -m long

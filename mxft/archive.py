@@ -19,7 +19,10 @@ from mxft.files import require_file, require_folder, require_space, sha256, writ
 
 MAX_FILES = 2_000_000
 MAX_RATIO = 100
-_BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError)
+MAX_DEPTH = 100                  # folders within each other
+# tarfile stumbles over damaged PAX headers in ways of its own: ValueError, KeyError, TypeError, OverflowError …
+_BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError, LookupError, TypeError,
+           AttributeError, ArithmeticError)
 
 
 def extract_tar(path, folder, progress=True):
@@ -178,6 +181,8 @@ def _unpack(path, staging, progress):
             print(f"skipped {len(skipped)} links or special files of {path}, which are never created: the first is "
                   f"{skipped[0].name!r}", file=sys.stderr)
         return sum(m.isreg() for m in members)
+    except InputError:
+        raise
     except _BROKEN as error:
         if isinstance(error, OSError) and error.errno:
             raise InputError(f"cannot unpack {path}: {error.strerror.lower()}, at {error.filename}") from None
@@ -215,6 +220,8 @@ def _broken_rule(member):
         return "has an absolute path"
     if ".." in name.split("/"):
         return "points out of the folder with '..'"
+    if "\0" in name or name.count("/") > MAX_DEPTH:
+        return "has a zero byte in its name" if "\0" in name else f"lies deeper than {MAX_DEPTH} folders"
     return "is a sparse file" if member.issparse() else None
 
 

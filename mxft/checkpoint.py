@@ -14,6 +14,8 @@ from mxft.compat import mx
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError, last_line, nearest
 from mxft.files import require_file, sha256, whole_file, whole_path, write_json
+from mxft.manifest import load_manifest
+from mxft.params_file import check_params_file
 from mxft.quiet import quiet_native
 
 
@@ -196,7 +198,7 @@ def load_symbol(path):
             graph = json.load(f)
         if not isinstance(graph, dict) or "nodes" not in graph:
             raise ValueError("no 'nodes'")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         with open(path, "rb") as f:
             start = f.read(40)
         raise InputError(f"symbol cannot be read: expected an MXNet graph in JSON, received {path} beginning "
@@ -230,8 +232,9 @@ def load_params(path, symbol=None):
         hint = f"epochs there: {', '.join(epochs)}" if epochs else "no epoch of that prefix exists"
         raise MissingFileError(f"parameters are missing: expected a file, received {path!r}; {hint}")
     try:
+        check_params_file(path)
         entries = mx.nd.load(path)
-    except mx.base.MXNetError as error:
+    except (ValueError, mx.base.MXNetError) as error:
         raise InputError(f"parameters cannot be read: expected a whole MXNet parameter file, received {path} of "
                          f"{os.path.getsize(path)} bytes, cut short or not one ({last_line(error)}); copy or "
                          "download it again") from None
@@ -287,22 +290,6 @@ def load_checkpoint(model):
     arg_params, aux_params = load_params(params_path(prefix, epoch), symbol)
     return Checkpoint(symbol, arg_params, aux_params, load_manifest(prefix), f"{prefix},{epoch}",
                       on_disk=True)
-
-
-def load_manifest(prefix):
-    """Return the manifest beside `prefix`, or ``{}`` where there is none."""
-    path = prefix + "-manifest.json"
-    if not os.path.exists(path):
-        return {}
-    try:
-        with open(path, encoding="utf-8") as f:
-            manifest = json.load(f)
-    except ValueError as error:
-        raise InputError(f"manifest cannot be read: expected JSON, received {path} ({error})") from None
-    if not isinstance(manifest, dict):
-        raise InputError(f"manifest cannot be read: expected a JSON object, received {path} with "
-                         f"{type(manifest).__name__}")
-    return manifest
 
 
 def parent_entry(checkpoint):

@@ -180,6 +180,7 @@ def load_cv2():
     DependencyError
         OpenCV is not installed, or a system library it links against is missing.
     """
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))  # read once; its own bound is four times that
     try:
         import cv2
     except ImportError as error:

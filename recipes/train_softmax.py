@@ -139,6 +139,8 @@ def _add_finetuning_flags(g):
 def _add_machine_flags(g):
     _flag(g, "--cpus", 1, "CPU contexts where there is no GPU", whole(1))
     _flag(g, "--data-nthreads", None, "decoding threads (default: one a core)", whole(1))
+    _flag(g, "--check", "fast", "of the set, first: fast reads how each record begins, full decodes every image",
+          choices=("fast", "full"), metavar="HOW")
     _flag(g, "--frequent", 20, "steps between lines of the log", whole(1))
     _flag(g, "--seed", 0, "of order, mirroring and new weights", whole(0))
     _flag(g, "--kv-store", "device", "local, device or nccl; dist_sync, dist_device_sync or dist_async under "
@@ -212,6 +214,7 @@ def main(argv=None):
     from mxft.checkpoint import load_checkpoint
     from mxft.cli.preflight import event_folder, join_workers
     from mxft.data.faces.layout import read_face_set
+    from mxft.data.faces.soundness import check_faces
     from mxft.devices import kvstore as check_kvstore
     from mxft.heads import make_head
     from mxft.training.faces.train import train_faces
@@ -226,6 +229,8 @@ def main(argv=None):
     if faces.image_size not in (None, tuple(args.image_size)):
         raise InputError(f"image-size: expected {faces.image_size[0]},{faces.image_size[1]}, which the data set's "
                          f"property says, received image-size={args.image_size[0]},{args.image_size[1]}")
+    if args.check == "full":
+        check_faces(faces, args.image_size, args.data_nthreads)
     head = make_head(args.loss_type, faces.num_classes, backbone.emb_size, head_options(args))
     folder = args.data_dir if os.path.isdir(args.data_dir) else os.path.dirname(args.data_dir) or "."
     names = [name.strip() for name in args.target.split(",") if name.strip()] if args.target is not None else None

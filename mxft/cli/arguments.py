@@ -138,6 +138,13 @@ def add_device_options(parser):
     group.add_argument("--data-nthreads", type=whole(1), metavar="N", help="decoding threads (default: one a core)")
 
 
+def add_check_option(group):
+    """Add ``--check`` to a parser or a group of it."""
+    group.add_argument("--check", choices=("fast", "full", "off"), default="fast",
+                       help="records, before MXNet reads them: fast finds images it cannot decode, full decodes all, "
+                            "off looks at labels only (default: fast)")
+
+
 def add_tensorboard_option(group, place):
     """Add ``--tensorboard`` to a parser or a group of it; `place` is told as the default folder."""
     group.add_argument("--tensorboard", nargs="?", const="", metavar="DIR",

@@ -1,7 +1,8 @@
 """Flags of what to train on: a folder of photographs, the records of a split, or a .rec file."""
+import dataclasses
 import os
 
-from mxft.cli.arguments import whole
+from mxft.cli.arguments import add_check_option, whole
 from mxft.errors import InputError
 
 PER_CLASS, QUALITY = 60, 90
@@ -27,6 +28,7 @@ def add_data_options(parser):
     group.add_argument("--classes", metavar="FILE", help="of --train: class names, one a line")
     group.add_argument("--num-classes", type=whole(2), metavar="N",
                        help="of --train: classes (default: the highest label + 1)")
+    add_check_option(group)
 
 
 def check_data_flags(args):
@@ -58,12 +60,13 @@ def records_from(args, spec):
                                          num_thread=args.data_nthreads or os.cpu_count() or 1,
                                          resize=args.resize or default_resize(spec), quality=args.quality or QUALITY)
         say_split(split, records)
-        return records
+        return dataclasses.replace(records, check=args.check)
     if args.records:
         records = load_records(args.records)
     else:
         classes = read_classes(args.classes) if args.classes else None
         records = Records(args.train, args.val, classes, args.num_classes)
+    records = dataclasses.replace(records, check=args.check)
     for path in filter(None, (records.train, records.val)):
         check_images(path, spec, show=bool(args.train))
     return records

@@ -208,6 +208,10 @@ def _decode(payload):
     from mxft.data.images import BadImage
     from mxft.quiet import quiet_native
 
+    cv2 = load_cv2()
     with quiet_native():
-        if load_cv2().imdecode(np.frombuffer(payload, np.uint8), 1) is None:
-            raise BadImage("bytes that are not an image, or too damaged to decode")
+        try:
+            if cv2.imdecode(np.frombuffer(payload, np.uint8), 1) is None:
+                raise BadImage("bytes that are not an image, or too damaged to decode")
+        except cv2.error as error:  # more pixels than it takes, say
+            raise BadImage(f"what OpenCV refuses ({' '.join(str(error.err).split())})") from None

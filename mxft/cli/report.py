@@ -1,4 +1,5 @@
 """``mxft report``: the page of a run, or a page that sets several runs side by side."""
+import contextlib
 import os
 import shlex
 import sys
@@ -49,12 +50,34 @@ def main(argv=None):
                              "received with several; report each by itself first")
         from mxft.report.comparison import write_comparison
 
-        page = write_comparison(args.runs, args.output or "compare.html")
+        with _damaged_runs_refused(args.runs):
+            page = write_comparison(args.runs, args.output or "compare.html")
     else:
         from mxft.report.run_files import open_run
 
-        page = _page_of(open_run(args.runs[0]), args, sets)
+        with _damaged_runs_refused(args.runs):
+            page = _page_of(open_run(args.runs[0]), args, sets)
     print(f"report: {os.path.abspath(page)}")
+
+
+@contextlib.contextmanager
+def _damaged_runs_refused(runs):
+    """Turn what damaged logs and JSON files of runs make a page stumble over into one message.
+
+    A page shows hundreds of values, each of which may have another type in a damaged file; holding all of them against
+    a form would say less than the value it stumbled over.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        yield
+    except MxftError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError,
+            TemplateError) as error:
+        raise InputError(f"report: expected runs whose log.jsonl and .json files are as mxft wrote them, received "
+                         f"{', '.join(runs)}, where one is damaged ({type(error).__name__}: {str(error)[:200]}); "
+                         "no page was written") from error
 
 
 def _page_of(files, args, sets):

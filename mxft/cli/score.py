@@ -6,6 +6,7 @@ import sys
 
 from mxft.cli.arguments import (
     Parser,
+    add_check_option,
     add_device_options,
     add_input_options,
     add_rewrite_option,
@@ -43,6 +44,7 @@ def parser():
     p.add_argument("--crops", type=int, choices=(1, 10), default=1, help="crops of each image (default: 1)")
     p.add_argument("--per-class", metavar="FILE", help="write images, recall, precision and F1 of each class, as CSV")
     p.add_argument("--confusion", metavar="FILE", help="write the confusion matrix, as CSV")
+    add_check_option(p)
     p.add_argument("--json", action="store_true", help="print one JSON object instead of a line")
     add_input_options(p)
     add_device_options(p)
@@ -85,7 +87,7 @@ def _score(checkpoint, args, context):
     say_assumptions(checkpoint, spec)
     check_images(args.records, spec)
     return score_records(checkpoint, spec, args.records, args.batch_size, context, args.data_nthreads, args.rewrite,
-                         crop_from)
+                         crop_from, args.check)
 
 
 def _crop_from(args, checkpoint, spec):

@@ -30,6 +30,8 @@ class Records:
         Outputs to train; the number of names, or the highest label + 1, when None.
     packing : dict or None
         The ImageOptions the images went through, so that `predict` can do the same to a new one.
+    check : {"fast", "full", "off"}
+        How the records are looked at before training, see `mxft.data.soundness`.
     """
 
     train: str
@@ -37,6 +39,7 @@ class Records:
     classes: list = None
     num_classes: int = None
     packing: dict = None
+    check: str = "fast"
 
 
 def prepare_records(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutter=False, num_thread=1, show=None,

@@ -53,7 +53,7 @@ class RecordIterator(mx.io.DataIter):
     InputError
         Unknown augmentation level, or no records.
     RunError
-        A record cannot be decoded while reading.
+        A record cannot be decoded while reading; the file was changed since the iterator was made.
 
     Examples
     --------
@@ -85,6 +85,7 @@ class RecordIterator(mx.io.DataIter):
         self.provide_data = [mx.io.DataDesc("data", shape, np.float32)]
         self.provide_label = [mx.io.DataDesc("softmax_label", (batch_size,), np.float32)]
         self._records, self._done, self._first = None, 0, None
+        self._state = _state_of(path)
 
     def _begin(self):
         """Begin an epoch; not before its first batch is asked for, since MXNet loses what it decodes in advance.
@@ -94,6 +95,9 @@ class RecordIterator(mx.io.DataIter):
         epoch before. So an epoch with anything random about it gets an iterator of its own, which any epoch can begin
         with.
         """
+        if _state_of(self.path) != self._state:  # MXNet would end the process where it no longer finds a record
+            raise RunError(f"reading {self.path} stopped: expected the file as it was in the beginning, received one "
+                           "that is gone or was changed; leave records alone while they are read")
         if self._records is not None and not self._own_each_epoch:
             self._records.reset()
             return
@@ -174,6 +178,15 @@ class RecordIterator(mx.io.DataIter):
     def _batch(self, data, label, pad, index=None):
         return mx.io.DataBatch([data], [label], pad=pad, index=index, provide_data=self.provide_data,
                                provide_label=self.provide_label)
+
+
+def _state_of(path):
+    """Return size and time of change of a file, None where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _epoch_seeds(seed):

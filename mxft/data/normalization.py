@@ -4,9 +4,12 @@ The same InputSpec drives the training iterator, scoring and prediction, and tra
 checkpoint is always read with the pixels it was trained on.
 """
 import dataclasses
+import math
+import numbers
 
 from mxft.errors import InputError
 
+MOST_SIDE = 8192                 # pixels; a damaged manifest may ask for any number
 IMAGENET_MEAN = (123.68, 116.779, 103.939)
 
 
@@ -43,8 +46,16 @@ class InputSpec:
     channel_order: str = "RGB"
 
     def __post_init__(self):
-        if len(self.shape) != 3 or self.shape[0] not in (1, 3) or min(self.shape) < 1:
-            raise InputError(f"image shape: expected C,H,W with C 1 or 3, received image-shape={self.shape}")
+        whole = all(isinstance(length, numbers.Integral) and length <= MOST_SIDE for length in self.shape)
+        if len(self.shape) != 3 or not whole or self.shape[0] not in (1, 3) or min(self.shape) < 1:
+            raise InputError(f"image shape: expected C,H,W with C 1 or 3 and at most {MOST_SIDE} pixels a side, "
+                             f"received image-shape={self.shape}")
+        side = 0 if self.resize is None else self.resize
+        if not (isinstance(side, numbers.Integral) and 0 <= side <= MOST_SIDE):
+            raise InputError(f"short side: expected a number of pixels up to {MOST_SIDE}, received "
+                             f"resize={self.resize!r}")
+        if not all(map(math.isfinite, (*self.mean, *self.scale))):
+            raise InputError(f"mean and scale: expected finite numbers, received mean={self.mean} scale={self.scale}")
         if self.channel_order != "RGB":
             raise InputError("channel order: expected 'RGB', the order the record iterator delivers, received "
                              f"channel_order={self.channel_order!r}; swap the input channels of the first "
@@ -65,7 +76,7 @@ class InputSpec:
             height, width = (size, size) if isinstance(size, int) else size
             return cls((entry.get("channels", 3), height, width), _three(entry.get("mean", 0)),
                        _three(entry.get("scale", 1)), entry.get("resize"), entry.get("channel_order", "RGB"))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError("manifest input: expected size, mean, scale and channel_order, "

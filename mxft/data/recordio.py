@@ -131,6 +131,16 @@ def _aligned_magics(data):
     return found
 
 
+def join_parts(data):
+    """Return the bytes of a record whose framed parts are `data`."""
+    parts, at = [], 0
+    while at + _FRAME.size <= len(data):
+        length = _FRAME.unpack_from(data, at)[1] & LONGEST
+        parts.append(data[at + _FRAME.size:at + _FRAME.size + length])
+        at += _FRAME.size + length + -length % 4
+    return MAGIC_BYTES.join(parts)
+
+
 class RecordWriter:
     """Write records, and with `idx_path` their index; both files appear whole or not at all.
 

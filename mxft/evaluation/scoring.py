@@ -7,6 +7,7 @@ import numpy as np
 from mxft.data.iterators import RecordIterator
 from mxft.data.labels import check_labels
 from mxft.data.progress import progress
+from mxft.data.soundness import check_records
 from mxft.errors import InputError, RunError
 from mxft.evaluation.classification import cross_entropy, softmax, top_k
 from mxft.evaluation.crops import TenCropExecutor
@@ -118,7 +119,8 @@ def average(scores):
     return _score_of(logits, first.labels, sum(score.seconds for score in scores))
 
 
-def score_records(checkpoint, spec, records, batch_size=32, context=None, threads=None, rewrite=True, crop_from=None):
+def score_records(checkpoint, spec, records, batch_size=32, context=None, threads=None, rewrite=True, crop_from=None,
+                  check="fast"):
     """Score a checkpoint on a record file, with a progress bar.
 
     Parameters
@@ -134,6 +136,8 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
         See `mxft.inference.InferenceExecutor`.
     crop_from : int, optional
         Pixels of the square that ten crops are taken of, see `mxft.evaluation.crops`; one centre crop when None.
+    check : {"fast", "full", "off"}
+        How the images are looked at first, see `mxft.data.soundness`.
 
     Returns
     -------
@@ -144,7 +148,7 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
     Raises
     ------
     InputError
-        A label that is none of the network's classes.
+        A label that is none of the network's classes; an image MXNet cannot decode.
     RunError
         As `score_iterator`.
     """
@@ -152,6 +156,7 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
                                  batch_size, context, rewrite)
     scan = check_labels(records, executor.output_shape[-1],
                         "are these records of the classes this checkpoint was trained on?")
+    check_records(scan, check, threads)
     if crop_from:
         executor = TenCropExecutor(executor, *spec.shape[1:])
         spec = dataclasses.replace(spec, shape=(spec.shape[0], crop_from, crop_from), resize=crop_from)

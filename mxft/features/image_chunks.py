@@ -14,6 +14,7 @@ from mxft.data.folders import scan_folder
 from mxft.data.labels import scan_labels
 from mxft.data.lists import iter_list, write_list
 from mxft.data.packing import pack_list
+from mxft.data.soundness import check_records
 from mxft.errors import InputError
 
 FOLDER_CHUNK, RECORD_CHUNK = 1024, 8192  # images: one has to be packed before the network sees it, the other copied
@@ -99,13 +100,14 @@ class RecordImages:
     Raises
     ------
     InputError
-        Damage, or no records.
+        Damage, no records, or an image MXNet cannot decode.
     """
 
     def __init__(self, path):
         scan = scan_labels(path)
         if not len(scan.ids):
             raise InputError(f"no records: expected at least one, received {path} with none")
+        check_records(scan)
         self._path, self._offsets = path, np.append(scan.offsets, os.path.getsize(path))
         self.labels = scan.labels if scan.labels.ndim == 1 else scan.labels[:, 0]
         self.names = _names_of(path, scan.ids)

@@ -44,7 +44,11 @@ class _Logged:
     """The log of a run, and the JSON files beside it."""
 
     def _read(self, log):
-        rows = read_log(require_file(log, "log of a run"))
+        try:
+            rows = read_log(require_file(log, "log of a run"))
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise InputError(f"log of a run cannot be read: expected lines of JSON, received {log} ({error})") from None
+        rows = [row for row in rows if isinstance(row, dict) and "event" in row]
         begun = [number for number, row in enumerate(rows) if row["event"] == "start"]
         self.rows = rows[begun[-1]:] if begun else rows  # before it: a run of this name that saved nothing
         self.start = self._first("start")
@@ -61,8 +65,15 @@ class _Logged:
         path = self.file(name)
         if not os.path.exists(path):
             return {}
-        with open(path, encoding="utf-8") as f:
-            return json.load(f)
+        try:
+            with open(path, encoding="utf-8") as f:
+                found = json.load(f)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"file of a run cannot be read: expected JSON, received {path} ({error})") from None
+        if not isinstance(found, dict):
+            raise InputError(f"file of a run cannot be read: expected a JSON object, received {path} with "
+                             f"{type(found).__name__}")
+        return found
 
     @property
     def best(self):

@@ -4,6 +4,7 @@ import dataclasses
 import numpy as np
 
 from mxft.data.labels import check_labels, scan_labels
+from mxft.data.soundness import check_records
 from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
@@ -146,7 +147,7 @@ def _check_solver(recipe):
 
 
 def _check_data(data):
-    """Scan the labels of both files; return the scans and the number of classes."""
+    """Scan the labels of both files and check their images; return the scans and the number of classes."""
     for path in filter(None, (data.train, data.val)):
         require_file(path, "records")
     scan = scan_labels(data.train)
@@ -161,6 +162,8 @@ def _check_data(data):
         scans["val"] = check_labels(scan_labels(data.val), num_classes)
     if num_classes < 2 or len(np.unique(scan.first)) < 2:
         raise InputError(f"nothing to learn: expected at least 2 classes in {data.train}, received one")
+    for scanned in scans.values():
+        check_records(scanned, data.check)
     return scans, num_classes
 
 

@@ -1,5 +1,6 @@
 """``mxft report``: a run's page made again, runs compared, and its refusals."""
 import os
+import shutil
 
 import cv2
 import numpy as np
@@ -65,6 +66,24 @@ def test_refusals(runs, words, message, capsys, monkeypatch):
     monkeypatch.chdir(runs)
     assert main(["report", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file, content, message", [
+    ("freeze.json", b"[]", "freeze.json with list"), ("transfer.json", b"{", "expected JSON, received"),
+    ("transfer.json", b'{"parameters": [1.5]}', "where one is damaged (TypeError: 'float' object is not"),
+    ("freeze.json", b"[" * 100_000, "expected JSON, received"), ("log.jsonl", b'"text"\n[1]\n{}\n', "with 0 lines"),
+    ("log.jsonl", b"\xff\xfe", "expected lines of JSON, received"),
+])
+def test_damaged_files_of_a_run_are_refused(runs, file, content, message, capsys, tmp_path):
+    run = str(tmp_path / "damaged")
+    shutil.copytree(runs / "full", run)
+    with open(os.path.join(run, file), "wb") as f:
+        f.write(content)
+    os.unlink(os.path.join(run, "report.html"))
+    for words in ([run], [run, run]) if file == "log.jsonl" else ([run],):
+        assert main(["report", *words]) == 2
+        assert message in capsys.readouterr().err
+    assert not os.path.exists(os.path.join(run, "report.html"))
 
 
 def test_records_that_are_gone_or_changed_are_said(runs, capsys, monkeypatch):

@@ -101,6 +101,21 @@ def test_records_are_refused(here, capsys, make_records):
         assert out == "" and message in err and "Traceback" not in err, err
 
 
+def test_an_image_behind_those_looked_at_is_found_before_mxnet_meets_it(here, capsys, make_records):
+    path = make_records("late.rec", [0] * 71, lambda number, label: b"no image" if number == 70 else
+                        np.full((8, 8, 3), number, np.uint8))
+    words = ["score", "--model", "plain,0", "--image-shape", "3,8,8", "--resize", "9", path]
+    assert main(words) == 2 and "in record 70 (id 70) at byte" in capsys.readouterr().err
+    assert main([*words, "--check", "full"]) == 2 and "1 of 71 records are damaged" in capsys.readouterr().err
+    assert main([*words, "--check", "some"]) == 2
+    assert "--check: expected one of 'fast', 'full', 'off', received check='some'" in capsys.readouterr().err
+
+
+def test_an_image_opencv_throws_at_is_refused(here, capsys, make_records):
+    path = make_records("bomb.rec", [0, 1], lambda number, label: b"P5 40000 40000 255\n")
+    assert score(records=path) == 2 and "received what OpenCV refuses (pixels <=" in capsys.readouterr().err
+
+
 def test_damaged_and_foreign_manifests(here, capsys):
     entry = json.loads((here / "told-manifest.json").read_text(encoding="utf-8"))
     for text, message in (("{", "manifest cannot be read: expected JSON, received told-manifest.json"),

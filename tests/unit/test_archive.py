@@ -52,6 +52,21 @@ def test_unpacks_whole_and_leaves_the_archive_as_it_was(tmp_path, mode):
     assert only_child(only_child(folder)) == os.path.join(folder, "top")
 
 
+@pytest.mark.parametrize("name, headers, message", [
+    ("d/" * 3000 + "a", {}, "which lies deeper than 100 folders"),
+    ("top/a", {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "99999999999"},
+     "cut short or damaged .*not enough values"),
+    ("top/a", {"path": "top/\0b"}, "zero byte in its name|cut short or damaged"),
+])
+def test_headers_python_stumbles_over_are_refused(tmp_path, name, headers, message):
+    info = member(name, size=0)
+    info.pax_headers = headers
+    path = make(tmp_path / "a.tar", extra=[info])
+    with pytest.raises(InputError, match=message):
+        extract_tar(path, tmp_path / "out", progress=False)
+    assert os.listdir(tmp_path) == ["a.tar"]
+
+
 def test_the_same_archive_is_not_unpacked_again(tmp_path, monkeypatch):
     path = make(tmp_path / "a.tar")
     folder = extract_tar(path, tmp_path / "out", progress=False)

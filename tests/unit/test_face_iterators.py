@@ -16,6 +16,7 @@ from mxft.data.faces import decoding
 from mxft.data.faces.augmentation import FaceAugmentation, jitter_matrix
 from mxft.data.faces.iterators import FaceIterator
 from mxft.data.faces.layout import read_face_set
+from mxft.data.faces.soundness import check_faces
 from mxft.data.recordio import IRHeader, RecordReader, RecordWriter, pack
 from mxft.errors import InputError, RunError
 
@@ -267,7 +268,7 @@ def test_reset_in_the_middle_and_before_the_first_batch(make_set):
 
 def test_after_a_reset_nothing_is_decoded_any_more(make_set, monkeypatch):
     """The memory of the batches that were dropped is used for the next ones."""
-    at_work, decode = [], decoding._decode
+    at_work, decode = [], decoding.decode_face
 
     def slowly(*arguments):
         at_work.append(1)
@@ -276,7 +277,7 @@ def test_after_a_reset_nothing_is_decoded_any_more(make_set, monkeypatch):
         at_work.pop()
         return image
 
-    monkeypatch.setattr(decoding, "_decode", slowly)
+    monkeypatch.setattr(decoding, "decode_face", slowly)
     iterator = FaceIterator(make_set(40), 4, SIZE, threads=2)
     iterator.next()
     assert at_work
@@ -407,3 +408,21 @@ def test_the_interpreter_ends_in_the_middle_of_an_epoch(make_set, repository):
               "it.next(); raise KeyboardInterrupt")
     ended = subprocess.run([sys.executable, "-c", script], cwd=repository, capture_output=True, timeout=60, check=False)
     assert ended.returncode != 0 and b"KeyboardInterrupt" in ended.stderr
+
+
+@pytest.mark.parametrize("damaged, reason", [
+    (b"no image", "expected an image, received 8 bytes that cannot be decoded"), (b"\xff\xd8\xff\xe0",
+                                                                                  "truncated JPEG"),
+    (png(picture(3)[:5]), "received 5x10"),
+])
+def test_all_images_are_decoded_beforehand_where_that_is_asked_for(make_set, damaged, reason):
+    check_faces(make_set(), SIZE, threads=2)
+    with pytest.raises(InputError) as caught:
+        check_faces(make_set(payloads={9: damaged, 13: damaged}), SIZE, threads=2)
+    assert reason in str(caught.value) and "received at key 9, byte" in str(caught.value)
+    assert "2 of 22 are damaged" in str(caught.value)
+
+
+def test_an_image_opencv_throws_at_is_refused_with_its_key(make_set):
+    with pytest.raises(InputError, match="the record with key 1 at byte .* holds no image"):
+        make_set(payloads={1: b"P5 40000 40000 255\n"})

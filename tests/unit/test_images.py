@@ -1,5 +1,7 @@
 """Single images: what is cut short is caught, sizes are upstream's, and scaled decoding does no harm."""
 import struct
+import subprocess
+import sys
 import zlib
 
 import cv2
@@ -223,3 +225,13 @@ def test_native_warnings_stay_off_the_terminal_and_python_still_speaks(capfd):
         pixels(data)
         print("said by Python", file=sys.stderr)
     assert capfd.readouterr().err == "said by Python\n"
+
+
+@pytest.mark.parametrize("data", [b"P6\n20000 20000\n255\n", b"P5 30000 30000 255\n"])
+def test_a_bomb_of_a_format_without_own_inspection_is_stopped_by_opencv(data):
+    """OpenCV reads its bound once, when it is loaded: hence a process of its own."""
+    code = ("import sys\nfrom mxft.data.images import BadImage, ImageOptions, prepare\n"
+            f"try:\n    prepare({data!r} + bytes(100), ImageOptions(resize=16))\n"
+            "except BadImage as error:\n    print(error)")
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert "CV_IO_MAX_IMAGE_PIXELS" in said

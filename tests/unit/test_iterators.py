@@ -198,6 +198,19 @@ def test_fewer_records_than_announced_stop_the_run(make_records):
         epoch(RecordIterator(path, SPEC, 4, 40))
 
 
+@pytest.mark.parametrize("happens", [os.unlink, lambda path: os.truncate(path, 100), lambda path: os.utime(path, (1,
+    1))])
+@pytest.mark.parametrize("augment", [0, 1])
+def test_records_that_vanish_or_change_between_epochs_stop_the_run(make_records, happens, augment):
+    path = make_records("gone.rec", [0, 1, 2])
+    iterator = RecordIterator(path, InputSpec((3, 8, 8)), 3, 3, augment=augment)
+    assert len(list(iterator)) == 1
+    happens(path)
+    iterator.reset()
+    with pytest.raises(RunError, match="gone.rec stopped: expected the file as it was .*gone or was changed"):
+        iterator.next()
+
+
 def test_names_and_shapes_are_what_module_wants(noise):
     iterator = RecordIterator(noise, SPEC, 16, 40)
     assert [(d.name, d.shape) for d in iterator.provide_data] == [("data", (16, 3, 8, 8))]

@@ -39,8 +39,20 @@ def test_an_entry_that_cannot_be_read_is_refused(entry):
 
 @pytest.mark.parametrize("shape", [(224, 224), (4, 224, 224), (3, 0, 224)])
 def test_an_impossible_shape_is_refused(shape):
-    with pytest.raises(InputError, match="image shape: expected C,H,W with C 1 or 3, received image-shape="):
+    with pytest.raises(InputError, match="image shape: expected C,H,W with C 1 or 3 and at most 8192 pixels a side, "):
         InputSpec(shape)
+
+
+@pytest.mark.parametrize("entry, message", [
+    ({"size": 10**9}, "at most 8192 pixels a side"), ({"size": [16.5, 16]}, "image shape: expected C,H,W"),
+    ({"size": 16, "resize": "20"}, "short side: expected a number of pixels up to 8192, received resize='20'"),
+    ({"size": 16, "resize": 2**31}, "short side: expected"), ({"size": 16, "mean": float("nan")}, "finite numbers"),
+    ({"size": 16, "scale": float("inf")}, "mean and scale: expected finite numbers"),
+    ({"size": 16, "mean": 10**400}, "manifest input: expected size, mean, scale"),
+])
+def test_a_manifest_that_asks_for_the_impossible_is_refused(entry, message):
+    with pytest.raises(InputError, match=message):
+        InputSpec.from_dict(entry)
 
 
 def test_blue_first_and_a_scale_of_zero_are_refused():

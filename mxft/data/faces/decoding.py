@@ -90,7 +90,7 @@ def _decode_some(records, face_set, chosen, decisions, planes, rows):
     bytes_of = np.empty((len(rows), *planes.shape[1:]), np.uint8) if decisions.jitter is None else None
     for i, row in enumerate(rows):
         try:
-            bgr = decisions.change(row, _decode(records, face_set, chosen[row], planes.shape[2:]))
+            bgr = decisions.change(row, decode_face(records, face_set, chosen[row], planes.shape[2:]))
         except (Damage, BadImage) as damage:
             at = chosen[row]
             raise RunError(f"reading {face_set.rec} stopped at the image with key {face_set.keys[at]} at byte "
@@ -105,7 +105,7 @@ def _decode_some(records, face_set, chosen, decisions, planes, rows):
         decisions.fill(row, planes[row])
 
 
-def _decode(records, face_set, at, image_size):
+def decode_face(records, face_set, at, image_size):
     """Return image `at` of the set as uint8 BGR (H, W, 3), checked against what the set says of it."""
     label, image = records.image(int(face_set.offsets[at]), int(face_set.sizes[at]))
     if label != face_set.labels[at]:

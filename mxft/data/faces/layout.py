@@ -155,7 +155,10 @@ def _image_size(source, announced, keys, offsets, sizes):
     """Return (height, width) of a few images spread over the set, None where they differ and property names none."""
     cv2, records, found = load_cv2(), RecordFile(source.rec), set()
     for i in np.unique(np.linspace(0, len(keys) - 1, LOOKED_AT).astype(int)):
-        image = cv2.imdecode(records.image(int(offsets[i]), int(sizes[i]))[1], cv2.IMREAD_COLOR)
+        try:
+            image = cv2.imdecode(records.image(int(offsets[i]), int(sizes[i]))[1], cv2.IMREAD_COLOR)
+        except (cv2.error, Damage):  # more pixels than OpenCV takes, say
+            image = None
         if image is None:
             raise source.refuse(f"the record with key {keys[i]} at byte {offsets[i]} of {source.rec} holds no image: "
                                 "expected JPEG or PNG, received what cannot be decoded")

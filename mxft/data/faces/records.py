@@ -5,7 +5,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from mxft.data.recordio import FIRST, LAST, LONGEST, MAGIC, MAGIC_BYTES, WHOLE, unpack
+from mxft.data.recordio import FIRST, LAST, LONGEST, MAGIC, MAGIC_BYTES, WHOLE, join_parts, unpack
 
 OPENING_BYTES = 32               # the frame of 8 bytes and the IRHeader of 24
 CHUNK = 1 << 18                  # openings gathered at a time
@@ -64,7 +64,7 @@ class RecordFile:
         if magic != MAGIC or word >> 29 not in (WHOLE, FIRST) or end > size:
             raise Damage(f"expected a record of {size} bytes, received the frame 0x{magic:08x} 0x{word:08x}")
         if word >> 29 == FIRST:
-            data = _joined(data)
+            data = join_parts(data)
             start, end = 0, len(data)
         flag, label = _FLAG_LABEL.unpack_from(data, start)
         image = start + 24 + 4 * flag
@@ -98,17 +98,7 @@ class RecordFile:
         data = self._read(offset, at - offset)
         if len(data) < at - offset:
             raise Damage(f"expected {at - offset} bytes, received {len(data)} before the end of the file")
-        return _joined(data), at - offset
-
-
-def _joined(data):
-    """Return the bytes of a record whose framed parts are `data`."""
-    parts, at = [], 0
-    while at + _FRAME.size <= len(data):
-        length = _FRAME.unpack_from(data, at)[1] & LONGEST
-        parts.append(data[at + _FRAME.size:at + _FRAME.size + length])
-        at += _FRAME.size + length + -length % 4
-    return MAGIC_BYTES.join(parts)
+        return join_parts(data), at - offset
 
 
 def read_openings(path, offsets, advance=lambda count: None):

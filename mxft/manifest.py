@@ -1,0 +1,77 @@
+"""A checkpoint's manifest, held against the form mxft gives it: it may come from anywhere, and be damaged."""
+import dataclasses
+import json
+import math
+import os
+
+from mxft.errors import InputError
+
+_FACTS = ("input", "packing", "head", "network", "parent", "data", "metrics", "versions")
+
+
+def load_manifest(prefix):
+    """Return the manifest beside `prefix`, or ``{}`` where there is none.
+
+    Raises
+    ------
+    InputError
+        It is no JSON object, or one of its entries has another form than mxft writes. The ``input`` is checked where
+        it is used, by `mxft.data.normalization.InputSpec`: what needs none, goes on without.
+    """
+    path = prefix + "-manifest.json"
+    if not os.path.exists(path):
+        return {}
+    try:
+        with open(path, encoding="utf-8") as f:
+            manifest = json.load(f)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"manifest cannot be read: expected JSON, received {path} ({error})") from None
+    if not isinstance(manifest, dict):
+        raise InputError(f"manifest cannot be read: expected a JSON object, received {path} with "
+                         f"{type(manifest).__name__}")
+    for entry, expected in _wrong(manifest):
+        raise InputError(f"manifest cannot be read: expected {expected} as {entry}, received {path} with "
+                         f"{entry}={_short(manifest[entry])}; mend it, or move it away and give what it says by flags")
+    return manifest
+
+
+def _wrong(manifest):
+    """Yield (entry, what it should be) of the entries that are not."""
+    classes = manifest.get("classes")
+    if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+        yield "classes", "a list of names"
+    for entry in _FACTS:
+        if entry in manifest and not isinstance(manifest[entry], (dict, type(None))):
+            yield entry, "an object"
+    metrics = manifest.get("metrics")
+    if isinstance(metrics, dict) and not all(isinstance(facts, dict) for facts in metrics.values()):
+        yield "metrics", "an object of metrics for each epoch"
+    data = manifest.get("data")
+    if isinstance(data, dict) and not all(isinstance(facts, (dict, type(None))) for facts in data.values()):
+        yield "data", "an object of facts for each record file"
+    if isinstance(manifest.get("packing"), dict) and not _packs(manifest["packing"]):
+        yield "packing", "im2rec's options"
+
+
+def _packs(packing):
+    """Whether ImageOptions takes these; `color` and `encoding` are checked there, of numbers the type is here."""
+    from mxft.data.images import ImageOptions
+
+    fields = {field.name: field.type for field in dataclasses.fields(ImageOptions)}
+    for name, value in packing.items():
+        if name not in fields or (fields[name] in (int, bool) and not _whole(value)):
+            return False
+    try:
+        ImageOptions(**packing)
+        return packing.get("resize", 0) < 1 << 16
+    except (InputError, TypeError):
+        return False
+
+
+def _whole(value):
+    return isinstance(value, (int, bool)) and math.isfinite(value)
+
+
+def _short(value, most=60):
+    text = json.dumps(value, ensure_ascii=True)
+    return text if len(text) <= most else text[:most] + " …"
