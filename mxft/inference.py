@@ -143,20 +143,20 @@ class InferenceExecutor:
         for batch in iterator:
             n = batch.data[0].shape[0] - batch.pad
             label = batch.label[0].asnumpy()[:n]
-            following = self._start(batch.data[0]), label
+            following = self._start(batch.data[0], theirs=True), label
             if started:
                 yield from self._finish(*started, progress)
             started = following
         if started:
             yield from self._finish(*started, progress)
 
-    def _start(self, images):
+    def _start(self, images, theirs=False):
         """Start a forward pass; the function returned waits for it and gives the output."""
         n, shape = images.shape[0], self._shapes[self._data]
         if n > self.batch_size or tuple(images.shape[1:]) != shape[1:]:
             raise InputError(f"images do not fit the executor: expected up to {self.batch_size} of shape {shape[1:]}, "
                              f"received shape={tuple(images.shape)}")
-        return self._streams.start(images)
+        return self._streams.start(images, theirs)
 
     @staticmethod
     def _finish(output, label, progress):

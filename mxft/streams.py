@@ -91,13 +91,15 @@ class Streams:
             self._free.put(executor)
         self._pool = ThreadPoolExecutor(len(executors)) if len(executors) > 1 else None
 
-    def start(self, images):
+    def start(self, images, theirs=False):
         """Start a forward pass of up to as many images as the executors' batches hold.
 
         Parameters
         ----------
         images : mx.nd.NDArray or numpy.ndarray
             Float32 ``(n, C, H, W)``.
+        theirs : bool
+            They are an iterator's, which may fill them anew before a stream comes to them: a copy is taken.
 
         Returns
         -------
@@ -107,8 +109,7 @@ class Streams:
         if self._pool is None:
             output = self._push(self.executors[0], images).copy()  # the next forward writes over the executor's own
             return lambda: output.asnumpy()[:len(images)]
-        # A copy: an iterator may fill its batch anew before a stream comes to it.
-        images = images.asnumpy() if isinstance(images, mx.nd.NDArray) else images.copy()
+        images = images.copy() if theirs else images
         parts = [self._pool.submit(self._compute, images[first:first + IMAGES])
                  for first in range(0, len(images), IMAGES)]
         return lambda: np.concatenate([part.result() for part in parts])

@@ -40,12 +40,33 @@ def network(name):
 
 
 def executor(parts, images, rewrite):
-    """Return a function giving the scores as NumPy, from images as the iterators give them."""
+    """Return a function giving the scores of so many batches, read as every verb reads them."""
     from mxft.compat import mx
     from mxft.inference import InferenceExecutor
 
     bound, batch = InferenceExecutor(*parts, images.shape[1:], len(images), rewrite=rewrite), mx.nd.array(images)
-    return lambda: bound.forward(batch)
+
+    class Batches(mx.io.DataIter):
+        def reset(self):
+            self.left = self.count
+
+        def next(self):
+            if not self.left:
+                raise StopIteration
+            self.left -= 1
+            return mx.io.DataBatch([batch], [mx.nd.zeros((len(images),))], pad=0)
+
+    def run(count):
+        batches.count = count
+        return [scores for scores, _ in bound.over(batches)][-1]
+
+    batches = Batches(len(images))
+    return run
+
+
+def one_by_one(run):
+    """Return a function that runs so many batches one after another."""
+    return lambda count: [run() for _ in range(count)][-1]
 
 
 def torchscript(parts, images):
@@ -91,16 +112,15 @@ def contend(contender, net, batch_size, clock, pipe):
 
     images = np.random.RandomState(0).uniform(0, 255, (batch_size, 3, 224, 224)).astype(np.float32)
     make = {"mxft": lambda parts, x: executor(parts, x, True), "plain executor": lambda p, x: executor(p, x, False),
-            "TorchScript": torchscript, "ONNX Runtime": onnx_runtime}[contender]
+            "TorchScript": lambda p, x: one_by_one(torchscript(p, x)),
+            "ONNX Runtime": lambda p, x: one_by_one(onnx_runtime(p, x))}[contender]
     run = make(network(net), images)
-    for _ in range(3):  # TorchScript specialises itself in the first two
-        scores = run()
+    scores = run(3)  # TorchScript specialises itself in the first two
     pipe.send(scores)
     for count in iter(pipe.recv, 0):
-        run()  # wakes the thread pool
+        run(1)  # wakes the thread pool
         began = clock()
-        for _ in range(count):
-            run()
+        run(count)
         pipe.send(clock() - began)
 
 
@@ -142,7 +162,7 @@ def main():
     p.add_argument("--nets", default="mobilenet-v2-1.0,resnet50_v1b", help="shared checkpoints or Gluon models")
     p.add_argument("--batch-size", type=int, default=32)
     p.add_argument("--runs", type=int, default=9)
-    p.add_argument("--forwards", type=int, default=2, help="timed in each turn")
+    p.add_argument("--forwards", type=int, default=4, help="timed in each turn")
     p.add_argument("--clock", choices=("wall", "cpu"), default="wall",
                    help="cpu: seconds of processor time; with OMP_NUM_THREADS=1 for a machine others work on too")
     args = p.parse_args()
