@@ -3,6 +3,7 @@
 Reproduces the tutorial's ``fit`` (allow_missing, Xavier gaussian in 2, kvstore device). Validation runs through the
 inference executor and not through ``Module.score``.
 """
+import contextlib
 import dataclasses
 import logging
 import random
@@ -172,30 +173,35 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     workers = join(options.kvstore)
     begin, done = (epochs.first + taken[0]["epoch"], taken[0]["batch"]) if taken else (epochs.first, 0)
     progress = Progress(epochs.first + options.epochs, train.batches, train.batch_size)
-    with Interruption() as interruption:
+    with Interruption() as interruption, contextlib.closing(progress):
         keeping = _Keeping(state and Snapshots(state, module, epochs, meter, seeds, train.batches), interruption,
                            train.batches, epochs.first + options.epochs)
         seeding = _seeded(symbol, seeds, epochs, train.batches, begin, done)
         callbacks = [*[progress] * workers.writes, _settled_after(train.batches), *seeding, keeping.batch_end]
-        try:
+        with _ended_well(module, run, epochs, meter, schedule, keeping):
             module.fit(train, begin_epoch=begin, num_epoch=epochs.first + options.epochs,
                        arg_params=arg_params, aux_params=aux_params, allow_missing=True,
                        initializer=make_initializer(options.initializer),
                        eval_metric=meter, kvstore=workers.module_store(), optimizer=options.optimizer,
                        optimizer_params=arguments, epoch_end_callback=[epochs, keeping.epoch_end],
                        batch_end_callback=_counted_on(callbacks, begin, done))
-        except StopTraining as reason:
-            epochs.stopped = str(reason)
-        except KeyboardInterrupt:
-            epochs.interrupted = interruption.noted or "SIGINT"
-            epochs.stopped = _save_interrupted(module, run, epochs, meter, keeping.at_the_end)
-            keeping.interrupted()
-        except (RunError, mx.base.MXNetError) as error:
-            raise RunError(_with_what_is_left(error, epochs, schedule)) from None
-        finally:
-            progress.close()
     return FitResult(epochs.history, epochs.best, epochs.last, epochs.best_epoch, epochs.stopped, epochs.interrupted,
                      epochs.parameters)
+
+
+@contextlib.contextmanager
+def _ended_well(module, run, epochs, meter, schedule, keeping):
+    """Save what was learnt, and note why, where training ends before its last epoch."""
+    try:
+        yield
+    except StopTraining as reason:
+        epochs.stopped = str(reason)
+    except KeyboardInterrupt:
+        epochs.interrupted = keeping.signal or "SIGINT"
+        epochs.stopped = _save_interrupted(module, run, epochs, meter, keeping.at_the_end)
+        keeping.interrupted()
+    except (RunError, mx.base.MXNetError) as error:
+        raise RunError(_with_what_is_left(error, epochs, schedule)) from None
 
 
 def _module(symbol, plan, train, run, options, contexts, seed):
@@ -280,6 +286,11 @@ class _Keeping:
     def _end(self):
         self._orderly = bool(self._interruption.noted)
         self._interruption()
+
+    @property
+    def signal(self):
+        """The signal that came, empty where none did."""
+        return self._interruption.noted
 
     def interrupted(self):
         """Write down where training was, unless it was in the middle of a batch."""
