@@ -91,12 +91,17 @@ class Checkpoint:
     def _save_params(self, path):
         entries = {"arg:" + k: v.as_in_context(mx.cpu()) for k, v in self.arg_params.items()}
         entries.update({"aux:" + k: v.as_in_context(mx.cpu()) for k, v in self.aux_params.items()})
-        with whole_path(path) as temporary:
-            mx.nd.save(temporary, entries)
-            try:  # mx.nd.save does not notice when the end of the file cannot be written
-                mx.nd.load(temporary)
-            except mx.base.MXNetError:
-                raise OSError(errno.EIO, "a file that cannot be read back; is the disk full?") from None
+        save_arrays(path, entries)
+
+
+def save_arrays(path, arrays):
+    """Write named arrays as MXNet does, whole or not at all; OSError where what was written cannot be read back."""
+    with whole_path(path) as temporary:
+        mx.nd.save(temporary, arrays)
+        try:  # mx.nd.save does not notice when the end of the file cannot be written
+            mx.nd.load(temporary)
+        except mx.base.MXNetError:
+            raise OSError(errno.EIO, "a file that cannot be read back; is the disk full?") from None
 
 
 def refuse_non_finite(*parameter_sets):

@@ -130,6 +130,18 @@ def write_json(path, value):
         f.write("\n")
 
 
+def read_object(path, what):
+    """Return the JSON object in a file as a dict; one that is damaged or something else is refused, as `what`."""
+    try:
+        with open(path, encoding="utf-8") as f:
+            found = json.load(f)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{what} cannot be read: expected JSON, received {path} ({error})") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{what} cannot be read: expected a JSON object, received {path} with {type(found).__name__}")
+    return found
+
+
 def sha256(path, chunk=1 << 20):
     """Return the SHA-256 of a file as 64 hex digits."""
     digest = hashlib.sha256()

@@ -5,6 +5,7 @@ import math
 import os
 
 from mxft.errors import InputError
+from mxft.files import read_object
 
 _FACTS = ("input", "packing", "head", "network", "parent", "data", "metrics", "versions")
 
@@ -21,14 +22,7 @@ def load_manifest(prefix):
     path = prefix + "-manifest.json"
     if not os.path.exists(path):
         return {}
-    try:
-        with open(path, encoding="utf-8") as f:
-            manifest = json.load(f)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"manifest cannot be read: expected JSON, received {path} ({error})") from None
-    if not isinstance(manifest, dict):
-        raise InputError(f"manifest cannot be read: expected a JSON object, received {path} with "
-                         f"{type(manifest).__name__}")
+    manifest = read_object(path, "manifest")
     for entry, expected in _wrong(manifest):
         raise InputError(f"manifest cannot be read: expected {expected} as {entry}, received {path} with "
                          f"{entry}={_short(manifest[entry])}; mend it, or move it away and give what it says by flags")

@@ -79,6 +79,26 @@ def make_records(tmp_path):
     return make
 
 
+@pytest.fixture
+def coloured_records(make_records):
+    """A function ``(train, val=0) -> Records``: so many 10x10 images in turn red, green and blue, under noise."""
+    from mxft.data.datasets import Records
+
+    rng = np.random.RandomState(0)
+
+    def picture(number, label):
+        image = rng.randint(0, 160, (10, 10, 3))
+        image[:, :, int(label) % 3] += 80
+        return image.astype(np.uint8)
+
+    def make(train, val=0):
+        paths = [make_records(f"{name}.rec", [i % 3 for i in range(count)], picture) if count else None
+                 for name, count in (("train", train), ("val", val))]
+        return Records(*paths, ["red", "green", "blue"], packing={"resize": 10})
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def random_parameters():
     """A function ``(symbol, image_shape, seed=0) -> (arg_params, aux_params)``: small numbers, scales near 1."""

@@ -1,11 +1,10 @@
 """What a run left on disk: the folder of ``mxft finetune``, or the files under the prefix of a face run."""
 import glob
-import json
 import os
 
 from mxft.errors import InputError, MissingFileError
 from mxft.evaluation.verification_file import read_verifications
-from mxft.files import require_file
+from mxft.files import read_object, require_file
 from mxft.training.run import read_log
 
 LOG = "log.jsonl"
@@ -63,17 +62,7 @@ class _Logged:
 
     def _json(self, name):
         path = self.file(name)
-        if not os.path.exists(path):
-            return {}
-        try:
-            with open(path, encoding="utf-8") as f:
-                found = json.load(f)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"file of a run cannot be read: expected JSON, received {path} ({error})") from None
-        if not isinstance(found, dict):
-            raise InputError(f"file of a run cannot be read: expected a JSON object, received {path} with "
-                             f"{type(found).__name__}")
-        return found
+        return read_object(path, "file of a run") if os.path.exists(path) else {}
 
     @property
     def best(self):

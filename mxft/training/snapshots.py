@@ -1,6 +1,4 @@
 """Snapshots of a training: taken between two batches, and what of one goes where when training goes on."""
-import time
-
 from mxft.compat import mx
 from mxft.graph import Graph
 from mxft.training.optimizer_state import optimizer_state
@@ -27,7 +25,7 @@ class Snapshots:
     def __init__(self, state, module, epochs, meter, seeds, batches):
         self._state, self._module, self._epochs, self._meter = state, module, epochs, meter
         self._seeds, self._batches = seeds, batches
-        self._position, self._saved_at, self._saved_time = None, None, time.perf_counter()
+        self._position, self._saved_at = None, None
 
     def batch_end(self, param):
         """Note where training is; write it down where it is time to."""
@@ -35,8 +33,7 @@ class Snapshots:
         if done == self._batches:
             return  # the epoch's end follows
         self._position = (param.epoch - self._epochs.first, done)
-        every, late = self._state.every_batches, self._state.every_seconds
-        if (every and done % every == 0) or (late and time.perf_counter() - self._saved_time > late):
+        if self._state.is_due(done):
             self.take()
 
     def epoch_end(self, epoch, *_):
@@ -50,16 +47,22 @@ class Snapshots:
             return
         mx.nd.waitall()  # BatchNorm writes its moving statistics late
         arg_params, aux_params = self._module.get_params()
-        (epoch, batch), (facts, arrays) = self._position, optimizer_state(self._module)
-        arrays.update({f"arg:{name}": value for name, value in arg_params.items()})
-        arrays.update({f"aux:{name}": value for name, value in aux_params.items()})
+        (epoch, batch), (facts, arrays) = self._position, module_state(self._module, arg_params, aux_params)
         self._state.save({"epoch": epoch, "batch": batch, "epochs": self._epochs.facts(), "optimizer": facts,
                           "meter": self._meter.figures() if batch else None, "seeds": self._seeds}, arrays)
-        self._saved_at, self._saved_time = self._position, time.perf_counter()
+        self._saved_at = self._position
+
+
+def module_state(module, arg_params, aux_params):
+    """Return the facts of a Module's optimizer, and its arrays and the parameters under the names of a checkpoint."""
+    facts, arrays = optimizer_state(module)
+    for kind, parameters in (("arg", arg_params), ("aux", aux_params)):
+        arrays.update({f"{kind}:{name}": value for name, value in parameters.items()})
+    return facts, arrays
 
 
 def parameters_of(arrays):
-    """Return ``(arg_params, aux_params)`` of a state's arrays."""
+    """Return ``(arg_params, aux_params)`` of `module_state`'s arrays."""
     return tuple({name[4:]: value for name, value in arrays.items() if name.startswith(kind)}
                  for kind in ("arg:", "aux:"))
 

@@ -7,10 +7,13 @@ import contextlib
 import dataclasses
 import json
 import os
+import time
 
+from mxft.checkpoint import save_arrays
 from mxft.compat import mx
-from mxft.errors import InputError, RunError
-from mxft.files import require_folder, whole_path, write_json
+from mxft.errors import InputError, RunError, last_line
+from mxft.files import require_folder, write_json
+from mxft.params_file import check_params_file
 
 FORMAT = 1
 _FILE = "state.json"
@@ -69,7 +72,7 @@ class RunState:
 
     def __init__(self, folder, asked, every_batches=0, every_minutes=10):
         self.folder, self.stage, self.found = folder, 0, None
-        self.every_batches, self.every_seconds = every_batches, 60 * every_minutes
+        self._every_batches, self._every_seconds, self._saved = every_batches, 60 * every_minutes, time.perf_counter()
         self._asked, self._number, self._about = json.loads(json.dumps(asked, default=str)), 0, dict
 
     def load(self):
@@ -119,8 +122,9 @@ class RunState:
         self.found = None
         path = os.path.join(self.folder, f"{facts['number']}.params")
         try:
+            check_params_file(path)
             arrays = mx.nd.load(path)
-        except mx.base.MXNetError:
+        except (OSError, ValueError, mx.base.MXNetError):
             raise InputError(f"state: expected the arrays of {_FILE}, received {path}, which is missing or damaged; "
                              "begin anew with another --run") from None
         return facts, arrays
@@ -152,15 +156,18 @@ class RunState:
         facts = {"format": FORMAT, "number": number, "stage": self.stage, "asked": self._asked,
                  **self._about(), **facts}
         try:
-            with whole_path(os.path.join(self.folder, f"{number}.params")) as temporary:
-                mx.nd.save(temporary, arrays)
-                mx.nd.load(temporary)  # mx.nd.save does not notice a full disk
+            save_arrays(os.path.join(self.folder, f"{number}.params"), arrays)
             write_json(os.path.join(self.folder, _FILE), facts)
         except (OSError, mx.base.MXNetError) as error:
-            reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "a full disk?"
+            reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else last_line(error)
             raise RunError(f"state is not saved: expected room in {self.folder}, received {reason}") from None
-        self._number = number
+        self._number, self._saved = number, time.perf_counter()
         self._drop_others()
+
+    def is_due(self, batches):
+        """Whether it is time to write down a state, so many batches done."""
+        return bool(self._every_batches and batches % self._every_batches == 0
+                    or self._every_seconds and time.perf_counter() - self._saved > self._every_seconds)
 
     def _drop_others(self):
         for name in os.listdir(self.folder):

@@ -27,17 +27,8 @@ def model(make_checkpoint, tmp_path):
 
 
 @pytest.fixture
-def data(make_records):
-    rng = np.random.RandomState(0)
-
-    def picture(number, label):
-        image = rng.randint(0, 160, (10, 10, 3))
-        image[:, :, int(label) % 3] += 80
-        return image.astype(np.uint8)
-
-    return Records(make_records("train.rec", [i % 3 for i in range(24)], picture),
-                   make_records("val.rec", [i % 3 for i in range(10)], picture), ["red", "green", "blue"],
-                   packing={"resize": 10})
+def data(coloured_records):
+    return coloured_records(24, 10)
 
 
 def run(model, data, tmp_path, recipe=None, **arguments):

@@ -33,15 +33,8 @@ def model(make_checkpoint, tmp_path):
 
 
 @pytest.fixture
-def data(make_records):
-    rng = np.random.RandomState(0)
-
-    def picture(number, label):
-        image = rng.randint(0, 160, (10, 10, 3))
-        image[:, :, int(label) % 3] += 80
-        return image.astype(np.uint8)
-
-    return Records(make_records("train.rec", [i % 3 for i in range(20)], picture), classes=["red", "green", "blue"])
+def data(coloured_records):
+    return coloured_records(20)
 
 
 def curve(middle=1e-2, fall=3.0, rise=0.5, noise=0.0, level=5.0):

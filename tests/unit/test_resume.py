@@ -8,7 +8,6 @@ import pytest
 
 from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
-from mxft.data.datasets import Records
 from mxft.data.iterators import RecordIterator
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
@@ -29,17 +28,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def data(make_records):
-    rng = np.random.RandomState(0)
-
-    def picture(number, label):
-        image = rng.randint(0, 160, (10, 10, 3))
-        image[:, :, int(label) % 3] += 80
-        return image.astype(np.uint8)
-
-    return Records(make_records("train.rec", [i % 3 for i in range(18)], picture),
-                   make_records("val.rec", [i % 3 for i in range(10)], picture), ["r", "g", "b"],
-                   packing={"resize": 10})
+def data(coloured_records):
+    return coloured_records(18, 10)
 
 
 @pytest.fixture

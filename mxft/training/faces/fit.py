@@ -18,8 +18,8 @@ from mxft.training.faces.meters import IntervalMeter
 from mxft.training.faces.options import learning_rate_steps
 from mxft.training.fit import silent_logger
 from mxft.training.interruption import Interruption
-from mxft.training.optimizer_state import optimizer_state, restore_optimizer
-from mxft.training.snapshots import has_random_layers, parameters_of, seed_batch
+from mxft.training.optimizer_state import restore_optimizer
+from mxft.training.snapshots import has_random_layers, module_state, parameters_of, seed_batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +170,7 @@ class _Loop:
                                                   train.batch_size * self._workers.gradients_an_update)
         self._scheduled = tuple(network.head.scheduled(0))
         self._batch, self._there, self._settled = 0, False, False
-        self._snapshot_at, self._snapshot_time = 0, time.perf_counter()
+        self._snapshot_at = 0
 
     @property
     def finished(self):
@@ -289,26 +289,21 @@ class _Loop:
         self.snapshot()
 
     def _snapshot_if_due(self):
-        state = self._run.state
-        if state and (state.every_batches and self.step % state.every_batches == 0
-                      or state.every_seconds and time.perf_counter() - self._snapshot_time > state.every_seconds):
+        if self._run.state and self._run.state.is_due(self.step):
             self.snapshot()
 
     def snapshot(self):
         """Write down where the run is, unless that was done."""
         if not self._run.state or self._snapshot_at == self.step:
             return
-        arg_params, aux_params = self.parameters()
-        optimizer, arrays = optimizer_state(self._module)
-        arrays.update({f"arg:{name}": value for name, value in arg_params.items()})
-        arrays.update({f"aux:{name}": value for name, value in aux_params.items()})
+        optimizer, arrays = module_state(self._module, *self.parameters())
         arrays.update(self._meter.arrays())
         epoch, batch = divmod(self.epoch * self._train.batches + self._batch, self._train.batches)
         self._run.state.save({
             "step": self.step, "epoch": epoch, "batch": batch, "optimizer": optimizer, "intervals": self.intervals,
             "losses": self._losses, "kept_at": self._kept_at, "reported": self._reported,
             "history": self._verifier.history}, arrays)
-        self._snapshot_at, self._snapshot_time = self.step, time.perf_counter()
+        self._snapshot_at = self.step
 
     def restore(self, facts, arrays):
         """Put everything where it stood; return the parameters to begin with."""
