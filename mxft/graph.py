@@ -9,6 +9,9 @@ import json
 from mxft.compat import mx
 from mxft.quiet import quiet_native
 
+_RANDOM_OPS = ("Dropout", "RNN", "Custom")
+_RANDOM_PREFIXES = ("_random", "_sample", "random_", "sample_")
+
 
 @dataclasses.dataclass
 class Node:
@@ -128,3 +131,9 @@ def first_outputs(symbol):
 def internal_output(symbol, index):
     """Return the first output of node `index` of ``Graph(symbol)`` as a symbol of its own."""
     return symbol.get_internals()[first_outputs(symbol)[index]]
+
+
+def has_random_layers(symbol):
+    """Whether a network draws random numbers as it trains."""
+    return any(node.op in _RANDOM_OPS or (node.op or "").startswith(_RANDOM_PREFIXES)
+               or node.attrs.get("act_type") == "rrelu" for node in Graph(symbol).operators())

@@ -5,6 +5,7 @@ executor instead, which took about three times as long on a MobileNetV2.
 """
 from mxft.compat import mx
 from mxft.errors import InputError, RunError, last_line
+from mxft.kernels import take_blocked_kernels
 from mxft.rewrite.inference import rewrite_for_inference
 from mxft.streams import IMAGES as STREAM_IMAGES
 from mxft.streams import Streams, fused, stream_contexts
@@ -89,6 +90,8 @@ class InferenceExecutor:
             raise RunError(f"network cannot be bound for inference at {shapes[self._data]}: "
                            f"{last_line(error)}") from None
         executor.copy_params_from(arg_params, aux_params)
+        if self._rewrite and context.device_type == "cpu":
+            take_blocked_kernels(executor, network, aux_params)
         return executor
 
     @property

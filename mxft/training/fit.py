@@ -13,13 +13,14 @@ import numpy as np
 from mxft.compat import mx
 from mxft.distributed.workers import join
 from mxft.errors import MxftError, RunError, last_line
+from mxft.graph import has_random_layers
 from mxft.rewrite import rewrite_for_training
 from mxft.training.callbacks import Progress, StopTraining, TrainingMeter
 from mxft.training.epochs import Epochs
 from mxft.training.interruption import Interruption
 from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.optimizer_state import restore_optimizer
-from mxft.training.snapshots import Snapshots, has_random_layers, parameters_of, seed_batch
+from mxft.training.snapshots import Snapshots, parameters_of, seed_batch
 from mxft.training.targets import soften
 
 

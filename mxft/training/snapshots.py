@@ -1,10 +1,6 @@
 """Snapshots of a training: taken between two batches, and what of one goes where when training goes on."""
 from mxft.compat import mx
-from mxft.graph import Graph
 from mxft.training.optimizer_state import optimizer_state
-
-_RANDOM_OPS = ("Dropout", "RNN", "Custom")
-_RANDOM_PREFIXES = ("_random", "_sample", "random_", "sample_")
 
 
 class Snapshots:
@@ -65,12 +61,6 @@ def parameters_of(arrays):
     """Return ``(arg_params, aux_params)`` of `module_state`'s arrays."""
     return tuple({name[4:]: value for name, value in arrays.items() if name.startswith(kind)}
                  for kind in ("arg:", "aux:"))
-
-
-def has_random_layers(symbol):
-    """Whether a network draws random numbers as it trains."""
-    return any(node.op in _RANDOM_OPS or (node.op or "").startswith(_RANDOM_PREFIXES)
-               or node.attrs.get("act_type") == "rrelu" for node in Graph(symbol).operators())
 
 
 def seed_batch(seed, epoch, batch):

@@ -13,13 +13,14 @@ from mxft.distributed.workers import join
 from mxft.errors import InputError, MxftError, RunError, last_line
 from mxft.evaluation.verification_file import read_verifications
 from mxft.freeze import FreezePlan, freeze_matching
+from mxft.graph import has_random_layers
 from mxft.rewrite import rewrite_for_training
 from mxft.training.faces.meters import IntervalMeter
 from mxft.training.faces.options import learning_rate_steps
 from mxft.training.fit import silent_logger
 from mxft.training.interruption import Interruption
 from mxft.training.optimizer_state import restore_optimizer
-from mxft.training.snapshots import has_random_layers, module_state, parameters_of, seed_batch
+from mxft.training.snapshots import module_state, parameters_of, seed_batch
 
 
 @dataclasses.dataclass(frozen=True)
