@@ -206,7 +206,8 @@ def _ended_well(module, run, epochs, meter, schedule, keeping):
 
 def _module(symbol, plan, train, run, options, contexts, seed):
     """Return the Module to train, of the graph that is fastest to bind, and the iterator that feeds it."""
-    bound, applied = rewrite_for_training(plan.training_symbol(symbol), contexts[0].device_type, options.rewrite)
+    bound, applied = rewrite_for_training(plan.training_symbol(symbol), contexts[0].device_type, options.rewrite,
+                                          plan.fixed)
     if options.soft_targets:
         classes = bound.infer_shape(**dict(train.provide_data))[1][0][1]
         bound, train = soften(bound, train, options, classes, seed=seed)

@@ -83,6 +83,19 @@ def test_frozen_parameters_and_their_moving_statistics_stay_bit_for_bit(make_fac
     assert (after.aux_params["fc1_moving_mean"] != net.aux_params["fc1_moving_mean"]).asnumpy().any()
 
 
+@pytest.mark.parametrize("rewrite", [True, False])
+def test_a_bias_trains_beside_its_frozen_weight(make_face_checkpoint, train, rewrite):
+    """MXNet's FullyConnected computes no gradient of such a bias on a CPU."""
+    net = make_face_checkpoint(CLASSES, batch_norm=False)
+    after = load_checkpoint(train(net, freeze=("pre_fc1_weight",), max_steps=1, rewrite=rewrite, wd=0.0).last)
+    assert (after.arg_params["pre_fc1_weight"] == net.arg_params["pre_fc1_weight"]).asnumpy().all()
+    free = load_checkpoint(train(net, "free", max_steps=1, rewrite=rewrite, wd=0.0).last)
+    moved = (after.arg_params["pre_fc1_bias"] - net.arg_params["pre_fc1_bias"]).asnumpy()
+    assert np.abs(moved).max() > 1e-6
+    np.testing.assert_allclose(after.arg_params["pre_fc1_bias"].asnumpy(), free.arg_params["pre_fc1_bias"].asnumpy(),
+                               rtol=1e-5, atol=1e-7)
+
+
 def test_freezing_for_an_epoch_lets_everything_go_afterwards(make_face_checkpoint, train, tmp_path):
     """The posted two-phase script: what was loaded is frozen first, then trains at the full rate."""
     net = make_face_checkpoint()

@@ -180,7 +180,7 @@ class _Loop:
     def begin(self, plan, arg_params, aux_params, initializer, taken=None):
         """Bind the network for a phase, or to go on in one; verify it where this is the first."""
         symbol, applied = rewrite_for_training(plan.training_symbol(self._network.bound),
-                                               self._contexts[0].device_type, self._options.rewrite)
+                                               self._contexts[0].device_type, self._options.rewrite, plan.fixed)
         self._run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.frozen))
         module = mx.mod.Module(symbol, data_names=["data"], label_names=["softmax_label"], context=self._contexts,
                                fixed_param_names=[*plan.frozen, *self._scheduled], logger=silent_logger())
