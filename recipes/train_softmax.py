@@ -28,6 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from mxft.cli import run_command, status_after  # noqa: E402
 from mxft.cli.arguments import (  # noqa: E402
     Parser,
+    add_accumulation_option,
     add_resume_options,
     add_rewrite_option,
     add_tensorboard_option,
@@ -112,6 +113,7 @@ def _add_optimizer_flags(g):
     _flag(g, "--wd", 0.0005, "weight decay", real(least=0), metavar="R")
     _flag(g, "--mom", 0.9, "momentum", real(least=0, below=1), metavar="R")
     _flag(g, "--per-batch-size", 128, "images of each device", whole(1))
+    add_accumulation_option(g, "--per-batch-size")
 
 
 def _steps(text):

@@ -162,6 +162,13 @@ def add_resume_options(group, where):
                        help="and every M minutes (default: 10; 0 for not)")
 
 
+def add_accumulation_option(group, batch):
+    """Add ``--accumulate`` to a parser or a group of it; `batch` is the flag whose batches it counts."""
+    group.add_argument("--accumulate", type=whole(1), default=1, metavar="N",
+                       help=f"add the gradients of N batches of {batch} before an update: a batch larger than memory "
+                            "(default: 1)")
+
+
 def add_rewrite_option(group):
     """Add ``--no-rewrite`` to a parser or a group of it."""
     group.add_argument("--no-rewrite", dest="rewrite", action="store_false",

@@ -114,7 +114,7 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
     network = with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
     _check_solver(recipe)
     for stage in training_stages(recipe, network.symbol, network.head_parameters, spec.shape):
-        optimizer_arguments(stage.fit, stage_schedule(recipe, stage, batches=1000))
+        optimizer_arguments(stage.fit, stage_schedule(recipe, stage, updates=1000))
         if stage.batch_size % len(devices):
             raise InputError(f"batch size: expected a multiple of the {len(devices)} devices, received "
                              f"batch-size={stage.batch_size}")

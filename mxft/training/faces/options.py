@@ -5,7 +5,7 @@ from mxft.errors import InputError
 
 LR_STEPS = {0: (40000, 60000, 80000)}  # plain softmax; the margins get the later ones
 MARGIN_LR_STEPS = (100000, 140000, 160000)
-STEPS_WERE_FOR = 512  # images a batch
+STEPS_WERE_FOR = 512  # images an update
 FC7_INITS = ("keep", "normal", "imprint")
 
 
@@ -22,7 +22,7 @@ class FaceOptions:
     per_batch_size : int
         Images of each device.
     max_steps, end_epoch : int
-        Whichever comes first; 0 steps for no limit.
+        Whichever comes first; 0 steps for no limit. A step is an update.
     verbose : int
         Steps between verifications.
     frequent : int
@@ -48,6 +48,8 @@ class FaceOptions:
         Bind the graph `mxft.rewrite` makes for speed; False binds the user's own.
     kvstore : str
         One of `mxft.devices.KVSTORES`.
+    accumulate : int
+        Batches whose gradients make one step, as if they were one batch; BatchNorm sees each by itself.
     """
 
     lr: float = 0.1
@@ -71,6 +73,7 @@ class FaceOptions:
     seed: int = 0
     rewrite: bool = True
     kvstore: str = "device"
+    accumulate: int = 1
 
     def __post_init__(self):
         steps = self.lr_steps
@@ -92,12 +95,12 @@ def learning_rate_steps(options, loss_type, batch_size):
     options : FaceOptions
     loss_type : int
     batch_size : int
-        Over all devices.
+        Over all devices and workers; ``options.accumulate`` of them make an update.
 
     Returns
     -------
     list of int
-        As given, or upstream's for batches of 512, scaled to this batch: fewer images a batch, more updates.
+        As given, or upstream's for batches of 512, scaled to the images of an update: fewer images, more updates.
 
     Examples
     --------
@@ -106,4 +109,5 @@ def learning_rate_steps(options, loss_type, batch_size):
     """
     if options.lr_steps:
         return list(options.lr_steps)
-    return [int(step * STEPS_WERE_FOR / batch_size) for step in LR_STEPS.get(loss_type, MARGIN_LR_STEPS)]
+    images = batch_size * options.accumulate
+    return [int(step * STEPS_WERE_FOR / images) for step in LR_STEPS.get(loss_type, MARGIN_LR_STEPS)]

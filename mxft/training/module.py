@@ -1,0 +1,100 @@
+"""A Module whose updates are made of several batches, and that goes on from where another stood."""
+from mxft.compat import mx
+from mxft.training.optimizer_state import restore_optimizer
+
+_GRADIENT = "gradient"
+
+
+class TrainingModule(mx.mod.Module):
+    """A Module that updates its parameters with the mean gradient of a group of batches.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+    accumulate : int
+        Batches of a group. Their gradients are added where MXNet computes them (``grad_req="add"``), so that a group
+        takes no more memory than a batch; fixed parameters have none, as ever.
+    batches : int
+        Of an epoch. An incomplete group at its end makes an update too, with the mean of the batches it has: what an
+        epoch's checkpoint and score tell then holds all of its images, and no epoch begins with gradients of
+        parameters that it does not see.
+    **arguments
+        Of ``mx.mod.Module``.
+
+    Notes
+    -----
+    ``forward_backward`` and ``update`` are called for every batch, as ``Module.fit`` does; `update` acts at the last of
+    a group. It divides the gradients before they go to the kvstore, once an update: the optimizer's own
+    ``rescale_grad``, for one batch, is right under every kvstore and for every group.
+    """
+
+    def __init__(self, symbol, accumulate=1, batches=1, **arguments):
+        super().__init__(symbol, **arguments)
+        self._accumulate, self._batches = accumulate, batches
+        self._done, self._before = 0, None
+
+    @property
+    def held(self):
+        """Batches whose gradients wait for the rest of their group."""
+        return self._done % self._accumulate
+
+    def go_on(self, facts, arrays, done):
+        """Begin, when the optimizer is made, where another stood.
+
+        Parameters
+        ----------
+        facts, arrays
+            What `mxft.training.snapshots.module_state` returned of it.
+        done : int
+            Batches of the epoch it had done.
+        """
+        self._before = facts, arrays
+        self._done = done
+
+    def bind(self, *args, **arguments):
+        """Bind the executors; gradients are added where a group has several batches."""
+        super().bind(*args, **{"grad_req": "add" if self._accumulate > 1 else "write", **arguments})
+
+    def init_optimizer(self, *args, **arguments):
+        """Make the optimizer, and give it what it remembered."""
+        super().init_optimizer(*args, **arguments)
+        if self._before:
+            restore_optimizer(self, *self._before)
+            for name, gradient in self._named_gradients():
+                if name in self._before[1]:
+                    gradient[:] = self._before[1][name]
+            self._before = None
+
+    def update(self):
+        """Count a batch; update the parameters where it is the last of its group."""
+        self._params_dirty = True  # for `get_params`: BatchNorm moves its statistics with every batch
+        self._done += 1
+        at_the_end = self._done == self._batches
+        if self.held and not at_the_end:
+            return
+        self._apply(self.held or self._accumulate)
+        if at_the_end:
+            self._done = 0
+
+    def _apply(self, batches):
+        """Update with the gradients of so many batches, and begin to add anew."""
+        if batches > 1:
+            for gradient in self._gradients():
+                gradient *= 1 / batches
+        super().update()
+        if self._accumulate > 1:
+            for gradient in self._gradients():
+                gradient[:] = 0
+
+    def held_gradients(self):
+        """Return the gradients of an incomplete group, ``{"gradient:NAME:DEVICE": array}``, for the state of a run."""
+        return dict(self._named_gradients()) if self.held else {}
+
+    def _gradients(self):
+        return [gradient for _, gradient in self._named_gradients()]
+
+    def _named_gradients(self):
+        group = self._exec_group
+        return [(f"{_GRADIENT}:{name}:{device}", gradient)
+                for name, of_devices in zip(group.param_names, group.grad_arrays)
+                for device, gradient in enumerate(of_devices) if gradient is not None]
