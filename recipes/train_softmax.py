@@ -28,7 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from mxft.cli import run_command, status_after  # noqa: E402
 from mxft.cli.arguments import (  # noqa: E402
     Parser,
-    add_accumulation_option,
+    add_memory_options,
     add_resume_options,
     add_rewrite_option,
     add_tensorboard_option,
@@ -113,7 +113,7 @@ def _add_optimizer_flags(g):
     _flag(g, "--wd", 0.0005, "weight decay", real(least=0), metavar="R")
     _flag(g, "--mom", 0.9, "momentum", real(least=0, below=1), metavar="R")
     _flag(g, "--per-batch-size", 128, "images of each device", whole(1))
-    add_accumulation_option(g, "--per-batch-size")
+    add_memory_options(g, "--per-batch-size")
 
 
 def _steps(text):
@@ -221,10 +221,12 @@ def main(argv=None):
     from mxft.heads import make_head
     from mxft.training.faces.train import train_faces
     from mxft.training.faces.verifying import load_targets
+    from mxft.training.precision import check_precision
     from mxft.training.state import Keeping
 
     devices = find_devices(args)
     check_kvstore(args.kvstore)
+    check_precision(options, devices)
     checkpoint = load_checkpoint(args.pretrained) if args.pretrained else None
     backbone = find_backbone(args, checkpoint)
     faces = read_face_set(args.data_dir, args.images_filter)

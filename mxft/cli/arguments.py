@@ -162,11 +162,13 @@ def add_resume_options(group, where):
                        help="and every M minutes (default: 10; 0 for not)")
 
 
-def add_accumulation_option(group, batch):
-    """Add ``--accumulate`` to a parser or a group of it; `batch` is the flag whose batches it counts."""
+def add_memory_options(group, batch):
+    """Add ``--accumulate`` and ``--fp16`` to a parser or a group of it; `batch` is the flag of a batch's size."""
     group.add_argument("--accumulate", type=whole(1), default=1, metavar="N",
                        help=f"add the gradients of N batches of {batch} before an update: a batch larger than memory "
                             "(default: 1)")
+    group.add_argument("--fp16", action="store_true",
+                       help="on GPUs: compute in float16, keep and update the weights in float32, scale the loss")
 
 
 def add_rewrite_option(group):

@@ -17,8 +17,10 @@ from mxft.rewrite import rewrite_for_training
 from mxft.training.callbacks import Progress, StopTraining, TrainingMeter
 from mxft.training.epochs import Epochs
 from mxft.training.interruption import Interruption
+from mxft.training.loss_scale import LossScale
 from mxft.training.module import TrainingModule
 from mxft.training.optimizer import make_initializer, optimizer_arguments
+from mxft.training.precision import half_precision_classifier
 from mxft.training.snapshots import Snapshots, has_random_layers, parameters_of, seed_batch
 from mxft.training.targets import soften
 
@@ -54,6 +56,8 @@ class FitOptions:
         What an image of each class counts in the loss.
     accumulate : int
         Batches whose gradients make one update, as if they were one batch; BatchNorm sees each by itself.
+    fp16 : bool
+        Compute in float16 on GPUs: see `mxft.training.precision`.
     rewrite : bool
         Bind the graph `mxft.rewrite` makes for speed; False binds the user's own.
     """
@@ -71,6 +75,7 @@ class FitOptions:
     mixup: float = 0.0
     class_weights: tuple = None
     accumulate: int = 1
+    fp16: bool = False
     rewrite: bool = True
 
     @property
@@ -166,9 +171,7 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     options = options or FitOptions()
     arguments = optimizer_arguments(options, schedule)
     contexts = contexts or [mx.cpu()]
-    state = getattr(run, "state", None)
-    taken = state.take() if state else None
-    seeds = taken[0]["seeds"] if taken else {name: int(np.random.randint(2**31 - 1)) for name in ("targets", "layers")}
+    state, taken, seeds = _where_it_stood(run)
     module, train = _module(symbol, plan, train, run, options, contexts, seeds["targets"])
     meter = TrainingMeter()
     epochs = Epochs(run, meter, schedule, options, train, validate, after, quiet)
@@ -193,6 +196,15 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
                      epochs.parameters)
 
 
+def _where_it_stood(run):
+    """Return a run's state, the facts and arrays to go on from (None at its beginning), and what seeds its draws."""
+    state = getattr(run, "state", None)
+    taken = state.take() if state else None
+    if taken:
+        return state, taken, taken[0]["seeds"]
+    return state, None, {name: int(np.random.randint(2**31 - 1)) for name in ("targets", "layers")}
+
+
 @contextlib.contextmanager
 def _ended_well(module, run, epochs, meter, schedule, keeping):
     """Save what was learnt, and note why, where training ends before its last epoch."""
@@ -212,11 +224,14 @@ def _module(symbol, plan, train, run, options, contexts, seed):
     """Return the Module to train, of the graph that is fastest to bind, and the iterator that feeds it."""
     bound, applied = rewrite_for_training(plan.training_symbol(symbol), contexts[0].device_type, options.rewrite,
                                           plan.fixed)
+    if options.fp16:
+        bound = half_precision_classifier(bound)
     if options.soft_targets:
         classes = bound.infer_shape(**dict(train.provide_data))[1][0][1]
         bound, train = soften(bound, train, options, classes, seed=seed)
     run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.fixed))
-    return TrainingModule(bound, options.accumulate, train.batches, data_names=[d.name for d in train.provide_data],
+    return TrainingModule(bound, options.accumulate, train.batches, LossScale(run.log) if options.fp16 else None,
+                          data_names=[d.name for d in train.provide_data],
                           label_names=[d.name for d in train.provide_label], context=contexts,
                           fixed_param_names=list(plan.fixed), logger=silent_logger()), train
 

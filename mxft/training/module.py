@@ -1,6 +1,7 @@
-"""A Module whose updates are made of several batches, and that goes on from where another stood."""
+"""A Module whose updates are made of several batches or in half precision, and that goes on where another stood."""
 from mxft.compat import mx
 from mxft.training.optimizer_state import restore_optimizer
+from mxft.training.precision import LOSS_SCALE, scaled_parameters
 
 _GRADIENT = "gradient"
 
@@ -18,6 +19,9 @@ class TrainingModule(mx.mod.Module):
         Of an epoch. An incomplete group at its end makes an update too, with the mean of the batches it has: what an
         epoch's checkpoint and score tell then holds all of its images, and no epoch begins with gradients of
         parameters that it does not see.
+    loss_scale : mxft.training.loss_scale.LossScale, optional
+        For a symbol with the argument `mxft.training.precision.LOSS_SCALE`, which is given its value. An update it does
+        not admit is left out: parameters, momenta and counts stay as they are.
     **arguments
         Of ``mx.mod.Module``.
 
@@ -28,9 +32,10 @@ class TrainingModule(mx.mod.Module):
     ``rescale_grad``, for one batch, is right under every kvstore and for every group.
     """
 
-    def __init__(self, symbol, accumulate=1, batches=1, **arguments):
-        super().__init__(symbol, **arguments)
-        self._accumulate, self._batches = accumulate, batches
+    def __init__(self, symbol, accumulate=1, batches=1, loss_scale=None, **arguments):
+        super().__init__(symbol, state_names=[LOSS_SCALE] if loss_scale else None, **arguments)
+        self._accumulate, self._batches, self.loss_scale = accumulate, batches, loss_scale
+        self._scaled = scaled_parameters(symbol) if loss_scale else ()
         self._done, self._before = 0, None
 
     @property
@@ -60,10 +65,15 @@ class TrainingModule(mx.mod.Module):
         super().init_optimizer(*args, **arguments)
         if self._before:
             restore_optimizer(self, *self._before)
-            for name, gradient in self._named_gradients():
-                if name in self._before[1]:
-                    gradient[:] = self._before[1][name]
+            for name, device, gradient in self._gradients():
+                key = f"{_GRADIENT}:{name}:{device}"
+                if key in self._before[1]:
+                    gradient[:] = self._before[1][key]
+            if self.loss_scale:
+                self.loss_scale.restore(self._before[0]["loss_scale"])
             self._before = None
+        if self.loss_scale:
+            self.set_states(value=self.loss_scale.value)
 
     def update(self):
         """Count a batch; update the parameters where it is the last of its group."""
@@ -78,23 +88,26 @@ class TrainingModule(mx.mod.Module):
 
     def _apply(self, batches):
         """Update with the gradients of so many batches, and begin to add anew."""
-        if batches > 1:
-            for gradient in self._gradients():
-                gradient *= 1 / batches
-        super().update()
-        if self._accumulate > 1:
-            for gradient in self._gradients():
-                gradient[:] = 0
+        gradients, scale, admitted = self._gradients(), 1, True
+        if self.loss_scale:
+            scale, admitted = self.loss_scale.value, self.loss_scale.admits([gradient for *_, gradient in gradients])
+            self.set_states(value=self.loss_scale.value)
+        if admitted:
+            for name, _, gradient in gradients:
+                divisor = batches * scale if name in self._scaled else batches
+                if divisor != 1:
+                    gradient *= 1 / divisor
+            super().update()
+        for *_, gradient in gradients if self._accumulate > 1 else ():
+            gradient[:] = 0
 
     def held_gradients(self):
         """Return the gradients of an incomplete group, ``{"gradient:NAME:DEVICE": array}``, for the state of a run."""
-        return dict(self._named_gradients()) if self.held else {}
+        held = self._gradients() if self.held else ()
+        return {f"{_GRADIENT}:{name}:{device}": gradient for name, device, gradient in held}
 
     def _gradients(self):
-        return [gradient for _, gradient in self._named_gradients()]
-
-    def _named_gradients(self):
+        """Return (parameter, number of the device, gradient) of all that are computed."""
         group = self._exec_group
-        return [(f"{_GRADIENT}:{name}:{device}", gradient)
-                for name, of_devices in zip(group.param_names, group.grad_arrays)
+        return [(name, device, gradient) for name, of_devices in zip(group.param_names, group.grad_arrays)
                 for device, gradient in enumerate(of_devices) if gradient is not None]

@@ -11,6 +11,7 @@ from mxft.errors import InputError
 from mxft.files import require_file
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments
+from mxft.training.precision import check_precision
 from mxft.training.staged import stage_schedule
 from mxft.training.stages import training_stages
 from mxft.training.targets import check_targets, class_weights_balanced
@@ -109,6 +110,7 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
     """
     devices = make_contexts(gpus, cpus)
     check_kvstore(recipe.fit.kvstore)
+    check_precision(recipe.fit, devices)
     _check_shareable(recipe)
     make_initializer(recipe.fit.initializer)
     network = with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)

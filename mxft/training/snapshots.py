@@ -59,12 +59,14 @@ def module_state(module, arg_params, aux_params):
     Returns
     -------
     facts : dict
-        Of the optimizer.
+        Of the optimizer and the loss scale.
     arrays : dict of str to mx.nd.NDArray
         Of the optimizer, the gradients that wait for an update, and the parameters under the names of a checkpoint.
     """
     facts, arrays = optimizer_state(module)
     arrays.update(module.held_gradients())
+    if module.loss_scale:
+        facts["loss_scale"] = module.loss_scale.facts()
     for kind, parameters in (("arg", arg_params), ("aux", aux_params)):
         arrays.update({f"{kind}:{name}": value for name, value in parameters.items()})
     return facts, arrays

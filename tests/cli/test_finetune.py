@@ -117,6 +117,8 @@ def test_tensorboard_without_its_package_is_refused_before_anything_is_made(here
     (["--warmup-epochs", "1"], "warm-up: expected at least 0 and fewer than 1 epochs"),
     (["--kv-store", "devcie"], "received kv-store='devcie'; nearest: device"),
     (["--kv-store", "dist_sync"], "kvstore dist_sync: expected to run under a launcher that sets DMLC_ROLE"),
+    (["--fp16"], "fp16: expected GPUs, received cpu(0), where MXNet has no float16 convolution; leave --fp16 out, or "
+                 "choose cards (--gpus 0; CUDA_VISIBLE_DEVICES=0 for faces)"),
     (["--gpus", "abc"], "devices: expected different GPU numbers such as 0,1, received gpus='abc'"),
     (["--cpus", "3"], "batch size: expected a multiple of the 3 devices, received batch-size=4"),
     (["--data-nthreads", "-2"], "--data-nthreads: expected a whole number of at least 1"),

@@ -19,6 +19,7 @@ from mxft.training.faces.meters import IntervalMeter
 from mxft.training.faces.options import learning_rate_steps
 from mxft.training.fit import silent_logger
 from mxft.training.interruption import Interruption
+from mxft.training.loss_scale import LossScale
 from mxft.training.module import TrainingModule
 from mxft.training.snapshots import has_random_layers, module_state, parameters_of, seed_batch
 
@@ -164,7 +165,8 @@ class _Loop:
 
     def __init__(self, network, train, run, verifier, options, contexts):
         self.step, self.epoch, self.intervals, self.interrupted = 0, 0, [], ""
-        self._network, self._train, self._run, self._verifier = network, train, run, verifier
+        self._network = network.in_half_precision() if options.fp16 else network
+        self._train, self._run, self._verifier = train, run, verifier
         self._options, self._contexts, self._workers = options, contexts, join(options.kvstore)
         self._meter, self._module, self._kept_at, self._losses = IntervalMeter(), None, 0, []
         self._steps_to_slow = learning_rate_steps(options, network.head.loss_type,
@@ -173,6 +175,7 @@ class _Loop:
         self._steps_an_epoch = updates_of(train.batches, options.accumulate)
         self._batch, self._there, self._settled = 0, False, False
         self._snapshot_at = self._marked = 0  # batches done
+        self._loss_scale = LossScale(run.log) if options.fp16 else None
 
     @property
     def finished(self):
@@ -188,8 +191,8 @@ class _Loop:
         symbol, applied = rewrite_for_training(plan.training_symbol(self._network.bound),
                                                self._contexts[0].device_type, self._options.rewrite, plan.fixed)
         self._run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.frozen))
-        module = TrainingModule(symbol, self._options.accumulate, self._train.batches, data_names=["data"],
-                                label_names=["softmax_label"], context=self._contexts,
+        module = TrainingModule(symbol, self._options.accumulate, self._train.batches, self._loss_scale,
+                                data_names=["data"], label_names=["softmax_label"], context=self._contexts,
                                 fixed_param_names=[*plan.frozen, *self._scheduled], logger=silent_logger())
         module.bind(self._train.provide_data, self._train.provide_label)
         module.init_params(initializer, arg_params, aux_params, allow_missing=True)
@@ -251,7 +254,8 @@ class _Loop:
         self._module.update()
         self._meter.saw(self.step + 1, self._module.get_outputs(merge_multi_context=False))
         self._batch += 1
-        self.step += not self._module.held
+        if not self._module.held:
+            self.step += 1
 
     def _mark(self):
         """Begin a new interval of the log; what came before (a verification) does not count as training time."""

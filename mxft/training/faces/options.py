@@ -50,6 +50,8 @@ class FaceOptions:
         One of `mxft.devices.KVSTORES`.
     accumulate : int
         Batches whose gradients make one step, as if they were one batch; BatchNorm sees each by itself.
+    fp16 : bool
+        Compute the embedding in float16 on GPUs, head and loss in float32: see `mxft.training.precision`.
     """
 
     lr: float = 0.1
@@ -74,6 +76,7 @@ class FaceOptions:
     rewrite: bool = True
     kvstore: str = "device"
     accumulate: int = 1
+    fp16: bool = False
 
     def __post_init__(self):
         steps = self.lr_steps

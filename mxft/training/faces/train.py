@@ -31,6 +31,7 @@ from mxft.training.faces.options import learning_rate_steps
 from mxft.training.faces.transfer import transfer_face
 from mxft.training.faces.verifying import Verifier
 from mxft.training.fit import seed_everything
+from mxft.training.precision import check_precision
 from mxft.training.run import SilentRun
 from mxft.training.state import Keeping, open_state, states_are_kept
 
@@ -83,6 +84,7 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     'runs/y1,best'
     """
     shape = (3, *backbone.image_size)
+    check_precision(options, contexts)
     if options.fc7_init == "imprint" and (checkpoint is None or options.reinit_embedding):
         raise InputError("fc7-init: expected a pretrained embedding to imprint from, received none; give --pretrained "
                          "and leave --reinit-embedding out")
