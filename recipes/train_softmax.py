@@ -113,7 +113,6 @@ def _add_optimizer_flags(g):
     _flag(g, "--wd", 0.0005, "weight decay", real(least=0), metavar="R")
     _flag(g, "--mom", 0.9, "momentum", real(least=0, below=1), metavar="R")
     _flag(g, "--per-batch-size", 128, "images of each device", whole(1))
-    add_memory_options(g, "--per-batch-size")
 
 
 def _steps(text):
@@ -147,6 +146,7 @@ def _add_machine_flags(g):
     _flag(g, "--seed", 0, "of order, mirroring and new weights", whole(0))
     _flag(g, "--kv-store", "device", "local, device or nccl; dist_sync, dist_device_sync or dist_async under "
           "tools/launch.py", metavar="NAME", dest="kvstore")
+    add_memory_options(g, "--per-batch-size")
     add_rewrite_option(g)
     add_tensorboard_option(g, "PREFIX-tensorboard")
     add_resume_options(g, "--prefix")

@@ -345,7 +345,7 @@ def test_a_face_run_is_the_same_under_any_scale_and_skips_too(contexts, accumula
 
 
 def test_a_plan_in_stages_begins_each_with_a_scale_of_its_own(run, no_casts):
-    assert_same(run("staged", plan="two-stage"), run("plain", plan="two-stage", fp16=False))
+    assert_same(run("staged", plan="two-stage", accumulate=2), run("plain", plan="two-stage", accumulate=2, fp16=False))
 
 
 def test_the_plan_of_a_half_graph_is_that_of_the_network(make_checkpoint):
