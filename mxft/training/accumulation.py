@@ -1,6 +1,15 @@
 """Gradient accumulation in numbers: how many updates an epoch has, and how to divide a batch that does not fit."""
 import math
 
+from mxft.errors import InputError
+
+
+def check_accumulation(accumulate):
+    """Refuse (InputError) what is no number of batches."""
+    if not isinstance(accumulate, int) or accumulate < 1:
+        raise InputError(f"accumulation: expected a whole number of batches, 1 or more, received accumulate="
+                         f"{accumulate}")
+
 
 def updates_of(batches, accumulate):
     """Return the updates that so many batches of an epoch make.

@@ -9,6 +9,7 @@ from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
 from mxft.files import require_file
+from mxft.training.accumulation import check_accumulation
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.precision import check_precision
@@ -111,6 +112,7 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
     devices = make_contexts(gpus, cpus)
     check_kvstore(recipe.fit.kvstore)
     check_precision(recipe.fit, devices)
+    check_accumulation(recipe.fit.accumulate)
     _check_shareable(recipe)
     make_initializer(recipe.fit.initializer)
     network = with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)

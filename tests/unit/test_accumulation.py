@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
+from mxft.distributed.workers import Workers
+from mxft.errors import InputError
 from mxft.freeze import FreezePlan
 from mxft.training.accumulation import divide_batch, updates_of
+from mxft.training.faces.options import FaceOptions
+from mxft.training.finetune import Recipe, _division
 from mxft.training.fit import FitOptions, fit
 from mxft.training.run import RunFolder
 from mxft.training.schedule import learning_rate_schedule
@@ -152,6 +156,33 @@ def test_one_batch_an_update_is_bit_for_bit_what_module_does(train, random_param
 
 
 PLAIN = FreezePlan("full", (), (), "train")
+
+
+def test_a_kvstore_that_leaves_the_update_to_the_module_is_right_too(train, monkeypatch):
+    """As for large arrays under `local`: the sum over the devices is written into the gradients."""
+    one, _, _ = train(Batches(12))
+    monkeypatch.setenv("MXNET_UPDATE_ON_KVSTORE", "0")
+    for kvstore in ("local", "device"):
+        assert_equal(train(Batches(4), contexts=2, accumulate=3, kvstore=kvstore)[0], one)
+
+
+@pytest.mark.parametrize("kvstore, count, accumulate, said", [
+    ("device", 1, 4, "gradients of 4 batches are added: 4 x 32 = 128 images an update"),
+    ("dist_sync", 2, 1, "rank 0 of 2 workers, dist_sync: each reads its share of the records, 2 x 32 = 64 images an "
+                        "update; losses are those of rank 0's share"),
+    ("dist_sync", 2, 4, "2 x 4 x 32 = 256 images an update"),
+    ("dist_async", 2, 4, "an update after every worker's 128 images, without waiting for the others")])
+def test_what_an_update_is_made_of_is_told(kvstore, count, accumulate, said):
+    workers = Workers(kvstore)
+    workers.count = count
+    assert said in _division(workers, Recipe(batch_size=32, fit=FitOptions(accumulate=accumulate)))
+
+
+@pytest.mark.parametrize("accumulate", [0, -1, 2.5])
+def test_what_is_no_number_of_batches_is_refused(accumulate):
+    with pytest.raises(InputError, match=f"accumulation: expected a whole number of batches, 1 or more, received "
+                                         f"accumulate={accumulate}"):
+        FaceOptions(accumulate=accumulate)
 
 
 @pytest.mark.parametrize("images, largest, divided", [

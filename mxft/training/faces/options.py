@@ -2,6 +2,7 @@
 import dataclasses
 
 from mxft.errors import InputError
+from mxft.training.accumulation import check_accumulation
 
 LR_STEPS = {0: (40000, 60000, 80000)}  # plain softmax; the margins get the later ones
 MARGIN_LR_STEPS = (100000, 140000, 160000)
@@ -79,6 +80,7 @@ class FaceOptions:
     fp16: bool = False
 
     def __post_init__(self):
+        check_accumulation(self.accumulate)
         steps = self.lr_steps
         if any(b <= a for a, b in zip((0, *steps), steps)):
             raise InputError(f"lr-steps: expected growing numbers of updates, received lr-steps="
