@@ -9,7 +9,7 @@ def free_biases_of_frozen_weights(symbol, fixed):
 
     The oneDNN backward pass of MXNet 1.9.1's FullyConnected computes the bias' gradient together with the weight's,
     and not at all where the weight wants none (``grad_req="null"``, as of ``fixed_param_names``): the bias would stay
-    as it is, whatever is learnt. This is so for all shapes, and for no other operator with parameters.
+    as it is, whatever is learnt. This is so for all shapes, and not so for convolutions, deconvolutions and norms.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def free_biases_of_frozen_weights(symbol, fixed):
     --------
     >>> from mxft.compat import mx
     >>> net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=2, name="fc1")
-    >>> [name for name in free_biases_of_frozen_weights(net, ["fc1_weight"]).get_internals().list_outputs()]
+    >>> free_biases_of_frozen_weights(net, ["fc1_weight"]).get_internals().list_outputs()
     ['data', 'fc1_weight', 'fc1_product_output', 'fc1_bias', 'fc1_output']
     """
     if not fixed:

@@ -141,9 +141,12 @@ def test_a_kill_before_the_first_state_begins_anew(run, tmp_path, monkeypatch):
     assert_same(tmp_path / "whole", tmp_path / "killed", "best", 3)
 
 
-def test_two_contexts_go_on_too(data, make_checkpoint, tmp_path, monkeypatch):
+@pytest.mark.parametrize("accumulate", [1, 3])  # killed after the second of a group of three
+def test_two_contexts_go_on_too(data, make_checkpoint, tmp_path, monkeypatch, accumulate):
+    recipe = dataclasses.replace(RECIPE, fit=dataclasses.replace(RECIPE.fit, accumulate=accumulate))
+
     def train(folder, **keeping):
-        return finetune(make_checkpoint(5), data, str(tmp_path / folder), RECIPE, SPEC, cpus=2,
+        return finetune(make_checkpoint(5), data, str(tmp_path / folder), recipe, SPEC, cpus=2,
                         keeping=Keeping(state_batches=1, **keeping))
     train("whole")
     with monkeypatch.context() as patch:
