@@ -16,9 +16,8 @@ class TrainingModule(mx.mod.Module):
         Batches of a group. Their gradients are added where MXNet computes them (``grad_req="add"``), so that a group
         takes no more memory than a batch; fixed parameters have none, as ever.
     batches : int
-        Of an epoch. An incomplete group at its end makes an update too, with the mean of the batches it has: what an
-        epoch's checkpoint and score tell then holds all of its images, and no epoch begins with gradients of
-        parameters that it does not see.
+        Of an epoch. An incomplete group at its end makes an update too, with the mean of the batches it has: what is
+        saved and scored then has learnt from all of the epoch's images, and every epoch has as many updates.
     loss_scale : mxft.training.loss_scale.LossScale, optional
         For a symbol with the argument `mxft.training.precision.LOSS_SCALE`, which is given its value. An update it does
         not admit is left out: parameters, momenta and counts stay as they are.
