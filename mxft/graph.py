@@ -64,7 +64,7 @@ class Graph:
     """
 
     def __init__(self, symbol):
-        self._json = json.loads(symbol.tojson())
+        self._json = json.loads(symbol.tojson(remove_amp_cast=False))
         self.nodes = [Node(i, n["op"], n["name"], n.setdefault("attrs", n.pop("attr", n.pop("param", {}))),
                            [tuple(edge[:2]) for edge in n["inputs"]]) for i, n in enumerate(self._json["nodes"])]
         self.heads = [tuple(head[:2]) for head in self._json["heads"]]
@@ -124,7 +124,8 @@ class Graph:
 
 def first_outputs(symbol):
     """Return, for each node of ``Graph(symbol)``, the position of its first output in ``symbol.get_internals()``."""
-    heads = json.loads(symbol.get_internals().tojson())["heads"]  # by index: names, of outputs too, may repeat
+    inside = json.loads(symbol.get_internals().tojson(remove_amp_cast=False))
+    heads = inside["heads"]  # by index: names, of outputs too, may repeat
     return [position for position, (_, output, *_) in enumerate(heads) if output == 0]
 
 

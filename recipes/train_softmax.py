@@ -28,6 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from mxft.cli import run_command, status_after  # noqa: E402
 from mxft.cli.arguments import (  # noqa: E402
     Parser,
+    add_memory_options,
     add_resume_options,
     add_rewrite_option,
     add_tensorboard_option,
@@ -145,6 +146,7 @@ def _add_machine_flags(g):
     _flag(g, "--seed", 0, "of order, mirroring and new weights", whole(0))
     _flag(g, "--kv-store", "device", "local, device or nccl; dist_sync, dist_device_sync or dist_async under "
           "tools/launch.py", metavar="NAME", dest="kvstore")
+    add_memory_options(g, "--per-batch-size")
     add_rewrite_option(g)
     add_tensorboard_option(g, "PREFIX-tensorboard")
     add_resume_options(g, "--prefix")
@@ -219,10 +221,12 @@ def main(argv=None):
     from mxft.heads import make_head
     from mxft.training.faces.train import train_faces
     from mxft.training.faces.verifying import load_targets
+    from mxft.training.precision import check_precision
     from mxft.training.state import Keeping
 
     devices = find_devices(args)
     check_kvstore(args.kvstore)
+    check_precision(options, devices)
     checkpoint = load_checkpoint(args.pretrained) if args.pretrained else None
     backbone = find_backbone(args, checkpoint)
     faces = read_face_set(args.data_dir, args.images_filter)

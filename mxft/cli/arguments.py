@@ -162,6 +162,15 @@ def add_resume_options(group, where):
                        help="and every M minutes (default: 10; 0 for not)")
 
 
+def add_memory_options(group, batch):
+    """Add ``--accumulate`` and ``--fp16`` to a parser or a group of it; `batch` is the flag of a batch's size."""
+    group.add_argument("--accumulate", type=whole(1), default=1, metavar="N",
+                       help=f"add the gradients of N batches of {batch} before an update: a batch larger than memory "
+                            "(default: 1)")
+    group.add_argument("--fp16", action="store_true",
+                       help="on GPUs: compute in float16, keep and update the weights in float32, scale the loss")
+
+
 def add_rewrite_option(group):
     """Add ``--no-rewrite`` to a parser or a group of it."""
     group.add_argument("--no-rewrite", dest="rewrite", action="store_false",

@@ -6,6 +6,7 @@ from mxft.cli.arguments import (
     Parser,
     add_device_options,
     add_input_options,
+    add_memory_options,
     add_resume_options,
     add_tensorboard_option,
     input_spec,
@@ -68,6 +69,7 @@ def add_training_options(parser, momentum=None):
     t.add_argument("--epochs", "--num-epochs", type=whole(1), default=8, metavar="N", help="(default: 8)")
     t.add_argument("--batch-size", type=whole(1), default=128, metavar="N",
                    help="images over all devices of a process; workers x N make an update of dist_sync (default: 128)")
+    add_memory_options(t, "--batch-size")
     t.add_argument("--lr", type=real(least=0), default=0.01, metavar="R", help="learning rate (default: 0.01)")
     t.add_argument("--lr-schedule", default="constant", metavar="NAME",
                    help="constant, step or cosine (default: constant)")
@@ -131,7 +133,7 @@ def recipe_from(args):
     options = FitOptions(epochs=args.epochs, optimizer=args.optimizer, momentum=momentum, wd=args.wd,
                          initializer=args.initializer, kvstore=args.kv_store, patience=args.patience,
                          min_delta=args.min_delta, label_smoothing=args.label_smoothing, mixup=args.mixup,
-                         rewrite=args.rewrite)
+                         accumulate=args.accumulate, fp16=args.fp16, rewrite=args.rewrite)
     return Recipe(**plan_settings(args), layer=args.layer, require_head=args.require_head,
                   batch_size=args.batch_size, learning_rate=args.lr, schedule=args.lr_schedule,
                   lr_steps=args.lr_step_epochs, lr_factor=args.lr_factor, warmup_epochs=args.warmup_epochs,

@@ -64,7 +64,8 @@ def main(argv=None):
     with _Bar(args.batches) as bar:
         found = find_learning_rate(model, records_from(args, spec), recipe, spec, args.gpus, args.cpus,
                                    args.data_nthreads, args.start_lr, args.end_lr, args.batches, bar)
-    _report(found, prefix, f"{os.path.basename(args.model)}, {found.stage}: {args.optimizer}, batch {args.batch_size}")
+    _report(found, prefix, f"{os.path.basename(args.model)}, {found.stage}: {args.optimizer}, batch "
+                          f"{args.batch_size * args.accumulate}")
 
 
 class _Bar:

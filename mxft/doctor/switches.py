@@ -49,6 +49,7 @@ def cures(answer):
     names, fused = answer.value["numpy_names"], answer.value["fused_batch_norm"]
     return [Check("NumPy names", OK, f"{len(names)} put back that this NumPy lacks" if names else "none to put back",
                   facts={"names": names}),
-            Check("rewrites", OK, "flatten cures a crash of fully connected layers; prelu, pad and others are for speed"
+            Check("rewrites", OK, "flatten cures a crash of fully connected layers, frozen-weight a gradient they "
+                  "forget; prelu, pad and others are for speed"
                   + (", BatchNorm runs fused with its ReLU" if fused else ", BatchNorm runs without its ReLU")
                   + " (--no-rewrite leaves those out)", facts={"fused_batch_norm": fused})]

@@ -1,6 +1,7 @@
 """The passes for training, by name, and the graph they leave to bind."""
 from mxft.rewrite.batch_norm_relu import batch_norm_relu_for_training, relu6_for_training, relu_between_layouts
 from mxft.rewrite.filled_channels import fill_channels_for_training
+from mxft.rewrite.frozen_weight import free_biases_of_frozen_weights
 from mxft.rewrite.pad_training import pad_for_training
 from mxft.rewrite.prelu import prelu_for_training
 
@@ -10,7 +11,7 @@ PASSES = {"prelu": prelu_for_training, "pad": pad_for_training, "filled-channels
           "relu-between-layouts": relu_between_layouts}
 
 
-def rewrite_for_training(symbol, device_type="cpu", rewrite=True):
+def rewrite_for_training(symbol, device_type="cpu", rewrite=True, fixed=()):
     """Return the graph to bind for training, and the names of the passes that changed it.
 
     Parameters
@@ -19,7 +20,9 @@ def rewrite_for_training(symbol, device_type="cpu", rewrite=True):
     device_type : str
         Of the context it will be bound to: a GPU has fast operators of its own.
     rewrite : bool
-        False leaves the graph as it is.
+        False leaves the graph as it is, but for what MXNet would compute wrong.
+    fixed : sequence of str
+        The variables it will be bound to without a gradient (``fixed_param_names``).
 
     Returns
     -------
@@ -33,8 +36,11 @@ def rewrite_for_training(symbol, device_type="cpu", rewrite=True):
     >>> applied                                                                      # doctest: +SKIP
     ('pad', 'filled-channels', 'relu6')
     """
-    applied = []
-    for name, rewritten in PASSES.items() if rewrite and device_type == "cpu" else ():
+    applied, passes = [], {}
+    if device_type == "cpu":
+        passes = {"frozen-weight": lambda graph: free_biases_of_frozen_weights(graph, fixed),
+                  **(PASSES if rewrite else {})}
+    for name, rewritten in passes.items():
         before, symbol = symbol, rewritten(symbol)
         if symbol is not before:
             applied.append(name)

@@ -2,6 +2,7 @@
 import time
 
 from mxft.distributed.workers import join
+from mxft.training.accumulation import updates_of
 from mxft.training.callbacks import Patience, StopTraining
 
 
@@ -20,6 +21,7 @@ class Epochs:
         self._run, self._meter, self._schedule = run, meter, schedule
         self._batches, self._batch_size, self._validate = train.batches, train.batch_size, validate
         self._quiet, self._workers = quiet, join(options.kvstore)
+        self._updates = updates_of(train.batches, options.accumulate) * self._workers.updates_a_batch
         self._patience = Patience(options.patience, options.min_delta, higher_is_better=validate is not None)
         self._began, self._seconds_before = time.perf_counter(), 0.0
 
@@ -43,7 +45,7 @@ class Epochs:
     def __call__(self, epoch, symbol, arg_params, aux_params):
         seconds, meter, done = self._seconds_before + time.perf_counter() - self._began, self._meter, epoch + 1
         row = {"epoch": done, "train_loss": meter.loss, "train_top1": meter.top1,
-               "lr": float(self._schedule((done - self.first) * self._batches * self._workers.updates_a_batch)),
+               "lr": float(self._schedule((done - self.first) * self._updates)),
                "seconds": round(seconds, 3),
                "images_per_second": round(self._batches * self._batch_size * self._workers.count / seconds, 2)}
         if self._validate:

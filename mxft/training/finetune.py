@@ -3,6 +3,7 @@
 Follows MXNet's tutorial "Fine-tune with Pretrained Models" (get_fine_tune_model, fit, score).
 """
 import dataclasses
+import math
 import os
 import platform
 
@@ -66,7 +67,8 @@ class Recipe:
     require_head : bool
         Keep the checkpoint's classifier, and refuse one of another size.
     batch_size : int
-        Over all devices of this process; an update of several workers is made of as many such batches.
+        Over all devices of this process; an update is made of as many such batches as the workers and
+        `FitOptions.accumulate` say.
     learning_rate : float
     schedule : {"constant", "step", "cosine"}
     lr_steps : sequence of float
@@ -244,8 +246,8 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
           f"input: {spec.describe()}{'' if checkpoint.manifest else ' (no manifest: the default, or your flags)'}\n"
           f"data: {counts} images, {network.num_classes} classes; on {', '.join(map(str, devices))}, "
           f"seed {recipe.seed}")
-    if workers.count > 1:
-        print(_division(workers, recipe.batch_size))
+    if workers.count > 1 or recipe.fit.accumulate > 1:
+        print(_division(workers, recipe))
     if recipe.solver:
         print(f"head: solved, {recipe.solver}")
     for number, stage in enumerate(ready.stages, 1):
@@ -255,11 +257,16 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
     print(f"run folder: {os.path.abspath(folder.path)}", flush=True)
 
 
-def _division(workers, batch_size):
-    """Return, in words, what an update of several workers is made of."""
-    together = workers.gradients_an_update
-    made_of = (f"{together} x {batch_size} = {together * batch_size} images an update" if together > 1 else
-               f"an update after every worker's {batch_size} images, without waiting for the others")
+def _division(workers, recipe):
+    """Return, in words, what an update is made of: of several workers, of several batches, or both."""
+    factors = [number for number in (workers.gradients_an_update, recipe.fit.accumulate) if number > 1]
+    batch = recipe.batch_size
+    made_of = f"{' x '.join(map(str, [*factors, batch]))} = {math.prod(factors) * batch} images an update"
+    if workers.count == 1:
+        return f"gradients of {recipe.fit.accumulate} batches are added: {made_of}"
+    if workers.gradients_an_update == 1:
+        made_of = (f"an update after every worker's {recipe.fit.accumulate * batch} images, without waiting for the "
+                   "others")
     return f"{workers.describe()}: each reads its share of the records, {made_of}; losses are those of rank 0's share"
 
 

@@ -18,8 +18,10 @@ from mxft.rewrite import rewrite_for_training
 from mxft.training.callbacks import Progress, StopTraining, TrainingMeter
 from mxft.training.epochs import Epochs
 from mxft.training.interruption import Interruption
+from mxft.training.loss_scale import LossScale
+from mxft.training.module import TrainingModule
 from mxft.training.optimizer import make_initializer, optimizer_arguments
-from mxft.training.optimizer_state import restore_optimizer
+from mxft.training.precision import half_precision_classifier
 from mxft.training.snapshots import Snapshots, parameters_of, seed_batch
 from mxft.training.targets import soften
 
@@ -53,6 +55,10 @@ class FitOptions:
         Alpha of the Beta distribution that images are mixed by; 0 for none.
     class_weights : tuple of float or None
         What an image of each class counts in the loss.
+    accumulate : int
+        Batches whose gradients make one update, as if they were one batch; BatchNorm sees each by itself.
+    fp16 : bool
+        Compute in float16 on GPUs: see `mxft.training.precision`.
     rewrite : bool
         Bind the graph `mxft.rewrite` makes for speed; False binds the user's own.
     """
@@ -69,6 +75,8 @@ class FitOptions:
     label_smoothing: float = 0.0
     mixup: float = 0.0
     class_weights: tuple = None
+    accumulate: int = 1
+    fp16: bool = False
     rewrite: bool = True
 
     @property
@@ -153,7 +161,8 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     -----
     Ctrl-C and SIGTERM end training in good order: the parameters are saved as epoch ``interrupted``. A `run` with a
     ``state`` (`mxft.training.state.RunState`) is gone on with from there, and writes down how far it is.
-    Module divides the gradient by the batch size, as the tutorial's does.
+    Module divides the gradient by the batch size, as the tutorial's does. `schedule` counts updates: of an epoch there
+    are `mxft.training.accumulation.updates_of` its batches.
 
     Examples
     --------
@@ -163,9 +172,7 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     options = options or FitOptions()
     arguments = optimizer_arguments(options, schedule)
     contexts = contexts or [mx.cpu()]
-    state = getattr(run, "state", None)
-    taken = state.take() if state else None
-    seeds = taken[0]["seeds"] if taken else {name: int(np.random.randint(2**31 - 1)) for name in ("targets", "layers")}
+    state, taken, seeds = _where_it_stood(run)
     module, train = _module(symbol, plan, train, run, options, contexts, seeds["targets"])
     meter = TrainingMeter()
     epochs = Epochs(run, meter, schedule, options, train, validate, after, quiet)
@@ -190,6 +197,15 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
                      epochs.parameters)
 
 
+def _where_it_stood(run):
+    """Return a run's state, the facts and arrays to go on from (None at its beginning), and what seeds its draws."""
+    state = getattr(run, "state", None)
+    taken = state.take() if state else None
+    if taken:
+        return state, taken, taken[0]["seeds"]
+    return state, None, {name: int(np.random.randint(2**31 - 1)) for name in ("targets", "layers")}
+
+
 @contextlib.contextmanager
 def _ended_well(module, run, epochs, meter, schedule, keeping):
     """Save what was learnt, and note why, where training ends before its last epoch."""
@@ -207,32 +223,24 @@ def _ended_well(module, run, epochs, meter, schedule, keeping):
 
 def _module(symbol, plan, train, run, options, contexts, seed):
     """Return the Module to train, of the graph that is fastest to bind, and the iterator that feeds it."""
-    bound, applied = rewrite_for_training(plan.training_symbol(symbol), contexts[0].device_type, options.rewrite)
+    bound, applied = rewrite_for_training(plan.training_symbol(symbol), contexts[0].device_type, options.rewrite,
+                                          plan.fixed)
+    if options.fp16:
+        bound = half_precision_classifier(bound)
     if options.soft_targets:
         classes = bound.infer_shape(**dict(train.provide_data))[1][0][1]
         bound, train = soften(bound, train, options, classes, seed=seed)
     run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.fixed))
-    return _Module(bound, data_names=[d.name for d in train.provide_data],
-                   label_names=[d.name for d in train.provide_label], context=contexts,
-                   fixed_param_names=list(plan.fixed), logger=silent_logger()), train
-
-
-class _Module(mx.mod.Module):
-    """A Module whose optimizer may go on from where another stood."""
-
-    optimizer_before = None
-
-    def init_optimizer(self, *args, **kwargs):
-        """Make the optimizer, and give it what it remembered."""
-        super().init_optimizer(*args, **kwargs)
-        if self.optimizer_before:
-            restore_optimizer(self, *self.optimizer_before)
+    return TrainingModule(bound, options.accumulate, train.batches, LossScale(run.log) if options.fp16 else None,
+                          data_names=[d.name for d in train.provide_data],
+                          label_names=[d.name for d in train.provide_label], context=contexts,
+                          fixed_param_names=list(plan.fixed), logger=silent_logger()), train
 
 
 def _go_on(facts, arrays, module, epochs, meter, train):
     """Put everything where it stood; return the parameters to begin with."""
     parameters = parameters_of(arrays)
-    module.optimizer_before = facts["optimizer"], arrays
+    module.go_on(facts["optimizer"], arrays, facts["batch"])
     epochs.restore(facts["epochs"], parameters)
     meter.go_on(facts["meter"])
     train.go_to(facts["epoch"], facts["batch"])

@@ -43,7 +43,7 @@ def find_learning_rate(model, data, recipe=None, spec=None, gpus="", cpus=1, thr
     batches : int
         How many updates the rise takes; the records are gone through again where they do not suffice.
     progress : callable, optional
-        Called with (number of batches done, rate, loss).
+        Called with (number of updates done, rate, loss).
 
     Returns
     -------
@@ -58,7 +58,7 @@ def find_learning_rate(model, data, recipe=None, spec=None, gpus="", cpus=1, thr
 
     Notes
     -----
-    Nothing is validated and nothing is written. The rate found belongs to this batch size, optimizer and plan.
+    Nothing is validated and nothing is written. The rate found belongs to these images an update, optimizer and plan.
     ``lr_mult`` of parameters applies on top of it, as in training.
 
     Examples
@@ -157,8 +157,8 @@ def _range_test(model, data, recipe, spec, gpus, cpus, threads, start, end, batc
         watch, rise = _Watch(send, batches), ExponentialRise(start, end, batches)
         options = dataclasses.replace(stage.fit, epochs=batches, patience=0)
         try:
-            result = fit(network.symbol, network.arg_params, network.aux_params, stage.plan, _BatchAnEpoch(train),
-                         watch, rise, options, ready.devices)
+            result = fit(network.symbol, network.arg_params, network.aux_params, stage.plan,
+                         _UpdateAnEpoch(train, options.accumulate), watch, rise, options, ready.devices)
             if result.interrupted:
                 raise RunError("learning-rate finder stopped: its process was told to end")
         except RunError as error:
@@ -198,23 +198,21 @@ class ExponentialRise(mx.lr_scheduler.LRScheduler):
         return self._start * (self._end / self._start) ** ((num_update - 1) / (self._updates - 1))
 
 
-class _BatchAnEpoch(mx.io.DataIter):
-    """Another iterator's batches, each an epoch: what `fit` says of an epoch is then said of a batch."""
+class _UpdateAnEpoch(mx.io.DataIter):
+    """Another iterator's batches, those of an update an epoch: what `fit` says of an epoch is said of an update."""
 
-    batches = 1
-
-    def __init__(self, train):
+    def __init__(self, train, batches):
         super().__init__(train.batch_size)
         self.provide_data, self.provide_label = train.provide_data, train.provide_label
-        self._train, self._given = train, False
+        self.batches, self._train, self._given = batches, train, 0
 
     def reset(self):
-        self._given = False
+        self._given = 0
 
     def next(self):
-        if self._given:
+        if self._given == self.batches:
             raise StopIteration
-        self._given = True
+        self._given += 1
         try:
             return self._train.next()
         except StopIteration:
@@ -233,7 +231,7 @@ class _Watch:
         """Save nothing."""
 
     def log(self, event, **facts):
-        """Take an epoch of one batch."""
+        """Take an epoch of one update."""
         from mxft.training.callbacks import StopTraining
 
         if event != "epoch":

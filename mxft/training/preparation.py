@@ -9,8 +9,10 @@ from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
 from mxft.files import require_file
+from mxft.training.accumulation import check_accumulation
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments
+from mxft.training.precision import check_precision
 from mxft.training.staged import stage_schedule
 from mxft.training.stages import training_stages
 from mxft.training.targets import check_targets, class_weights_balanced
@@ -109,12 +111,14 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
     """
     devices = make_contexts(gpus, cpus)
     check_kvstore(recipe.fit.kvstore)
+    check_precision(recipe.fit, devices)
+    check_accumulation(recipe.fit.accumulate)
     _check_shareable(recipe)
     make_initializer(recipe.fit.initializer)
     network = with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
     _check_solver(recipe)
     for stage in training_stages(recipe, network.symbol, network.head_parameters, spec.shape):
-        optimizer_arguments(stage.fit, stage_schedule(recipe, stage, batches=1000))
+        optimizer_arguments(stage.fit, stage_schedule(recipe, stage, updates=1000))
         if stage.batch_size % len(devices):
             raise InputError(f"batch size: expected a multiple of the {len(devices)} devices, received "
                              f"batch-size={stage.batch_size}")

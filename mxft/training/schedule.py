@@ -5,7 +5,7 @@ from mxft.errors import InputError, nearest
 SCHEDULES = ("constant", "step", "cosine")
 
 
-def learning_rate_schedule(name, learning_rate, epochs, batches_per_epoch, steps=(), factor=0.1, warmup_epochs=0.0):
+def learning_rate_schedule(name, learning_rate, epochs, updates_per_epoch, steps=(), factor=0.1, warmup_epochs=0.0):
     """Make an ``mx.lr_scheduler``.
 
     Parameters
@@ -14,7 +14,7 @@ def learning_rate_schedule(name, learning_rate, epochs, batches_per_epoch, steps
         ``step`` multiplies by `factor` at each epoch of `steps`; ``cosine`` falls to 0 at the end.
     learning_rate : float
         The rate after the warm-up.
-    epochs, batches_per_epoch : int
+    epochs, updates_per_epoch : int
     steps : sequence of float
         Epochs, for ``step``.
     factor : float
@@ -32,7 +32,7 @@ def learning_rate_schedule(name, learning_rate, epochs, batches_per_epoch, steps
 
     Examples
     --------
-    >>> rate = learning_rate_schedule("step", 0.1, epochs=3, batches_per_epoch=10, steps=[2])
+    >>> rate = learning_rate_schedule("step", 0.1, epochs=3, updates_per_epoch=10, steps=[2])
     >>> [round(rate(update), 3) for update in (1, 20, 21, 30)]
     [0.1, 0.1, 0.01, 0.01]
     """
@@ -44,8 +44,8 @@ def learning_rate_schedule(name, learning_rate, epochs, batches_per_epoch, steps
     if not 0 <= warmup_epochs < epochs:
         raise InputError(f"warm-up: expected at least 0 and fewer than {epochs} epochs, received "
                          f"warmup-epochs={warmup_epochs}")
-    total = epochs * batches_per_epoch
-    warmup = min(round(warmup_epochs * batches_per_epoch), total - 1)
+    total = epochs * updates_per_epoch
+    warmup = min(round(warmup_epochs * updates_per_epoch), total - 1)
     common = {"base_lr": learning_rate, "warmup_steps": warmup, "warmup_begin_lr": 0}
     if name == "cosine":
         return mx.lr_scheduler.CosineScheduler(max_update=total, final_lr=0, **common)
@@ -53,13 +53,13 @@ def learning_rate_schedule(name, learning_rate, epochs, batches_per_epoch, steps
         return mx.lr_scheduler.FactorScheduler(step=total + 1, factor=1, stop_factor_lr=0, **common)
     if not 0 < factor <= 1:
         raise InputError(f"step schedule: expected a factor above 0 and of at most 1, received lr-factor={factor}")
-    updates = _updates(steps, epochs, batches_per_epoch)
+    updates = _updates(steps, epochs, updates_per_epoch)
     return mx.lr_scheduler.MultiFactorScheduler(step=updates, factor=factor, **common)
 
 
-def _updates(steps, epochs, batches_per_epoch):
-    updates = [max(1, round(step * batches_per_epoch)) for step in steps]
+def _updates(steps, epochs, updates_per_epoch):
+    updates = [max(1, round(step * updates_per_epoch)) for step in steps]
     if not steps or any(b <= a for a, b in zip(updates, updates[1:])) or not 0 < steps[0] <= steps[-1] < epochs:
-        raise InputError(f"step schedule: expected growing epochs between 0 and {epochs}, a batch or more apart, "
+        raise InputError(f"step schedule: expected growing epochs between 0 and {epochs}, an update or more apart, "
                          f"received lr-step-epochs={','.join(map(str, steps)) or '(none)'}")
     return updates

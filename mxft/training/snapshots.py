@@ -9,7 +9,7 @@ class Snapshots:
     Parameters
     ----------
     state : mxft.training.state.RunState
-    module : mx.mod.Module
+    module : mxft.training.module.TrainingModule
     epochs : mxft.training.epochs.Epochs
     meter : mxft.training.callbacks.TrainingMeter
     seeds : dict
@@ -50,8 +50,19 @@ class Snapshots:
 
 
 def module_state(module, arg_params, aux_params):
-    """Return the facts of a Module's optimizer, and its arrays and the parameters under the names of a checkpoint."""
+    """Return what a TrainingModule holds between two batches.
+
+    Returns
+    -------
+    facts : dict
+        Of the optimizer and the loss scale.
+    arrays : dict of str to mx.nd.NDArray
+        Of the optimizer, the gradients that wait for an update, and the parameters under the names of a checkpoint.
+    """
     facts, arrays = optimizer_state(module)
+    arrays.update(module.held_gradients())
+    if module.loss_scale:
+        facts["loss_scale"] = module.loss_scale.facts()
     for kind, parameters in (("arg", arg_params), ("aux", aux_params)):
         arrays.update({f"{kind}:{name}": value for name, value in parameters.items()})
     return facts, arrays

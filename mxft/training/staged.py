@@ -11,15 +11,16 @@ from mxft.features.frozen_trunk import fit_frozen_trunk
 from mxft.freeze import freeze_plan
 from mxft.inference import InferenceExecutor
 from mxft.memory import give_back
+from mxft.training.accumulation import updates_of
 from mxft.training.fit import fit
 from mxft.training.proof import freeze_proof, parameter_hashes
 from mxft.training.schedule import learning_rate_schedule
 from mxft.training.solving import solve_stage
 
 
-def stage_schedule(recipe, stage, batches):
-    """Return the learning-rate schedule of one stage of a recipe."""
-    return learning_rate_schedule(recipe.schedule, stage.learning_rate, stage.fit.epochs, batches, recipe.lr_steps,
+def stage_schedule(recipe, stage, updates):
+    """Return the learning-rate schedule of one stage of a recipe, of so many updates an epoch."""
+    return learning_rate_schedule(recipe.schedule, stage.learning_rate, stage.fit.epochs, updates, recipe.lr_steps,
                                   recipe.lr_factor, recipe.warmup_epochs)
 
 
@@ -125,7 +126,8 @@ class StagedTraining:
 
     def _carry_out(self, stage, result):
         train = self._records("train", stage.batch_size, augment=self._recipe.augment, shuffle=True, share=self._share)
-        schedule = stage_schedule(self._recipe, stage, train.batches * self._workers.updates_a_batch)
+        schedule = stage_schedule(self._recipe, stage, updates_of(train.batches, stage.fit.accumulate)
+                                  * self._workers.updates_a_batch)
         if self._runs_apart(stage):
             network = dataclasses.replace(self._network, arg_params=self._parameters[0],
                                           aux_params=self._parameters[1])

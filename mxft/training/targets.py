@@ -11,6 +11,7 @@ import numpy as np
 from mxft.compat import mx
 from mxft.errors import InputError, nearest
 from mxft.graph import Graph, first_outputs
+from mxft.training.gradient_scale import scale_gradient
 
 NORMALIZATIONS = ("null", "batch", "valid")
 _LEAST = 1e-30  # of a row's sum, so that a sample of weight 0 divides nothing by 0
@@ -117,7 +118,7 @@ def soft_softmax(symbol):
     if normalization != "null":
         images = mx.sym.sum(mx.sym.ones_like(weight), axis=0, keepdims=True)
         weight = mx.sym.broadcast_div(weight, images)
-    return mx.sym.SoftmaxOutput(_scale_gradient(logits, weight), probability, name=loss.name,
+    return mx.sym.SoftmaxOutput(scale_gradient(logits, weight), probability, name=loss.name,
                                 grad_scale=float(loss.attrs.get("grad_scale", 1)))
 
 
@@ -130,16 +131,6 @@ def _check_loss(loss):
         raise InputError(f"soft targets: expected label smoothing to be asked for once, received smooth_alpha="
                          f"{loss.attrs['smooth_alpha']} on {loss.name!r}; take it off and say --label-smoothing")
     return loss.attrs.get("normalization", "null")
-
-
-def _scale_gradient(value, factor):
-    """Return `value` unchanged, ``(N, C)``, whose gradient is multiplied by `factor`, ``(N, 1)``.
-
-    What is added is 0, to the bit. SoftmaxOutput's own ``out_grad=True`` would do it, but with probabilities for
-    labels MXNet 1.9.1 multiplies by the output instead.
-    """
-    still = mx.sym.BlockGrad(value)
-    return mx.sym.broadcast_add(still, mx.sym.broadcast_mul(value - still, factor))
 
 
 class SoftTargets(mx.io.DataIter):

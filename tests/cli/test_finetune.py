@@ -61,6 +61,13 @@ def test_a_run_leaves_all_of_its_files_and_says_where(here, capsys):
         "model-symbol.json", "report.html", "state", "transfer.json"]
 
 
+def test_an_update_of_several_batches_is_told(here, capsys):
+    assert finetune("--accumulate", "2", "--lr-schedule", "step", "--lr-step-epochs", "0.5") == 0
+    out = capsys.readouterr().out
+    assert "gradients of 2 batches are added: 2 x 4 = 8 images an update\n" in out
+    assert "images/s, lr 0.01" in out  # 3 batches are 2 updates, the second at a tenth of 0.1
+
+
 def test_event_files_have_the_numbers_of_the_log(here, capsys, read_events, read_scalars):
     pytest.importorskip("tensorboardX")
     assert finetune("--tensorboard", "--epochs", "2") == 0
@@ -91,6 +98,7 @@ def test_tensorboard_without_its_package_is_refused_before_anything_is_made(here
     (["--lr", "abc"], "received lr='abc'"),
     (["--epochs", "0"], "--epochs: expected a whole number of at least 1, received epochs='0'"),
     (["--batch-size", "0"], "--batch-size: expected a whole number of at least 1, received batch-size='0'"),
+    (["--accumulate", "0"], "--accumulate: expected a whole number of at least 1, received accumulate='0'"),
     (["--mom", "1"], "--mom: expected a number of at least 0 and below 1, received mom='1'"),
     (["--wd", "nan"], "--wd: expected a number of at least 0, received wd='nan'"),
     (["--seed", "-1"], "--seed: expected a whole number from 0 to 2147483647, received seed='-1'"),
@@ -109,6 +117,8 @@ def test_tensorboard_without_its_package_is_refused_before_anything_is_made(here
     (["--warmup-epochs", "1"], "warm-up: expected at least 0 and fewer than 1 epochs"),
     (["--kv-store", "devcie"], "received kv-store='devcie'; nearest: device"),
     (["--kv-store", "dist_sync"], "kvstore dist_sync: expected to run under a launcher that sets DMLC_ROLE"),
+    (["--fp16"], "fp16: expected GPUs, received cpu(0), where MXNet has no float16 convolution; leave --fp16 out, or "
+                 "choose cards (--gpus 0; CUDA_VISIBLE_DEVICES=0 for faces)"),
     (["--gpus", "abc"], "devices: expected different GPU numbers such as 0,1, received gpus='abc'"),
     (["--cpus", "3"], "batch size: expected a multiple of the 3 devices, received batch-size=4"),
     (["--data-nthreads", "-2"], "--data-nthreads: expected a whole number of at least 1"),

@@ -223,6 +223,15 @@ def test_two_workers_are_one_process_of_their_batch_with_multipliers_and_frozen_
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("kvstore", ["dist_sync", "dist_device_sync"])
+def test_two_workers_that_accumulate_are_one_process_of_their_batch(kvstore, repository, tmp_path):
+    flags = ["--freeze", "--freeze-by", "lr_mult", "--steps", "6"]
+    one, = global_batch(repository, tmp_path / "one.npz", "device", *flags)
+    assert_agree(one, global_batch(repository, tmp_path / "two.npz", kvstore, "--accumulate", "4", *flags, workers=2),
+                 frozen=True)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("flags", [[], ["--freeze"], ["--freeze", "--freeze-by", "lr_mult"]])
 def test_losses_agree_for_30_steps_however_the_batch_is_divided(flags, repository, tmp_path):
     one, = global_batch(repository, tmp_path / "one.npz", "device", *flags)

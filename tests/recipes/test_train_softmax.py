@@ -159,6 +159,8 @@ def test_what_was_saved_can_be_slimmed_and_verified_to_the_same_number(run, tmp_
     (["--prefix", "{tmp}/new/"], "try --prefix {tmp}/new/model"),
     (["--freeze", "stage9_*"], "freeze: expected a pattern that matches a parameter, received freeze='stage9_*'"),
     (["--per-batch-size", "1000000000"], "--per-batch-size"),
+    (["--accumulate", "0"], "--accumulate: expected a whole number of at least 1, received accumulate='0'"),
+    (["--fp16"], "fp16: expected GPUs, received cpu(0), where MXNet has no float16 convolution; leave --fp16 out"),
     (["--ckpt", "4"], "--ckpt: expected a whole number from 0 to 3, received ckpt='4'"),
     (["--fc7-init", "zero"], "fc7-init: expected one of keep, normal, imprint, received fc7-init='zero'"),
 ])
@@ -169,14 +171,15 @@ def test_refusals_end_with_2_and_leave_nothing(flags, message, run, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_more_memory_than_there_is_is_refused_with_the_batch_that_fits(run, tmp_path, monkeypatch):
+def test_more_memory_than_there_is_is_refused_with_batches_that_fit(run, tmp_path, monkeypatch):
     from mxft.training.faces import train
 
     monkeypatch.setattr(train, "available_memory", lambda context: 40_000)
     status, _, error = run()
-    largest = int(re.search(r"memory: expected a run within .*; --per-batch-size (\d+) fits", error).group(1))
-    assert status == 2 and 0 < largest < 16 and not (tmp_path / "new").exists()
-    assert run("--per-batch-size", str(largest), "--max-steps", "1")[0] == 0
+    fits = re.search(r"memory: expected a run within .*; --per-batch-size (\d+) --accumulate (\d+) fits", error)
+    batch, batches = map(int, fits.groups())
+    assert status == 2 and 0 < batch < 16 == batch * batches and not (tmp_path / "new").exists()
+    assert run("--per-batch-size", str(batch), "--accumulate", str(batches), "--max-steps", "1")[0] == 0
 
 
 def test_the_help_shows_no_python(recipe):

@@ -1,7 +1,8 @@
 """Trains a small network on batches that are divided among the processes that run this, and writes what it saw.
 
 One process on one context, one on two, and two workers are given the same images in the same order: each worker takes
-its rows of every global batch. What they write can be compared number by number.
+its rows of every global batch, in so many parts as are to be accumulated. What they write can be compared number by
+number.
 
     python tests/reference/global_batch.py out.npz device --contexts 2
     python tools/launch.py -n 2 -s 1 python tests/reference/global_batch.py out.npz dist_sync
@@ -41,13 +42,13 @@ def pictures(count, seed):
 
 
 class Rows(mx.io.DataIter):
-    """Of every global batch the rows of one worker; 30 batches, again and again."""
+    """Of every global batch the rows of one worker, in `parts`; 30 batches, again and again."""
 
-    def __init__(self, batches, seed, worker, workers):
-        super().__init__(GLOBAL_BATCH // workers)
+    def __init__(self, batches, seed, worker, workers, parts=1):
+        super().__init__(GLOBAL_BATCH // workers // parts)
         images, labels = pictures(min(batches, 30) * GLOBAL_BATCH, seed)
-        self.batches, self._done = batches, 0
-        self._images, self._labels, self._first = images, labels, worker * self.batch_size
+        self.batches, self._done, self._parts = batches * parts, 0, parts
+        self._images, self._labels, self._first = images, labels, worker * parts * self.batch_size
         self.provide_data = [mx.io.DataDesc("data", (self.batch_size, *images.shape[1:]))]
         self.provide_label = [mx.io.DataDesc("softmax_label", (self.batch_size,))]
 
@@ -59,7 +60,8 @@ class Rows(mx.io.DataIter):
         """Return the next batch."""
         if self._done == self.batches:
             raise StopIteration
-        start = self._done * GLOBAL_BATCH % len(self._images) + self._first
+        batch, part = divmod(self._done, self._parts)
+        start = batch * GLOBAL_BATCH % len(self._images) + self._first + part * self.batch_size
         rows = slice(start, start + self.batch_size)
         self._done += 1
         return mx.io.DataBatch([mx.nd.array(self._images[rows])], [mx.nd.array(self._labels[rows])], pad=0)
@@ -101,7 +103,7 @@ def train(args):
                   head.parameters[1]: mx.nd.array(rng.normal(0, 0.1, CLASSES))})
     plan = freeze_plan("discriminative", head.symbol, head.parameters, "train",
                        FreezeOptions(("conv0_*",) if args.freeze else (), method=args.freeze_by, trunk_lr_mult=0.3))
-    rows = Rows(args.steps, args.seed, workers.rank, workers.count)
+    rows = Rows(args.steps, args.seed, workers.rank, workers.count, args.accumulate)
     losses = []  # a number a batch and context
 
     class Log(SilentRun):
@@ -115,13 +117,14 @@ def train(args):
     _every_batch(losses)
     result = fit(head.symbol, given, old.aux_params, plan, rows, log,
                  learning_rate_schedule("step", args.lr, 1, args.steps, steps=(0.8,)),
-                 FitOptions(epochs=1, momentum=0.9, wd=0.01, kvstore=args.kvstore), contexts, quiet=True)
+                 FitOptions(epochs=1, momentum=0.9, wd=0.01, kvstore=args.kvstore, accumulate=args.accumulate),
+                 contexts, quiet=True)
     images, labels = pictures(512, 999)
     executor = InferenceExecutor(head.symbol, *log.after, (3, SIZE, SIZE), 512, contexts[0])
     accuracy = float((executor.forward(mx.nd.array(images)).argmax(1) == labels).mean())
     if result.interrupted:
         return 130
-    losses = np.reshape(losses, (args.steps, args.contexts)).mean(axis=1)
+    losses = np.reshape(losses, (args.steps, args.accumulate * args.contexts)).mean(axis=1)
     with open(args.out + (f".{workers.rank}" if workers.rank else ""), "wb") as f:
         np.savez(f, losses=losses, accuracy=accuracy,
                  **{f"before/{name}": value for name, value in before.items()},
@@ -151,6 +154,7 @@ def main(argv=None):
     p.add_argument("out")
     p.add_argument("kvstore")
     p.add_argument("--contexts", type=int, default=1)
+    p.add_argument("--accumulate", type=int, default=1)
     p.add_argument("--steps", type=int, default=30)
     p.add_argument("--lr", type=float, default=0.02)
     p.add_argument("--seed", type=int, default=0)

@@ -64,6 +64,37 @@ def test_one_and_two_devices_have_the_same_losses_for_20_steps(make_face_checkpo
     assert one.intervals[-1]["loss"] < 0.8 * one.intervals[0]["loss"]
 
 
+@pytest.mark.parametrize("contexts", [1, 2])
+@pytest.mark.parametrize("frozen", [(), ("conv0_*",)])
+@pytest.mark.parametrize("loss_type", [4, 6])  # ArcFace, and with a loss between the centres
+def test_two_batches_that_are_added_are_one_of_both(make_face_checkpoint, train, loss_type, frozen, contexts):
+    """Same images an update, no BatchNorm: 7 epochs of 3 steps, the last 20 counted, whatever a step is made of."""
+    net = make_face_checkpoint(CLASSES, batch_norm=False)
+    devices = [mx.cpu(number) for number in range(contexts)]
+    same = {"loss_type": loss_type, "freeze": frozen, "max_steps": 20, "end_epoch": 7, "lr_steps": (15,), "verbose": 7}
+    one = train(net, "one", per_batch_size=16, **same)
+    several = train(net, "several", per_batch_size=8 // contexts, accumulate=2, contexts=devices, **same)
+    assert several.steps == 20 and len(several.intervals) == 20
+    for a, b in zip(one.intervals, several.intervals):
+        assert b["loss"] == pytest.approx(a["loss"], rel=1e-5)
+        assert [(row["step"], row["epoch"], row["lr"]) for row in (a, b)][0] == (b["step"], b["epoch"], b["lr"])
+    expected, found = (numbers(load_checkpoint(result.last).arg_params) for result in (one, several))
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-5 * np.abs(value).max(), err_msg=name)
+        if frozen and name.startswith("conv0"):
+            assert np.array_equal(found[name], net.arg_params[name].asnumpy())
+
+
+def test_an_epochs_last_step_may_be_of_fewer_batches(make_face_checkpoint, train, capfd, tmp_path):
+    """6 batches of 8 an epoch in steps of 4: one of 32 images and one of 16."""
+    result = train(make_face_checkpoint(), per_batch_size=8, accumulate=4, end_epoch=2)
+    assert [(row["step"], row["epoch"]) for row in result.intervals] == [(1, 1), (2, 1), (3, 2), (4, 2)]
+    assert "2 steps an epoch of 4 x 8 = 32 images on cpu(0)" in capfd.readouterr().out
+    start = read_log(tmp_path / "a" / "model-log.jsonl")[0]
+    assert start["data"]["steps_an_epoch"] == 2 and start["data"]["batch_size"] == 32
+    assert start["lr_steps"] == [1600000, 2240000, 2560000]  # upstream's 100k, 140k, 160k of 512 images
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(make_face_checkpoint, train):
     net = make_face_checkpoint()
     weights = [numbers(load_checkpoint(train(net, prefix, seed=seed).last).arg_params)
@@ -81,6 +112,19 @@ def test_frozen_parameters_and_their_moving_statistics_stay_bit_for_bit(make_fac
         assert (after.aux_params[name] == net.aux_params[name]).asnumpy().all()
     assert (after.arg_params["pre_fc1_weight"] != net.arg_params["pre_fc1_weight"]).asnumpy().any()
     assert (after.aux_params["fc1_moving_mean"] != net.aux_params["fc1_moving_mean"]).asnumpy().any()
+
+
+@pytest.mark.parametrize("rewrite", [True, False])
+def test_a_bias_trains_beside_its_frozen_weight(make_face_checkpoint, train, rewrite):
+    """MXNet's FullyConnected computes no gradient of such a bias on a CPU."""
+    net = make_face_checkpoint(CLASSES, batch_norm=False)
+    after = load_checkpoint(train(net, freeze=("pre_fc1_weight",), max_steps=1, rewrite=rewrite, wd=0.0).last)
+    assert (after.arg_params["pre_fc1_weight"] == net.arg_params["pre_fc1_weight"]).asnumpy().all()
+    free = load_checkpoint(train(net, "free", max_steps=1, rewrite=rewrite, wd=0.0).last)
+    moved = (after.arg_params["pre_fc1_bias"] - net.arg_params["pre_fc1_bias"]).asnumpy()
+    assert np.abs(moved).max() > 1e-6
+    np.testing.assert_allclose(after.arg_params["pre_fc1_bias"].asnumpy(), free.arg_params["pre_fc1_bias"].asnumpy(),
+                               rtol=1e-5, atol=1e-7)
 
 
 def test_freezing_for_an_epoch_lets_everything_go_afterwards(make_face_checkpoint, train, tmp_path):

@@ -29,14 +29,17 @@ def test_the_estimate_is_close_to_what_mxnet_plans():
     assert estimate.trunk == 24_025_600 * 4 * 5  # r18's arguments, counted from upstream's shapes
 
 
-def test_the_largest_batch_that_fits_does_and_one_more_does_not():
+def test_the_largest_batch_that_fits_does_and_one_more_is_to_be_divided():
     estimate = MemoryEstimate(head=2 * GB, trunk=GB, per_image=10**7, devices=2)
     largest = estimate.largest_batch(5 * GB)
-    assert estimate.total(largest) <= 5 * GB < estimate.total(largest + 1)
+    assert largest == 100 and estimate.total(largest) <= 5 * GB < estimate.total(largest + 1)
     require_memory(estimate, largest, 5 * GB)
     with pytest.raises(InputError, match=rf"expected a run within 5.0 GB, received per-batch-size={largest + 1} with "
-                                         rf"about 5.0 GB: fc7 2.0 GB, .*; --per-batch-size {largest} fits"):
+                                         rf"about 5.0 GB: fc7 2.0 GB, .*; --per-batch-size 51 --accumulate 2 fits, "
+                                         "for an update of 102 images on each device"):
         require_memory(estimate, largest + 1, 5 * GB)
+    with pytest.raises(InputError, match="--per-batch-size 100 --accumulate 8 fits"):
+        require_memory(estimate, 2 * largest, 5 * GB, accumulate=4)
 
 
 def test_where_no_batch_fits_that_is_said():

@@ -11,6 +11,7 @@ from mxft.data.faces.layout import read_face_set
 from mxft.data.pairs import PairSet
 from mxft.errors import InputError
 from mxft.heads import HeadOptions, make_head
+from mxft.training.accumulation import updates_of
 from mxft.training.faces.fit import _Loop
 from mxft.training.faces.network import pretrained_backbone
 from mxft.training.faces.options import FaceOptions
@@ -53,12 +54,12 @@ def numbers(folder, epoch):
     return {name: value.asnumpy() for name, value in {**checkpoint.arg_params, **checkpoint.aux_params}.items()}
 
 
-def kill_at(monkeypatch, step):
+def kill_at(monkeypatch, batch):
     original = _Loop.snapshot
 
     def then_killed(self):
         original(self)
-        if self.step == step:
+        if self._batches_done == batch:
             raise Killed
     monkeypatch.setattr(_Loop, "snapshot", then_killed)
 
@@ -70,22 +71,25 @@ def pairs():
 
 
 OPTIONS = {"no sets": {}, "two phases": {"freeze_epochs": 1}, "SphereFace": {"loss_type": 1},
+           "accumulated": {"accumulate": 2, "frequent": 2, "verbose": 2},
+           "accumulated, two phases": {"accumulate": 4, "freeze_epochs": 1, "frequent": 2, "verbose": 2},
            "lr falls, imprinted": {"lr_steps": (4, 9), "fc7_init": "imprint"}}
 
 
 @pytest.mark.parametrize("case", OPTIONS)
 def test_a_killed_run_goes_on_bit_for_bit(case, train, tmp_path, monkeypatch):
-    """Killed in the middle of an epoch, at the end of one, and where a verification is due; 6 steps an epoch."""
+    """Killed in the middle of an epoch, at the end of one, and where a verification is due; 6 batches an epoch."""
     whole = train("whole", **OPTIONS[case])
-    for step in (3, 6, 10):
+    for batch in (3, 6, 10):
         with monkeypatch.context() as patch:
-            kill_at(patch, step)
+            kill_at(patch, batch)
             with pytest.raises(Killed):
-                train(f"at {step}", **OPTIONS[case])
-        result = train(f"at {step}", resume="auto", **OPTIONS[case])
+                train(f"at {batch}", **OPTIONS[case])
+        result = train(f"at {batch}", resume="auto", **OPTIONS[case])
         for epoch in ("last", "best"):
-            np.testing.assert_equal(numbers(tmp_path / f"at {step}", epoch), numbers(tmp_path / "whole", epoch))
-        assert figures(result.intervals) == figures(whole.intervals) and result.steps == 18
+            np.testing.assert_equal(numbers(tmp_path / f"at {batch}", epoch), numbers(tmp_path / "whole", epoch))
+        assert figures(result.intervals) == figures(whole.intervals)
+        assert result.steps == 3 * updates_of(6, OPTIONS[case].get("accumulate", 1))
 
 
 def figures(intervals):

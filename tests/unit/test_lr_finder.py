@@ -128,14 +128,15 @@ def test_every_batch_is_told_with_the_rate_of_its_update(model, data):
     assert messages[-1]["loss"] < messages[0]["loss"]  # it learnt, over records gone through 7 times
 
 
-def test_the_losses_are_those_of_a_training_by_hand(model, data, make_checkpoint):
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_losses_are_those_of_a_training_by_hand(model, data, make_checkpoint, accumulate):
     """SGD on the head in NumPy, on the features and in the order the iterator gives them."""
     from mxft.checkpoint import load_checkpoint
     from mxft.inference import InferenceExecutor
     from mxft.surgery import cut_at
     from mxft.training.fit import seed_everything
 
-    recipe = dataclasses.replace(HEAD, fit=FitOptions(initializer="zero"))
+    recipe = dataclasses.replace(HEAD, fit=FitOptions(initializer="zero", accumulate=accumulate))
     _, messages = ranged(model, data, recipe, end=10.0)
     checkpoint = load_checkpoint(model)
     seed_everything(0)
@@ -144,15 +145,19 @@ def test_the_losses_are_those_of_a_training_by_hand(model, data, make_checkpoint
                               SPEC.shape, 8)
     weight, bias = np.zeros((3, 6)), np.zeros(3)
     for number, message in enumerate(messages):
-        if number % 3 == 0:
-            records.reset()
-        batch = records.next()
-        x, label = trunk.forward(batch.data[0]), batch.label[0].asnumpy().astype(int)
+        seen = []
+        for batch_number in range(number * accumulate, (number + 1) * accumulate):
+            if batch_number % 3 == 0:
+                records.reset()
+            batch = records.next()
+            seen.append((trunk.forward(batch.data[0]), batch.label[0].asnumpy().astype(int)))
+        x, label = map(np.concatenate, zip(*seen))
         z = x @ weight.T + bias
         p = np.exp(z - z.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
-        assert message["loss"] == pytest.approx(-np.log(p[np.arange(8), label]).mean(), rel=1e-4, abs=1e-5)
-        g = (p - np.eye(3)[label]) * message["rate"] / 8
+        loss = -np.log(p[np.arange(len(x)), label]).mean()
+        assert message["loss"] == pytest.approx(loss, rel=1e-4, abs=1e-5)
+        g = (p - np.eye(3)[label]) * message["rate"] / len(x)
         weight, bias = weight - g.T @ x, bias - g.sum(axis=0)
 
 

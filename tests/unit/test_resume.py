@@ -2,6 +2,7 @@
 import dataclasses
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -75,6 +76,9 @@ RECIPES = {
     "head on cached features": dataclasses.replace(RECIPE, plan="head", augment=0, cache=CacheOptions("memory")),
     "head on a live trunk": dataclasses.replace(RECIPE, plan="head"),
     "two stages, cosine": dataclasses.replace(RECIPE, plan="two-stage", schedule="cosine"),
+    "accumulated": dataclasses.replace(RECIPE, schedule="cosine", fit=FitOptions(epochs=3, momentum=0.9, accumulate=2)),
+    "accumulated head, dropout": dataclasses.replace(RECIPE, plan="head", hidden=(Dense(6, dropout=0.5),),
+                                                     fit=FitOptions(epochs=3, momentum=0.9, accumulate=4)),
     "steps and patience": dataclasses.replace(RECIPE, schedule="step", lr_steps=(1, 2),
                                               fit=FitOptions(epochs=3, momentum=0.9, patience=2)),
 }
@@ -106,6 +110,27 @@ def figures(history):
             for row in history]
 
 
+def test_a_signal_in_the_middle_of_a_group_loses_nothing(run, tmp_path, monkeypatch):
+    """SIGTERM after the third batch of five, of which two make an update: its gradient is in the state."""
+    recipe, original = RECIPES["accumulated"], Snapshots.batch_end
+    run("whole", recipe, state_batches=0)
+
+    def then_told_to_end(self, param):
+        original(self, param)
+        if (param.epoch, param.nbatch) == (1, 2):
+            os.kill(os.getpid(), signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(Snapshots, "batch_end", then_told_to_end)
+        assert run("stopped", recipe, state_batches=0).fit.interrupted == "SIGTERM"
+    arrays = mx.nd.load(str(next((tmp_path / "stopped" / "state").glob("*.params"))))
+    assert {name for name in arrays if name.startswith("gradient:")} == {
+        f"gradient:{name}:0" for name in ("conv0_weight", "conv0_bias", "bn0_gamma", "bn0_beta", "fc1_weight",
+                                          "fc1_bias")}
+    assert all(arrays[name].asnumpy().any() for name in ("gradient:conv0_weight:0", "gradient:fc1_bias:0"))
+    run("stopped", recipe, state_batches=0, resume="must")
+    assert_same(tmp_path / "whole", tmp_path / "stopped", "best", 3)
+
+
 def test_a_kill_before_the_first_state_begins_anew(run, tmp_path, monkeypatch):
     run("whole")
     with monkeypatch.context() as patch:
@@ -116,9 +141,12 @@ def test_a_kill_before_the_first_state_begins_anew(run, tmp_path, monkeypatch):
     assert_same(tmp_path / "whole", tmp_path / "killed", "best", 3)
 
 
-def test_two_contexts_go_on_too(data, make_checkpoint, tmp_path, monkeypatch):
+@pytest.mark.parametrize("accumulate", [1, 3])  # killed after the second of a group of three
+def test_two_contexts_go_on_too(data, make_checkpoint, tmp_path, monkeypatch, accumulate):
+    recipe = dataclasses.replace(RECIPE, fit=dataclasses.replace(RECIPE.fit, accumulate=accumulate))
+
     def train(folder, **keeping):
-        return finetune(make_checkpoint(5), data, str(tmp_path / folder), RECIPE, SPEC, cpus=2,
+        return finetune(make_checkpoint(5), data, str(tmp_path / folder), recipe, SPEC, cpus=2,
                         keeping=Keeping(state_batches=1, **keeping))
     train("whole")
     with monkeypatch.context() as patch:

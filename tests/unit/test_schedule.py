@@ -62,11 +62,11 @@ def test_a_warm_up_of_nearly_all_epochs_leaves_one_update_at_the_full_rate_or_le
 
 @pytest.mark.parametrize("arguments, message", [
     ({"name": "cosin"}, "schedule: expected one of constant, step, cosine, received lr-schedule='cosin'; nearest: cos"),
-    ({"name": "step"}, r"step schedule: expected growing epochs between 0 and 4, a batch or more apart, received "
+    ({"name": "step"}, r"step schedule: expected growing epochs between 0 and 4, an update or more apart, received "
                        r"lr-step-epochs=\(none\)"),
     ({"name": "step", "steps": [3, 2]}, "received lr-step-epochs=3,2"),
     ({"name": "step", "steps": [2, 2]}, "received lr-step-epochs=2,2"),
-    ({"name": "step", "steps": [1, 1.01]}, "a batch or more apart, received lr-step-epochs=1,1.01"),
+    ({"name": "step", "steps": [1, 1.01]}, "an update or more apart, received lr-step-epochs=1,1.01"),
     ({"name": "step", "steps": [0, 2]}, "received lr-step-epochs=0,2"),
     ({"name": "step", "steps": [2, 4]}, "received lr-step-epochs=2,4"),
     ({"name": "step", "steps": [2], "factor": 2}, "expected a factor above 0 and of at most 1, received lr-factor=2"),

@@ -15,11 +15,13 @@ from mxft.evaluation.verification_file import read_verifications
 from mxft.freeze import FreezePlan, freeze_matching
 from mxft.graph import has_random_layers
 from mxft.rewrite import rewrite_for_training
+from mxft.training.accumulation import updates_of
 from mxft.training.faces.meters import IntervalMeter
 from mxft.training.faces.options import learning_rate_steps
 from mxft.training.fit import silent_logger
 from mxft.training.interruption import Interruption
-from mxft.training.optimizer_state import restore_optimizer
+from mxft.training.loss_scale import LossScale
+from mxft.training.module import TrainingModule
 from mxft.training.snapshots import module_state, parameters_of, seed_batch
 
 
@@ -164,39 +166,47 @@ class _Loop:
 
     def __init__(self, network, train, run, verifier, options, contexts):
         self.step, self.epoch, self.intervals, self.interrupted = 0, 0, [], ""
-        self._network, self._train, self._run, self._verifier = network, train, run, verifier
+        self._network = network.in_half_precision() if options.fp16 else network
+        self._train, self._run, self._verifier = train, run, verifier
         self._options, self._contexts, self._workers = options, contexts, join(options.kvstore)
         self._meter, self._module, self._kept_at, self._losses = IntervalMeter(), None, 0, []
         self._steps_to_slow = learning_rate_steps(options, network.head.loss_type,
                                                   train.batch_size * self._workers.gradients_an_update)
         self._scheduled = tuple(network.head.scheduled(0))
+        self._steps_an_epoch = updates_of(train.batches, options.accumulate)
         self._batch, self._there, self._settled = 0, False, False
-        self._snapshot_at = 0
+        self._snapshot_at = self._marked = 0  # batches done
+        self._loss_scale = LossScale(run.log) if options.fp16 else None
 
     @property
     def finished(self):
         """Whether the steps asked for are done."""
         return bool(self._options.max_steps) and self.step >= self._options.max_steps
 
+    @property
+    def _batches_done(self):
+        return self.epoch * self._train.batches + self._batch
+
     def begin(self, plan, arg_params, aux_params, initializer, taken=None):
         """Bind the network for a phase, or to go on in one; verify it where this is the first."""
         symbol, applied = rewrite_for_training(plan.training_symbol(self._network.bound),
-                                               self._contexts[0].device_type, self._options.rewrite)
+                                               self._contexts[0].device_type, self._options.rewrite, plan.fixed)
         self._run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.frozen))
-        module = mx.mod.Module(symbol, data_names=["data"], label_names=["softmax_label"], context=self._contexts,
-                               fixed_param_names=[*plan.frozen, *self._scheduled], logger=silent_logger())
+        module = TrainingModule(symbol, self._options.accumulate, self._train.batches, self._loss_scale,
+                                data_names=["data"], label_names=["softmax_label"], context=self._contexts,
+                                fixed_param_names=[*plan.frozen, *self._scheduled], logger=silent_logger())
         module.bind(self._train.provide_data, self._train.provide_label)
         module.init_params(initializer, arg_params, aux_params, allow_missing=True)
         self._schedule = mx.lr_scheduler.MultiFactorScheduler(self._steps_to_slow, factor=0.1,
                                                               base_lr=self._options.lr)
+        if taken:
+            module.go_on(taken[0]["optimizer"], taken[1], taken[0]["batch"])
         devices = len(self._contexts) * self._workers.gradients_an_update
         module.init_optimizer(self._workers.module_store(), "sgd", {
             "learning_rate": self._options.lr, "momentum": self._options.mom, "wd": self._options.wd,
             "lr_scheduler": self._schedule, "begin_num_update": self.step * self._workers.updates_a_batch,
             "rescale_grad": 1 / devices})
         self._module, self._random = module, has_random_layers(symbol)
-        if taken:
-            restore_optimizer(module, taken[0]["optimizer"], taken[1])
         if not self.step:
             self._verifier.at(0, *self.parameters())
 
@@ -211,12 +221,8 @@ class _Loop:
             self._there = False
             for batch in self._train:
                 self._train_on(batch)
-                if self.step % self._options.frequent == 0:
-                    self._report()
-                if self.step % self._options.verbose == 0:
-                    self._report_what_is_left()  # the score of what is kept, and whether the loss is still finite
-                    self.keep()
-                    self._mark()
+                if not self._module.held:
+                    self._report_if_due()
                 self._snapshot_if_due()
                 self._settled = True
                 interruption()
@@ -226,6 +232,14 @@ class _Loop:
                 self.epoch, self._batch = self.epoch + 1, 0
         self._report_what_is_left()
 
+    def _report_if_due(self):
+        if self.step % self._options.frequent == 0:
+            self._report()
+        if self.step % self._options.verbose == 0:
+            self._report_what_is_left()  # the score of what is kept, and whether the loss is still finite
+            self.keep()
+            self._mark()
+
     def _report_what_is_left(self):
         if self.step > self._reported:
             self._report()
@@ -233,24 +247,26 @@ class _Loop:
     def _train_on(self, batch):
         self._settled = False
         if self._random:
-            seed_batch(self._options.seed, self.step, 0)
+            seed_batch(self._options.seed, self.step, self._module.held)
         for name, value in self._network.head.scheduled(self.step).items():
             for device in self._module._exec_group.execs:
                 device.arg_dict[name][:] = value
         self._module.forward_backward(batch)
         self._module.update()
-        self.step, self._batch = self.step + 1, self._batch + 1
-        self._meter.saw(self.step, self._module.get_outputs(merge_multi_context=False))
+        self._meter.saw(self.step + 1, self._module.get_outputs(merge_multi_context=False))
+        self._batch += 1
+        if not self._module.held:
+            self.step += 1
 
     def _mark(self):
         """Begin a new interval of the log; what came before (a verification) does not count as training time."""
-        self._reported, self._since = self.step, time.perf_counter()
+        self._reported, self._marked, self._since = self.step, self._batches_done, time.perf_counter()
 
     def _report(self):
         figures = self._meter.read()
         seconds = time.perf_counter() - self._since
-        rate = (self.step - self._reported) * self._train.batch_size * self._workers.count / seconds
-        row = {"step": self.step, "epoch": (self.step - 1) // self._train.batches + 1, "seconds": round(seconds, 3),
+        rate = (self._batches_done - self._marked) * self._train.batch_size * self._workers.count / seconds
+        row = {"step": self.step, "epoch": (self.step - 1) // self._steps_an_epoch + 1, "seconds": round(seconds, 3),
                "images_per_second": round(rate, 1),
                "lr": float(self._schedule(self.step * self._workers.updates_a_batch)), **figures}
         self.intervals.append(row)
@@ -290,27 +306,28 @@ class _Loop:
         self.snapshot()
 
     def _snapshot_if_due(self):
-        if self._run.state and self._run.state.is_due(self.step):
+        if self._run.state and self._run.state.is_due(self._batches_done):
             self.snapshot()
 
     def snapshot(self):
         """Write down where the run is, unless that was done."""
-        if not self._run.state or self._snapshot_at == self.step:
+        if not self._run.state or self._snapshot_at == self._batches_done:
             return
         optimizer, arrays = module_state(self._module, *self.parameters())
         arrays.update(self._meter.arrays())
-        epoch, batch = divmod(self.epoch * self._train.batches + self._batch, self._train.batches)
+        epoch, batch = divmod(self._batches_done, self._train.batches)
         self._run.state.save({
             "step": self.step, "epoch": epoch, "batch": batch, "optimizer": optimizer, "intervals": self.intervals,
             "losses": self._losses, "kept_at": self._kept_at, "reported": self._reported,
             "history": self._verifier.history}, arrays)
-        self._snapshot_at = self.step
+        self._snapshot_at = self._batches_done
 
     def restore(self, facts, arrays):
         """Put everything where it stood; return the parameters to begin with."""
         self.step, self.epoch, self._batch = facts["step"], facts["epoch"], facts["batch"]
         self.intervals, self._losses = facts["intervals"], facts["losses"]
-        self._kept_at, self._reported, self._snapshot_at = facts["kept_at"], facts["reported"], self.step
+        self._kept_at, self._reported = facts["kept_at"], facts["reported"]
+        self._snapshot_at = self._marked = self._batches_done
         self._meter.restore(arrays)
         self._train.go_to(self.epoch, self._batch)
         self._there = True

@@ -7,6 +7,7 @@ import sys
 from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.surgery import data_name
+from mxft.training.accumulation import divide_batch
 
 FLOAT = 4
 LOGIT_ARRAYS = 3         # batch x classes: logits, their gradient, and one the margin takes
@@ -126,8 +127,8 @@ def _left_in_cgroup(folder="/sys/fs/cgroup"):
         return None
 
 
-def require_memory(estimate, per_batch, available):
-    """Refuse (InputError) a run that cannot fit, with the largest batch that can.
+def require_memory(estimate, per_batch, available, accumulate=1):
+    """Refuse (InputError) a run that cannot fit, with batches that can and make the same update.
 
     Parameters
     ----------
@@ -135,11 +136,15 @@ def require_memory(estimate, per_batch, available):
     per_batch : int
         Images of each device.
     available : int or None
+    accumulate : int
+        Batches of an update.
     """
     if available is None or estimate.total(per_batch) <= available:
         return
     largest = estimate.largest_batch(available)
-    advice = (f"--per-batch-size {largest} fits" if largest else
+    batch, batches = divide_batch(per_batch * accumulate, largest) if largest else (0, 0)
+    advice = (f"--per-batch-size {batch} --accumulate {batches} fits, for an update of {batch * batches} images on "
+              "each device" if largest else
               "no batch does: fewer identities (--images-filter), a smaller --emb-size or more devices are needed")
     raise InputError(f"memory: expected a run within {_size(available)}, received per-batch-size={per_batch} with "
                      f"{estimate.describe(per_batch)[len('memory: '):]}; {advice}")

@@ -9,15 +9,15 @@ from mxft.training.faces.network import MONITORS
 class IntervalMeter:
     """Means over the steps since the last line of the log.
 
-    Each step's monitors are copied on the device and read only when the line is written: reading them at once would
-    make the device wait for Python at every step.
+    Each batch's monitors are copied on the device and read only when the line is written: reading them at once would
+    make the device wait for Python at every batch.
     """
 
     def __init__(self):
         self._steps = []
 
     def saw(self, step, outputs):
-        """Take a step's outputs.
+        """Take the outputs of a batch of a step.
 
         Parameters
         ----------
@@ -28,8 +28,8 @@ class IntervalMeter:
         self._steps.append((step, [[part.copy() for part in output] for output in outputs[-len(MONITORS):]]))
 
     def arrays(self):
-        """Return what was seen and not read yet, ``{"meter:STEP:MONITOR:DEVICE": array}``, for `restore`."""
-        return {f"meter:{step}:{monitor}:{device}": part for step, outputs in self._steps
+        """Return what was seen and not read yet, ``{"meter:BATCH:STEP:MONITOR:DEVICE": array}``, for `restore`."""
+        return {f"meter:{batch}:{step}:{monitor}:{device}": part for batch, (step, outputs) in enumerate(self._steps)
                 for monitor, parts in enumerate(outputs) for device, part in enumerate(parts)}
 
     def restore(self, arrays):
@@ -38,10 +38,10 @@ class IntervalMeter:
         for name, array in arrays.items():
             kind, *place = name.split(":")
             if kind == "meter":
-                step, monitor, _ = map(int, place)
-                seen.setdefault(step, {}).setdefault(monitor, []).append(array)
+                batch, step, monitor, _ = map(int, place)
+                seen.setdefault((batch, step), {}).setdefault(monitor, []).append(array)
         self._steps = [(step, [outputs[monitor] for monitor in sorted(outputs)])
-                       for step, outputs in sorted(seen.items())]
+                       for (_, step), outputs in sorted(seen.items())]
 
     def read(self):
         """Return the means as a dict of `MONITORS` and begin anew.

@@ -9,6 +9,7 @@ from mxft.compat import mx
 from mxft.graph import internal_output
 from mxft.heads import softmax_output
 from mxft.surgery import embedding_layer, list_layers
+from mxft.training.precision import half_precision
 
 MONITORS = ("loss", "margin_correct", "correct", "target_cosine")
 LABEL = "softmax_label"
@@ -74,6 +75,11 @@ class FaceNetwork:
     head: object
     saved: object
     bound: object
+
+    def in_half_precision(self, dtype="float16"):
+        """Return the network with a `bound` that computes its embedding in half precision, the rest in float32."""
+        embedding = half_precision(self.embedding, dtype)
+        return dataclasses.replace(self, bound=attach_face_head(embedding, self.head).bound)
 
     @property
     def trunk_parameters(self):

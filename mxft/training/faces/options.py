@@ -2,10 +2,11 @@
 import dataclasses
 
 from mxft.errors import InputError
+from mxft.training.accumulation import check_accumulation
 
 LR_STEPS = {0: (40000, 60000, 80000)}  # plain softmax; the margins get the later ones
 MARGIN_LR_STEPS = (100000, 140000, 160000)
-STEPS_WERE_FOR = 512  # images a batch
+STEPS_WERE_FOR = 512  # images an update
 FC7_INITS = ("keep", "normal", "imprint")
 
 
@@ -22,7 +23,7 @@ class FaceOptions:
     per_batch_size : int
         Images of each device.
     max_steps, end_epoch : int
-        Whichever comes first; 0 steps for no limit.
+        Whichever comes first; 0 steps for no limit. A step is an update.
     verbose : int
         Steps between verifications.
     frequent : int
@@ -48,6 +49,10 @@ class FaceOptions:
         Bind the graph `mxft.rewrite` makes for speed; False binds the user's own.
     kvstore : str
         One of `mxft.devices.KVSTORES`.
+    accumulate : int
+        Batches whose gradients make one step, as if they were one batch; BatchNorm sees each by itself.
+    fp16 : bool
+        Compute the embedding in float16 on GPUs, head and loss in float32: see `mxft.training.precision`.
     """
 
     lr: float = 0.1
@@ -71,8 +76,11 @@ class FaceOptions:
     seed: int = 0
     rewrite: bool = True
     kvstore: str = "device"
+    accumulate: int = 1
+    fp16: bool = False
 
     def __post_init__(self):
+        check_accumulation(self.accumulate)
         steps = self.lr_steps
         if any(b <= a for a, b in zip((0, *steps), steps)):
             raise InputError(f"lr-steps: expected growing numbers of updates, received lr-steps="
@@ -92,12 +100,12 @@ def learning_rate_steps(options, loss_type, batch_size):
     options : FaceOptions
     loss_type : int
     batch_size : int
-        Over all devices.
+        Over all devices and workers; ``options.accumulate`` of them make an update.
 
     Returns
     -------
     list of int
-        As given, or upstream's for batches of 512, scaled to this batch: fewer images a batch, more updates.
+        As given, or upstream's for batches of 512, scaled to the images of an update: fewer images, more updates.
 
     Examples
     --------
@@ -106,4 +114,5 @@ def learning_rate_steps(options, loss_type, batch_size):
     """
     if options.lr_steps:
         return list(options.lr_steps)
-    return [int(step * STEPS_WERE_FOR / batch_size) for step in LR_STEPS.get(loss_type, MARGIN_LR_STEPS)]
+    images = batch_size * options.accumulate
+    return [int(step * STEPS_WERE_FOR / images) for step in LR_STEPS.get(loss_type, MARGIN_LR_STEPS)]

@@ -21,6 +21,7 @@ from mxft.evaluation.identification import class_centres
 from mxft.inference import InferenceExecutor
 from mxft.report.event_files import EventFiles
 from mxft.rewrite import rewrite_for_training
+from mxft.training.accumulation import updates_of
 from mxft.training.faces.checkpoints import FaceRun
 from mxft.training.faces.fit import fit_faces, phases
 from mxft.training.faces.imprint import embed_set, imprint_head
@@ -30,6 +31,7 @@ from mxft.training.faces.options import learning_rate_steps
 from mxft.training.faces.transfer import transfer_face
 from mxft.training.faces.verifying import Verifier
 from mxft.training.fit import seed_everything
+from mxft.training.precision import check_precision
 from mxft.training.run import SilentRun
 from mxft.training.state import Keeping, open_state, states_are_kept
 
@@ -82,6 +84,7 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     'runs/y1,best'
     """
     shape = (3, *backbone.image_size)
+    check_precision(options, contexts)
     if options.fc7_init == "imprint" and (checkpoint is None or options.reinit_embedding):
         raise InputError("fc7-init: expected a pretrained embedding to imprint from, received none; give --pretrained "
                          "and leave --reinit-embedding out")
@@ -151,7 +154,7 @@ def _require_memory(backbone, faces, options, contexts):
     embedding, _ = rewrite_for_training(backbone.symbol, contexts[0].device_type, options.rewrite)
     estimate = estimate_memory(embedding, faces.num_classes, backbone.emb_size, shape, sharing)
     for context in contexts[:1] if sharing > 1 else contexts:
-        require_memory(estimate, options.per_batch_size, available_memory(context))
+        require_memory(estimate, options.per_batch_size, available_memory(context), options.accumulate)
     return estimate
 
 
@@ -184,8 +187,8 @@ def _manifest(backbone, head, faces, checkpoint):
 def _facts(faces, train, targets, stages, network, options, workers):
     """Return what the log says of data, verification sets, schedule and phases."""
     return {"data": {"path": os.path.abspath(faces.rec), "images": len(faces.labels),
-                     "identities": faces.identities, "batch_size": train.batch_size,
-                     "steps_an_epoch": train.batches},
+                     "identities": faces.identities, "batch_size": options.accumulate * train.batch_size,
+                     "steps_an_epoch": updates_of(train.batches, options.accumulate)},
             "targets": [{"name": pairs.name, "pairs": len(pairs.issame), "same": int(pairs.issame.sum())}
                         for pairs in targets],
             "lr_steps": learning_rate_steps(options, network.head.loss_type,
@@ -198,11 +201,13 @@ def _announce(run, backbone, network, transfer, stages, estimate, faces, train, 
               workers):
     """Say what will be done, and to which weights, before anything is done."""
     size = "x".join(map(str, backbone.image_size))
-    print(f"data: {faces}; {train.batches} steps an epoch of {train.batch_size} images on "
+    batches = options.accumulate
+    images = f"{batches} x {train.batch_size} = {batches * train.batch_size}" if batches > 1 else train.batch_size
+    print(f"data: {faces}; {updates_of(train.batches, batches)} steps an epoch of {images} images on "
           f"{', '.join(map(str, contexts))}")
     if workers.count > 1:
-        print(f"{workers.describe()}: {workers.count} x {train.batch_size} images a step; figures of the log are those "
-              "of rank 0's images")
+        print(f"{workers.describe()}: {workers.count} x {batches * train.batch_size} images a step; figures of the log "
+              "are those of rank 0's images")
     for note in faces.notes:
         print(f"  {note}")
     print(f"network: {backbone.name}, input {size} RGB raw 0-255, embedding {backbone.emb_size}")
