@@ -170,9 +170,9 @@ def test_refusals_end_with_2_and_leave_nothing(flags, message, run, tmp_path):
 
 
 def test_more_memory_than_there_is_is_refused_with_the_batch_that_fits(run, tmp_path, monkeypatch):
-    from mxft.training.faces import train
+    from mxft.training.faces import preparation
 
-    monkeypatch.setattr(train, "available_memory", lambda context: 40_000)
+    monkeypatch.setattr(preparation, "available_memory", lambda context: 40_000)
     status, _, error = run()
     largest = int(re.search(r"memory: expected a run within .*; --per-batch-size (\d+) fits", error).group(1))
     assert status == 2 and 0 < largest < 16 and not (tmp_path / "new").exists()
