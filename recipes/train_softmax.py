@@ -145,6 +145,10 @@ def _add_machine_flags(g):
     _flag(g, "--seed", 0, "of order, mirroring and new weights", whole(0))
     _flag(g, "--kv-store", "device", "local, device or nccl; dist_sync, dist_device_sync or dist_async under "
           "tools/launch.py", metavar="NAME", dest="kvstore")
+    g.add_argument("--shard-fc7", action="store_true",
+                   help="divide the classes of fc7 over the devices, for very many identities: same loss, same files")
+    _flag(g, "--sample-rate", 1.0, "part of the classes that takes part in a step, drawn at random beside those of the "
+          "batch (Partial FC); with --shard-fc7 or one device", real(above=0, most=1), metavar="R")
     add_rewrite_option(g)
     add_tensorboard_option(g, "PREFIX-tensorboard")
     add_resume_options(g, "--prefix")
@@ -217,6 +221,7 @@ def main(argv=None):
     from mxft.data.faces.soundness import check_faces
     from mxft.devices import kvstore as check_kvstore
     from mxft.heads import make_head
+    from mxft.training.faces.sharding import check_sharding
     from mxft.training.faces.train import train_faces
     from mxft.training.faces.verifying import load_targets
     from mxft.training.state import Keeping
@@ -232,6 +237,7 @@ def main(argv=None):
     if args.check == "full":
         check_faces(faces, args.image_size, args.data_nthreads)
     head = make_head(args.loss_type, faces.num_classes, backbone.emb_size, head_options(args))
+    check_sharding(options, head, devices)
     folder = args.data_dir if os.path.isdir(args.data_dir) else os.path.dirname(args.data_dir) or "."
     names = [name.strip() for name in args.target.split(",") if name.strip()] if args.target is not None else None
     targets, absent = load_targets(folder, args.image_size, names)

@@ -4,7 +4,7 @@ import pytest
 from mxft.backbones.faces import face_network
 from mxft.compat import mx
 from mxft.errors import InputError
-from mxft.training.faces.memory import MemoryEstimate, available_memory, estimate_memory, require_memory
+from mxft.training.faces.memory import Division, MemoryEstimate, available_memory, estimate_memory, require_memory
 
 GB = 10**9
 
@@ -47,3 +47,16 @@ def test_where_no_batch_fits_that_is_said():
 def test_a_system_that_does_not_tell_refuses_nothing():
     require_memory(MemoryEstimate(20 * GB, GB, 10**7), 1, None)
     assert available_memory(mx.cpu()) > 10**6
+
+
+def test_a_divided_head_takes_a_part_on_each_device_and_is_joined_once_on_the_host():
+    net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=16, no_bias=True, name="pre_fc1")
+    whole = estimate_memory(net, 1000, 16, (3, 4, 4))
+    card = estimate_memory(net, 1000, 16, (3, 4, 4), 1, Division(4, joined=False))
+    assert card.head == whole.head / 4 and card.trunk == whole.trunk and card.per_image == whole.per_image
+    uneven = estimate_memory(net, 1001, 16, (3, 4, 4), 1, Division(4, joined=False))
+    assert uneven.head == 251 * 16 * 4 * 5
+    host = estimate_memory(net, 1000, 16, (3, 4, 4), 4, Division(4))
+    assert host.head == 1000 * 16 * 4 * (5 + 1)
+    sampled = estimate_memory(net, 1000, 16, (3, 4, 4), 1, Division(4, 0.1, joined=False))
+    assert sampled.head == 250 * 16 * 4 * 2.5 and sampled.per_image == 4 * (16 + 3 * 100)

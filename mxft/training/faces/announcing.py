@@ -4,6 +4,7 @@ import os
 import shlex
 
 from mxft.training.faces.options import learning_rate_steps
+from mxft.training.faces.sharding import describe_shards
 
 
 def start_facts(task, targets):
@@ -76,6 +77,9 @@ def _say_which_network(task):
     print(f"network: {backbone.name}, input {'x'.join(map(str, backbone.image_size))} RGB raw 0-255, embedding "
           f"{backbone.emb_size}")
     print(f"head: {head.describe()}, {head.num_classes} classes")
+    shards = describe_shards(task.options, head.num_classes, head.emb_size, len(task.contexts))
+    if shards:
+        print(shards)
     if task.checkpoint:
         print(f"{task.checkpoint.name}: {transfer.report.summary()}")
         for theirs, ours in transfer.renamed.items():

@@ -12,6 +12,41 @@ FLOAT = 4
 LOGIT_ARRAYS = 3         # batch x classes: logits, their gradient, and one the margin takes
 HEAD_ARRAYS = 3          # classes x embedding on each device: weight, gradient, normalised weight …
 SHARED_ARRAYS = 2        # … and once: momentum, and the kvstore's copy or the host's
+SHARD_ARRAYS = 5         # of a shard: weight, gradient, momentum, normalised weight and its gradient …
+SAMPLED_ARRAYS = 2       # … where it is sampled, the first and the third of all its classes, all five of the sample's
+
+
+@dataclasses.dataclass(frozen=True)
+class Division:
+    """How fc7 is divided.
+
+    Parameters
+    ----------
+    shards : int
+        A device each.
+    sample_rate : float
+        Part of its classes a shard computes with in a step.
+    joined : bool
+        Whether the devices' memory is also the one in which fc7 is joined to be saved.
+    """
+
+    shards: int
+    sample_rate: float = 1.0
+    joined: bool = True
+
+    def classes(self, num_classes):
+        """Return how many classes the largest shard has."""
+        return math.ceil(num_classes / self.shards)
+
+    def arrays(self, num_classes, devices):
+        """Return how many numbers `devices` of the shards hold, of a length of 1 a class."""
+        here = self.classes(num_classes) * devices
+        shard = SHARD_ARRAYS if self.sample_rate == 1 else SAMPLED_ARRAYS + SHARD_ARRAYS * self.sample_rate
+        return here * shard + (num_classes if self.joined else 0)
+
+    def logits(self, num_classes):
+        """Return how many logits an image has on its shards together: of every class, or of the sampled ones."""
+        return math.ceil(self.classes(num_classes) * self.sample_rate) * self.shards
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +84,7 @@ class MemoryEstimate:
                 f"{_size(self.per_image * per_batch * self.devices)} for {per_batch * self.devices} images")
 
 
-def estimate_memory(embedding, num_classes, emb_size, image_shape, devices=1):
+def estimate_memory(embedding, num_classes, emb_size, image_shape, devices=1, division=None):
     """Estimate what training needs, from shapes alone.
 
     Parameters
@@ -61,6 +96,8 @@ def estimate_memory(embedding, num_classes, emb_size, image_shape, devices=1):
         ``(C, H, W)``.
     devices : int
         Devices that share one memory: CPU contexts do, of GPUs each has its own.
+    division : Division, optional
+        Of fc7; without, each device holds all classes.
 
     Returns
     -------
@@ -84,8 +121,11 @@ def estimate_memory(embedding, num_classes, emb_size, image_shape, devices=1):
     parameters = sum(map(math.prod, args)) - math.prod(shape[data_name(embedding)])
     activations = sum(math.prod(size) for name, size in zip(internals.list_outputs(), outputs)
                       if name not in variables)
-    return MemoryEstimate(num_classes * emb_size * FLOAT * copies, parameters * FLOAT * copies,
-                          FLOAT * (activations + LOGIT_ARRAYS * num_classes), devices)
+    rows, logits = num_classes * copies, num_classes
+    if division:  # a device has all images' logits of a part of the classes: as many as its own images' of all of them
+        rows, logits = math.ceil(division.arrays(num_classes, devices)), division.logits(num_classes)
+    return MemoryEstimate(rows * emb_size * FLOAT, parameters * FLOAT * copies,
+                          FLOAT * (activations + LOGIT_ARRAYS * logits), devices)
 
 
 def available_memory(context):

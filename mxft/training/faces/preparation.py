@@ -6,8 +6,9 @@ from mxft.distributed.workers import join
 from mxft.errors import InputError
 from mxft.rewrite import rewrite_for_training
 from mxft.training.faces.fit import phases
-from mxft.training.faces.memory import available_memory, estimate_memory, require_memory
+from mxft.training.faces.memory import Division, available_memory, estimate_memory, require_memory
 from mxft.training.faces.network import attach_face_head
+from mxft.training.faces.sharding import check_sharding
 from mxft.training.faces.transfer import transfer_face
 
 
@@ -71,12 +72,13 @@ def prepare_faces(backbone, head, faces, options, contexts, checkpoint=None, thr
     Raises
     ------
     InputError
-        Weights that do not go into the network, patterns that freeze nothing, too few images for a batch, too little
-        memory.
+        Weights that do not go into the network, an fc7 that cannot be divided as asked, patterns that freeze nothing,
+        too few images for a batch, too little memory.
     """
     if options.fc7_init == "imprint" and (checkpoint is None or options.reinit_embedding):
         raise InputError("fc7-init: expected a pretrained embedding to imprint from, received none; give --pretrained "
                          "and leave --reinit-embedding out")
+    check_sharding(options, head, contexts)
     network = attach_face_head(backbone.symbol, head, options.ce_loss)
     transfer = transfer_face(network, checkpoint, (3, *backbone.image_size), options.fc7_init == "keep",
                              options.reinit_embedding)
@@ -103,10 +105,12 @@ def _require_a_batch(faces, options, contexts, workers):
 
 def _require_memory(backbone, faces, options, contexts):
     """Estimate the memory the run needs on a device, refusing what cannot fit."""
-    sharing = len(contexts) if contexts[0].device_type == "cpu" else 1
+    on_host = contexts[0].device_type == "cpu"
+    sharing = len(contexts) if on_host else 1
     shape = (3, *backbone.image_size)
     embedding, _ = rewrite_for_training(backbone.symbol, contexts[0].device_type, options.rewrite)
-    estimate = estimate_memory(embedding, faces.num_classes, backbone.emb_size, shape, sharing)
+    division = Division(len(contexts), options.sample_rate, on_host) if options.divides_fc7 else None
+    estimate = estimate_memory(embedding, faces.num_classes, backbone.emb_size, shape, sharing, division)
     for context in contexts[:1] if sharing > 1 else contexts:
         require_memory(estimate, options.per_batch_size, available_memory(context))
     return estimate
