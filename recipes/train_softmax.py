@@ -13,9 +13,11 @@ folder holds property, train.rec and train.idx (mxft face-pack makes them) and
 the verification sets NAME.bin (mxft pairs-pack). Devices: as many GPUs as
 CUDA_VISIBLE_DEVICES lists; the CPU where it is empty. Of the pretrained
 checkpoint everything is taken but an fc7 of another size, which begins anew:
-accuracy then starts near 0. Files: PREFIX-symbol.json, PREFIX-best.params,
-PREFIX-last.params, numbered ones by --ckpt, PREFIX-log.jsonl, and the page of
-the run, PREFIX-report.html.
+accuracy then starts near 0. Very many identities: --shard-fc7 divides fc7 over
+the devices, and --sample-rate 0.1 trains a tenth of the classes in a step,
+those of the batch among them; the others get no weight decay and no momentum.
+Files: PREFIX-symbol.json, PREFIX-best.params, PREFIX-last.params, numbered ones
+by --ckpt, PREFIX-log.jsonl, and the page of the run, PREFIX-report.html.
 
 Published: LFW 99.50 % (y1), 99.77 % (r100), ArcFace on MS1M; arXiv:1801.07698.
 """

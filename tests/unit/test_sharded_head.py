@@ -117,13 +117,17 @@ def test_a_logit_that_is_no_number_is_no_finite_loss(case):
 
 
 def test_no_array_of_batch_by_all_classes_or_of_all_centres_is_on_a_device(case):
-    whole, _ = divided(make_head(4, CLASSES, SIZE), case, 1)
-    parts, _ = divided(make_head(4, CLASSES, SIZE), case, 3)
-    for held in parts.arrays().values():
-        for name, array in held.items():
-            mine, undivided_shape = array.shape, whole.arrays()[0][name].shape
-            assert CLASSES not in mine and (mine == undivided_shape or array.size <= math.ceil(
-                whole.arrays()[0][name].size * 8 / CLASSES))
+    ours, _ = divided(make_head(0, CLASSES, SIZE), case, 3)
+    held = {name: array.shape for name, array in ours.arrays().items()}
+    for shard, classes in enumerate((8, 8, 7)):
+        for kind in ("argument", "gradient"):
+            assert held[f"{kind}:fc7_weight@{shard}"] == (classes, SIZE)
+            assert held[f"{kind}:fc7_bias@{shard}"] == (classes,)
+            assert held[f"{kind}:embedding@{shard}"] == (ROWS, SIZE)
+        assert [output.shape for output in ours.execs[shard].outputs] == [(ROWS, classes)] + 6 * [(ROWS,)]
+    assert len(held) == 3 * 7 and not any(name.startswith("whole") for name in held)
+    sampled, _ = divided(make_head(0, CLASSES, SIZE), case, 1, sample_rate=0.5)
+    assert sampled.arrays()["whole:fc7_weight@0"].shape == (CLASSES, SIZE)
 
 
 def rows_of_samples(head):

@@ -85,7 +85,7 @@ def test_a_run_is_that_of_the_undivided_network(case, train, tmp_path):
 
 
 def test_files_are_those_of_the_undivided_network_and_go_back_and_forth(train, tmp_path):
-    whole, ours = train("whole"), train("shards", shard_fc7=True)
+    whole, ours = train("whole", ce_loss=True), train("shards", shard_fc7=True, ce_loss=True)
     files = [{path.name for path in (tmp_path / run).rglob("*") if "state" not in str(path)}
              for run in ("whole", "shards")]
     assert files[0] == files[1]

@@ -64,10 +64,10 @@ class ClassSampler:
         """
         local = labels - self.first
         own = (local >= 0) & (local < self.count)
-        positives = np.unique(local[own])
+        taken = np.zeros(self.count, bool)
+        taken[local[own]] = True
+        negatives, wanted = np.flatnonzero(~taken), self.size - np.count_nonzero(taken)
         random = np.random.default_rng([*self._seed, *step])
-        drawn = random.choice(self.count - len(positives), self.size - len(positives), replace=False, shuffle=False)
-        # the k-th class that is no positive is class k, moved up past the positives before it
-        negatives = drawn + np.searchsorted(positives - np.arange(len(positives)), drawn, side="right")
-        rows = np.sort(np.concatenate([positives, negatives]))
+        taken[negatives[random.choice(len(negatives), wanted, replace=False, shuffle=False)]] = True
+        rows = np.flatnonzero(taken)
         return rows, np.where(own, np.searchsorted(rows, local), -1)

@@ -140,8 +140,11 @@ class ShardedHead:
             shard.update(updater)
 
     def arrays(self):
-        """Return {shard: arrays}: what it holds beside the optimizer's states and the executor's own working memory."""
-        return {shard.number: shard.arrays() for shard in self._shards}
+        """Return ``{"KIND:NAME@SHARD": array}``: ``argument``, ``gradient`` and, where classes are sampled, ``whole``.
+
+        Beside these a device has the optimizer's states and the working memory of its executor, the outputs among it.
+        """
+        return {f"{name}@{shard.number}": array for shard in self._shards for name, array in shard.arrays().items()}
 
 
 class _Shard:
@@ -230,6 +233,5 @@ class _Shard:
         """Return the arrays the shard holds by name."""
         held = {f"argument:{name}": array for name, array in self.executor.arg_dict.items()}
         held.update({f"gradient:{name}": array for name, array in self.executor.grad_dict.items() if array is not None})
-        held.update({f"output:{number}": array for number, array in enumerate(self.executor.outputs)})
         held.update({f"whole:{name}": array for name, array in self.variables.items() if self.sampler})
         return held
