@@ -14,6 +14,7 @@ from mxft.slim import slim
 from mxft.training.faces.fit import _Loop
 from mxft.training.faces.network import pretrained_backbone
 from mxft.training.faces.options import FaceOptions
+from mxft.training.faces.sharding import describe_shards
 from mxft.training.faces.train import train_faces
 from mxft.training.run import read_log
 from mxft.training.state import Keeping
@@ -138,10 +139,20 @@ def test_samples_are_the_seeds(train):
 
 def test_a_run_says_how_its_classes_are_divided(train, tmp_path, capsys):
     train("a", shard_fc7=True, max_steps=1, sample_rate=0.5)
-    assert ("fc7: 7 classes in 2 shards of 4 or 3; a device holds 0 MB of centres instead of 0 MB; each step trains "
-            "the classes of its batch and others drawn at random, 0.5 of all") in capsys.readouterr().out
+    assert ("fc7: 7 classes in 2 shards of 4 or 3: 0 MB a device and not 0 MB; a step trains those of its batch and "
+            "others drawn at random, 0.5 of all") in capsys.readouterr().out
     start, = (row for row in read_log(tmp_path / "a" / "model-log.jsonl") if row["event"] == "start")
     assert start["options"]["shard_fc7"] and start["options"]["sample_rate"] == 0.5
+
+
+def test_what_a_device_is_spared_is_said_in_megabytes():
+    """Five arrays of classes x 512 numbers of 4 bytes; sampled two of all classes and five of a tenth."""
+    assert describe_shards(FaceOptions(), 10**7, 512, 8) is None
+    assert describe_shards(FaceOptions(shard_fc7=True), 10**7, 512, 8) == (
+        "fc7: 10,000,000 classes in 8 shards of 1,250,000: 12,800 MB a device and not 102,400 MB")
+    assert describe_shards(FaceOptions(sample_rate=0.1), 10**6, 512, 1) == (
+        "fc7: 1,000,000 classes: 5,120 MB a device and not 10,240 MB; a step trains those of its batch and others "
+        "drawn at random, 0.1 of all")
 
 
 REFUSED = {

@@ -31,7 +31,7 @@ class ClassSampler:
     --------
     >>> sampler = ClassSampler(first=100, count=1000, rate=0.1, batch_size=4, seed=(0, 0))
     >>> rows, positions = sampler.draw(np.array([3, 105, 1099, 105]), step=(7,))
-    >>> len(rows), rows[positions[1]], positions[0]
+    >>> len(rows), int(rows[positions[1]]), int(positions[0])
     (100, 5, -1)
     """
 

@@ -1,6 +1,7 @@
 """Whether fc7 can be divided over the devices a run has, and what one device then holds of it."""
 from mxft.errors import InputError
 from mxft.heads.sharded import divide_classes
+from mxft.training.faces.memory import FLOAT, Division
 
 
 def check_sharding(options, head, contexts):
@@ -57,18 +58,15 @@ def describe_shards(options, num_classes, emb_size, devices):
     --------
     >>> from mxft.training.faces.options import FaceOptions
     >>> describe_shards(FaceOptions(shard_fc7=True), 85742, 512, 4)
-    'fc7: 85,742 classes in 4 shards of 21,436 or 21,435; a device holds 44 MB of centres instead of 176 MB'
+    'fc7: 85,742 classes in 4 shards of 21,436 or 21,435: 220 MB a device and not 878 MB'
     """
     if not options.divides_fc7:
         return None
     bounds = divide_classes(num_classes, devices)
     sizes = sorted({end - first for first, end in zip(bounds, bounds[1:])}, reverse=True)
-    words = [f"fc7: {num_classes:,} classes"]
-    if devices > 1:
-        held, whole = (count * emb_size * 4 / 1e6 for count in (sizes[0], num_classes))
-        words[0] += f" in {devices} shards of {' or '.join(f'{size:,}' for size in sizes)}"
-        words.append(f"a device holds {held:,.0f} MB of centres instead of {whole:,.0f} MB")
-    if options.sample_rate < 1:
-        words.append(f"each step trains the classes of its batch and others drawn at random, {options.sample_rate:.3g} "
-                     "of all")
-    return "; ".join(words)
+    shards = f" in {devices} shards of {' or '.join(f'{size:,}' for size in sizes)}" if devices > 1 else ""
+    held, whole = (division.arrays(num_classes, 1) * emb_size * FLOAT / 1e6 for division in
+                   (Division(devices, options.sample_rate, joined=False), Division(1, joined=False)))
+    sample = "; a step trains those of its batch and others drawn at random, " \
+             f"{options.sample_rate:.3g} of all" if options.sample_rate < 1 else ""
+    return f"fc7: {num_classes:,} classes{shards}: {held:,.0f} MB a device and not {whole:,.0f} MB{sample}"
