@@ -137,9 +137,11 @@ def main():
 
     for count in args.contexts:
         seconds, losses = take_turns({name: make(name, args, count)[0] for name in CONTENDERS}, args.runs, 2)
-        show(f"fc7 of {args.classes:,} classes, {count} contexts, batch {args.batch_size}", "images/s",
-             rates(args.batch_size, seconds), "shards",
-             {name: note(name, count, seconds[name], losses[name]) for name in CONTENDERS})
+        speeds = rates(args.batch_size, seconds)
+        for ours in CONTENDERS[1:]:
+            show(f"fc7 of {args.classes:,} classes, {count} contexts, batch {args.batch_size}", "images/s",
+                 {name: speeds[name] for name in ("whole", ours)}, ours,
+                 {name: note(name, count, seconds[name], losses[name]) for name in ("whole", ours)})
 
 
 if __name__ == "__main__":
