@@ -149,7 +149,7 @@ def test_no_array_of_batch_by_all_classes_or_of_all_centres_is_on_a_device(case)
 
 def rows_of_samples(head):
     """Return the class numbers of each shard's last sample, counted from 0 over all shards."""
-    return [shard._rows.asnumpy().astype(int) + shard._first for shard in head._shards]
+    return [shard.rows.asnumpy().astype(int) + shard.classes.start for shard in head.shards]
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3])

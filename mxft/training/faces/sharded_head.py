@@ -7,12 +7,11 @@ of classes x embedding ever does.
 """
 import math
 
-import numpy as np
-
 from mxft.compat import mx
-from mxft.heads.sharded import EMBEDDING, LABEL, OUTPUTS, divide_classes, shard_symbol
+from mxft.heads.sharded import EMBEDDING, OUTPUTS, divide_classes
 from mxft.training.faces.class_sampling import ClassSampler
 from mxft.training.faces.network import LEAST_PROBABILITY
+from mxft.training.faces.shard import SampledShard, Shard
 
 
 class ShardedHead:
@@ -35,6 +34,12 @@ class ShardedHead:
     seed : int
         Of the samples.
 
+    Attributes
+    ----------
+    shards : list of Shard
+    measures : list of mx.nd.NDArray
+        The `MONITORS` of the last batch, each float32 ``(N,)`` on the first device.
+
     Notes
     -----
     The loss of a row counts 1/(N / devices), as that of a network on several devices whose softmax divides by its own
@@ -45,21 +50,23 @@ class ShardedHead:
     """
 
     def __init__(self, head, batch_size, contexts, fixed=(), embedding_gradient=True, sample_rate=1.0, seed=0):
-        self._home = contexts[0]
-        bounds = divide_classes(head.num_classes, len(contexts))
-        self._shards = []
-        for number, (context, first, end) in enumerate(zip(contexts, bounds, bounds[1:])):
-            sampler = None
+        self._home, self._head, self.measures = contexts[0], head, []
+        wanted = {*head.parameters, *([EMBEDDING] if embedding_gradient else [])} - set(fixed)
+        bounds, self.shards = divide_classes(head.num_classes, len(contexts)), []
+        for number, context in enumerate(contexts):
+            classes = range(bounds[number], bounds[number + 1])
+            shard = {"head": head, "number": number, "classes": classes, "batch_size": batch_size, "context": context,
+                     "row_weight": len(contexts) / batch_size, "wanted": wanted}
             if sample_rate < 1:
-                sampler = ClassSampler(first, end - first, sample_rate, batch_size, (seed, number))
-            self._shards.append(_Shard(head, number, first, end - first, batch_size, len(contexts), context, fixed,
-                                       embedding_gradient, sampler))
-        self._num_classes, self.measures = head.num_classes, []
+                sampler = ClassSampler(classes.start, len(classes), sample_rate, batch_size, (seed, number))
+                self.shards.append(SampledShard(sampler, **shard))
+            else:
+                self.shards.append(Shard(**shard))
 
     @property
     def execs(self):
         """The executors, one a shard: where variables that are scheduled are set."""
-        return [shard.executor for shard in self._shards]
+        return [shard.executor for shard in self.shards]
 
     def set_params(self, parameters):
         """Take the values of the head's variables, classes divided over the shards.
@@ -69,18 +76,18 @@ class ShardedHead:
         parameters : dict of str to mx.nd.NDArray
             Joined, as they are in a checkpoint.
         """
-        for shard in self._shards:
+        for shard in self.shards:
             for name, array in shard.variables.items():
                 parameters[name][shard.rows_of(name)].copyto(array)
 
     def get_params(self):
         """Return the head's variables as they are in a checkpoint, joined in the host's memory."""
         joined = {}
-        for name, array in self._shards[0].variables.items():
-            by_class = self._shards[0].is_by_class(name)
-            shape = (self._num_classes, *array.shape[1:]) if by_class else array.shape
-            joined[name] = mx.nd.empty(shape, mx.cpu())
-            for shard in self._shards if by_class else self._shards[:1]:
+        for name, array in self.shards[0].variables.items():
+            by_class = name in self._head.parameters
+            rows = self._head.num_classes if by_class else len(array)
+            joined[name] = mx.nd.empty((rows, *array.shape[1:]), mx.cpu())
+            for shard in self.shards if by_class else self.shards[:1]:
                 shard.variables[name].copyto(joined[name][shard.rows_of(name)])
         return joined
 
@@ -96,22 +103,21 @@ class ShardedHead:
         step : tuple of int
             What the sample is drawn for.
         """
-        labels = label.asnumpy().astype(np.int64) if self._shards[0].sampler else None
-        for shard in self._shards:
-            shard.forward(embeddings, label, labels, step)
+        for shard in self.shards:
+            shard.forward(embeddings, label, step)
         self._normalise()
-        for shard in self._shards:
+        for shard in self.shards:
             shard.executor.backward()
 
     def _normalise(self):
         """Make each shard's softmax its part of the whole one, in place, and measure the rows."""
-        seen = {name: mx.nd.stack(*(shard.output(name).as_in_context(self._home) for shard in self._shards), axis=0)
+        seen = {name: mx.nd.stack(*(shard.output(name).as_in_context(self._home) for shard in self.shards), axis=0)
                 for name in OUTPUTS[1:]}                          # each (shards, N)
         top = mx.nd.max(seen["top"], axis=0, keepdims=True)
         parts = mx.nd.broadcast_sub(seen["top"], top).exp() / seen["top_probability"]
         whole = mx.nd.sum(parts, axis=0, keepdims=True)            # Σ exp(logit - top) over all classes
         shares = mx.nd.broadcast_div(parts, whole)
-        for shard, share in zip(self._shards, shares if len(self._shards) > 1 else ()):
+        for shard, share in zip(self.shards, shares if len(self.shards) > 1 else ()):
             shard.multiply_softmax(share)
         target, free_target, cosine = (mx.nd.sum(seen[name], axis=0)
                                        for name in ("target", "free_target", "target_cosine"))
@@ -122,11 +128,11 @@ class ShardedHead:
 
     def embedding_gradient(self):
         """Return the gradient of the embeddings ``(N, E)`` on the first device, summed over the shards in order."""
-        return mx.nd.add_n(*(shard.executor.grad_dict[EMBEDDING].as_in_context(self._home) for shard in self._shards))
+        return mx.nd.add_n(*(shard.executor.grad_dict[EMBEDDING].as_in_context(self._home) for shard in self.shards))
 
     def indices(self):
         """Return {index: name} for the optimizer: a parameter of a shard has an index of its own."""
-        return {shard.index(name): name for shard in self._shards for name in shard.trained}
+        return {index: name for shard in self.shards for index, name in shard.indices().items()}
 
     def update(self, updater):
         """Update every shard on its device.
@@ -136,7 +142,7 @@ class ShardedHead:
         updater : mx.optimizer.Updater
             Keeps a state for each of `indices`.
         """
-        for shard in self._shards:
+        for shard in self.shards:
             shard.update(updater)
 
     def arrays(self):
@@ -144,94 +150,4 @@ class ShardedHead:
 
         Beside these a device has the optimizer's states and the working memory of its executor, the outputs among it.
         """
-        return {f"{name}@{shard.number}": array for shard in self._shards for name, array in shard.arrays().items()}
-
-
-class _Shard:
-    """Some of the classes, on one device."""
-
-    def __init__(self, head, number, first, count, batch_size, devices, context, fixed, embedding_gradient, sampler):
-        self.number, self.sampler = number, sampler
-        self._first, self._count, self._context, self._rows = first, count, context, None
-        symbol = shard_symbol(head, sampler.size if sampler else count, devices / batch_size)
-        self.trained = [name for name in head.parameters if name not in fixed]
-        wanted = {*self.trained, *([EMBEDDING] if embedding_gradient else [])}
-        self.executor = symbol.simple_bind(
-            context, {name: "write" if name in wanted else "null" for name in symbol.list_arguments()},
-            **{EMBEDDING: (batch_size, head.emb_size), LABEL: (batch_size,)})
-        self._by_class = set(head.parameters)
-        self.variables = {name: array for name, array in self.executor.arg_dict.items()
-                          if name not in (EMBEDDING, LABEL)}
-        if sampler:  # the executor has the sampled rows; these are all of them
-            self.variables.update({name: mx.nd.zeros((count, *array.shape[1:]), context)
-                                   for name, array in self.variables.items() if name in self._by_class})
-
-    def is_by_class(self, name):
-        """Whether a variable has a row a class."""
-        return name in self._by_class
-
-    def rows_of(self, name):
-        """Return the slice of a joined variable that is the shard's."""
-        return slice(self._first, self._first + self._count) if name in self._by_class else slice(None)
-
-    def index(self, name):
-        """Return the optimizer's index of a parameter."""
-        return f"{name}@{self.number}"
-
-    def output(self, name):
-        """Return one of `OUTPUTS`."""
-        return self.executor.outputs[OUTPUTS.index(name)]
-
-    def forward(self, embeddings, label, labels, step):
-        """Compute the shard's softmax."""
-        inputs, begin = self.executor.arg_dict, 0
-        for part in embeddings:
-            part.copyto(inputs[EMBEDDING][begin:begin + len(part)])
-            begin += len(part)
-        if self.sampler:
-            rows, positions = self.sampler.draw(labels, step)
-            self._rows = mx.nd.array(rows, self._context, "int32")
-            inputs[LABEL][:] = positions
-            for name in self._by_class:
-                mx.nd.take(self.variables[name], self._rows, out=inputs[name])
-        else:
-            (label - self._first).copyto(inputs[LABEL])
-        self.executor.forward(is_train=True)
-
-    def multiply_softmax(self, share):
-        """Multiply each row of the softmax with a number: what the backward pass will take for the probabilities."""
-        softmax = self.output("softmax")
-        mx.nd.broadcast_mul(softmax, share.as_in_context(self._context).reshape((-1, 1)), out=softmax)
-
-    def update(self, updater):
-        """Update the shard's parameters; of a sample its rows alone."""
-        indices = [self.index(name) for name in self.trained]
-        gradients = [self.executor.grad_dict[name] for name in self.trained]
-        if not self.sampler:
-            updater(indices, gradients, [self.variables[name] for name in self.trained])
-            return
-        for index, name, gradient in zip(indices, self.trained, gradients):
-            self._update_rows(updater, index, self.variables[name], self.executor.arg_dict[name], gradient)
-
-    def _update_rows(self, updater, index, whole, rows, gradient):
-        """Update the sampled rows of a parameter, and put them back where they belong with what goes with them."""
-        optimizer = updater.optimizer
-        if index not in updater.states:
-            updater.states[index] = optimizer.create_state(index, whole)
-        state = updater.states[index]
-        if state is not None and not updater.states_synced.get(index):
-            state = updater.states[index] = state.as_in_context(self._context)
-        updater.states_synced[index] = True
-        optimizer._set_current_context(self._context.device_id)
-        own = None if state is None else mx.nd.take(state, self._rows)
-        optimizer.update(index, rows, gradient, own)
-        whole[self._rows] = rows
-        if state is not None:
-            state[self._rows] = own
-
-    def arrays(self):
-        """Return the arrays the shard holds by name."""
-        held = {f"argument:{name}": array for name, array in self.executor.arg_dict.items()}
-        held.update({f"gradient:{name}": array for name, array in self.executor.grad_dict.items() if array is not None})
-        held.update({f"whole:{name}": array for name, array in self.variables.items() if self.sampler})
-        return held
+        return {f"{name}@{shard.number}": array for shard in self.shards for name, array in shard.arrays().items()}
