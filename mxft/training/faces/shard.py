@@ -53,17 +53,17 @@ class Shard:
         """Return one of `OUTPUTS`."""
         return self.executor.outputs[OUTPUTS.index(name)]
 
-    def forward(self, embeddings, label, step):
-        """Compute the softmax over the shard's classes, or over the sample of them that is drawn for `step`."""
+    def choose_classes(self, label, step):
+        """Count the labels from the shard's first class: all its classes take part, whatever the step."""
+        (label - self.classes.start).copyto(self.executor.arg_dict[LABEL])
+
+    def forward(self, embeddings):
+        """Compute the softmax over the chosen classes."""
         begin = 0
         for part in embeddings:
             part.copyto(self.executor.arg_dict[EMBEDDING][begin:begin + len(part)])
             begin += len(part)
-        self._take_classes(label, step)
         self.executor.forward(is_train=True)
-
-    def _take_classes(self, label, step):
-        (label - self.classes.start).copyto(self.executor.arg_dict[LABEL])
 
     def multiply_softmax(self, share):
         """Multiply each row of the softmax with a number: what the backward pass will take for the probabilities."""
@@ -105,12 +105,17 @@ class SampledShard(Shard):
             row = self.variables[name].shape[1:]
             self.variables[name] = mx.nd.zeros((len(self.classes), *row), self._context)
 
-    def _take_classes(self, label, step):
+    def choose_classes(self, label, step):
+        """Draw the classes of `step`, and count the labels among them."""
         rows, positions = self._sampler.draw(label.asnumpy().astype(np.int64), step)
         self.rows = mx.nd.array(rows, self._context, "int32")
         self.executor.arg_dict[LABEL][:] = positions
+
+    def forward(self, embeddings):
+        """Compute the softmax over the sampled classes, which are fetched first."""
         for name in self._head.parameters:
             mx.nd.take(self.variables[name], self.rows, out=self.executor.arg_dict[name])
+        super().forward(embeddings)
 
     def update(self, updater):
         """Update the sampled rows of what is trained."""

@@ -103,8 +103,10 @@ class ShardedHead:
         step : tuple of int
             What the sample is drawn for.
         """
+        for shard in self.shards:  # first all of them: MXNet copies from NumPy when the first CPU context has time
+            shard.choose_classes(label, step)
         for shard in self.shards:
-            shard.forward(embeddings, label, step)
+            shard.forward(embeddings)
         self._normalise()
         for shard in self.shards:
             shard.executor.backward()
