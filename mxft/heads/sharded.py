@@ -48,7 +48,9 @@ def shard_symbol(head, num_classes, grad_scale):
     Returns
     -------
     mx.sym.Symbol
-        `OUTPUTS`, and the weighted extra loss where the head has one.
+        `OUTPUTS`, and the weighted extra loss where the head has one. ``softmax`` is (N, num_classes), the rest (N,):
+        the largest logit and its probability, whether it is the label's, the label's logit with its margin and
+        without, and its cosine.
 
     Notes
     -----

@@ -49,6 +49,18 @@ def test_a_system_that_does_not_tell_refuses_nothing():
     assert available_memory(mx.cpu()) > 10**6
 
 
+def test_more_centres_than_an_array_can_have_are_refused_before_any_memory_is():
+    from mxft.heads import make_head
+    from mxft.training.faces.network import FaceBackbone
+    from mxft.training.faces.options import FaceOptions
+    from mxft.training.faces.preparation import prepare_faces
+
+    backbone = FaceBackbone(face_network("y1", 512), "y1", 512)
+    with pytest.raises(InputError, match=r"fc7: expected at most 2,147,483,647 numbers, .* received 10,000,000 classes "
+                                         r"x 512 = 5,120,000,000; --emb-size 214, or fewer identities"):
+        prepare_faces(backbone, make_head(4, 10**7, 512), None, FaceOptions(shard_fc7=True), [mx.cpu(0), mx.cpu(1)])
+
+
 def test_a_divided_head_takes_a_part_on_each_device_and_is_joined_once_on_the_host():
     net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=16, no_bias=True, name="pre_fc1")
     whole = estimate_memory(net, 1000, 16, (3, 4, 4))

@@ -6,6 +6,7 @@ import pytest
 
 from mxft.compat import mx
 from mxft.heads import HeadOptions, make_head
+from mxft.heads.sharded import divide_classes
 from mxft.training.faces.network import MONITORS, attach_face_head
 from mxft.training.faces.sharded_head import ShardedHead
 
@@ -77,6 +78,13 @@ def test_loss_and_gradients_are_those_of_the_undivided_head(name, shards, case):
     for what in ("margin_correct", "correct"):
         np.testing.assert_equal(ours[what], theirs[what])
         assert 0 < ours[what].sum() < ROWS
+
+
+@pytest.mark.parametrize("classes, shards", [(1, 1), (7, 7), (10, 4), (85742, 4), (85742, 512)])
+def test_classes_are_divided_without_a_gap_and_as_evenly_as_can_be(classes, shards):
+    bounds = divide_classes(classes, shards)
+    sizes = np.diff(bounds)
+    assert (bounds[0], bounds[-1], len(sizes)) == (0, classes, shards) and sizes.max() - sizes.min() <= 1
 
 
 def plain_softmax(logits, labels):

@@ -1,6 +1,7 @@
 """What a face run begins with, network, weights, data, phases and devices: all checked before a file is written."""
 import dataclasses
 
+from mxft.compat import mx
 from mxft.data.faces.iterators import FaceIterator
 from mxft.distributed.workers import join
 from mxft.errors import InputError
@@ -10,6 +11,8 @@ from mxft.training.faces.memory import Division, available_memory, estimate_memo
 from mxft.training.faces.network import attach_face_head
 from mxft.training.faces.sharding import check_sharding
 from mxft.training.faces.transfer import transfer_face
+
+MOST_NUMBERS = 2 ** 31 - 1  # of an array, where mxnet is not built with USE_INT64_TENSOR_SIZE; its wheels are not
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +75,14 @@ def prepare_faces(backbone, head, faces, options, contexts, checkpoint=None, thr
     Raises
     ------
     InputError
-        Weights that do not go into the network, an fc7 that cannot be divided as asked, patterns that freeze nothing,
-        too few images for a batch, too little memory.
+        An fc7 that cannot be divided as asked or is larger than an array can be, weights that do not go into the
+        network, patterns that freeze nothing, too few images for a batch, too little memory.
     """
     if options.fc7_init == "imprint" and (checkpoint is None or options.reinit_embedding):
         raise InputError("fc7-init: expected a pretrained embedding to imprint from, received none; give --pretrained "
                          "and leave --reinit-embedding out")
     check_sharding(options, head, contexts)
+    _require_one_array(head)
     network = attach_face_head(backbone.symbol, head, options.ce_loss)
     transfer = transfer_face(network, checkpoint, (3, *backbone.image_size), options.fc7_init == "keep",
                              options.reinit_embedding)
@@ -91,6 +95,15 @@ def prepare_faces(backbone, head, faces, options, contexts, checkpoint=None, thr
                          threads=threads, worker=workers.rank, workers=workers.count)
     return FacePreparation(backbone, network, faces, options, contexts, checkpoint, transfer, stages, workers, estimate,
                            train)
+
+
+def _require_one_array(head):
+    """Refuse more class centres than one array of a checkpoint can have, divided in training or not."""
+    numbers = head.num_classes * head.emb_size
+    if numbers > MOST_NUMBERS and not mx.runtime.Features().is_enabled("INT64_TENSOR_SIZE"):
+        raise InputError(f"fc7: expected at most {MOST_NUMBERS:,} numbers, which is as far as mxnet {mx.__version__} "
+                         f"counts in an array, received {head.num_classes:,} classes x {head.emb_size} = {numbers:,}; "
+                         f"--emb-size {MOST_NUMBERS // head.num_classes}, or fewer identities (--images-filter)")
 
 
 def _require_a_batch(faces, options, contexts, workers):

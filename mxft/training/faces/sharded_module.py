@@ -54,15 +54,12 @@ class ShardedModule:
 
     def init_params(self, initializer, arg_params, aux_params, allow_missing=False):
         """Set the parameters; what is not given begins with the very numbers a Module would begin with."""
-        arg_params = {**arg_params}
+        arg_params, attributes = {**arg_params}, self._network.saved.attr_dict()
         for name, shape in self._missing(arg_params) if allow_missing else ():
             arg_params[name] = mx.nd.zeros(shape)
-            initializer(mx.init.InitDesc(name, self._attributes().get(name)), arg_params[name])
+            initializer(mx.init.InitDesc(name, attributes.get(name)), arg_params[name])
         self._trunk.init_params(initializer, arg_params, aux_params, allow_missing)
         self._head.set_params(arg_params)
-
-    def _attributes(self):
-        return self._network.saved.attr_dict()
 
     def _missing(self, arg_params):
         """Return names and shapes of the arguments that are not given, in the order a Module draws them in."""
