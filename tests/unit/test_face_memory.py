@@ -16,7 +16,7 @@ def test_the_head_is_five_copies_of_the_class_centres_and_the_logits_four_rows()
     assert estimate.trunk == 16 * 48 * 4 * 5
     assert estimate.per_image == 4 * (16 + 3 * 1000)  # the embedding, and logits, their gradient and one more
     two = estimate_memory(net, 1000, 16, (3, 4, 4), devices=2)
-    assert two.head == 1000 * 16 * 4 * 8 and two.total(10) == two.head + two.trunk + 2 * 10 * two.per_image
+    assert two.head == 1000 * 16 * 4 * 13 and two.total(10) == two.head + two.trunk + 2 * 10 * two.per_image
 
 
 def test_the_estimate_is_close_to_what_mxnet_plans():

@@ -10,10 +10,11 @@ from mxft.surgery import data_name
 
 FLOAT = 4
 LOGIT_ARRAYS = 3         # batch x classes: logits, their gradient, and one the margin takes
-HEAD_ARRAYS = 3          # classes x embedding on each device: weight, gradient, normalised weight …
+HEAD_ARRAYS = 5          # fc7 on each device: weight, gradient, momentum, normalised weight and its gradient
+SAMPLED_ARRAYS = 2       # where classes are sampled: the first and the third of all of them, all five of the sample
+STORE_ARRAYS = 3         # and once where devices share a memory: the kvstore's (measured: 13 in all for 2, 23 for 4)
+TRUNK_ARRAYS = 3         # of the trunk on each device …
 SHARED_ARRAYS = 2        # … and once: momentum, and the kvstore's copy or the host's
-SHARD_ARRAYS = 5         # of a shard: weight, gradient, momentum, normalised weight and its gradient …
-SAMPLED_ARRAYS = 2       # … where it is sampled, the first and the third of all its classes, all five of the sample's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Division:
     def arrays(self, num_classes, devices):
         """Return how many numbers `devices` of the shards hold, of a length of 1 a class."""
         here = self.classes(num_classes) * devices
-        shard = SHARD_ARRAYS if self.sample_rate == 1 else SAMPLED_ARRAYS + SHARD_ARRAYS * self.sample_rate
+        shard = HEAD_ARRAYS if self.sample_rate == 1 else SAMPLED_ARRAYS + HEAD_ARRAYS * self.sample_rate
         return here * shard + (num_classes if self.joined else 0)
 
     def logits(self, num_classes):
@@ -114,14 +115,14 @@ def estimate_memory(embedding, num_classes, emb_size, image_shape, devices=1, di
     >>> estimate_memory(net, 85742, 512, (3, 112, 112)).head == 85742 * 512 * 4 * 5
     True
     """
-    copies = HEAD_ARRAYS * devices + SHARED_ARRAYS
+    copies = TRUNK_ARRAYS * devices + SHARED_ARRAYS
     internals, shape = embedding.get_internals(), {data_name(embedding): (1, *image_shape)}
     args, outputs, _ = internals.infer_shape(**shape)
     variables = {*embedding.list_arguments(), *embedding.list_auxiliary_states()}
     parameters = sum(map(math.prod, args)) - math.prod(shape[data_name(embedding)])
     activations = sum(math.prod(size) for name, size in zip(internals.list_outputs(), outputs)
                       if name not in variables)
-    rows, logits = num_classes * copies, num_classes
+    rows, logits = num_classes * (HEAD_ARRAYS * devices + STORE_ARRAYS * (devices > 1)), num_classes
     if division:  # a device has all images' logits of a part of the classes: as many as its own images' of all of them
         rows, logits = math.ceil(division.arrays(num_classes, devices)), division.logits(num_classes)
     return MemoryEstimate(rows * emb_size * FLOAT, parameters * FLOAT * copies,
