@@ -13,9 +13,11 @@ folder holds property, train.rec and train.idx (mxft face-pack makes them) and
 the verification sets NAME.bin (mxft pairs-pack). Devices: as many GPUs as
 CUDA_VISIBLE_DEVICES lists; the CPU where it is empty. Of the pretrained
 checkpoint everything is taken but an fc7 of another size, which begins anew:
-accuracy then starts near 0. Files: PREFIX-symbol.json, PREFIX-best.params,
-PREFIX-last.params, numbered ones by --ckpt, PREFIX-log.jsonl, and the page of
-the run, PREFIX-report.html.
+accuracy then starts near 0. Very many identities: --shard-fc7 divides fc7 over
+the devices, and --sample-rate 0.1 trains a tenth of the classes in a step,
+those of the batch among them; the others get no weight decay and no momentum.
+Files: PREFIX-symbol.json, PREFIX-best.params, PREFIX-last.params, numbered ones
+by --ckpt, PREFIX-log.jsonl, and the page of the run, PREFIX-report.html.
 
 Published: LFW 99.50 % (y1), 99.77 % (r100), ArcFace on MS1M; arXiv:1801.07698.
 """
@@ -147,6 +149,10 @@ def _add_machine_flags(g):
     _flag(g, "--kv-store", "device", "local, device or nccl; dist_sync, dist_device_sync or dist_async under "
           "tools/launch.py", metavar="NAME", dest="kvstore")
     add_memory_options(g, "--per-batch-size")
+    g.add_argument("--shard-fc7", action="store_true",
+                   help="divide the classes of fc7 over the devices, for very many identities: same loss, same files")
+    _flag(g, "--sample-rate", 1.0, "part of the classes that takes part in a step, drawn at random beside those of the "
+          "batch (Partial FC); with --shard-fc7 or one device", real(above=0, most=1), metavar="R")
     add_rewrite_option(g)
     add_tensorboard_option(g, "PREFIX-tensorboard")
     add_resume_options(g, "--prefix")
@@ -219,6 +225,7 @@ def main(argv=None):
     from mxft.data.faces.soundness import check_faces
     from mxft.devices import kvstore as check_kvstore
     from mxft.heads import make_head
+    from mxft.training.faces.sharding import check_sharding
     from mxft.training.faces.train import train_faces
     from mxft.training.faces.verifying import load_targets
     from mxft.training.precision import check_precision
@@ -236,6 +243,7 @@ def main(argv=None):
     if args.check == "full":
         check_faces(faces, args.image_size, args.data_nthreads)
     head = make_head(args.loss_type, faces.num_classes, backbone.emb_size, head_options(args))
+    check_sharding(options, head, devices)
     folder = args.data_dir if os.path.isdir(args.data_dir) else os.path.dirname(args.data_dir) or "."
     names = [name.strip() for name in args.target.split(",") if name.strip()] if args.target is not None else None
     targets, absent = load_targets(folder, args.image_size, names)

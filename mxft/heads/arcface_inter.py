@@ -28,6 +28,7 @@ class ArcFaceInter(ArcFace):
     loss_type = 7
     formula = "s·cos(θ + m2), and margin_b·mean cosine between class centres beside"
     extra_loss_name = "inter_loss"
+    divisible = False  # each row's loss has every class centre in it
 
     def penalty(self, F, cosine, label, centres):
         """Mean cosine of each row's class centre with all class centres."""

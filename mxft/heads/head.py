@@ -1,5 +1,6 @@
 """What every head has: its parameters, its place on a symbol, and the one line that names its margins."""
 import abc
+import copy
 import dataclasses
 import numbers
 
@@ -91,6 +92,7 @@ class Head(abc.ABC):
     formula = None
     parameters = ("fc7_weight",)
     extra_loss_name = None
+    divisible = True  # whether a row's loss needs no centres but the row's own, beside its logits
 
     def __init__(self, num_classes, emb_size, options=HeadOptions()):  # noqa: B008  frozen
         _require_size("num_classes", num_classes, 2, _MOST_CLASSES)
@@ -129,6 +131,12 @@ class Head(abc.ABC):
 
     def check(self, options):  # noqa: B027  most formulas allow whatever HeadOptions does
         """Raise InputError for options this formula does not allow."""
+
+    def over(self, num_classes):
+        """Return the same head over so many classes, 1 or more: a shard of them (`mxft.heads.sharded`)."""
+        part = copy.copy(self)
+        part.num_classes = num_classes
+        return part
 
     def scheduled(self, step):
         """Return {variable: value} to be set before the batch that follows `step` finished ones; mostly none."""

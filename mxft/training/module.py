@@ -75,15 +75,23 @@ class TrainingModule(mx.mod.Module):
             self.set_states(value=self.loss_scale.value)
 
     def update(self):
-        """Count a batch; update the parameters where it is the last of its group."""
+        """Count a batch; update the parameters where it is the last of its group.
+
+        Returns
+        -------
+        int
+            How many batches the group had; 0 where it is not complete.
+        """
         self._params_dirty = True  # for `get_params`: BatchNorm moves its statistics with every batch
         self._done += 1
         at_the_end = self._done == self._batches
         if self.held and not at_the_end:
-            return
-        self._apply(self.held or self._accumulate)
+            return 0
+        batches = self.held or self._accumulate
+        self._apply(batches)
         if at_the_end:
             self._done = 0
+        return batches
 
     def _apply(self, batches):
         """Update with the gradients of so many batches, and begin to add anew."""

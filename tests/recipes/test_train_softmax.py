@@ -135,8 +135,10 @@ def test_event_files_have_the_numbers_of_the_log(run, tmp_path, read_scalars):
     assert status == 0 and len(logged) == 5 and {key: written[key] for key in logged} == logged
 
 
-def test_what_was_saved_can_be_slimmed_and_verified_to_the_same_number(run, tmp_path, capsys):
-    _, said, _ = run()
+@pytest.mark.parametrize("flags", [(), ("--cpus", "2", "--per-batch-size", "8", "--shard-fc7", "--sample-rate", "0.5")])
+def test_what_was_saved_can_be_slimmed_and_verified_to_the_same_number(flags, run, tmp_path, capsys):
+    _, said, _ = run(*flags)
+    assert bool(flags) == ("fc7: 4 classes in 2 shards of 2: " in said)
     number = re.search(r"\[lfw\]\[3\]Accuracy-Flip: (\S+)", said).group(1)
     assert run_verb("slim", ["--model", f"{tmp_path}/new/model,last"]) == 0
     assert run_verb("verify", ["--model", f"{tmp_path}/new/models,0", "--data-dir", f"{tmp_path}/faces",
@@ -163,6 +165,13 @@ def test_what_was_saved_can_be_slimmed_and_verified_to_the_same_number(run, tmp_
     (["--fp16"], "fp16: expected GPUs, received cpu(0), where MXNet has no float16 convolution; leave --fp16 out"),
     (["--ckpt", "4"], "--ckpt: expected a whole number from 0 to 3, received ckpt='4'"),
     (["--fc7-init", "zero"], "fc7-init: expected one of keep, normal, imprint, received fc7-init='zero'"),
+    (["--shard-fc7"], "shard-fc7: expected at least 2 devices to divide the classes over, received cpu(0) alone; list "
+     "cards in CUDA_VISIBLE_DEVICES, or --cpus 2"),
+    (["--sample-rate", "1.5"], "--sample-rate: expected a number above 0 and of at most 1, received sample-rate='1.5'"),
+    (["--cpus", "2", "--sample-rate", "0.5"], "received sample-rate=0.5 on 2 devices that would each sample for "
+     "themselves; add --shard-fc7"),
+    (["--cpus", "2", "--shard-fc7", "--loss-type", "inter"], "received loss-type=7 (arcface-inter), which weighs every "
+     "class centre against every other; --loss-type 4 is the same without that"),
 ])
 def test_refusals_end_with_2_and_leave_nothing(flags, message, run, tmp_path):
     status, _, error = run(*(flag.format(tmp=tmp_path) for flag in flags))
@@ -172,9 +181,9 @@ def test_refusals_end_with_2_and_leave_nothing(flags, message, run, tmp_path):
 
 
 def test_more_memory_than_there_is_is_refused_with_batches_that_fit(run, tmp_path, monkeypatch):
-    from mxft.training.faces import train
+    from mxft.training.faces import preparation
 
-    monkeypatch.setattr(train, "available_memory", lambda context: 40_000)
+    monkeypatch.setattr(preparation, "available_memory", lambda context: 40_000)
     status, _, error = run()
     fits = re.search(r"memory: expected a run within .*; --per-batch-size (\d+) --accumulate (\d+) fits", error)
     batch, batches = map(int, fits.groups())

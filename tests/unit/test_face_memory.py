@@ -4,7 +4,7 @@ import pytest
 from mxft.backbones.faces import face_network
 from mxft.compat import mx
 from mxft.errors import InputError
-from mxft.training.faces.memory import MemoryEstimate, available_memory, estimate_memory, require_memory
+from mxft.training.faces.memory import Division, MemoryEstimate, available_memory, estimate_memory, require_memory
 
 GB = 10**9
 
@@ -16,7 +16,7 @@ def test_the_head_is_five_copies_of_the_class_centres_and_the_logits_four_rows()
     assert estimate.trunk == 16 * 48 * 4 * 5
     assert estimate.per_image == 4 * (16 + 3 * 1000)  # the embedding, and logits, their gradient and one more
     two = estimate_memory(net, 1000, 16, (3, 4, 4), devices=2)
-    assert two.head == 1000 * 16 * 4 * 8 and two.total(10) == two.head + two.trunk + 2 * 10 * two.per_image
+    assert two.head == 1000 * 16 * 4 * 13 and two.total(10) == two.head + two.trunk + 2 * 10 * two.per_image
 
 
 def test_the_estimate_is_close_to_what_mxnet_plans():
@@ -50,3 +50,28 @@ def test_where_no_batch_fits_that_is_said():
 def test_a_system_that_does_not_tell_refuses_nothing():
     require_memory(MemoryEstimate(20 * GB, GB, 10**7), 1, None)
     assert available_memory(mx.cpu()) > 10**6
+
+
+def test_more_centres_than_an_array_can_have_are_refused_before_any_memory_is():
+    from mxft.heads import make_head
+    from mxft.training.faces.network import FaceBackbone
+    from mxft.training.faces.options import FaceOptions
+    from mxft.training.faces.preparation import prepare_faces
+
+    backbone = FaceBackbone(face_network("y1", 512), "y1", 512)
+    with pytest.raises(InputError, match=r"fc7: expected at most 2,147,483,647 numbers, .* received 10,000,000 classes "
+                                         r"x 512 = 5,120,000,000; --emb-size 214, or fewer identities"):
+        prepare_faces(backbone, make_head(4, 10**7, 512), None, FaceOptions(shard_fc7=True), [mx.cpu(0), mx.cpu(1)])
+
+
+def test_a_divided_head_takes_a_part_on_each_device_and_is_joined_once_on_the_host():
+    net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=16, no_bias=True, name="pre_fc1")
+    whole = estimate_memory(net, 1000, 16, (3, 4, 4))
+    card = estimate_memory(net, 1000, 16, (3, 4, 4), 1, Division(4, joined=False))
+    assert card.head == whole.head / 4 and card.trunk == whole.trunk and card.per_image == whole.per_image
+    uneven = estimate_memory(net, 1001, 16, (3, 4, 4), 1, Division(4, joined=False))
+    assert uneven.head == 251 * 16 * 4 * 5
+    host = estimate_memory(net, 1000, 16, (3, 4, 4), 4, Division(4))
+    assert host.head == 1000 * 16 * 4 * (5 + 1)
+    sampled = estimate_memory(net, 1000, 16, (3, 4, 4), 1, Division(4, 0.1, joined=False))
+    assert sampled.head == 250 * 16 * 4 * 2.5 and sampled.per_image == 4 * (16 + 3 * 100)

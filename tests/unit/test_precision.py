@@ -168,7 +168,7 @@ def test_one_number_that_is_not_finite_is_found_on_any_device(bad):
 def no_casts(monkeypatch):
     """The graphs of half precision with no cast in them, and nobody who minds a CPU."""
     monkeypatch.setattr(precision, "_with_casts", lambda layers, dtype: layers)
-    for place in ("mxft.training.preparation", "mxft.training.faces.train"):
+    for place in ("mxft.training.preparation", "mxft.training.faces.preparation"):
         monkeypatch.setattr(f"{place}.check_precision", lambda *_: None)
 
 

@@ -18,6 +18,7 @@ from mxft.rewrite import rewrite_for_training
 from mxft.training.accumulation import updates_of
 from mxft.training.faces.meters import IntervalMeter
 from mxft.training.faces.options import learning_rate_steps
+from mxft.training.faces.sharded_module import ShardedModule
 from mxft.training.fit import silent_logger
 from mxft.training.interruption import Interruption
 from mxft.training.loss_scale import LossScale
@@ -189,12 +190,11 @@ class _Loop:
 
     def begin(self, plan, arg_params, aux_params, initializer, taken=None):
         """Bind the network for a phase, or to go on in one; verify it where this is the first."""
-        symbol, applied = rewrite_for_training(plan.training_symbol(self._network.bound),
-                                               self._contexts[0].device_type, self._options.rewrite, plan.fixed)
+        symbol, applied = rewrite_for_training(
+            plan.training_symbol(self._network.embedding if self._options.divides_fc7 else self._network.bound),
+            self._contexts[0].device_type, self._options.rewrite, plan.fixed)
         self._run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.frozen))
-        module = TrainingModule(symbol, self._options.accumulate, self._train.batches, self._loss_scale,
-                                data_names=["data"], label_names=["softmax_label"], context=self._contexts,
-                                fixed_param_names=[*plan.frozen, *self._scheduled], logger=silent_logger())
+        module = self._unbound(symbol, [*plan.frozen, *self._scheduled])
         module.bind(self._train.provide_data, self._train.provide_label)
         module.init_params(initializer, arg_params, aux_params, allow_missing=True)
         self._schedule = mx.lr_scheduler.MultiFactorScheduler(self._steps_to_slow, factor=0.1,
@@ -209,6 +209,15 @@ class _Loop:
         self._module, self._random = module, has_random_layers(symbol)
         if not self.step:
             self._verifier.at(0, *self.parameters())
+
+    def _unbound(self, symbol, fixed):
+        """Return the module of a phase: of the whole network, or of a trunk whose head is divided."""
+        if self._options.divides_fc7:
+            return ShardedModule(symbol, self._network, self._contexts, fixed, self._options, self._train.batches,
+                                 silent_logger())
+        return TrainingModule(symbol, self._options.accumulate, self._train.batches, self._loss_scale,
+                              data_names=["data"], label_names=["softmax_label"], context=self._contexts,
+                              fixed_param_names=fixed, logger=silent_logger())
 
     def run_until(self, epoch, interruption):
         """Train until `epoch` begins, or until the steps are done."""

@@ -11,8 +11,44 @@ from mxft.training.accumulation import divide_batch
 
 FLOAT = 4
 LOGIT_ARRAYS = 3         # batch x classes: logits, their gradient, and one the margin takes
-HEAD_ARRAYS = 3          # classes x embedding on each device: weight, gradient, normalised weight …
+HEAD_ARRAYS = 5          # fc7 on each device: weight, gradient, momentum, normalised weight and its gradient
+SAMPLED_ARRAYS = 2       # where classes are sampled: the first and the third of all of them, all five of the sample
+STORE_ARRAYS = 3         # and once where devices share a memory: the kvstore's (measured: 13 in all for 2, 23 for 4)
+TRUNK_ARRAYS = 3         # of the trunk on each device …
 SHARED_ARRAYS = 2        # … and once: momentum, and the kvstore's copy or the host's
+
+
+@dataclasses.dataclass(frozen=True)
+class Division:
+    """How fc7 is divided.
+
+    Parameters
+    ----------
+    shards : int
+        A device each.
+    sample_rate : float
+        Part of its classes a shard computes with in a step.
+    joined : bool
+        Whether the devices' memory is also the one in which fc7 is joined to be saved.
+    """
+
+    shards: int
+    sample_rate: float = 1.0
+    joined: bool = True
+
+    def classes(self, num_classes):
+        """Return how many classes the largest shard has."""
+        return math.ceil(num_classes / self.shards)
+
+    def arrays(self, num_classes, devices):
+        """Return how many numbers `devices` of the shards hold, of a length of 1 a class."""
+        here = self.classes(num_classes) * devices
+        shard = HEAD_ARRAYS if self.sample_rate == 1 else SAMPLED_ARRAYS + HEAD_ARRAYS * self.sample_rate
+        return here * shard + (num_classes if self.joined else 0)
+
+    def logits(self, num_classes):
+        """Return how many logits an image has on its shards together: of every class, or of the sampled ones."""
+        return math.ceil(self.classes(num_classes) * self.sample_rate) * self.shards
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +86,7 @@ class MemoryEstimate:
                 f"{_size(self.per_image * per_batch * self.devices)} for {per_batch * self.devices} images")
 
 
-def estimate_memory(embedding, num_classes, emb_size, image_shape, devices=1):
+def estimate_memory(embedding, num_classes, emb_size, image_shape, devices=1, division=None):
     """Estimate what training needs, from shapes alone.
 
     Parameters
@@ -62,6 +98,8 @@ def estimate_memory(embedding, num_classes, emb_size, image_shape, devices=1):
         ``(C, H, W)``.
     devices : int
         Devices that share one memory: CPU contexts do, of GPUs each has its own.
+    division : Division, optional
+        Of fc7; without, each device holds all classes.
 
     Returns
     -------
@@ -78,15 +116,18 @@ def estimate_memory(embedding, num_classes, emb_size, image_shape, devices=1):
     >>> estimate_memory(net, 85742, 512, (3, 112, 112)).head == 85742 * 512 * 4 * 5
     True
     """
-    copies = HEAD_ARRAYS * devices + SHARED_ARRAYS
+    copies = TRUNK_ARRAYS * devices + SHARED_ARRAYS
     internals, shape = embedding.get_internals(), {data_name(embedding): (1, *image_shape)}
     args, outputs, _ = internals.infer_shape(**shape)
     variables = {*embedding.list_arguments(), *embedding.list_auxiliary_states()}
     parameters = sum(map(math.prod, args)) - math.prod(shape[data_name(embedding)])
     activations = sum(math.prod(size) for name, size in zip(internals.list_outputs(), outputs)
                       if name not in variables)
-    return MemoryEstimate(num_classes * emb_size * FLOAT * copies, parameters * FLOAT * copies,
-                          FLOAT * (activations + LOGIT_ARRAYS * num_classes), devices)
+    rows, logits = num_classes * (HEAD_ARRAYS * devices + STORE_ARRAYS * (devices > 1)), num_classes
+    if division:  # a device has all images' logits of a part of the classes: as many as its own images' of all of them
+        rows, logits = math.ceil(division.arrays(num_classes, devices)), division.logits(num_classes)
+    return MemoryEstimate(rows * emb_size * FLOAT, parameters * FLOAT * copies,
+                          FLOAT * (activations + LOGIT_ARRAYS * logits), devices)
 
 
 def available_memory(context):
@@ -136,16 +177,20 @@ def require_memory(estimate, per_batch, available, accumulate=1):
     per_batch : int
         Images of each device.
     available : int or None
-    accumulate : int
-        Batches of an update.
+    accumulate : int or None
+        Batches of an update; None where their gradients cannot be added.
     """
     if available is None or estimate.total(per_batch) <= available:
         return
     largest = estimate.largest_batch(available)
-    batch, batches = divide_batch(per_batch * accumulate, largest) if largest else (0, 0)
-    advice = (f"--per-batch-size {batch} --accumulate {batches} fits, for an update of {batch * batches} images on "
-              "each device" if largest else
-              "no batch does: fewer identities (--images-filter), a smaller --emb-size or more devices are needed")
+    if not largest:
+        advice = "no batch does: fewer identities (--images-filter), a smaller --emb-size or more devices are needed"
+    elif accumulate is None:
+        advice = f"--per-batch-size {largest} fits"
+    else:
+        batch, batches = divide_batch(per_batch * accumulate, largest)
+        advice = (f"--per-batch-size {batch} --accumulate {batches} fits, for an update of {batch * batches} images on "
+                  "each device")
     raise InputError(f"memory: expected a run within {_size(available)}, received per-batch-size={per_batch} with "
                      f"{estimate.describe(per_batch)[len('memory: '):]}; {advice}")
 

@@ -13,7 +13,7 @@ from mxft.training.precision import half_precision
 
 MONITORS = ("loss", "margin_correct", "correct", "target_cosine")
 LABEL = "softmax_label"
-_LEAST = 1e-30  # of a probability, so that its logarithm is finite
+LEAST_PROBABILITY = 1e-30  # of a probability, so that its logarithm is finite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +109,7 @@ def attach_face_head(embedding, head, ce_loss=False):
     label = mx.sym.Variable(LABEL)
     outputs = head.attach(embedding, label)
     softmax = softmax_output(outputs.logits, label)
-    loss = -mx.sym.log(mx.sym.maximum(mx.sym.pick(softmax, label, axis=1), _LEAST))
+    loss = -mx.sym.log(mx.sym.maximum(mx.sym.pick(softmax, label, axis=1), LEAST_PROBABILITY))
     saved = [mx.sym.BlockGrad(embedding), softmax]
     if outputs.extra_loss is not None:
         saved.append(outputs.extra_loss)

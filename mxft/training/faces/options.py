@@ -53,6 +53,10 @@ class FaceOptions:
         Batches whose gradients make one step, as if they were one batch; BatchNorm sees each by itself.
     fp16 : bool
         Compute the embedding in float16 on GPUs, head and loss in float32: see `mxft.training.precision`.
+    shard_fc7 : bool
+        Divide the classes of fc7 over the devices, see `mxft.training.faces.sharded_head`.
+    sample_rate : float
+        Part of the classes that takes part in a step, above 0 and at most 1.
     """
 
     lr: float = 0.1
@@ -78,6 +82,8 @@ class FaceOptions:
     kvstore: str = "device"
     accumulate: int = 1
     fp16: bool = False
+    shard_fc7: bool = False
+    sample_rate: float = 1.0
 
     def __post_init__(self):
         check_accumulation(self.accumulate)
@@ -90,6 +96,14 @@ class FaceOptions:
         if self.end_epoch <= self.freeze_epochs and self.freeze_epochs:
             raise InputError(f"freeze-epochs: expected fewer than the {self.end_epoch} epochs there are, received "
                              f"freeze-epochs={self.freeze_epochs}; --freeze alone freezes to the end")
+        if not 0 < self.sample_rate <= 1:
+            raise InputError(f"sample-rate: expected a part of the classes, above 0 and at most 1, received "
+                             f"sample-rate={self.sample_rate}")
+
+    @property
+    def divides_fc7(self):
+        """Whether fc7 is trained in shards: over several devices, or in samples of one."""
+        return self.shard_fc7 or self.sample_rate < 1
 
 
 def learning_rate_steps(options, loss_type, batch_size):
