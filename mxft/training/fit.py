@@ -164,19 +164,21 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     contexts = contexts or [mx.cpu()]
     state = getattr(run, "state", None)
     taken = state.take() if state else None
-    seeds = taken[0]["seeds"] if taken else {name: int(np.random.randint(2**31 - 1)) for name in ("targets", "layers")}
-    module, train = _module(symbol, plan, train, run, options, contexts, seeds["targets"])
+    workers = join(options.kvstore)
+    seeds = taken[0]["seeds"] if taken else workers.from_first(
+        {name: int(np.random.randint(2**31 - 1)) for name in ("targets", "layers")})
+    module, train = _module(symbol, plan, train, run, options, contexts, workers.seed(seeds["targets"]))
+    module.workers = workers
     meter = TrainingMeter()
     epochs = Epochs(run, meter, schedule, options, train, validate, after, quiet)
     if taken:
         arg_params, aux_params = _go_on(*taken, module, epochs, meter, train)
-    workers = join(options.kvstore)
     begin, done = (epochs.first + taken[0]["epoch"], taken[0]["batch"]) if taken else (epochs.first, 0)
     progress = Progress(epochs.first + options.epochs, train.batches, train.batch_size)
     with Interruption() as interruption, contextlib.closing(progress):
         keeping = _Keeping(state and Snapshots(state, module, epochs, meter, seeds, train.batches), interruption,
                            train.batches, epochs.first + options.epochs)
-        seeding = _seeded(symbol, seeds, epochs, train.batches, begin, done)
+        seeding = _seeded(symbol, workers.seed(seeds["layers"]), epochs, train.batches, begin, done)
         callbacks = [*[progress] * workers.writes, _settled_after(train.batches), *seeding, keeping.batch_end]
         with _ended_well(module, run, epochs, meter, schedule, keeping):
             module.fit(train, begin_epoch=begin, num_epoch=epochs.first + options.epochs,
@@ -201,7 +203,7 @@ def _ended_well(module, run, epochs, meter, schedule, keeping):
         epochs.stopped = _save_interrupted(module, run, epochs, meter, keeping.at_the_end)
         keeping.interrupted()
     except (RunError, mx.base.MXNetError) as error:
-        raise RunError(_with_what_is_left(error, epochs, schedule)) from None
+        raise RunError(_with_what_is_left(error, epochs, schedule, module.workers)) from None
 
 
 def _module(symbol, plan, train, run, options, contexts, seed):
@@ -217,13 +219,14 @@ def _module(symbol, plan, train, run, options, contexts, seed):
 
 
 class _Module(mx.mod.Module):
-    """A Module whose optimizer may go on from where another stood."""
+    """A Module that begins as those of the other workers do, and whose optimizer may go on from where another stood."""
 
-    optimizer_before = None
+    workers = optimizer_before = None
 
     def init_optimizer(self, *args, **kwargs):
         """Make the optimizer, and give it what it remembered."""
         super().init_optimizer(*args, **kwargs)
+        self.workers.begin_alike(self)
         if self.optimizer_before:
             restore_optimizer(self, *self.optimizer_before)
 
@@ -248,15 +251,15 @@ def _counted_on(callbacks, epoch, done):
     return call
 
 
-def _seeded(symbol, seeds, epochs, batches, epoch, batch):
+def _seeded(symbol, seed, epochs, batches, epoch, batch):
     """Return a batch-end callback that seeds the next batch, where the network draws random numbers; seed the first."""
     if not has_random_layers(symbol):
         return []
-    seed_batch(seeds["layers"], epoch - epochs.first, batch)
+    seed_batch(seed, epoch - epochs.first, batch)
 
     def seed_next(param):
         number = (param.epoch - epochs.first) * batches + param.nbatch + 1
-        seed_batch(seeds["layers"], *divmod(number, batches))
+        seed_batch(seed, *divmod(number, batches))
     return [seed_next]
 
 
@@ -327,14 +330,15 @@ def _save_interrupted(module, run, epochs, meter, at_the_end):
     return f"interrupted in epoch {epochs.number} after {meter.batches} batches; saved as {name}"
 
 
-def _with_what_is_left(error, epochs, schedule):
+def _with_what_is_left(error, epochs, schedule, workers):
     """Return the message of a failed run: what failed and when, what is on disk, what to try."""
     failed = str(error) if isinstance(error, RunError) else f"MXNet failed: {last_line(error)}"
     kept = [f"the last good checkpoint is {epochs.last}"] if epochs.last else []
     kept += [f"the best is {epochs.best}"] if epochs.best else []
+    nothing = "no epoch was finished, so nothing was saved" if workers.writes else "what rank 0 saved is on disk"
     advice = "; try a lower --lr or --warmup-epochs 1" if "finite" in failed else ""
     return (f"{failed} (epoch {epochs.number}, learning rate {schedule.base_lr:g}): "
-            f"{', '.join(kept) or 'no epoch was finished, so nothing was saved'}{advice}")
+            f"{', '.join(kept) or nothing}{advice}")
 
 
 def silent_logger():

@@ -193,6 +193,7 @@ class _Loop:
             "learning_rate": self._options.lr, "momentum": self._options.mom, "wd": self._options.wd,
             "lr_scheduler": self._schedule, "begin_num_update": self.step * self._workers.updates_a_batch,
             "rescale_grad": 1 / devices})
+        self._workers.begin_alike(module)
         self._module, self._random = module, has_random_layers(symbol)
         if taken:
             restore_optimizer(module, taken[0]["optimizer"], taken[1])
@@ -232,7 +233,7 @@ class _Loop:
     def _train_on(self, batch):
         self._settled = False
         if self._random:
-            seed_batch(self._options.seed, self.step, 0)
+            seed_batch(self._workers.seed(self._options.seed), self.step, 0)
         for name, value in self._network.head.scheduled(self.step).items():
             for device in self._module._exec_group.execs:
                 device.arg_dict[name][:] = value
@@ -330,6 +331,6 @@ class _Loop:
         """Return the message of a failed run: what failed, at which rate, what is on disk, what to try."""
         failed = str(error) if isinstance(error, MxftError) else f"MXNet failed: {last_line(error)}"
         kept = f"the last good checkpoint is {self._run.last}, the best {self._run.best}" if self._run.last else \
-            "nothing was saved yet"
+            "nothing was saved yet" if self._workers.writes else "what rank 0 saved is on disk"
         advice = f"; try --lr {self._options.lr / 10:g}" if "finite" in failed and self.step else ""
         return f"{failed} (step {self.step}, epoch {self.epoch + 1}, lr {self._options.lr:g}): {kept}{advice}"

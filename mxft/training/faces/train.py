@@ -30,8 +30,9 @@ from mxft.training.faces.options import learning_rate_steps
 from mxft.training.faces.transfer import transfer_face
 from mxft.training.faces.verifying import Verifier
 from mxft.training.fit import seed_everything
+from mxft.training.following import share_state
 from mxft.training.run import SilentRun
-from mxft.training.state import Keeping, open_state, states_are_kept
+from mxft.training.state import Keeping, open_state, require_resumable
 
 EMBEDDING_BATCH = 32  # images a forward pass of verification and imprinting
 RANDOM_CENTRE = 0.01  # standard deviation of a random class centre's numbers, as upstream begins fc7
@@ -82,6 +83,8 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     'runs/y1,best'
     """
     shape = (3, *backbone.image_size)
+    keeping = keeping or Keeping()
+    require_resumable(options.kvstore, keeping)
     if options.fc7_init == "imprint" and (checkpoint is None or options.reinit_embedding):
         raise InputError("fc7-init: expected a pretrained embedding to imprint from, received none; give --pretrained "
                          "and leave --reinit-embedding out")
@@ -95,7 +98,7 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     train = FaceIterator(faces, options.per_batch_size * len(contexts), backbone.image_size, shuffle=True,
                          seed=options.seed, mirror=options.rand_mirror, cutoff=options.cutoff, color=options.color,
                          threads=threads, worker=workers.rank, workers=workers.count)
-    run = _run(prefix, network, _manifest(backbone, head, faces, checkpoint), keeping or Keeping(), options, contexts,
+    run = _run(prefix, network, _manifest(backbone, head, faces, checkpoint), keeping, options, contexts,
                workers)
     if tensorboard and workers.writes:
         run.listen(EventFiles(tensorboard))
@@ -122,15 +125,13 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
 
 def _run(prefix, network, manifest, keeping, options, contexts, workers):
     """Return the run, its state read where it goes on; of the workers that are not the first a silent one."""
+    asked = {"options": dataclasses.asdict(options), "devices": [str(context) for context in contexts],
+             **{name: manifest[name] for name in ("network", "head", "parent", "data", "input")}}
+    state = share_state(workers, asked, lambda: open_state(f"{prefix}-state", asked, keeping, f"prefix={prefix!r}"))
     if not workers.writes:
-        return SilentRun(prefix)
-    state = None
-    if states_are_kept(workers, keeping):
-        asked = {"options": dataclasses.asdict(options), "devices": [str(context) for context in contexts],
-                 **{name: manifest[name] for name in ("network", "head", "parent", "data", "input")}}
-        state = open_state(f"{prefix}-state", asked, keeping, f"prefix={prefix!r}")
-        if state.goes_on:
-            print(f"going on with {prefix} after step {state.found['step']:,}")
+        return SilentRun(prefix, state)
+    if state and state.goes_on:
+        print(f"going on with {prefix} after step {state.found['step']:,}")
     return FaceRun(prefix, network.saved, manifest, options.ckpt, state)
 
 
