@@ -139,8 +139,9 @@ def faces(testdata, tmp_path):
 def test_a_group_goes_on_with_faces_in_two_phases(faces, start, tmp_path, repository, testdata):
     def training(run, *more):
         return [str(repository / "recipes/train_softmax.py"), "--network", "y1", "--version-output", "GDC",
-                "--emb-size", "128", "--pretrained", f"{testdata}/models/mobilefacenet-y1/model,0", "--data-dir", str(faces),
-                "--prefix", str(tmp_path / run / "model"), "--lr", "0.01", "--per-batch-size", "6", "--end-epoch", "8",
+                "--emb-size", "128", "--pretrained", f"{testdata}/models/mobilefacenet-y1/model,0",
+                "--data-dir", str(faces), "--prefix", str(tmp_path / run / "model"), "--lr", "0.01",
+                "--per-batch-size", "6", "--end-epoch", "8",
                 "--freeze-epochs", "2", "--fc7-init", "imprint", "--verbose", "20", "--frequent", "5",
                 "--save-batches", "3", "--kv-store", "dist_sync", *more]
     assert start(training("whole"), "whole")[0].wait() == 0
