@@ -12,7 +12,7 @@ import numpy as np
 
 from mxft.compat import mx
 from mxft.distributed.workers import join
-from mxft.errors import MxftError, RunError, last_line
+from mxft.errors import MxftError, RunError, describe_failure
 from mxft.rewrite import rewrite_for_training
 from mxft.training.callbacks import Progress, StopTraining, TrainingMeter
 from mxft.training.epochs import Epochs
@@ -202,8 +202,11 @@ def _ended_well(module, run, epochs, meter, schedule, keeping):
         epochs.interrupted = keeping.signal or "SIGINT"
         epochs.stopped = _save_interrupted(module, run, epochs, meter, keeping.at_the_end)
         keeping.interrupted()
-    except (RunError, mx.base.MXNetError) as error:
-        raise RunError(_with_what_is_left(error, epochs, schedule, module.workers)) from None
+    except (RuntimeError, MemoryError, OSError) as error:
+        failed = describe_failure(error)
+        if failed is None:
+            raise
+        raise RunError(_with_what_is_left(failed, epochs, schedule, module.workers)) from None
 
 
 def _module(symbol, plan, train, run, options, contexts, seed):
@@ -330,9 +333,8 @@ def _save_interrupted(module, run, epochs, meter, at_the_end):
     return f"interrupted in epoch {epochs.number} after {meter.batches} batches; saved as {name}"
 
 
-def _with_what_is_left(error, epochs, schedule, workers):
+def _with_what_is_left(failed, epochs, schedule, workers):
     """Return the message of a failed run: what failed and when, what is on disk, what to try."""
-    failed = str(error) if isinstance(error, RunError) else f"MXNet failed: {last_line(error)}"
     kept = [f"the last good checkpoint is {epochs.last}"] if epochs.last else []
     kept += [f"the best is {epochs.best}"] if epochs.best else []
     nothing = "no epoch was finished, so nothing was saved" if workers.writes else "what rank 0 saved is on disk"

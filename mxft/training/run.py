@@ -220,8 +220,12 @@ class SilentRun:
 
 def append_log(path, event, **facts):
     """Append one line to a ``log.jsonl``; what the log of a finished run did not know yet goes in the same way."""
-    with open(path, "a", encoding="utf-8") as f:
-        f.write(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str) + "\n")
+    try:
+        with open(path, "a", encoding="utf-8") as f:
+            f.write(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str) + "\n")
+    except OSError as error:
+        error.filename = path  # a full disk does not say where
+        raise
 
 
 def read_log(path):

@@ -3,7 +3,7 @@ import dataclasses
 import os
 
 from mxft.checkpoint import load_checkpoint
-from mxft.data.iterators import RecordIterator
+from mxft.data.iterators import RecordIterator, file_state
 from mxft.distributed.workers import join
 from mxft.evaluation.scoring import score_iterator
 from mxft.features.cut import trunk_cut
@@ -48,6 +48,7 @@ class StagedTraining:
         self._folder, self._devices, self._threads, self._counts = folder, devices, threads, counts
         self._parameters = (network.arg_params, network.aux_params)
         self._workers, self._share = join(recipe.fit.kvstore), share
+        self._states = {name: file_state(path) for name, path in (("train", data.train), ("val", data.val)) if path}
         self.best_score = None
 
     def run(self, stages):
@@ -105,7 +106,8 @@ class StagedTraining:
     def _records(self, name, batch_size, **options):
         path = self._data.train if name == "train" else self._data.val
         return RecordIterator(path, self._spec, batch_size, self._counts[name],
-                              seed=self._workers.seed(self._recipe.seed), threads=self._threads, **options)
+                              seed=self._workers.seed(self._recipe.seed), threads=self._threads,
+                              state=self._states[name], **options)
 
     def _validation_records(self):
         return self._records("val", min(self._recipe.batch_size, self._counts["val"])) if self._data.val else None

@@ -140,9 +140,15 @@ class RunState:
         self._about = about
 
     def begin(self):
-        """Write down that the run has begun: from here on it can be gone on with."""
+        """Write down that the run has begun: from here on it can be gone on with; InputError where there is no room."""
         require_folder(self.folder)
-        write_json(os.path.join(self.folder, _FILE), {"format": FORMAT, "number": 0, "stage": 0, "asked": self._asked})
+        try:
+            write_json(os.path.join(self.folder, _FILE), {"format": FORMAT, "number": 0, "stage": 0,
+                                                          "asked": self._asked})
+        except OSError as error:
+            self._clear_begun()
+            raise InputError(f"state cannot be written: expected room in {self.folder}, received "
+                             f"{(error.strerror or str(error)).lower()}; make room or choose another folder") from None
 
     def save(self, facts, arrays):
         """Write down a state.

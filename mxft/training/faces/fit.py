@@ -10,7 +10,7 @@ import time
 
 from mxft.compat import mx
 from mxft.distributed.workers import join
-from mxft.errors import InputError, MxftError, RunError, last_line
+from mxft.errors import InputError, MxftError, RunError, describe_failure
 from mxft.evaluation.verification_file import read_verifications
 from mxft.freeze import FreezePlan, freeze_matching
 from mxft.rewrite import rewrite_for_training
@@ -142,8 +142,10 @@ def fit_faces(network, arg_params, aux_params, train, run, verifier, options, co
             loop.keep()
     except KeyboardInterrupt:
         loop.save_interrupted(interruption.noted)
-    except (MxftError, mx.base.MXNetError) as error:
-        failed = loop.with_what_is_left(error)
+    except (MxftError, RuntimeError, MemoryError, OSError) as error:
+        if describe_failure(error) is None:
+            raise
+        failed = loop.with_what_is_left(describe_failure(error))
         with contextlib.suppress(OSError):  # a full disk, perhaps: the message comes first
             run.log("failed", step=loop.step, epoch=loop.epoch + 1, reason=failed)
         raise RunError(failed) from None
@@ -327,9 +329,8 @@ class _Loop:
             if self._settled:
                 self.snapshot()
 
-    def with_what_is_left(self, error):
+    def with_what_is_left(self, failed):
         """Return the message of a failed run: what failed, at which rate, what is on disk, what to try."""
-        failed = str(error) if isinstance(error, MxftError) else f"MXNet failed: {last_line(error)}"
         kept = f"the last good checkpoint is {self._run.last}, the best {self._run.best}" if self._run.last else \
             "nothing was saved yet" if self._workers.writes else "what rank 0 saved is on disk"
         advice = f"; try --lr {self._options.lr / 10:g}" if "finite" in failed and self.step else ""
