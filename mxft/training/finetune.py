@@ -16,6 +16,7 @@ from mxft.data.normalization import InputSpec
 from mxft.data.oversampling import oversample_records
 from mxft.data.sharing import share_records
 from mxft.distributed.workers import join
+from mxft.errors import RunError
 from mxft.features.frozen_trunk import CacheOptions
 from mxft.files import sha256
 from mxft.freeze import FreezeOptions, describe_rates
@@ -269,7 +270,12 @@ def _division(workers, batch_size):
 def _finish(folder, result, best_score, data):
     """Draw the curves and say the one line people wait for."""
     if result.history:
-        draw_curves(result.history, folder.file("curves.png"))
+        try:
+            draw_curves(result.history, folder.file("curves.png"))
+        except OSError as error:
+            raise RunError(f"curves are not drawn: expected room for {folder.file('curves.png')}, received "
+                           f"{(error.strerror or str(error)).lower()}; training is over, and "
+                           f"{result.best or result.last} is on disk") from None
     folder.log("end", best=result.best, stopped=result.stopped)
     if result.stopped:
         print(result.stopped)
