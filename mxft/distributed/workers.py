@@ -53,6 +53,10 @@ class Workers:
         """Return who this is, in words."""
         return f"rank {self.rank} of {self.count} workers, {self.kvstore}"
 
+    def facts(self):
+        """Return how many they are, where there are several, for what a run was asked: they divide its records."""
+        return {"workers": self.count} if self.count > 1 else {}
+
     def module_store(self):
         """Return what to give ``Module.init_optimizer`` or ``Module.fit`` as kvstore."""
         return self.kvstore

@@ -197,7 +197,7 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
 def _folder(run, keeping, recipe, manifest, ready, workers):
     """Return the run folder, or what the workers that are not the first have in its place."""
     asked = {"recipe": dataclasses.asdict(recipe), "devices": [str(device) for device in ready.devices],
-             **{name: manifest[name] for name in ("classes", "input", "parent", "data")}}
+             **workers.facts(), **{name: manifest[name] for name in ("classes", "input", "parent", "data")}}
     state = share_state(workers, asked, lambda: _state(run, keeping, asked))
     if not workers.writes:
         return SilentRun(run, state)

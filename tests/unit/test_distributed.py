@@ -65,6 +65,7 @@ def test_ranks_draw_different_numbers_and_only_the_first_writes():
     second = SecondOfThree("dist_sync")
     assert not second.writes and 0 <= second.seed(2**31 - 1) < 2**31 and second.seed(0) != 0
     assert (second.gradients_an_update, second.updates_a_batch) == (3, 1)
+    assert second.facts() == {"workers": 3} and Workers("dist_sync").facts() == {}
     without_waiting = SecondOfThree("dist_async")
     assert (without_waiting.gradients_an_update, without_waiting.updates_a_batch) == (1, 3)
 

@@ -126,6 +126,12 @@ def test_a_worker_that_was_asked_something_else_says_what(tmp_path):
                            "give every worker the same command, data and checkpoint")
 
 
+def test_another_number_of_workers_is_refused_by_name(tmp_path):
+    RunState(str(tmp_path), {**ASKED, "workers": 2}).begin()
+    with pytest.raises(InputError, match=r"received workers=3 \(it was 2\); say the same"):
+        RunState(str(tmp_path), {**ASKED, "workers": 3}).load()
+
+
 def test_where_the_servers_update_there_is_no_state():
     def begin(workers):
         return share_state(workers, ASKED, lambda: pytest.fail("opened"))

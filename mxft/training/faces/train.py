@@ -126,7 +126,7 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
 def _run(prefix, network, manifest, keeping, options, contexts, workers):
     """Return the run, its state read where it goes on; of the workers that are not the first a silent one."""
     asked = {"options": dataclasses.asdict(options), "devices": [str(context) for context in contexts],
-             **{name: manifest[name] for name in ("network", "head", "parent", "data", "input")}}
+             **workers.facts(), **{name: manifest[name] for name in ("network", "head", "parent", "data", "input")}}
     state = share_state(workers, asked, lambda: open_state(f"{prefix}-state", asked, keeping, f"prefix={prefix!r}"))
     if not workers.writes:
         return SilentRun(prefix, state)
