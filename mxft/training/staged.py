@@ -11,7 +11,7 @@ from mxft.features.frozen_trunk import fit_frozen_trunk
 from mxft.freeze import freeze_plan
 from mxft.inference import InferenceExecutor
 from mxft.memory import give_back
-from mxft.training.fit import fit
+from mxft.training.fit import FitResult, fit
 from mxft.training.proof import freeze_proof, parameter_hashes
 from mxft.training.schedule import learning_rate_schedule
 from mxft.training.solving import solve_stage
@@ -67,6 +67,8 @@ class StagedTraining:
                                         self._recipe.batch_norm, self._recipe.freezing))
             result = self._solve(plans[0]) if self._workers.writes and not found else None
             self._parameters = result.parameters if result else self._parameters
+        if not stages and not result:  # rank 0 solved, and there is nothing for the others to do
+            return FitResult([], None, None, None, None)
         for number, stage in enumerate(stages, 1):
             if found and number < found["stage"]:
                 continue

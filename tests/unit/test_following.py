@@ -152,6 +152,23 @@ def test_a_follower_keeps_and_names_nothing(tmp_path):
     assert run.state is state and run.name("best") is None and list(tmp_path.iterdir()) == []
 
 
+def test_where_all_is_solved_the_others_have_nothing_to_do(coloured_records, make_checkpoint, tmp_path, monkeypatch):
+    from mxft.data.normalization import InputSpec
+    from mxft.training import finetune, staged
+
+    class Second(Workers):
+        rank, count = 1, 2
+        from_first = staticmethod(lambda value: {"asked": {**value["asked"]}, "found": None})
+
+    monkeypatch.setattr("mxft.training.preparation.check_kvstore", lambda name: name)
+    for module in (finetune, staged):
+        monkeypatch.setattr(module, "join", Second)
+    recipe = Recipe(plan="head", solver="logistic", batch_size=4, fit=FitOptions(kvstore="dist_sync"))
+    result = finetune.finetune(make_checkpoint(), coloured_records(18, 9), str(tmp_path / "run"), recipe,
+                               InputSpec((3, 8, 8)))
+    assert not result.written and result.fit.history == [] and not result.fit.interrupted
+
+
 def test_an_optimizer_of_random_numbers_is_refused(make_checkpoint, monkeypatch):
     from mxft.data.normalization import InputSpec
 
