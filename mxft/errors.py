@@ -42,7 +42,9 @@ def last_line(error):
 
 
 def describe_failure(error):
-    """Return in one line what memory, the operating system or MXNet refused; None for a defect of mxft's own.
+    """Return in one line what memory, the operating system or MXNet refused; None for anything else.
+
+    Anything else is a defect of mxft's own, or a closed pipe: who reads no further has what he wants.
 
     Examples
     --------
@@ -55,7 +57,7 @@ def describe_failure(error):
     if isinstance(error, MemoryError):
         return f"out of memory; {_LESS_MEMORY}"
     if isinstance(error, OSError):
-        if error.errno is None:
+        if error.errno is None or isinstance(error, BrokenPipeError):
             return None
         return (error.strerror or str(error)).lower() + (f": {error.filename!r}" if error.filename else "")
     said = str(error)  # MXNet raises a RuntimeError where it cannot bind

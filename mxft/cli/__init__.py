@@ -124,8 +124,6 @@ def _run(name, main, argv):
         reason = describe_failure(error)
         if reason is None:
             raise
-        if isinstance(error, OSError) and not error.filename:
-            _forget_stdout()  # most likely what it could not be written to; the flush at exit would fail again
         return _say(name, f"stopped while running: {reason}", 3)
 
 
@@ -159,9 +157,13 @@ def _prepare_streams():
 
 
 def _say(name, text, status):
-    """Print the one message, whatever has become of stderr, and return `status`."""
+    """Print the one message, whatever has become of stdout and stderr, and return `status`."""
     with contextlib.suppress(OSError):
         print(f"{name}: {text}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):  # on a full disk, say: the flush at exit would fail again
+        _forget_stdout()
     return status
 
 

@@ -289,11 +289,12 @@ def test_what_fails_on_the_way_names_the_last_good_checkpoint(train, error, said
         train(epochs=4, validate=scripted([.1, .2, .3, .4], at=3, action=fail))
 
 
-def test_a_defect_keeps_its_traceback(train):
+@pytest.mark.parametrize("error", [RuntimeError("a defect"), BrokenPipeError(32, "a defect")])
+def test_a_defect_keeps_its_traceback_and_a_closed_pipe_its_status(train, error):
     def fail():
-        raise RuntimeError("a defect")
+        raise error
 
-    with pytest.raises(RuntimeError, match="^a defect$"):
+    with pytest.raises(type(error), match="a defect$"):
         train(epochs=4, validate=scripted([.1, .2, .3, .4], at=3, action=fail))
 
 
