@@ -9,6 +9,7 @@ import glob
 import json
 import os
 import re
+import shutil
 
 from mxft.compat import mx
 from mxft.data.normalization import InputSpec
@@ -97,11 +98,12 @@ class Checkpoint:
 def save_arrays(path, arrays):
     """Write named arrays as MXNet does, whole or not at all; OSError where what was written cannot be read back."""
     with whole_path(path) as temporary:
-        mx.nd.save(temporary, arrays)
-        try:  # mx.nd.save does not notice when the end of the file cannot be written
-            mx.nd.load(temporary)
+        try:
+            mx.nd.save(temporary, arrays)
+            mx.nd.load(temporary)  # mx.nd.save does not notice when the end of the file cannot be written
         except mx.base.MXNetError:
-            raise OSError(errno.EIO, "a file that cannot be read back; is the disk full?") from None
+            free = shutil.disk_usage(os.path.dirname(temporary)).free
+            raise OSError(errno.EIO, f"a file that was cut short; is the disk full? {free:,} bytes are free") from None
 
 
 def refuse_non_finite(*parameter_sets):

@@ -4,6 +4,7 @@ MXNet 1.9.1 is the last release. Its wheel carries no Python version of its own,
 what NumPy (1.24, 2.0, 2.4, 2.5 …) and Python (3.12: distutils) have taken away since. The names are put back before
 ``import mxnet``, and only those that are missing. Everything else in mxft says ``from mxft.compat import mx``.
 """
+import atexit
 import contextlib
 import importlib
 import importlib.util
@@ -14,7 +15,7 @@ import sys
 import warnings
 
 from mxft.cuda import CUDA_BUILD, is_cuda_build, load_cuda_libraries, missing_library_message, spare_old_drivers
-from mxft.errors import DependencyError
+from mxft.errors import DependencyError, last_line
 from mxft.quiet import native_log_wanted
 from mxft.threads import use_all_cores
 
@@ -131,7 +132,18 @@ def load_mxnet():
     except OSError as error:
         raise DependencyError(missing_library_message(str(error))) from None
     _restore_record_packing(mxnet.recordio)
+    _leave_in_one_line(mxnet.base)
     return mxnet
+
+
+def _leave_in_one_line(base):
+    """Have MXNet's farewell say in one line, without a traceback, what it had kept to itself: most was told before."""
+    def notify():
+        if base._LIB.MXNotifyShutdown():
+            print(f"mxnet ended with an error: {last_line(base.py_str(base._LIB.MXGetLastError()))}", file=sys.stderr)
+
+    atexit.unregister(base._notify_shutdown)
+    atexit.register(notify)
 
 
 def _restore_record_packing(recordio):

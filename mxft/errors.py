@@ -1,6 +1,8 @@
 """What mxft says when it refuses an input (exit 2) or has to stop a run (exit 3)."""
 import difflib
 
+_LESS_MEMORY = "a smaller --batch-size or --image-shape needs less"
+
 
 class MxftError(Exception):
     """Base of every error mxft raises on purpose.
@@ -37,6 +39,34 @@ def last_line(error):
     """Return the last line that says something of an exception whose text is a traceback, as MXNetError's is."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
+
+
+def describe_failure(error):
+    """Return in one line what memory, the operating system or MXNet refused; None for anything else.
+
+    Anything else is a defect of mxft's own, or a closed pipe: who reads no further has what he wants.
+
+    Examples
+    --------
+    >>> describe_failure(OSError(28, "No space left on device", "runs/log.jsonl"))
+    "no space left on device: 'runs/log.jsonl'"
+    >>> describe_failure(KeyError("epoch"))
+    """
+    if isinstance(error, MxftError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"out of memory; {_LESS_MEMORY}"
+    if isinstance(error, OSError):
+        if error.errno is None or isinstance(error, BrokenPipeError):
+            return None
+        return (error.strerror or str(error)).lower() + (f": {error.filename!r}" if error.filename else "")
+    said = str(error)  # MXNet raises a RuntimeError where it cannot bind
+    if not (type(error).__name__ == "MXNetError" or isinstance(error, RuntimeError)
+            and ("MXNetError" in said or said.startswith("simple_bind error"))):
+        return None
+    reason = last_line(error)
+    memory = f"; {_LESS_MEMORY}" if "llocate" in reason or "bad_alloc" in reason else ""
+    return f"MXNet failed: {'out of memory, ' * ('bad_alloc' in reason)}{reason}{memory}"
 
 
 def nearest(name, candidates, most=3):

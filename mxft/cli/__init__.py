@@ -8,7 +8,7 @@ import sys
 import threading
 
 from mxft import __version__
-from mxft.errors import InputError, MxftError, last_line, nearest
+from mxft.errors import InputError, MxftError, describe_failure, nearest
 
 VERBS = {
     "im2rec": "pack a folder of images into .lst, .rec and .idx",
@@ -121,7 +121,7 @@ def _run(name, main, argv):
         _forget_stdout()
         return 141
     except (OSError, MemoryError, RuntimeError) as error:
-        reason = _reason(error)
+        reason = describe_failure(error)
         if reason is None:
             raise
         return _say(name, f"stopped while running: {reason}", 3)
@@ -157,27 +157,14 @@ def _prepare_streams():
 
 
 def _say(name, text, status):
-    """Print the one message, whatever has become of stderr, and return `status`."""
+    """Print the one message, whatever has become of stdout and stderr, and return `status`."""
     with contextlib.suppress(OSError):
         print(f"{name}: {text}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):  # on a full disk, say: the flush at exit would fail again
+        _forget_stdout()
     return status
-
-
-def _reason(error):
-    """Return what the operating system or MXNet said, in one line; None for an exception that is mxft's own fault."""
-    if isinstance(error, MemoryError):
-        return "out of memory; a smaller --batch-size or --image-shape needs less"
-    if isinstance(error, OSError):
-        if error.errno is None:
-            return None
-        if not error.filename:
-            _forget_stdout()  # most likely what it could not be written to; the flush at exit would fail again
-        return (error.strerror or str(error)).lower() + (f": {error.filename!r}" if error.filename else "")
-    if type(error).__name__ != "MXNetError" and "MXNetError" not in str(error):
-        return None
-    reason = last_line(error)
-    memory = "; a smaller --batch-size or --image-shape needs less" if "llocate" in reason else ""
-    return f"MXNet failed: {reason}{memory}"
 
 
 def _forget_stdout():

@@ -3,6 +3,7 @@ import contextlib
 import os
 import shlex
 import sys
+import traceback
 
 from mxft.cli.arguments import Parser, add_device_options, whole
 from mxft.errors import InputError, MxftError, RunError
@@ -56,7 +57,8 @@ def main(argv=None):
         from mxft.report.run_files import open_run
 
         with _damaged_runs_refused(args.runs):
-            page = _page_of(open_run(args.runs[0]), args, sets)
+            files = open_run(args.runs[0])
+        page = _page_of(files, args, sets)
     print(f"report: {os.path.abspath(page)}")
 
 
@@ -65,7 +67,8 @@ def _damaged_runs_refused(runs):
     """Turn what damaged logs and JSON files of runs make a page stumble over into one message.
 
     A page shows hundreds of values, each of which may have another type in a damaged file; holding all of them against
-    a form would say less than the value it stumbled over.
+    a form would say less than the value it stumbled over. Only what is done with values of such files belongs in here,
+    no judging of checkpoints; the line that stumbled is told, lest a defect of the page pass for damage.
     """
     from jinja2 import TemplateError
 
@@ -76,8 +79,15 @@ def _damaged_runs_refused(runs):
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError,
             TemplateError) as error:
         raise InputError(f"report: expected runs whose log.jsonl and .json files are as mxft wrote them, received "
-                         f"{', '.join(runs)}, where one is damaged ({type(error).__name__}: {str(error)[:200]}); "
-                         "no page was written") from error
+                         f"{', '.join(runs)}, where one is damaged ({type(error).__name__}: {str(error)[:200]}, in "
+                         f"{_place_of(error)}); no page was written") from error
+
+
+def _place_of(error):
+    """Return file and line of mxft that an exception came from: the innermost of its own."""
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(own + os.sep)]
+    return f"{os.path.relpath(frames[-1].filename, os.path.dirname(own))}:{frames[-1].lineno}"
 
 
 def _page_of(files, args, sets):
@@ -88,19 +98,23 @@ def _page_of(files, args, sets):
         if args.records:
             raise InputError(f"--records: expected with a classification run, received the face run {files.place}; "
                              "--data-dir and --target name verification sets")
-        return write_face_page(files.place, args.output, _verified(files, args) if sets else None)
+        verified = _verified(files, args) if sets else None
+        with _damaged_runs_refused(args.runs):
+            return write_face_page(files.place, args.output, verified)
     from mxft.report.page import write_run_page
 
     if sets:
         raise InputError(f"--data-dir, --target, --bin: expected with a face run, received the classification run "
                          f"{files.place}; --records names validation records")
-    records, note = (args.records, None) if args.records else _own_records(files)
+    with _damaged_runs_refused(args.runs):
+        records, note = (args.records, None) if args.records else _own_records(files)
     output = args.output
     if note:
         print(f"not judged: {note}", file=sys.stderr)
         output = output or _beside_a_judged_page(files)
     score = _score(files.place, args, records) if records else None
-    return write_run_page(files.place, score, records, output, note and f"Not judged: {note}.")
+    with _damaged_runs_refused(args.runs):
+        return write_run_page(files.place, score, records, output, note and f"Not judged: {note}.")
 
 
 def _own_records(files):

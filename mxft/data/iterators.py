@@ -11,7 +11,7 @@ import numpy as np
 
 from mxft.compat import mx
 from mxft.data.augmentation import augmentation_of
-from mxft.errors import InputError, RunError
+from mxft.errors import InputError, RunError, last_line
 
 _DO_NOT_MATTER = {"path_imgrec", "data_name", "label_name", "preprocess_threads", "verbose", "round_batch",
                   "prefetch_buffer"}  # to pixels
@@ -41,6 +41,8 @@ class RecordIterator(mx.io.DataIter):
         Decoding threads; the number of cores when None.
     share : mxft.data.sharing.Share, optional
         The part of the file one of several workers reads; all of it when None.
+    state : tuple, optional
+        What `file_state` said of the file when its records were looked at; as it is now when None.
 
     Notes
     -----
@@ -62,7 +64,7 @@ class RecordIterator(mx.io.DataIter):
     """
 
     def __init__(self, path, spec, batch_size, num_records, augment=0, shuffle=False, seed=0, threads=None,
-                 share=None):
+                 share=None, state=None):
         super().__init__(batch_size)
         augmentation = augmentation_of(augment)
         if num_records < 1 or batch_size < 1:
@@ -85,7 +87,7 @@ class RecordIterator(mx.io.DataIter):
         self.provide_data = [mx.io.DataDesc("data", shape, np.float32)]
         self.provide_label = [mx.io.DataDesc("softmax_label", (batch_size,), np.float32)]
         self._records, self._done, self._first = None, 0, None
-        self._state = _state_of(path)
+        self._state = state or file_state(path)
 
     def _begin(self):
         """Begin an epoch; not before its first batch is asked for, since MXNet loses what it decodes in advance.
@@ -95,7 +97,7 @@ class RecordIterator(mx.io.DataIter):
         epoch before. So an epoch with anything random about it gets an iterator of its own, which any epoch can begin
         with.
         """
-        if _state_of(self.path) != self._state:  # MXNet would end the process where it no longer finds a record
+        if self._state is None or file_state(self.path) != self._state:  # where a record is gone, MXNet aborts
             raise RunError(f"reading {self.path} stopped: expected the file as it was in the beginning, received one "
                            "that is gone or was changed; leave records alone while they are read")
         if self._records is not None and not self._own_each_epoch:
@@ -104,8 +106,14 @@ class RecordIterator(mx.io.DataIter):
         seed = next(self._seeds)
         try:
             self._records = mx.io.ImageRecordIter(seed=seed, seed_aug=seed, **self._arguments)
+        except StopIteration:  # MXNet reads the first batch at once
+            raise self._fewer() from None
         except mx.base.MXNetError as error:
             raise RunError(f"reading {self.path} stopped: {_reason(error)}") from None
+
+    def _fewer(self):
+        return RunError(f"reading {self.path} stopped: expected {self.num_records} records, received fewer; was the "
+                        "file changed?")
 
     @property
     def is_random(self):
@@ -118,7 +126,8 @@ class RecordIterator(mx.io.DataIter):
         Without augmentation all epochs see the same pixels; then it is the first one whatever the number.
         """
         seed = next(itertools.islice(_epoch_seeds(self.seed), number if self.is_random else 0, None))
-        return RecordIterator(*self._made_with, seed=seed, threads=self._threads, share=self._share)
+        return RecordIterator(*self._made_with, seed=seed, threads=self._threads, share=self._share,
+                              state=self._state)
 
     def facts(self):
         """Return what the pixels and their order depend on, beside the file and the epoch: a dict for JSON."""
@@ -152,8 +161,7 @@ class RecordIterator(mx.io.DataIter):
         try:
             batch = self._records.next()
         except StopIteration:
-            raise RunError(f"reading {self.path} stopped: expected {self.num_records} records, received fewer; "
-                           "was the file changed?") from None
+            raise self._fewer() from None
         except mx.base.MXNetError as error:
             raise RunError(f"reading {self.path} stopped: {_reason(error)}") from None
         self._done += 1
@@ -180,7 +188,7 @@ class RecordIterator(mx.io.DataIter):
                                provide_label=self.provide_label)
 
 
-def _state_of(path):
+def file_state(path):
     """Return size and time of change of a file, None where there is none."""
     try:
         status = os.stat(path)
@@ -198,5 +206,7 @@ def _epoch_seeds(seed):
 
 
 def _reason(error):
+    if "bad_alloc" in str(error):
+        return "out of memory; fewer --data-nthreads or a smaller --batch-size need less"
     lines = [line for line in str(error).strip().splitlines() if "Check failed" in line or "Error" in line]
-    return lines[-1].strip() if lines else str(error).strip()
+    return lines[-1].strip() if lines else last_line(error)

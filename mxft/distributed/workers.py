@@ -36,6 +36,11 @@ class Workers:
         return self.count if self.kvstore == "dist_async" else 1
 
     @property
+    def updates_itself(self):
+        """Whether the optimizer, and what it remembers, is this worker's own; without waiting it is the servers'."""
+        return self.kvstore != "dist_async"
+
+    @property
     def gradients_an_update(self):
         """How many workers' gradients make one update."""
         return self.count // self.updates_a_batch
@@ -48,13 +53,24 @@ class Workers:
         """Return who this is, in words."""
         return f"rank {self.rank} of {self.count} workers, {self.kvstore}"
 
+    def facts(self):
+        """Return how many they are, where there are several, for what a run was asked: they divide its records."""
+        return {"workers": self.count} if self.count > 1 else {}
+
     def module_store(self):
         """Return what to give ``Module.init_optimizer`` or ``Module.fit`` as kvstore."""
         return self.kvstore
 
-    def from_first(self, number):
-        """Return the number rank 0 gives; a place every worker has to come to."""
-        return number
+    def from_first(self, value):
+        """Return the value rank 0 gives, anything JSON can say; a place every worker has to come to."""
+        return value
+
+    def bytes_from_first(self, data):
+        """Return the bytes rank 0 gives, the others None; a place every worker has to come to."""
+        return data
+
+    def begin_alike(self, module):
+        """Give a Module whose optimizer has been made the parameters and moving statistics rank 0's has."""
 
     def wait_for_all(self):
         """Wait until every worker has come to this place."""
@@ -91,8 +107,23 @@ class _JoinedWorkers(Workers):
 
         return LentStore(self._shared)
 
-    def from_first(self, number):
-        return self._shared.from_first(number)
+    def from_first(self, value):
+        return self._shared.from_first(value)
+
+    def bytes_from_first(self, data):
+        return self._shared.bytes_from_first(data)
+
+    def begin_alike(self, module):
+        """Give a Module whose optimizer has been made the parameters and moving statistics rank 0's has.
+
+        Where the servers update, Module has seen to it itself, as far as parameters go.
+        """
+        if not self.updates_itself:
+            return
+        arg_params, aux_params = module.get_params()  # the former are rank 0's since the keys were made
+        for name in sorted(aux_params):
+            module._kvstore.broadcast(f"aux/{name}", aux_params[name], aux_params[name])
+        module.set_params(arg_params, aux_params)
 
     def wait_for_all(self):
         self._shared.store._barrier()

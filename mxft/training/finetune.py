@@ -17,6 +17,7 @@ from mxft.data.normalization import InputSpec
 from mxft.data.oversampling import oversample_records
 from mxft.data.sharing import share_records
 from mxft.distributed.workers import join
+from mxft.errors import RunError
 from mxft.features.frozen_trunk import CacheOptions
 from mxft.files import sha256
 from mxft.freeze import FreezeOptions, describe_rates
@@ -24,11 +25,12 @@ from mxft.report.curves import draw_curves
 from mxft.report.event_files import EventFiles
 from mxft.report.template import plural
 from mxft.training.fit import FitOptions, seed_everything
+from mxft.training.following import share_state
 from mxft.training.preparation import prepare
 from mxft.training.run import RunFolder, SilentRun
 from mxft.training.staged import StagedTraining
 from mxft.training.stages import HeadStage
-from mxft.training.state import Keeping, open_state, states_are_kept
+from mxft.training.state import Keeping, open_state, require_resumable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,6 +172,8 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     0.77
     """
     recipe = recipe or Recipe()
+    keeping = keeping or Keeping()
+    require_resumable(recipe.fit.kvstore, keeping)
     checkpoint = load_checkpoint(model) if isinstance(model, str) else model
     spec = spec or checkpoint.input_spec or InputSpec()
     ready = prepare(checkpoint, data, recipe, spec, gpus, cpus)
@@ -178,7 +182,7 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     share = None
     if workers.count > 1:
         share = share_records(data.train, scans["train"].offsets, workers.rank, workers.count)
-    folder = _folder(run, keeping or Keeping(), recipe, _manifest(checkpoint, network, spec, data), ready, workers)
+    folder = _folder(run, keeping, recipe, _manifest(checkpoint, network, spec, data), ready, workers)
     if tensorboard and workers.writes:
         folder.listen(EventFiles(tensorboard))
     _announce(folder, checkpoint, ready, spec, data, workers)
@@ -194,16 +198,16 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
 
 def _folder(run, keeping, recipe, manifest, ready, workers):
     """Return the run folder, or what the workers that are not the first have in its place."""
+    asked = {"recipe": dataclasses.asdict(recipe), "devices": [str(device) for device in ready.devices],
+             **workers.facts(), **{name: manifest[name] for name in ("classes", "input", "parent", "data")}}
+    state = share_state(workers, asked, lambda: _state(run, keeping, asked))
     if not workers.writes:
-        return SilentRun(run)
-    state = _state(run, keeping, recipe, manifest, ready) if states_are_kept(workers, keeping) else None
+        return SilentRun(run, state)
     return RunFolder(run, ready.network.symbol, manifest, keeping.every, state, keeping.last)
 
 
-def _state(run, keeping, recipe, manifest, ready):
+def _state(run, keeping, asked):
     """Return the run's state, read where the run goes on."""
-    asked = {"recipe": dataclasses.asdict(recipe), "devices": [str(device) for device in ready.devices],
-             **{name: manifest[name] for name in ("classes", "input", "parent", "data")}}
     state = open_state(os.path.join(run, "state"), asked, keeping, f"run={run!r}")
     if state.goes_on:
         done = len([row for row in state.found["epochs"]["history"] if row["epoch"]])
@@ -273,7 +277,12 @@ def _division(workers, recipe):
 def _finish(folder, result, best_score, data):
     """Draw the curves and say the one line people wait for."""
     if result.history:
-        draw_curves(result.history, folder.file("curves.png"))
+        try:
+            draw_curves(result.history, folder.file("curves.png"))
+        except OSError as error:
+            raise RunError(f"curves are not drawn: expected room for {folder.file('curves.png')}, received "
+                           f"{(error.strerror or str(error)).lower()}; training is over, and "
+                           f"{result.best or result.last} is on disk") from None
     folder.log("end", best=result.best, stopped=result.stopped)
     if result.stopped:
         print(result.stopped)

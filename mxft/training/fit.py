@@ -12,7 +12,7 @@ import numpy as np
 
 from mxft.compat import mx
 from mxft.distributed.workers import join
-from mxft.errors import MxftError, RunError, last_line
+from mxft.errors import MxftError, RunError, describe_failure
 from mxft.graph import has_random_layers
 from mxft.rewrite import rewrite_for_training
 from mxft.training.callbacks import Progress, StopTraining, TrainingMeter
@@ -172,19 +172,19 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     options = options or FitOptions()
     arguments = optimizer_arguments(options, schedule)
     contexts = contexts or [mx.cpu()]
-    state, taken, seeds = _where_it_stood(run)
-    module, train = _module(symbol, plan, train, run, options, contexts, seeds["targets"])
+    workers = join(options.kvstore)
+    state, taken, seeds = _where_it_stood(run, workers)
+    module, train = _module(symbol, plan, train, run, options, contexts, workers.seed(seeds["targets"]))
     meter = TrainingMeter()
     epochs = Epochs(run, meter, schedule, options, train, validate, after, quiet)
     if taken:
         arg_params, aux_params = _go_on(*taken, module, epochs, meter, train)
-    workers = join(options.kvstore)
     begin, done = (epochs.first + taken[0]["epoch"], taken[0]["batch"]) if taken else (epochs.first, 0)
     progress = Progress(epochs.first + options.epochs, train.batches, train.batch_size)
     with Interruption() as interruption, contextlib.closing(progress):
         keeping = _Keeping(state and Snapshots(state, module, epochs, meter, seeds, train.batches), interruption,
                            train.batches, epochs.first + options.epochs)
-        seeding = _seeded(symbol, seeds, epochs, train.batches, begin, done)
+        seeding = _seeded(symbol, workers.seed(seeds["layers"]), epochs, train.batches, begin, done)
         callbacks = [*[progress] * workers.writes, _settled_after(train.batches), *seeding, keeping.batch_end]
         with _ended_well(module, run, epochs, meter, schedule, keeping):
             module.fit(train, begin_epoch=begin, num_epoch=epochs.first + options.epochs,
@@ -197,13 +197,14 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
                      epochs.parameters)
 
 
-def _where_it_stood(run):
+def _where_it_stood(run, workers):
     """Return a run's state, the facts and arrays to go on from (None at its beginning), and what seeds its draws."""
     state = getattr(run, "state", None)
     taken = state.take() if state else None
     if taken:
         return state, taken, taken[0]["seeds"]
-    return state, None, {name: int(np.random.randint(2**31 - 1)) for name in ("targets", "layers")}
+    seeds = {name: int(np.random.randint(2**31 - 1)) for name in ("targets", "layers")}
+    return state, None, workers.from_first(seeds)
 
 
 @contextlib.contextmanager
@@ -217,8 +218,11 @@ def _ended_well(module, run, epochs, meter, schedule, keeping):
         epochs.interrupted = keeping.signal or "SIGINT"
         epochs.stopped = _save_interrupted(module, run, epochs, meter, keeping.at_the_end)
         keeping.interrupted()
-    except (RunError, mx.base.MXNetError) as error:
-        raise RunError(_with_what_is_left(error, epochs, schedule)) from None
+    except (RuntimeError, MemoryError, OSError) as error:
+        failed = describe_failure(error)
+        if failed is None:
+            raise
+        raise RunError(_with_what_is_left(failed, epochs, schedule, module.workers)) from None
 
 
 def _module(symbol, plan, train, run, options, contexts, seed):
@@ -232,7 +236,7 @@ def _module(symbol, plan, train, run, options, contexts, seed):
         bound, train = soften(bound, train, options, classes, seed=seed)
     run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.fixed))
     return TrainingModule(bound, options.accumulate, train.batches, LossScale(run.log) if options.fp16 else None,
-                          data_names=[d.name for d in train.provide_data],
+                          join(options.kvstore), data_names=[d.name for d in train.provide_data],
                           label_names=[d.name for d in train.provide_label], context=contexts,
                           fixed_param_names=list(plan.fixed), logger=silent_logger()), train
 
@@ -257,15 +261,15 @@ def _counted_on(callbacks, epoch, done):
     return call
 
 
-def _seeded(symbol, seeds, epochs, batches, epoch, batch):
+def _seeded(symbol, seed, epochs, batches, epoch, batch):
     """Return a batch-end callback that seeds the next batch, where the network draws random numbers; seed the first."""
     if not has_random_layers(symbol):
         return []
-    seed_batch(seeds["layers"], epoch - epochs.first, batch)
+    seed_batch(seed, epoch - epochs.first, batch)
 
     def seed_next(param):
         number = (param.epoch - epochs.first) * batches + param.nbatch + 1
-        seed_batch(seeds["layers"], *divmod(number, batches))
+        seed_batch(seed, *divmod(number, batches))
     return [seed_next]
 
 
@@ -336,14 +340,14 @@ def _save_interrupted(module, run, epochs, meter, at_the_end):
     return f"interrupted in epoch {epochs.number} after {meter.batches} batches; saved as {name}"
 
 
-def _with_what_is_left(error, epochs, schedule):
+def _with_what_is_left(failed, epochs, schedule, workers):
     """Return the message of a failed run: what failed and when, what is on disk, what to try."""
-    failed = str(error) if isinstance(error, RunError) else f"MXNet failed: {last_line(error)}"
     kept = [f"the last good checkpoint is {epochs.last}"] if epochs.last else []
     kept += [f"the best is {epochs.best}"] if epochs.best else []
+    nothing = "no epoch was finished, so nothing was saved" if workers.writes else "what rank 0 saved is on disk"
     advice = "; try a lower --lr or --warmup-epochs 1" if "finite" in failed else ""
     return (f"{failed} (epoch {epochs.number}, learning rate {schedule.base_lr:g}): "
-            f"{', '.join(kept) or 'no epoch was finished, so nothing was saved'}{advice}")
+            f"{', '.join(kept) or nothing}{advice}")
 
 
 def silent_logger():

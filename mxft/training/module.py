@@ -1,5 +1,6 @@
 """A Module whose updates are made of several batches or in half precision, and that goes on where another stood."""
 from mxft.compat import mx
+from mxft.distributed.workers import Workers
 from mxft.training.optimizer_state import restore_optimizer
 from mxft.training.precision import LOSS_SCALE, scaled_parameters
 
@@ -21,6 +22,8 @@ class TrainingModule(mx.mod.Module):
     loss_scale : mxft.training.loss_scale.LossScale, optional
         For a symbol with the argument `mxft.training.precision.LOSS_SCALE`, which is given its value. An update it does
         not admit is left out: parameters, momenta and counts stay as they are.
+    workers : mxft.distributed.workers.Workers, optional
+        Whose Modules are all to begin with the parameters and statistics of the first; this process alone when None.
     **arguments
         Of ``mx.mod.Module``.
 
@@ -31,16 +34,21 @@ class TrainingModule(mx.mod.Module):
     ``rescale_grad``, for one batch, is right under every kvstore and for every group.
     """
 
-    def __init__(self, symbol, accumulate=1, batches=1, loss_scale=None, **arguments):
+    def __init__(self, symbol, accumulate=1, batches=1, loss_scale=None, workers=None, **arguments):
         super().__init__(symbol, state_names=[LOSS_SCALE] if loss_scale else None, **arguments)
         self._accumulate, self._batches, self.loss_scale = accumulate, batches, loss_scale
         self._scaled = scaled_parameters(symbol) if loss_scale else ()
-        self._done, self._before = 0, None
+        self._done, self._before, self.workers = 0, None, workers or Workers("local")
 
     @property
     def held(self):
         """Batches whose gradients wait for the rest of their group."""
         return self._done % self._accumulate
+
+    @property
+    def can_be_kept(self):
+        """Whether a state taken now is complete: gradients that wait in other workers would not be in it."""
+        return not self.held or self.workers.count == 1
 
     def go_on(self, facts, arrays, done):
         """Begin, when the optimizer is made, where another stood.
@@ -62,6 +70,7 @@ class TrainingModule(mx.mod.Module):
     def init_optimizer(self, *args, **arguments):
         """Make the optimizer, and give it what it remembered."""
         super().init_optimizer(*args, **arguments)
+        self.workers.begin_alike(self)
         if self._before:
             restore_optimizer(self, *self._before)
             for name, device, gradient in self._gradients():

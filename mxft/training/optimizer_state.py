@@ -7,18 +7,24 @@ def optimizer_state(module):
     Parameters
     ----------
     module : mx.mod.Module
-        On one process: with a kvstore of its own, or none.
+        With a kvstore of its own, or none, or one whose servers only sum: what ``dist_async``'s servers remember is
+        not here.
 
     Returns
     -------
     facts : dict
         For JSON: update counts, and whatever else the optimizer keeps as a number.
     arrays : dict of str to mx.nd.NDArray
-        ``optimizer:INDEX`` or ``optimizer:INDEX:PART``, as many parts as the optimizer has for a parameter.
+        ``optimizer:INDEX`` or ``optimizer:INDEX:PART``, as many parts as the optimizer has for a parameter. Where each
+        device updates its own copy, all remember the same: it is the first device's.
     """
-    updater = _updater(module)
+    updater, devices = _updater(module), _updating_devices(module)
     optimizer, arrays = updater.optimizer, {}
     for index, state in updater.states.items():
+        if devices > 1 and isinstance(index, int):
+            index, device = divmod(index, devices)
+            if device:
+                continue
         if not isinstance(state, (tuple, list)):
             state, names = (state,), [f"optimizer:{index}"]
         else:
@@ -33,7 +39,7 @@ def optimizer_state(module):
 
 def restore_optimizer(module, facts, arrays):
     """Give a Module's fresh optimizer what `optimizer_state` returned of another."""
-    updater = _updater(module)
+    updater, devices = _updater(module), _updating_devices(module)
     optimizer, parts = updater.optimizer, {}
     for name, array in arrays.items():
         kind, index, *part = name.split(":")
@@ -41,9 +47,11 @@ def restore_optimizer(module, facts, arrays):
             parts.setdefault(_index(index), {})[int(part[0]) if part else None] = array
     for index, of_index in parts.items():
         whole = of_index.get(None)
-        updater.states[index] = whole if whole is not None else tuple(
-            of_index.get(part) for part in range(max(of_index) + 1))
-        updater.states_synced[index] = False  # the updater moves them to where the parameter lies
+        copies = devices if isinstance(index, int) else 1  # a shard of fc7 is on one device, under a name
+        for own in range(index * copies, (index + 1) * copies) if copies > 1 else [index]:
+            updater.states[own] = whole.copy() if whole is not None else tuple(
+                of_index[part].copy() if part in of_index else None for part in range(max(of_index) + 1))
+            updater.states_synced[own] = False  # the updater moves them to where the parameter lies
     vars(optimizer).update(facts["numbers"])
     for device, counts in facts["counts"].items():
         of_device = optimizer._all_index_update_counts.setdefault(int(device), {})
@@ -53,6 +61,11 @@ def restore_optimizer(module, facts, arrays):
 def _updater(module):
     """Return what applies the updates: the kvstore's, or the module's own."""
     return module._kvstore._updater if module._update_on_kvstore else module._updater
+
+
+def _updating_devices(module):
+    """Return how many devices update a copy of their own: Module numbers what is remembered of copy k ``i * n + k``."""
+    return 1 if module._update_on_kvstore else len(module._context)
 
 
 def _index(text):

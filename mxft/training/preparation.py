@@ -129,6 +129,11 @@ def _check_shareable(recipe):
     """Refuse what several workers cannot divide among them."""
     if not recipe.fit.kvstore.startswith("dist"):
         return
+    optimizers = {(name or "").lower() for name in (recipe.fit.optimizer, recipe.head_stage.optimizer)}
+    if recipe.fit.kvstore != "dist_async" and "sgld" in optimizers:
+        raise InputError("optimizer: expected one that draws no random numbers, since every worker updates its own "
+                         f"parameters, received optimizer='sgld' with kv-store={recipe.fit.kvstore!r}; train with "
+                         "--kv-store device")
     for flag, value in (("--oversample", recipe.oversample), (f"--cache {recipe.cache.mode}",
                                                               recipe.cache.mode != "none")):
         if value:

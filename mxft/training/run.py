@@ -185,16 +185,21 @@ class SilentRun:
     Parameters
     ----------
     path : str
+    state : mxft.training.following.ToldState, optional
+        Where the run goes on, as the first worker tells.
     """
 
-    best = last = state = None
+    best = last = None
 
-    def __init__(self, path):
-        self.path = self.prefix = path
+    def __init__(self, path, state=None):
+        self.path, self.prefix, self.state = path, path, state
 
     def file(self, name):
         """Return where the first worker has a file of the run."""
         return os.path.join(self.path, name)
+
+    def name(self, epoch):
+        """Return None: the checkpoints are the first worker's."""
 
     def write_json(self, name, value):
         """Do nothing."""
@@ -215,8 +220,12 @@ class SilentRun:
 
 def append_log(path, event, **facts):
     """Append one line to a ``log.jsonl``; what the log of a finished run did not know yet goes in the same way."""
-    with open(path, "a", encoding="utf-8") as f:
-        f.write(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str) + "\n")
+    try:
+        with open(path, "a", encoding="utf-8") as f:
+            f.write(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str) + "\n")
+    except OSError as error:
+        error.filename = path  # a full disk does not say where
+        raise
 
 
 def read_log(path):

@@ -39,7 +39,7 @@ class Snapshots:
 
     def take(self):
         """Write down where training is, unless that was done."""
-        if self._position in (None, self._saved_at):
+        if self._position in (None, self._saved_at) or not self._module.can_be_kept:
             return
         mx.nd.waitall()  # BatchNorm writes its moving statistics late
         arg_params, aux_params = self._module.get_params()

@@ -69,7 +69,7 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     last = run.save(0, arg_params, network.aux_params, {key: value for key, value in row.items() if key != "epoch"})
     print(f"solved, {solved.solver}: {_told(row)}; features {ready - began:.1f} s, solver {solved.seconds:.1f} s, "
           f"regularisation {solved.regularisation:g}", flush=True)
-    if recipe.plan == "head" and validation:
+    if recipe.plan == "head" and validation and not recipe.fit.kvstore.startswith("dist"):  # the others are done
         _sgd_beside(cut, plan, iterator, trunk.validation(held_out), recipe, context)
     return FitResult([row], best, last, 0, None, "", (arg_params, network.aux_params))
 

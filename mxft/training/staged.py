@@ -3,7 +3,7 @@ import dataclasses
 import os
 
 from mxft.checkpoint import load_checkpoint
-from mxft.data.iterators import RecordIterator
+from mxft.data.iterators import RecordIterator, file_state
 from mxft.distributed.workers import join
 from mxft.evaluation.scoring import score_iterator
 from mxft.features.cut import trunk_cut
@@ -12,7 +12,7 @@ from mxft.freeze import freeze_plan
 from mxft.inference import InferenceExecutor
 from mxft.memory import give_back
 from mxft.training.accumulation import updates_of
-from mxft.training.fit import fit
+from mxft.training.fit import FitResult, fit
 from mxft.training.proof import freeze_proof, parameter_hashes
 from mxft.training.schedule import learning_rate_schedule
 from mxft.training.solving import solve_stage
@@ -49,6 +49,7 @@ class StagedTraining:
         self._folder, self._devices, self._threads, self._counts = folder, devices, threads, counts
         self._parameters = (network.arg_params, network.aux_params)
         self._workers, self._share = join(recipe.fit.kvstore), share
+        self._states = {name: file_state(path) for name, path in (("train", data.train), ("val", data.val)) if path}
         self.best_score = None
 
     def run(self, stages):
@@ -67,6 +68,8 @@ class StagedTraining:
                                         self._recipe.batch_norm, self._recipe.freezing))
             result = self._solve(plans[0]) if self._workers.writes and not found else None
             self._parameters = result.parameters if result else self._parameters
+        if not stages and not result:  # rank 0 solved, and there is nothing for the others to do
+            return FitResult([], None, None, None, None)
         for number, stage in enumerate(stages, 1):
             if found and number < found["stage"]:
                 continue
@@ -106,7 +109,8 @@ class StagedTraining:
     def _records(self, name, batch_size, **options):
         path = self._data.train if name == "train" else self._data.val
         return RecordIterator(path, self._spec, batch_size, self._counts[name],
-                              seed=self._workers.seed(self._recipe.seed), threads=self._threads, **options)
+                              seed=self._workers.seed(self._recipe.seed), threads=self._threads,
+                              state=self._states[name], **options)
 
     def _validation_records(self):
         return self._records("val", min(self._recipe.batch_size, self._counts["val"])) if self._data.val else None

@@ -17,6 +17,7 @@ from mxft.params_file import check_params_file
 
 FORMAT = 1
 _FILE = "state.json"
+_EPOCHS = "recipe.fit.epochs"
 _FREE = ("recipe.cache.folder", "recipe.cache.budget_bytes",  # they change where numbers lie, not the numbers
          "options.max_steps", "options.end_epoch", "options.verbose", "options.frequent", "options.ckpt")
 
@@ -44,7 +45,38 @@ class Keeping:
     resume: str = ""
 
 
-class RunState:
+class FoundState:
+    """Where a run is gone on from, if anywhere.
+
+    Parameters
+    ----------
+    found : dict or None
+        The facts to go on from, until `take` has given them out.
+
+    Attributes
+    ----------
+    stage : int
+        Number of the stage being trained, from 1.
+    """
+
+    def __init__(self, found=None):
+        self.found, self.stage = found, 0
+
+    @property
+    def goes_on(self):
+        """Whether there is anything in `found` but that the run had begun."""
+        return bool(self.found and self.found["stage"])
+
+    def take(self):
+        """Return (facts, arrays) of the stage being trained, the first time it is asked; None where there are none."""
+        facts = self.found
+        if not facts or facts.get("stage") != self.stage:
+            return None
+        self.found = None
+        return facts, self._arrays_of(facts)
+
+
+class RunState(FoundState):
     """What a run that is begun anew goes on from, and where it writes down how far it is.
 
     Parameters
@@ -60,10 +92,8 @@ class RunState:
 
     Attributes
     ----------
-    stage : int
-        Number of the stage being trained, from 1.
-    found : dict or None
-        The facts to go on from, until `take` has given them out.
+    tell : callable or None
+        Given the bytes of the arrays `take` gives out; see `mxft.training.following`.
 
     Notes
     -----
@@ -71,9 +101,10 @@ class RunState:
     """
 
     def __init__(self, folder, asked, every_batches=0, every_minutes=10):
-        self.folder, self.stage, self.found = folder, 0, None
+        super().__init__()
+        self.folder, self.tell = folder, None
         self._every_batches, self._every_seconds, self._saved = every_batches, 60 * every_minutes, time.perf_counter()
-        self._asked, self._number, self._about = json.loads(json.dumps(asked, default=str)), 0, dict
+        self._asked, self._number, self._about = as_json(asked), 0, dict
 
     def load(self):
         """Read what stands in the folder into `found`; return whether there is a state.
@@ -109,34 +140,34 @@ class RunState:
                     os.unlink(os.path.join(self.folder, name))
             os.rmdir(self.folder)  # stays where anything else is in it
 
-    @property
-    def goes_on(self):
-        """Whether there is anything in `found` but that the run had begun."""
-        return bool(self.found and self.found["stage"])
-
-    def take(self):
-        """Return (facts, arrays) of the stage being trained, the first time it is asked; None where there are none."""
-        facts = self.found
-        if not facts or facts.get("stage") != self.stage:
-            return None
-        self.found = None
+    def _arrays_of(self, facts):
+        """Read the arrays that go with `facts`; InputError where they are missing or damaged."""
         path = os.path.join(self.folder, f"{facts['number']}.params")
         try:
             check_params_file(path)
             arrays = mx.nd.load(path)
+            if self.tell:
+                with open(path, "rb") as f:
+                    self.tell(f.read())
         except (OSError, ValueError, mx.base.MXNetError):
             raise InputError(f"state: expected the arrays of {_FILE}, received {path}, which is missing or damaged; "
                              "begin anew with another --run") from None
-        return facts, arrays
+        return arrays
 
     def also(self, about):
         """Have ``about()``, a dict, written down with every state."""
         self._about = about
 
     def begin(self):
-        """Write down that the run has begun: from here on it can be gone on with."""
+        """Write down that the run has begun: from here on it can be gone on with; InputError where there is no room."""
         require_folder(self.folder)
-        write_json(os.path.join(self.folder, _FILE), {"format": FORMAT, "number": 0, "stage": 0, "asked": self._asked})
+        try:
+            write_json(os.path.join(self.folder, _FILE), {"format": FORMAT, "number": 0, "stage": 0,
+                                                          "asked": self._asked})
+        except OSError as error:
+            self._clear_begun()
+            raise InputError(f"state cannot be written: expected room in {self.folder}, received "
+                             f"{(error.strerror or str(error)).lower()}; make room or choose another folder") from None
 
     def save(self, facts, arrays):
         """Write down a state.
@@ -200,18 +231,17 @@ def open_state(folder, asked, keeping, where):
     return state
 
 
-def states_are_kept(workers, keeping):
-    """Whether a run has a state: one process alone, since what several remember lies on their servers.
+def require_resumable(kvstore, keeping):
+    """Refuse (InputError) to go on with a kvstore whose servers have the momenta: no state was kept."""
+    if keeping.resume and kvstore == "dist_async":
+        raise InputError("resume: expected dist_sync or dist_device_sync, received kv-store='dist_async', whose "
+                         "momenta lie on the servers; leave --resume out and begin from the best checkpoint, with "
+                         "--model or --pretrained and another --run or --prefix")
 
-    Raises
-    ------
-    InputError
-        Several are to go on.
-    """
-    if workers.count > 1 and keeping.resume:
-        raise InputError(f"resume: expected one process, received {workers.count} workers, whose momenta lie on the "
-                         "servers; begin anew from the best checkpoint with --model or --pretrained")
-    return workers.count == 1
+
+def as_json(asked):
+    """Return what a run was asked the way JSON gives it back."""
+    return json.loads(json.dumps(asked, default=lambda value: value.dumps() if hasattr(value, "dumps") else str(value)))
 
 
 def refuse_differences(before, now):
@@ -219,16 +249,31 @@ def refuse_differences(before, now):
 
     More epochs are no difference, unless the learning rate falls by a cosine of their number.
     """
-    before, now = _flat(before), _flat(now)
-    names = [name for name in {**before, **now} if before.get(name) != now.get(name) and name not in _FREE]
-    epochs = "recipe.fit.epochs"
-    if epochs in names and before.get("recipe.schedule") != "cosine" and now[epochs] > before[epochs]:
-        names.remove(epochs)
-    if names:
-        told = "; ".join(f"{name}={now.get(name)!r} (it was {before.get(name)!r})" for name in names[:5])
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        raise InputError(f"resume: expected what the run was begun with, received {told}{more}; say the same, or begin "
+    told = describe_differences(before, now, "it was", _FREE + (_EPOCHS,) * _grows(_flat(before), _flat(now)))
+    if told:
+        raise InputError(f"resume: expected what the run was begun with, received {told}; say the same, or begin "
                          "anew with another --run")
+
+
+def _grows(before, now):
+    """Whether there are more epochs now, and the epochs before are what they would have been."""
+    asked = before.get(_EPOCHS), now.get(_EPOCHS)
+    return all(isinstance(number, int) for number in asked) and asked[1] > asked[0] and \
+        before.get("recipe.schedule") != "cosine"
+
+
+def describe_differences(before, now, was, free=()):
+    """Return in words which names of two nested dicts differ, `free` ones apart; empty where none do.
+
+    Examples
+    --------
+    >>> describe_differences({"fit": {"wd": 0.1}}, {"fit": {"wd": 0.2}}, "it was")
+    'fit.wd=0.2 (it was 0.1)'
+    """
+    before, now = _flat(before), _flat(now)
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name) and name not in free]
+    told = "; ".join(f"{name}={now.get(name)!r} ({was} {before.get(name)!r})" for name in names[:5])
+    return told + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _flat(value, name=""):

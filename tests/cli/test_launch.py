@@ -15,6 +15,7 @@ from mxft.distributed.launchers import describe_by_hand, plan_for, start_command
 from mxft.distributed.plan import Member, free_ports, read_hosts
 from mxft.distributed.supervision import supervise
 from mxft.errors import InputError
+from tests.groups import start_logged, training_pids, wait_for
 
 PY = sys.executable
 
@@ -241,34 +242,6 @@ def test_losses_agree_for_30_steps_however_the_batch_is_divided(flags, repositor
     for kvstore in ("dist_sync", "dist_device_sync"):
         several = global_batch(repository, tmp_path / f"{kvstore}.npz", kvstore, *flags, workers=2)
         assert_agree(one, several, bool(flags))
-
-
-def start_logged(command, variables, log):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", **variables}
-    with open(log, "a") as f:
-        return subprocess.Popen(command, env=environment, stdout=f, stderr=f)
-
-
-def wait_for(log, text, count):
-    for _ in range(600):
-        if log.exists() and log.read_text().count(text) >= count:
-            return
-        time.sleep(0.2)
-    raise AssertionError(log.read_text())
-
-
-def training_pids(tag, role):
-    """Return the pids of processes of a role, tethers apart."""
-    found = []
-    for pid in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as environ, open(f"/proc/{pid}/cmdline", "rb") as cmdline:
-                variables, command = environ.read().split(b"\0"), cmdline.read()
-        except OSError:
-            continue
-        if f"TAG={tag}".encode() in variables and b"tether" not in command:
-            found += [int(pid)] * (role is None or f"DMLC_ROLE={role}".encode() in variables)
-    return found
 
 
 @pytest.mark.long

@@ -71,6 +71,7 @@ def test_refusals(runs, words, message, capsys, monkeypatch):
 @pytest.mark.parametrize("file, content, message", [
     ("freeze.json", b"[]", "freeze.json with list"), ("transfer.json", b"{", "expected JSON, received"),
     ("transfer.json", b'{"parameters": [1.5]}', "where one is damaged (TypeError: 'float' object is not"),
+    ("transfer.json", b'{"parameters": [1.5]}', ", in mxft/report/page.py:"),
     ("freeze.json", b"[" * 100_000, "expected JSON, received"), ("log.jsonl", b'"text"\n[1]\n{}\n', "with 0 lines"),
     ("log.jsonl", b"\xff\xfe", "expected lines of JSON, received"),
 ])
@@ -84,6 +85,16 @@ def test_damaged_files_of_a_run_are_refused(runs, file, content, message, capsys
         assert main(["report", *words]) == 2
         assert message in capsys.readouterr().err
     assert not os.path.exists(os.path.join(run, "report.html"))
+
+
+def test_a_defect_in_judging_does_not_pass_for_a_damaged_run(runs, monkeypatch):
+    def fail(*_):
+        raise TypeError("a defect")
+
+    monkeypatch.setattr("mxft.cli.report._score", fail)
+    with pytest.raises(TypeError, match="^a defect$"):
+        main(["report", str(runs / "full"), "--output", str(runs / "defect.html")])
+    assert not os.path.exists(runs / "defect.html")
 
 
 def test_records_that_are_gone_or_changed_are_said(runs, capsys, monkeypatch):

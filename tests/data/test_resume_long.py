@@ -1,8 +1,10 @@
 """kill -9 at random moments: the run goes on every time, and ends with the numbers of one that was never stopped."""
 import os
 import random
+import signal
 import subprocess
 import sys
+import tarfile
 import time
 
 import numpy as np
@@ -10,8 +12,11 @@ import pytest
 
 from mxft.archive import extract_tar
 from mxft.compat import mx
+from tests.groups import start_logged, training_pids, wait_for
 
 KILLS = 30
+ROLES = ("worker", "server", "scheduler", "launcher", "TERM to the launcher")
+ALL_GONE = 10  # seconds after one has failed, as recipes/many_machines.md says
 pytestmark = [pytest.mark.long, pytest.mark.data]
 
 
@@ -51,9 +56,96 @@ def test_thirty_kills_leave_no_trace_in_the_parameters(words, tmp_path, reposito
     last = finetune(words, tmp_path / f"run-{ended}", repository, "--resume", "auto")
     assert last.wait() == 0, last.stderr.read()
     print(f"{kills} kills, {ended + 1} runs brought to their end")
-    expected = mx.nd.load(str(tmp_path / "whole" / "model-0025.params"))
     for number in range(ended + 1):
-        found = mx.nd.load(str(tmp_path / f"run-{number}" / "model-0025.params"))
-        assert set(found) == set(expected)
-        for name, value in expected.items():
-            np.testing.assert_array_equal(found[name].asnumpy(), value.asnumpy(), err_msg=name)
+        assert_equal(tmp_path / f"run-{number}" / "model-0025.params", tmp_path / "whole" / "model-0025.params")
+
+
+def assert_equal(path, expected_path):
+    """Compare two files of parameters bit for bit."""
+    found, expected = mx.nd.load(str(path)), mx.nd.load(str(expected_path))
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name].asnumpy(), value.asnumpy(), err_msg=name)
+
+
+def end(role, launcher, tag):
+    """Kill one process of a group, or have it save; wait for the launcher and return its exit status."""
+    number = signal.SIGTERM if "TERM" in role else signal.SIGKILL
+    os.kill(launcher.pid if "launcher" in role else training_pids(tag, role)[0], number)
+    limit = time.monotonic() + (ALL_GONE if number == signal.SIGKILL else 70)
+    while training_pids(tag, None) and time.monotonic() < limit:
+        time.sleep(0.2)
+    assert training_pids(tag, None) == [], f"{role}: some are left"
+    return launcher.wait(10)
+
+
+def end_each_role_in_turn(start, begun, finished, rounds, seed):
+    """Start a group again and again, and end each of `ROLES` in turn in the middle; return the log of the last."""
+    draw = random.Random(seed)
+    for number in range(rounds):
+        role = ROLES[number % len(ROLES)]
+        launcher, log = start(number)
+        wait_for(log, begun, 1)
+        time.sleep(draw.uniform(0, 3))
+        assert not finished.exists() and launcher.poll() is None, "it was done before it could be killed"
+        status = end(role, launcher, log)
+        assert status == {"launcher": -signal.SIGKILL, ROLES[-1]: 143}.get(role, 137), log.read_text()
+        assert "Traceback" not in log.read_text()
+    launcher, log = start(rounds)
+    assert launcher.wait() == 0, log.read_text()
+    return log.read_text()
+
+
+@pytest.fixture
+def start(repository, tmp_path):
+    """A function ``(words, name) -> (launcher, log)``: two workers, one server."""
+    def begin(words, name):
+        log = tmp_path / f"{name}.log"
+        return start_logged([sys.executable, str(repository / "tools/launch.py"), "-n", "2", "-s", "1", sys.executable,
+                             *words], {"TAG": str(log)}, log), log
+    return begin
+
+
+@pytest.mark.parametrize("kvstore", ["dist_sync", "dist_device_sync"])
+def test_a_group_goes_on_whichever_of_its_processes_was_killed(kvstore, words, start, tmp_path):
+    def finetuning(run, *more):
+        return ["-m", "mxft", "finetune", *words, "--kv-store", kvstore, "--run", str(tmp_path / run), *more]
+    assert start(finetuning("whole"), "whole")[0].wait() == 0
+    said = end_each_role_in_turn(lambda number: start(finetuning("run", "--resume", "auto"), number), "run folder: ",
+                                 tmp_path / "run" / "model-0025.params", 10, seed=3)
+    assert "worker 0 | going on with" in said and "worker 1 | going on" not in said
+    for epoch in ("0025", "best"):
+        assert_equal(tmp_path / "run" / f"model-{epoch}.params", tmp_path / "whole" / f"model-{epoch}.params")
+
+
+@pytest.fixture
+def faces(testdata, tmp_path):
+    """A folder with a set of twelve of LFW's people, ten images each."""
+    from mxft.cli import run_verb
+
+    people = {}
+    with tarfile.open(testdata / "data" / "lfw-112x112.tar") as tar:
+        for member in (member for member in tar if member.name.endswith(".jpg")):
+            person, name = member.name.split("/")[-2:]
+            people.setdefault(person, []).append((name, tar.extractfile(member).read()))
+    for person in [person for person, images in people.items() if len(images) >= 10][:12]:
+        (tmp_path / "people" / person).mkdir(parents=True)
+        for name, image in people[person][:10]:
+            (tmp_path / "people" / person / name).write_bytes(image)
+    assert run_verb("face-pack", [str(tmp_path / "people"), str(tmp_path / "faces")]) == 0
+    return tmp_path / "faces"
+
+
+def test_a_group_goes_on_with_faces_in_two_phases(faces, start, tmp_path, repository, testdata):
+    def training(run, *more):
+        return [str(repository / "recipes/train_softmax.py"), "--network", "y1", "--version-output", "GDC",
+                "--emb-size", "128", "--pretrained", f"{testdata}/models/mobilefacenet-y1/model,0",
+                "--data-dir", str(faces), "--prefix", str(tmp_path / run / "model"), "--lr", "0.01",
+                "--per-batch-size", "6", "--end-epoch", "8",
+                "--freeze-epochs", "2", "--fc7-init", "imprint", "--verbose", "20", "--frequent", "5",
+                "--save-batches", "3", "--kv-store", "dist_sync", *more]
+    assert start(training("whole"), "whole")[0].wait() == 0
+    end_each_role_in_turn(lambda number: start(training("run", "--resume", "auto"), number), "writing ",
+                          tmp_path / "run" / "model-report.html", 5, seed=5)
+    for epoch in ("last", "best"):
+        assert_equal(tmp_path / "run" / f"model-{epoch}.params", tmp_path / "whole" / f"model-{epoch}.params")

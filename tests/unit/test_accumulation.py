@@ -13,6 +13,7 @@ from mxft.training.accumulation import divide_batch, updates_of
 from mxft.training.faces.options import FaceOptions
 from mxft.training.finetune import Recipe, _division
 from mxft.training.fit import FitOptions, fit
+from mxft.training.module import TrainingModule
 from mxft.training.run import RunFolder
 from mxft.training.schedule import learning_rate_schedule
 
@@ -192,3 +193,21 @@ def test_a_batch_is_divided_into_few_that_fit(images, largest, divided):
     assert divide_batch(images, largest) == divided
     batch, count = divided
     assert batch <= largest and images <= batch * count < images + count
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_no_state_is_taken_while_other_workers_hold_gradients(count):
+    """They would not be in it: rank 0 writes its own alone."""
+    workers = Workers("dist_sync")
+    workers.count = count
+    module = TrainingModule(network(), 2, 6, workers=workers)
+    batches = Batches(4)
+    module.bind(batches.provide_data, batches.provide_label)
+    module.init_params()
+    module.init_optimizer(kvstore=None)
+    kept = []
+    for batch in batches:
+        module.forward_backward(batch)
+        module.update()
+        kept.append(module.can_be_kept)
+    assert kept == ([True] * 6 if count == 1 else [False, True] * 3)

@@ -203,6 +203,17 @@ def test_a_checkpoint_that_could_not_be_written_to_its_end_is_not_saved(tmp_path
     assert "\n" not in str(caught.value) and sha256(prefix + "-0000.params") == before
 
 
+def test_what_mxnet_cannot_write_to_its_end_says_how_full_the_disk_is(tmp_path, make_checkpoint, monkeypatch):
+    def stop(*_):
+        raise mx.base.MXNetError("Check failed: std: :fwrite(ptr, 1, size, fp_) == size: FileStream.Write incomplete")
+
+    monkeypatch.setattr(mx.nd, "save", stop)
+    with pytest.raises(RunError, match="^checkpoint is not saved: expected room for .*a-best.params, received a file "
+                                       r"that was cut short; is the disk full\? [\d,]+ bytes are free$"):
+        make_checkpoint().save(str(tmp_path / "a"), "best")
+    assert [path.name for path in tmp_path.iterdir()] == ["a-symbol.json"]
+
+
 def test_a_full_disk_at_saving_is_a_run_error(tmp_path, make_checkpoint, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

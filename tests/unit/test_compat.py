@@ -254,3 +254,13 @@ def test_mxnets_own_log_is_there_where_it_is_wanted(python, testdata):
                   MXFT_MXNET_LOG="1")
     assert done.stdout == "['softmax_output']\n"
     assert "Loading symbol saved by previous version" in done.stderr
+
+
+def test_mxnets_farewell_is_one_line():
+    code = ("from mxft.compat import mx\nimport ctypes\n"
+            "class Lib:\n    MXNotifyShutdown = staticmethod(lambda: -1)\n"
+            "    MXGetLastError = staticmethod(lambda: b'Traceback\\n  bad_alloc')\n"
+            "mx.base._LIB = Lib")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert done.stderr == "mxnet ended with an error: bad_alloc\n"

@@ -65,6 +65,7 @@ def test_ranks_draw_different_numbers_and_only_the_first_writes():
     second = SecondOfThree("dist_sync")
     assert not second.writes and 0 <= second.seed(2**31 - 1) < 2**31 and second.seed(0) != 0
     assert (second.gradients_an_update, second.updates_a_batch) == (3, 1)
+    assert second.facts() == {"workers": 3} and Workers("dist_sync").facts() == {}
     without_waiting = SecondOfThree("dist_async")
     assert (without_waiting.gradients_an_update, without_waiting.updates_a_batch) == (1, 3)
 
@@ -82,6 +83,8 @@ def test_rank_0_goes_first():
 
 class NumberedStore:
     """Stands for the servers: numbers keys as they come, and refuses to be given one twice."""
+
+    num_workers = 3
 
     def __init__(self):
         self.numbers, self.optimizer = {}, None
@@ -109,7 +112,36 @@ def test_a_second_module_gets_keys_of_its_own_and_its_multipliers_meet_them():
         assert servers.optimizer._get_lrs([last["w"], last["fc_bias"]]) == [0.1, 1.0]
         assert optimizer.idx2name == {0: "w", 1: "fc_bias"}
         assert shared.from_first(3) == 3
-    assert list(servers.numbers.values()) == list(range(6))
+    assert list(servers.numbers.values()) == list(range(2 * (2 + 2)))  # what is agreed on takes two
+
+
+@pytest.mark.parametrize("kvstore, servers_update", [("dist_sync", False), ("dist_device_sync", False),
+                                                     ("dist_async", True)])
+def test_the_servers_update_only_where_nobody_waits(kvstore, servers_update):
+    servers = NumberedStore()
+    servers.type = kvstore
+    assert LentStore(SharedStore(servers)).is_capable("optimizer") == servers_update
+    assert Workers(kvstore).updates_itself != servers_update
+
+
+def test_a_workers_own_parameters_become_those_of_the_first():
+    class FirstHasOnes(NumberedStore):
+        type = "dist_sync"
+
+        def broadcast(self, key, value, out, priority=0):
+            super().broadcast(key, mx.nd.ones_like(value), out)
+
+    net = mx.sym.FullyConnected(mx.sym.BatchNorm(mx.sym.Variable("data"), name="bn"), num_hidden=2, name="fc")
+    module = mx.mod.Module(mx.sym.SoftmaxOutput(net, name="softmax"))
+    module.bind([("data", (4, 3))], [("softmax_label", (4,))])
+    module.init_params(mx.init.Uniform())
+    workers = SecondOfThree("dist_sync")
+    module.init_optimizer(LentStore(SharedStore(FirstHasOnes())))
+    workers_module._JoinedWorkers.begin_alike(workers, module)
+    assert not module._update_on_kvstore and module._optimizer.rescale_grad == 1 / 12
+    for values in (*module.get_params(), module._exec_group.execs[0].arg_dict, module._exec_group.execs[0].aux_dict):
+        for name in {"fc_weight", "fc_bias", "bn_gamma", "bn_beta", "bn_moving_mean", "bn_moving_var"} & set(values):
+            assert (values[name].asnumpy() == 1).all(), name
 
 
 def test_faces_are_divided_as_one_process_of_that_batch_would_see_them(make_face_set):

@@ -112,3 +112,9 @@ def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):
 def test_sha256_is_that_of_the_whole_file(tmp_path):
     (tmp_path / "a").write_bytes(b"abc" * 1000)
     assert sha256(tmp_path / "a", chunk=7) == hashlib.sha256(b"abc" * 1000).hexdigest()
+
+
+def test_a_full_disk_is_told_with_the_name_that_was_to_appear(tmp_path):
+    with pytest.raises(OSError, match="No space left") as told, whole_file(tmp_path / "page.html"):
+        raise OSError(28, "No space left on device")
+    assert told.value.filename == str(tmp_path / "page.html") and list(tmp_path.iterdir()) == []

@@ -276,11 +276,25 @@ def test_a_loss_that_becomes_infinite_later_names_the_last_good_checkpoint(train
     assert len(load_checkpoint(str(tmp_path / "run1" / "model") + ",2").arg_params) == 6
 
 
-def test_a_failure_of_mxnet_names_the_last_good_checkpoint(train):
+@pytest.mark.parametrize("error, said", [
+    (mx.base.MXNetError("no such device"), "MXNet failed: no such device"), (MemoryError(), "out of memory; a smaller"),
+    (RuntimeError("simple_bind error. Arguments:\ndata: (64, 3)\nstd: :bad_alloc"),
+     "MXNet failed: out of memory, std: :bad_alloc; a smaller --batch-size or --image-shape needs less"),
+    (OSError(28, "No space left on device", "run/log.jsonl"), "no space left on device: 'run/log.jsonl'")])
+def test_what_fails_on_the_way_names_the_last_good_checkpoint(train, error, said):
     def fail():
-        raise mx.base.MXNetError("out of memory")
+        raise error
 
-    with pytest.raises(RunError, match=r"MXNet failed: out of memory \(epoch 3, .*last good checkpoint is .*model,2"):
+    with pytest.raises(RunError, match=rf"^{said}.* \(epoch 3, .*last good checkpoint is .*model,2"):
+        train(epochs=4, validate=scripted([.1, .2, .3, .4], at=3, action=fail))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a defect"), BrokenPipeError(32, "a defect")])
+def test_a_defect_keeps_its_traceback_and_a_closed_pipe_its_status(train, error):
+    def fail():
+        raise error
+
+    with pytest.raises(type(error), match="a defect$"):
         train(epochs=4, validate=scripted([.1, .2, .3, .4], at=3, action=fail))
 
 

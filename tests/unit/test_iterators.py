@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mxft.data.augmentation import LEVELS, Augmentation
-from mxft.data.iterators import RecordIterator
+from mxft.data.iterators import RecordIterator, file_state
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError
 
@@ -196,6 +196,10 @@ def test_fewer_records_than_announced_stop_the_run(make_records):
     path = make_records("a.rec", range(6))
     with pytest.raises(RunError, match="expected 40 records, received fewer; was the file changed?"):
         epoch(RecordIterator(path, SPEC, 4, 40))
+    with open(path, "r+b") as f:
+        f.write(bytes(os.path.getsize(path)))
+    with pytest.raises(RunError, match="expected 6 records, received fewer; was the file changed?"):
+        epoch(RecordIterator(path, SPEC, 4, 6))
 
 
 @pytest.mark.parametrize("happens", [os.unlink, lambda path: os.truncate(path, 100), lambda path: os.utime(path, (1,
@@ -209,6 +213,18 @@ def test_records_that_vanish_or_change_between_epochs_stop_the_run(make_records,
     iterator.reset()
     with pytest.raises(RunError, match="gone.rec stopped: expected the file as it was .*gone or was changed"):
         iterator.next()
+
+
+def test_records_that_were_looked_at_before_and_are_gone_or_others_now_stop_the_run(make_records):
+    path = make_records("gone.rec", [0, 1, 2])
+    seen = file_state(path)
+    os.utime(path, (1, 1))
+    for happens in (lambda: None, lambda: os.unlink(path)):
+        happens()
+        with pytest.raises(RunError, match="gone.rec stopped: expected the file as it was in the beginning"):
+            RecordIterator(path, InputSpec((3, 8, 8)), 3, 3, state=seen).next()
+    with pytest.raises(RunError, match="gone.rec stopped: expected the file as it was in the beginning"):
+        RecordIterator(path, InputSpec((3, 8, 8)), 3, 3).next()
 
 
 def test_names_and_shapes_are_what_module_wants(noise):

@@ -3,6 +3,8 @@ import dataclasses
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,13 +13,14 @@ from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
 from mxft.data.normalization import InputSpec
-from mxft.errors import InputError
+from mxft.errors import InputError, RunError
 from mxft.features.frozen_trunk import CacheOptions
 from mxft.surgery import Dense
 from mxft.training.finetune import Recipe, finetune
 from mxft.training.fit import FitOptions
 from mxft.training.run import read_log
 from mxft.training.snapshots import Snapshots
+from mxft.training.staged import StagedTraining
 from mxft.training.state import Keeping, RunState, refuse_differences
 
 SPEC = InputSpec((3, 8, 8))
@@ -129,6 +132,47 @@ def test_a_signal_in_the_middle_of_a_group_loses_nothing(run, tmp_path, monkeypa
     assert all(arrays[name].asnumpy().any() for name in ("gradient:conv0_weight:0", "gradient:fc1_bias:0"))
     run("stopped", recipe, state_batches=0, resume="must")
     assert_same(tmp_path / "whole", tmp_path / "stopped", "best", 3)
+OVERWRITTEN = """
+import os, sys
+from mxft.training.snapshots import Snapshots
+from mxft.data.datasets import Records
+from mxft.training.finetune import finetune
+from mxft.training.state import Keeping
+from tests.unit.test_resume import RECIPE, SPEC
+model, train, val, run = sys.argv[1:]
+taken = Snapshots.epoch_end
+
+def overwrite(self, *args):
+    taken(self, *args)
+    before = os.stat(train)
+    with open(train, "r+b") as f:
+        size = len(f.read())
+        f.seek(size // 2)
+        f.write(bytes(size - size // 2))
+    os.utime(train, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+Snapshots.epoch_end = overwrite
+finetune(model, Records(train, val, ["red", "green", "blue"], packing={"resize": 10}), run, RECIPE, SPEC,
+         keeping=Keeping(state_minutes=0))
+"""
+
+
+def test_records_overwritten_behind_the_iterators_back_end_the_process_but_not_the_run(run, data, make_checkpoint,
+                                                                                       tmp_path, repository):
+    """MXNet's C++ ends a process that finds no record where one was; what had been written down goes on."""
+    make_checkpoint(5).save(str(tmp_path / "old"), 0)
+    with open(data.train, "rb") as f:
+        content = f.read()
+    done = subprocess.run([sys.executable, "-c", OVERWRITTEN, f"{tmp_path}/old,0", data.train, data.val,
+                           str(tmp_path / "ended")], cwd=repository, capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"})
+    assert done.returncode == -signal.SIGABRT, done.stderr
+    with open(data.train, "wb") as f:
+        f.write(content)
+    assert finetune(f"{tmp_path}/old,0", data, str(tmp_path / "ended"), RECIPE, SPEC,
+                    keeping=Keeping(resume="must")).fit.history[-1]["epoch"] == 3
+    run("whole")
+    assert_same(tmp_path / "whole", tmp_path / "ended", "best", 3)
 
 
 def test_a_kill_before_the_first_state_begins_anew(run, tmp_path, monkeypatch):
@@ -239,3 +283,36 @@ def test_an_iterator_goes_to_any_batch_of_any_epoch(data):
         there.go_to(epoch, batch)
         for found, value in zip([b.data[0].asnumpy() for b in there], expected[epoch][batch:]):
             np.testing.assert_array_equal(found, value)
+
+
+def test_a_disk_that_is_full_from_the_beginning_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left")
+
+    monkeypatch.setattr("mxft.training.state.write_json", fail)
+    with pytest.raises(InputError, match="state cannot be written: expected room in .*state, received no space left; "
+                                         "make room or choose another folder"):
+        RunState(str(tmp_path / "state"), {}).begin()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("which, plan", [("val", "full"), ("train", "two-stage")])
+def test_records_that_vanish_between_epochs_and_stages_end_the_run_and_it_goes_on(which, plan, data, run, tmp_path,
+                                                                                  monkeypatch):
+    recipe = dataclasses.replace(RECIPE, plan=plan)
+    whole, path = run("whole", recipe), getattr(data, which)
+    original, calls = StagedTraining._records, []
+
+    def then_gone(self, name, *args, **options):
+        calls.append(name)
+        if calls == {"full": ["train", "val", "val"], "two-stage": ["train", "val", "train"]}[plan]:
+            os.rename(path, tmp_path / "kept.rec")
+        return original(self, name, *args, **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(StagedTraining, "_records", then_gone)
+        with pytest.raises(RunError, match=rf"^reading .*{which}.rec stopped: expected the file as it was in the "
+                                           r"beginning, received one that is gone or was changed; leave .* \(epoch"):
+            run("stopped", recipe)
+    os.rename(tmp_path / "kept.rec", path)
+    run("stopped", recipe, resume="must")
+    assert_same(tmp_path / "whole", tmp_path / "stopped", "best", whole.fit.history[-1]["epoch"])

@@ -10,7 +10,7 @@ import time
 
 from mxft.compat import mx
 from mxft.distributed.workers import join
-from mxft.errors import InputError, MxftError, RunError, last_line
+from mxft.errors import InputError, MxftError, RunError, describe_failure
 from mxft.evaluation.verification_file import read_verifications
 from mxft.freeze import FreezePlan, freeze_matching
 from mxft.graph import has_random_layers
@@ -146,8 +146,10 @@ def fit_faces(network, arg_params, aux_params, train, run, verifier, options, co
             loop.keep()
     except KeyboardInterrupt:
         loop.save_interrupted(interruption.noted)
-    except (MxftError, mx.base.MXNetError) as error:
-        failed = loop.with_what_is_left(error)
+    except (MxftError, RuntimeError, MemoryError, OSError) as error:
+        if describe_failure(error) is None:
+            raise
+        failed = loop.with_what_is_left(describe_failure(error))
         with contextlib.suppress(OSError):  # a full disk, perhaps: the message comes first
             run.log("failed", step=loop.step, epoch=loop.epoch + 1, reason=failed)
         raise RunError(failed) from None
@@ -215,7 +217,7 @@ class _Loop:
         if self._options.divides_fc7:
             return ShardedModule(symbol, self._network, self._contexts, fixed, self._options, self._train.batches,
                                  silent_logger())
-        return TrainingModule(symbol, self._options.accumulate, self._train.batches, self._loss_scale,
+        return TrainingModule(symbol, self._options.accumulate, self._train.batches, self._loss_scale, self._workers,
                               data_names=["data"], label_names=["softmax_label"], context=self._contexts,
                               fixed_param_names=fixed, logger=silent_logger())
 
@@ -256,7 +258,7 @@ class _Loop:
     def _train_on(self, batch):
         self._settled = False
         if self._random:
-            seed_batch(self._options.seed, self.step, self._module.held)
+            seed_batch(self._workers.seed(self._options.seed), self.step, self._module.held)
         for name, value in self._network.head.scheduled(self.step).items():
             for device in self._module._exec_group.execs:
                 device.arg_dict[name][:] = value
@@ -320,7 +322,7 @@ class _Loop:
 
     def snapshot(self):
         """Write down where the run is, unless that was done."""
-        if not self._run.state or self._snapshot_at == self._batches_done:
+        if not self._run.state or self._snapshot_at == self._batches_done or not self._module.can_be_kept:
             return
         optimizer, arrays = module_state(self._module, *self.parameters())
         arrays.update(self._meter.arrays())
@@ -353,10 +355,9 @@ class _Loop:
             if self._settled:
                 self.snapshot()
 
-    def with_what_is_left(self, error):
+    def with_what_is_left(self, failed):
         """Return the message of a failed run: what failed, at which rate, what is on disk, what to try."""
-        failed = str(error) if isinstance(error, MxftError) else f"MXNet failed: {last_line(error)}"
         kept = f"the last good checkpoint is {self._run.last}, the best {self._run.best}" if self._run.last else \
-            "nothing was saved yet"
+            "nothing was saved yet" if self._workers.writes else "what rank 0 saved is on disk"
         advice = f"; try --lr {self._options.lr / 10:g}" if "finite" in failed and self.step else ""
         return f"{failed} (step {self.step}, epoch {self.epoch + 1}, lr {self._options.lr:g}): {kept}{advice}"

@@ -80,6 +80,11 @@ class ShardedModule:
         """Batches whose gradients wait for the rest of their group."""
         return self._trunk.held
 
+    @property
+    def can_be_kept(self):
+        """Whether a state taken now is complete; see `TrainingModule`."""
+        return self._trunk.can_be_kept
+
     def held_gradients(self):
         """Return the gradients of an incomplete group, the shards' too, for the state of a run."""
         return {**self._trunk.held_gradients(), **(self._head.gradients() if self.held else {})}
@@ -130,6 +135,10 @@ class ShardedModule:
     @property
     def _exec_group(self):
         return self._head  # where the loop sets what is scheduled: of a face network the head's variables alone
+
+    @property
+    def _context(self):
+        return self._contexts
 
     @property
     def _optimizer(self):

@@ -25,8 +25,9 @@ from mxft.training.faces.memory import peak_memory
 from mxft.training.faces.preparation import prepare_faces
 from mxft.training.faces.verifying import Verifier
 from mxft.training.fit import seed_everything
+from mxft.training.following import share_state
 from mxft.training.run import SilentRun
-from mxft.training.state import Keeping, open_state, states_are_kept
+from mxft.training.state import Keeping, open_state, require_resumable
 
 EMBEDDING_BATCH = 32  # images a forward pass of verification and imprinting
 RANDOM_CENTRE = 0.01  # standard deviation of a random class centre's numbers, as upstream begins fc7
@@ -76,9 +77,11 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     ...             load_checkpoint("mobilefacenet-y1/model,0")).best                                  # doctest: +SKIP
     'runs/y1,best'
     """
+    keeping = keeping or Keeping()
+    require_resumable(options.kvstore, keeping)
     task = prepare_faces(backbone, head, faces, options, contexts, checkpoint, threads)
     seed_everything(task.workers.seed(options.seed))
-    run = _run(prefix, task, keeping or Keeping(), tensorboard)
+    run = _run(prefix, task, keeping, tensorboard)
     arg_params = _begin(run, task, targets, threads)
     verifier = Verifier(backbone.symbol, targets if task.workers.writes else (), task.image_shape, EMBEDDING_BATCH,
                         contexts[0], run.log, run.write_json)
@@ -93,15 +96,14 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
 
 def _run(prefix, task, keeping, tensorboard):
     """Return the run, its state read where it goes on; of the workers that are not the first a silent one."""
-    if not task.workers.writes:
-        return SilentRun(prefix)
-    state, manifest = None, _manifest(task)
-    if states_are_kept(task.workers, keeping):
-        asked = {"options": dataclasses.asdict(task.options), "devices": [str(context) for context in task.contexts],
-                 **{name: manifest[name] for name in ("network", "head", "parent", "data", "input")}}
-        state = open_state(f"{prefix}-state", asked, keeping, f"prefix={prefix!r}")
-        if state.goes_on:
-            print(f"going on with {prefix} after step {state.found['step']:,}")
+    manifest, workers = _manifest(task), task.workers
+    asked = {"options": dataclasses.asdict(task.options), "devices": [str(context) for context in task.contexts],
+             **workers.facts(), **{name: manifest[name] for name in ("network", "head", "parent", "data", "input")}}
+    state = share_state(workers, asked, lambda: open_state(f"{prefix}-state", asked, keeping, f"prefix={prefix!r}"))
+    if not workers.writes:
+        return SilentRun(prefix, state)
+    if state and state.goes_on:
+        print(f"going on with {prefix} after step {state.found['step']:,}")
     run = FaceRun(prefix, task.network.saved, manifest, task.options.ckpt, state)
     if tensorboard:
         run.listen(EventFiles(tensorboard))
