@@ -7,8 +7,7 @@ from mxft.compat import mx
 from mxft.errors import InputError, RunError, last_line
 from mxft.kernels import take_blocked_kernels
 from mxft.rewrite.inference import rewrite_for_inference
-from mxft.streams import IMAGES as STREAM_IMAGES
-from mxft.streams import Streams, fused, stream_contexts
+from mxft.streams import Streams, fused, stream_contexts, stream_images
 from mxft.surgery import cut_loss, data_name, label_names
 from mxft.transfer import match_parameters
 
@@ -77,7 +76,7 @@ class InferenceExecutor:
             self._network, arg_params, aux_params, self._context.device_type, self._rewrite)
         parameter_bytes = 4 * sum(array.size for array in (*arg_params.values(), *aux_params.values()))
         contexts = stream_contexts(self._context, self.batch_size, parameter_bytes)
-        rows = self.batch_size if len(contexts) == 1 else STREAM_IMAGES
+        rows = stream_images(len(contexts), self.batch_size, parameter_bytes)
         self._streams = Streams([self._bind(network, arg_params, aux_params, context, rows) for context in contexts],
                                 self._data)
 

@@ -12,7 +12,9 @@ import numpy as np
 from mxft.compat import mx
 from mxft.threads import computing_threads
 
-IMAGES = 4  # a stream computes at a time
+IMAGES = 4  # a stream computes at a time, at least
+IMAGES_OF_LARGE = 16  # at most, of a network that reads so many parameters that they leave the caches in between
+LARGE = 32 << 20  # bytes of parameters
 MOST = 16  # streams
 MEMORY = 2 << 30  # bytes of parameters, which a stream holds three times: as they are, fused, and laid out for oneDNN
 _FIRST_DEVICE = 64  # the engine has workers of their own for every CPU number; training and iterators use low ones
@@ -41,6 +43,28 @@ def stream_contexts(context, batch_size, parameter_bytes):
     for number, stream in enumerate(contexts):
         _set_threads(stream, threads // count + (number < threads % count))
     return contexts
+
+
+def stream_images(streams, batch_size, parameter_bytes):
+    """Return how many images of a batch a stream computes at a time.
+
+    Parameters
+    ----------
+    streams, batch_size, parameter_bytes : int
+
+    Returns
+    -------
+    int
+        All of them in a stream that is alone; few where the maps between the layers count, which stay in the caches
+        then; more of a network with many parameters, which it reads from memory for every few images.
+
+    Notes
+    -----
+    On two cores 16 images at a time were 1.05 times as fast as 4 for a ResNet-50 and 0.94 times for a MobileNetV2.
+    """
+    if streams == 1:
+        return batch_size
+    return max(IMAGES, min(IMAGES_OF_LARGE, batch_size // streams)) if parameter_bytes > LARGE else IMAGES
 
 
 def fused(network, context):
@@ -85,7 +109,7 @@ class Streams:
 
     def __init__(self, executors, data_name):
         self.executors = executors
-        self._data_name = data_name
+        self._data_name, self._rows = data_name, len(executors[0].arg_dict[data_name])
         self._free = queue.SimpleQueue()
         for executor in executors:
             self._free.put(executor)
@@ -110,8 +134,8 @@ class Streams:
             output = self._push(self.executors[0], images).copy()  # the next forward writes over the executor's own
             return lambda: output.asnumpy()[:len(images)]
         images = images.copy() if theirs else images
-        parts = [self._pool.submit(self._compute, images[first:first + IMAGES])
-                 for first in range(0, len(images), IMAGES)]
+        parts = [self._pool.submit(self._compute, images[first:first + self._rows])
+                 for first in range(0, len(images), self._rows)]
         return lambda: np.concatenate([part.result() for part in parts])
 
     def _compute(self, images):

@@ -8,7 +8,7 @@ from mxft import streams
 from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.inference import InferenceExecutor
-from mxft.streams import Streams, stream_contexts
+from mxft.streams import Streams, stream_contexts, stream_images
 
 IMAGE = (3, 8, 8)
 
@@ -63,6 +63,22 @@ def test_one_thread_few_images_a_gpu_or_a_large_network_are_one_executor(threads
 def test_parameters_of_all_streams_stay_within_the_memory(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     assert len(stream_contexts(mx.cpu(), 64, 100 << 20)) == 6  # a ResNet-50's hundred megabytes
+
+
+@pytest.mark.parametrize("batch_size, streams, parameter_bytes, images", [
+    (32, 1, 100 << 20, 32), (32, 2, 14 << 20, 4), (32, 2, 100 << 20, 16), (64, 6, 100 << 20, 10),
+    (128, 2, 100 << 20, 16), (8, 2, 100 << 20, 4)])
+def test_a_large_network_gets_more_images_at_a_time(batch_size, streams, parameter_bytes, images):
+    assert stream_images(streams, batch_size, parameter_bytes) == images
+
+
+def test_rows_of_a_large_network_come_back_in_order(make_checkpoint, monkeypatch, two_threads):
+    monkeypatch.setattr(streams, "LARGE", 0)
+    executor = executor_of(make_checkpoint(), 20)
+    assert [len(stream.outputs[0]) for stream in executor._streams.executors] == [10, 10]
+    whole = executor.forward(images(20))
+    for n in (1, 10, 11, 20):
+        np.testing.assert_array_equal(executor.forward(images(20)[:n]), whole[:n])
 
 
 @pytest.mark.parametrize("n", [1, 4, 9, 16])
