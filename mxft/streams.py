@@ -105,10 +105,12 @@ class Streams:
         All bound alike.
     data_name : str
         Their input.
+    choosing : bool
+        Make each one's first pass in training mode: see `mxft.kernels`.
     """
 
-    def __init__(self, executors, data_name):
-        self.executors = executors
+    def __init__(self, executors, data_name, choosing=False):
+        self.executors, self._choosing = executors, set(executors) if choosing else set()
         self._data_name, self._rows = data_name, len(executors[0].arg_dict[data_name])
         self._free = queue.SimpleQueue()
         for executor in executors:
@@ -150,5 +152,6 @@ class Streams:
         """Start one executor's forward pass, which MXNet's engine carries out behind us; return its output."""
         whole = executor.arg_dict[self._data_name]
         (whole if len(images) == len(whole) else whole[:len(images)])[:] = images  # straight to where the network reads
-        executor.forward(is_train=False)
+        executor.forward(is_train=executor in self._choosing)
+        self._choosing.discard(executor)
         return executor.outputs[0]
