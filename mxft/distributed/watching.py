@@ -31,7 +31,7 @@ class PeerWatch(threading.Thread):
 
     def __init__(self, store, name, part=None):
         super().__init__(name="peer-watch", daemon=True)
-        self._handle, self._name, self._stopped = store.handle, name, threading.Event()
+        self._store, self._who, self._stopped = store.handle, name, threading.Event()
         self._seconds, self._part = seconds("PS_HEARTBEAT_TIMEOUT", SILENCE_SECONDS), part
 
     def run(self):
@@ -43,7 +43,7 @@ class PeerWatch(threading.Thread):
             dead = self._silent_for(self._seconds)
             in_a_row = in_a_row + 1 if dead else 0
             if in_a_row == _IN_A_ROW:
-                _end(f"{self._name}: a peer is gone: expected a sign of life every {self._seconds} s, received none "
+                _end(f"{self._who}: a peer is gone: expected a sign of life every {self._seconds} s, received none "
                      f"from {dead} process{'es' * (dead > 1)}; what was saved is on disk")
 
     def _see_complete(self):
@@ -51,14 +51,14 @@ class PeerWatch(threading.Thread):
         limit = time.monotonic() + join_seconds()
         while not self._stopped.wait(1) and not self._silent_for(-1):
             if time.monotonic() > limit:
-                _end(_incomplete(self._name, self._part))
+                _end(_incomplete(self._who, self._part))
 
     def _silent_for(self, limit):
         """Return how many peers gave no sign of life for so many seconds."""
         from mxnet.base import _LIB
 
         number = ctypes.c_int(0)
-        failed = _LIB.MXKVStoreGetNumDeadNode(self._handle, _EVERYBODY, ctypes.byref(number), limit)
+        failed = _LIB.MXKVStoreGetNumDeadNode(self._store, _EVERYBODY, ctypes.byref(number), limit)
         return 0 if failed else number.value
 
     def stop(self):
