@@ -5,7 +5,6 @@ executor instead, which took about three times as long on a MobileNetV2.
 """
 from mxft.compat import mx
 from mxft.errors import InputError, RunError, last_line
-from mxft.kernels import first_pass_may_train
 from mxft.rewrite.inference import rewrite_for_inference
 from mxft.streams import Streams, fused, stream_contexts, stream_images
 from mxft.surgery import cut_loss, data_name, label_names
@@ -77,9 +76,8 @@ class InferenceExecutor:
         parameter_bytes = 4 * sum(array.size for array in (*arg_params.values(), *aux_params.values()))
         contexts = stream_contexts(self._context, self.batch_size, parameter_bytes)
         rows = stream_images(len(contexts), self.batch_size, parameter_bytes)
-        choosing = self._rewrite and self._context.device_type == "cpu" and first_pass_may_train(network)
         self._streams = Streams([self._bind(network, arg_params, aux_params, context, rows) for context in contexts],
-                                self._data, choosing)
+                                self._data)
 
     def _bind(self, network, arg_params, aux_params, context, rows):
         """Return an executor of `rows` images on `context`, with the parameters in it."""
