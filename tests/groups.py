@@ -1,4 +1,4 @@
-"""Groups of real processes in tests: started with a log, found by the part they take, waited for."""
+"""Groups of real processes in tests: started with a log, found by the part they take, waited for, seen to be gone."""
 import os
 import subprocess
 import sys
@@ -33,3 +33,21 @@ def training_pids(tag, role):
         if f"TAG={tag}".encode() in variables and b"tether" not in command:
             found += [int(pid)] * (role is None or f"DMLC_ROLE={role}".encode() in variables)
     return found
+
+
+def left_of(pids):
+    """Return those of some processes that neither end nor wait to be buried within 20 s."""
+    for _ in range(200):
+        pids = [pid for pid in pids if _is_alive(pid)]
+        if not pids:
+            break
+        time.sleep(0.1)
+    return pids
+
+
+def _is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # the latter where it is buried between open and read
+        return False

@@ -15,7 +15,7 @@ from mxft.distributed.launchers import describe_by_hand, plan_for, start_command
 from mxft.distributed.plan import Member, free_ports, read_hosts
 from mxft.distributed.supervision import supervise
 from mxft.errors import InputError
-from tests.groups import start_logged, training_pids, wait_for
+from tests.groups import left_of, start_logged, training_pids, wait_for
 
 PY = sys.executable
 
@@ -81,28 +81,13 @@ sys.exit(run(group(*["echo $$ >> {pids}; " + {script!r}] * {workers}, serving="e
     return process, [int(pid) for pid in pids.read_text().split()]
 
 
-def alive(pids):
-    found = []
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/stat") as f:
-                found += [pid] * (f.read().rsplit(")", 1)[1].split()[0] != "Z")
-        except FileNotFoundError:
-            continue
-    return found
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_nobody_is_left_when_the_launcher_ends(number, status, tmp_path):
     process, pids = launched(tmp_path, "trap 'exit 130' INT TERM; while :; do sleep 0.05; done")
     process.send_signal(number)
     assert process.wait() == status
-    for _ in range(200):
-        if not alive(pids):
-            break
-        time.sleep(0.1)
-    assert alive(pids) == []
+    assert left_of(pids) == []
 
 
 def test_hosts_are_names_or_a_file(tmp_path):

@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from mxft.distributed.serving import serves
 from mxft.distributed.store import LentStore, SharedStore
 from mxft.distributed.workers import Workers, join
 from mxft.errors import InputError
+from tests.groups import left_of
 
 WORKER = {"DMLC_ROLE": "worker", "DMLC_PS_ROOT_URI": "10.0.0.1", "DMLC_PS_ROOT_PORT": "9000", "DMLC_NUM_WORKER": "4",
           "DMLC_NUM_SERVER": "2"}
@@ -186,19 +186,6 @@ def tether(*command):
                             stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def gone(pid):
-    """Whether a process has ended (or waits to be buried) within 20 s."""
-    for _ in range(200):
-        try:
-            with open(f"/proc/{pid}/stat") as f:
-                if f.read().rsplit(")", 1)[1].split()[0] == "Z":
-                    return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def test_a_tether_gives_the_commands_status():
     assert tether("sh", "-c", "exit 7").wait() == 7
     assert tether("sh", "-c", "kill -KILL $$").wait() == 137
@@ -224,7 +211,7 @@ def test_nothing_is_left_when_the_line_is_cut_or_the_tether_killed(how):
     else:
         process.send_signal(signal.SIGKILL)
     process.wait()
-    assert gone(child)
+    assert left_of([child]) == []
 
 
 def test_a_process_that_joined_leaves_with_its_status_at_once(monkeypatch):
