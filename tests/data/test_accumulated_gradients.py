@@ -64,26 +64,13 @@ def test_adding_twice_is_twice_the_gradient_to_the_bit(name, testdata, random_pa
             np.testing.assert_array_equal(twice[parameter], 2 * gradient, err_msg=parameter)
 
 
-class Batches(mx.io.DataIter):
+class Batches(mx.io.NDArrayIter):
     """The same 32 images in batches of any size."""
 
     def __init__(self, size):
-        super().__init__(size)
-        rng = np.random.RandomState(0)
-        self._images, self._labels = rng.uniform(0, 255, (32, 3, 128, 128)), np.arange(32.0) % 4
-        self.batches, self._done = 32 // size, 0
-        self.provide_data = [mx.io.DataDesc("data", (size, 3, 128, 128))]
-        self.provide_label = [mx.io.DataDesc("softmax_label", (size,))]
-
-    def reset(self):
-        self._done = 0
-
-    def next(self):
-        if self._done == self.batches:
-            raise StopIteration
-        rows = slice(self._done * self.batch_size, (self._done + 1) * self.batch_size)
-        self._done += 1
-        return mx.io.DataBatch([mx.nd.array(self._images[rows])], [mx.nd.array(self._labels[rows])], pad=0)
+        images = np.random.RandomState(0).uniform(0, 255, (32, 3, 128, 128))
+        super().__init__(images, np.arange(32.0) % 4, size, label_name="softmax_label")
+        self.batches = 32 // size
 
 
 @pytest.mark.parametrize("plan, tolerance", [("head", 1e-6), ("full", 1e-4)])

@@ -1,6 +1,6 @@
 """Trains as one of several workers: once whole, once killed after some batches, and the rest of it after ``--resume``.
 
-    python tools/launch.py -n 2 -s 1 python tests/reference/resumed_group.py FOLDER dist_sync CONTEXTS CASE …
+    python tools/launch.py -n 2 -s 1 python -m tests.reference.resumed_group FOLDER dist_sync CONTEXTS CASE …
 
 FOLDER holds ``train.rec`` and ``val.rec`` of three classes, ``faces.rec`` of four people, the checkpoints ``old,0`` and
 ``face,0``. For every case, all where none is named, there are the runs ``CASE/whole`` and ``CASE/killed`` afterwards,
@@ -28,6 +28,7 @@ from mxft.training.finetune import Recipe, finetune
 from mxft.training.fit import FitOptions
 from mxft.training.snapshots import Snapshots
 from mxft.training.state import Keeping
+from tests.reference.killing import killed_after
 
 FIT = FitOptions(epochs=3, momentum=0.9)
 RECIPE = Recipe(batch_size=4, learning_rate=0.05, fit=FIT)
@@ -42,29 +43,6 @@ RECIPES = {  # with the batches after which it is killed, of three an epoch
 FACES = {"phases": (8, {"freeze_epochs": 1}), "imprinted": (3, {"fc7_init": "imprint"})}
 
 
-class Killed(BaseException):
-    """Stands for kill -9: nothing catches it, nothing is saved after it."""
-
-
-def killed_after(count, train, of, method):
-    """Call ``train()``, which is to be killed when `method` of the class `of` has been called so often."""
-    original, calls = getattr(of, method), []
-
-    def then_killed(self, *args):
-        original(self, *args)
-        calls.append(1)
-        if len(calls) == count:
-            raise Killed
-    setattr(of, method, then_killed)
-    try:
-        train()
-    except Killed:
-        return
-    finally:
-        setattr(of, method, original)
-    raise SystemExit(f"was not killed within {len(calls)} batches")
-
-
 def photographs(folder, kvstore, contexts, cases):
     """Fine-tune by the recipes among `cases`."""
     data = Records(f"{folder}/train.rec", f"{folder}/val.rec", ["red", "green", "blue"])
@@ -76,7 +54,8 @@ def photographs(folder, kvstore, contexts, cases):
             finetune(load_checkpoint(f"{folder}/old,0"), data, f"{folder}/{name}/{run}", recipe, InputSpec((3, 8, 8)),
                      cpus=contexts, keeping=Keeping(state_batches=2, state_minutes=0, resume=resume))
         train("whole")
-        killed_after(batches, lambda: train("killed"), Snapshots, "batch_end")  # noqa: B023
+        with killed_after(batches, Snapshots, "batch_end"):
+            train("killed")
         train("killed", "must")
 
 
@@ -95,7 +74,8 @@ def faces(folder, kvstore, contexts, cases):
                         [mx.cpu(number) for number in range(contexts)], checkpoint,
                         keeping=Keeping(state_batches=2, state_minutes=0, resume=resume))
         train("whole")
-        killed_after(steps, lambda: train("killed"), _Loop, "_snapshot_if_due")  # noqa: B023
+        with killed_after(steps, _Loop, "_snapshot_if_due"):
+            train("killed")
         train("killed", "must")
 
 

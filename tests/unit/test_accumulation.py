@@ -29,25 +29,13 @@ def pictures():
     return images.astype(np.float32), labels.astype(np.float32)
 
 
-class Batches(mx.io.DataIter):
+class Batches(mx.io.NDArrayIter):
     """The same images in the same order, in batches of any size, `count` of them an epoch."""
 
     def __init__(self, size, count=None):
-        super().__init__(size)
-        self._images, self._labels = pictures()
-        self.batches, self._done = count or IMAGES // size, 0
-        self.provide_data = [mx.io.DataDesc("data", (size, *self._images.shape[1:]))]
-        self.provide_label = [mx.io.DataDesc("softmax_label", (size,))]
-
-    def reset(self):
-        self._done = 0
-
-    def next(self):
-        if self._done == self.batches:
-            raise StopIteration
-        rows = slice(self._done * self.batch_size, (self._done + 1) * self.batch_size)
-        self._done += 1
-        return mx.io.DataBatch([mx.nd.array(self._images[rows])], [mx.nd.array(self._labels[rows])], pad=0)
+        self.batches = count or IMAGES // size
+        images, labels = (array[:self.batches * size] for array in pictures())
+        super().__init__(images, labels, size, label_name="softmax_label")
 
 
 def network():

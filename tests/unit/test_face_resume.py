@@ -18,13 +18,10 @@ from mxft.training.faces.options import FaceOptions
 from mxft.training.faces.train import train_faces
 from mxft.training.run import read_log
 from mxft.training.state import Keeping
+from tests.reference.killing import killed_when
 
 SIZE = (16, 16)
 CLASSES, EACH = 4, 12
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing catches it, nothing is saved after it."""
 
 
 def picture(number, label):
@@ -54,14 +51,8 @@ def numbers(folder, epoch):
     return {name: value.asnumpy() for name, value in {**checkpoint.arg_params, **checkpoint.aux_params}.items()}
 
 
-def kill_at(monkeypatch, batch):
-    original = _Loop.snapshot
-
-    def then_killed(self):
-        original(self)
-        if self._batches_done == batch:
-            raise Killed
-    monkeypatch.setattr(_Loop, "snapshot", then_killed)
+def killed_at(batch):
+    return killed_when(_Loop, "snapshot", lambda loop: loop._batches_done == batch)
 
 
 @pytest.fixture
@@ -77,14 +68,12 @@ OPTIONS = {"no sets": {}, "two phases": {"freeze_epochs": 1}, "SphereFace": {"lo
 
 
 @pytest.mark.parametrize("case", OPTIONS)
-def test_a_killed_run_goes_on_bit_for_bit(case, train, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on_bit_for_bit(case, train, tmp_path):
     """Killed in the middle of an epoch, at the end of one, and where a verification is due; 6 batches an epoch."""
     whole = train("whole", **OPTIONS[case])
     for batch in (3, 6, 10):
-        with monkeypatch.context() as patch:
-            kill_at(patch, batch)
-            with pytest.raises(Killed):
-                train(f"at {batch}", **OPTIONS[case])
+        with killed_at(batch):
+            train(f"at {batch}", **OPTIONS[case])
         result = train(f"at {batch}", resume="auto", **OPTIONS[case])
         for epoch in ("last", "best"):
             np.testing.assert_equal(numbers(tmp_path / f"at {batch}", epoch), numbers(tmp_path / "whole", epoch))
@@ -97,12 +86,10 @@ def figures(intervals):
             for row in intervals]
 
 
-def test_verifications_go_on_too(train, pairs, tmp_path, monkeypatch):
+def test_verifications_go_on_too(train, pairs, tmp_path):
     train("whole", targets=[pairs])
-    with monkeypatch.context() as patch:
-        kill_at(patch, 12)
-        with pytest.raises(Killed):
-            train("killed", targets=[pairs])
+    with killed_at(12):
+        train("killed", targets=[pairs])
     train("killed", targets=[pairs], resume="must")
     logs = [[row for row in read_log(tmp_path / name / "model-log.jsonl") if row["event"] == "verification"]
             for name in ("whole", "killed")]
@@ -132,12 +119,10 @@ def test_a_signal_is_gone_on_from(train, tmp_path, monkeypatch):
     np.testing.assert_equal(numbers(tmp_path / "stopped", "last"), numbers(tmp_path / "whole", "last"))
 
 
-def test_two_devices_go_on_too(train, tmp_path, monkeypatch):
+def test_two_devices_go_on_too(train, tmp_path):
     train("whole", contexts=2)
-    with monkeypatch.context() as patch:
-        kill_at(patch, 8)
-        with pytest.raises(Killed):
-            train("killed", contexts=2)
+    with killed_at(8):
+        train("killed", contexts=2)
     train("killed", contexts=2, resume="auto")
     for name, value in numbers(tmp_path / "whole", "last").items():
         np.testing.assert_allclose(numbers(tmp_path / "killed", "last")[name], value, atol=1e-5, err_msg=name)

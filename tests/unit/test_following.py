@@ -196,9 +196,9 @@ def folder(coloured_records, make_records, make_checkpoint, make_face_checkpoint
 def resumed_group(folder, repository, kvstore, contexts, *cases, workers=2):
     done = subprocess.run(
         [sys.executable, str(repository / "tools/launch.py"), "-n", str(workers), "-s", "1", sys.executable,
-         str(repository / "tests/reference/resumed_group.py"), str(folder), kvstore, str(contexts), *cases],
+         "-m", "tests.reference.resumed_group", str(folder), kvstore, str(contexts), *cases],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}, capture_output=True,
-        text=True, timeout=300)
+        text=True, timeout=300, cwd=repository)
     assert done.returncode == 0 and (folder / f"done.{workers - 1}").exists(), done.stderr
     return done.stdout
 

@@ -35,6 +35,7 @@ from mxft.training.precision import (
 from mxft.training.run import read_log
 from mxft.training.snapshots import Snapshots
 from mxft.training.state import Keeping
+from tests.reference.killing import killed_after
 
 SPEC = InputSpec((3, 8, 8))
 HALVES = ("Convolution", "FullyConnected", "LeakyReLU")
@@ -262,25 +263,13 @@ def left_behind(folder):
     return facts["optimizer"], {name: array.asnumpy() for name, array in arrays.items()}
 
 
-class Killed(BaseException):
-    """Stands for kill -9."""
-
-
 def test_a_killed_run_goes_on_with_its_scale(run, no_casts, monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         damage(patch, (2,))
         whole = run("whole", accumulate=2)
     with monkeypatch.context() as patch:
         damage(patch, (2,))
-        original, taken = Snapshots.take, []
-
-        def then_killed(self):
-            original(self)
-            taken.append(1)
-            if len(taken) == 3:
-                raise Killed
-        patch.setattr(Snapshots, "take", then_killed)
-        with pytest.raises(Killed):
+        with killed_after(3, Snapshots, "take"):
             run("killed", accumulate=2, state_batches=1)
     assert_same(run("killed", accumulate=2, state_batches=1, resume="must"), whole)
     assert left_behind(tmp_path / "killed")[0] == left_behind(tmp_path / "whole")[0]

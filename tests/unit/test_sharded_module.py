@@ -18,13 +18,10 @@ from mxft.training.faces.sharding import check_sharding, describe_shards
 from mxft.training.faces.train import train_faces
 from mxft.training.run import read_log
 from mxft.training.state import Keeping
+from tests.reference.killing import killed_when
 
 SIZE = (16, 16)
 CLASSES, EACH = 7, 8  # 4 + 3 classes on two devices, 3 + 2 + 2 on three
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing catches it, nothing is saved after it."""
 
 
 def picture(number, label):
@@ -101,31 +98,19 @@ def test_files_are_those_of_the_undivided_network_and_go_back_and_forth(train, t
     assert onwards[1].intervals[0]["loss"] < 0.9 * whole.intervals[0]["loss"]
 
 
-def kill_at(monkeypatch, batches):
-    original = _Loop.snapshot
-
-    def then_killed(self):
-        original(self)
-        if self._batches_done == batches:
-            raise Killed
-    monkeypatch.setattr(_Loop, "snapshot", then_killed)
-
-
 @pytest.mark.parametrize("settings", [
     {"contexts": 2, "shard_fc7": True, "end_epoch": 5},
     {"contexts": 2, "shard_fc7": True, "accumulate": 4, "per_batch_size": 4, "max_steps": 4},
     {"contexts": 2, "shard_fc7": True, "sample_rate": 0.5, "per_batch_size": 1},
     {"contexts": 1, "sample_rate": 0.5, "per_batch_size": 2, "loss_type": 0, "freeze_epochs": 1}])
-def test_a_killed_run_goes_on_bit_for_bit(settings, train, make_face_checkpoint, monkeypatch):
+def test_a_killed_run_goes_on_bit_for_bit(settings, train, make_face_checkpoint):
     """Two devices without BatchNorm, whose moving statistics are the devices' mean in what is saved."""
     batch_norm = settings["contexts"] == 1
     settings = {"end_epoch": 2, "max_steps": 9, "checkpoint": make_face_checkpoint(batch_norm=batch_norm), **settings}
     whole = train("whole", **settings)
     for batches in (1, 2, 5):
-        with monkeypatch.context() as patch:
-            kill_at(patch, batches)
-            with pytest.raises(Killed):
-                train(f"at {batches}", **settings)
+        with killed_when(_Loop, "snapshot", lambda loop, batches=batches: loop._batches_done == batches):
+            train(f"at {batches}", **settings)
         result = train(f"at {batches}", resume="must", **settings)
         np.testing.assert_equal(parameters(result.last), parameters(whole.last))
         assert [row["loss"] for row in result.intervals] == [row["loss"] for row in whole.intervals]
