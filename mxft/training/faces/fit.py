@@ -147,9 +147,10 @@ def fit_faces(network, arg_params, aux_params, train, run, verifier, options, co
     except KeyboardInterrupt:
         loop.save_interrupted(interruption.noted)
     except (MxftError, RuntimeError, MemoryError, OSError) as error:
-        if describe_failure(error) is None:
+        failed = describe_failure(error)
+        if failed is None:
             raise
-        failed = loop.with_what_is_left(describe_failure(error))
+        failed = loop.with_what_is_left(failed)
         with contextlib.suppress(OSError):  # a full disk, perhaps: the message comes first
             run.log("failed", step=loop.step, epoch=loop.epoch + 1, reason=failed)
         raise RunError(failed) from None
