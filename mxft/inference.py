@@ -76,8 +76,8 @@ class InferenceExecutor:
         parameter_bytes = 4 * sum(array.size for array in (*arg_params.values(), *aux_params.values()))
         contexts = stream_contexts(self._context, self.batch_size, parameter_bytes)
         rows = stream_images(len(contexts), self.batch_size, parameter_bytes)
-        self._streams = Streams([self._bind(network, arg_params, aux_params, context, rows) for context in contexts],
-                                self._data)
+        executors = [self._bind(network, arg_params, aux_params, context, rows) for context in contexts]
+        self._streams = Streams(executors, self._data)
 
     def _bind(self, network, arg_params, aux_params, context, rows):
         """Return an executor of `rows` images on `context`, with the parameters in it."""
@@ -113,7 +113,8 @@ class InferenceExecutor:
         InputError
             The images are of another shape, or more than the batch size.
         """
-        return self._start(images)()
+        output, _ = self._start(images)
+        return output()
 
     def over(self, iterator, progress=None):
         """Run a whole iterator from its start.
@@ -134,28 +135,29 @@ class InferenceExecutor:
 
         Notes
         -----
-        A batch is read only when the next one has been started, so decoding and what the caller does with a result go
-        on while the network computes. Do not call `forward` or `set_params` in between.
+        What the caller does with a result, and an iterator's decoding ahead, go on while the network computes: the next
+        batch has been started by then. Do not call `forward` or `set_params` in between.
         """
         iterator.reset()
         started = None
         for batch in iterator:
             n = batch.data[0].shape[0] - batch.pad
             label = batch.label[0].asnumpy()[:n]
-            following = self._start(batch.data[0], theirs=True), label
+            output, taken = self._start(batch.data[0])
             if started:
                 yield from self._finish(*started, progress)
-            started = following
+            started = output, label
+            taken()
         if started:
             yield from self._finish(*started, progress)
 
-    def _start(self, images, theirs=False):
-        """Start a forward pass; the function returned waits for it and gives the output."""
+    def _start(self, images):
+        """Start a forward pass; see `mxft.streams.Streams.start`."""
         n, shape = images.shape[0], self._shapes[self._data]
         if n > self.batch_size or tuple(images.shape[1:]) != shape[1:]:
             raise InputError(f"images do not fit the executor: expected up to {self.batch_size} of shape {shape[1:]}, "
                              f"received shape={tuple(images.shape)}")
-        return self._streams.start(images, theirs)
+        return self._streams.start(images)
 
     @staticmethod
     def _finish(output, label, progress):

@@ -5,11 +5,13 @@ threads, and at every layer the slowest core holds up the others. A stream takes
 """
 import ctypes
 import queue
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from mxft.compat import mx
+from mxft.engine import push
 from mxft.threads import computing_threads
 
 IMAGES = 4  # a stream computes at a time, at least
@@ -75,25 +77,9 @@ def fused(network, context):
     return network.get_backend_symbol("MKLDNN") if context.device_type == "cpu" and context.device_id else network
 
 
-class _Context(ctypes.Structure):
-    """``mxnet::Context`` of include/mxnet/base.h."""
-
-    _fields_ = [("device_type", ctypes.c_int32), ("device_id", ctypes.c_int32)]
-
-
-@ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
-def _set_threads_of_this_worker(_, threads):
-    mx.base._LIB.MXSetNumOMPThreads(ctypes.c_int(threads))
-
-
 def _set_threads(context, threads):
     """Set how many threads the engine's worker for `context` computes with; OpenMP keeps that number by thread."""
-    done = mx.nd.empty((1,), ctx=context)
-    where = _Context(context.device_typeid, context.device_id)
-    mx.base.check_call(mx.base._LIB.MXEnginePushSyncND(
-        _set_threads_of_this_worker, ctypes.c_void_p(threads), None, ctypes.byref(where), None, 0,
-        ctypes.byref(done.handle), 1, None, 0, b"set_threads"))
-    done.wait_to_read()
+    push(lambda: mx.base._LIB.MXSetNumOMPThreads(ctypes.c_int(threads)), context).wait()
 
 
 class Streams:
@@ -115,34 +101,38 @@ class Streams:
             self._free.put(executor)
         self._pool = ThreadPoolExecutor(len(executors)) if len(executors) > 1 else None
 
-    def start(self, images, theirs=False):
+    def start(self, images):
         """Start a forward pass of up to as many images as the executors' batches hold.
 
         Parameters
         ----------
         images : mx.nd.NDArray or numpy.ndarray
             Float32 ``(n, C, H, W)``.
-        theirs : bool
-            They are an iterator's, which may fill them anew before a stream comes to them: a copy is taken.
 
         Returns
         -------
-        callable
+        output : callable
             Waits for the first output and returns it, float32 ``(n, …)``; to be called before the next but one start.
+        taken : callable
+            Waits until the last of the images has come to a stream: an iterator may fill their array anew then.
         """
         if self._pool is None:
             output = self._push(self.executors[0], images).copy()  # the next forward writes over the executor's own
-            return lambda: output.asnumpy()[:len(images)]
-        images = images.copy() if theirs else images
-        parts = [self._pool.submit(self._compute, images[first:first + self._rows])
-                 for first in range(0, len(images), self._rows)]
-        return lambda: np.concatenate([part.result() for part in parts])
+            return lambda: output.asnumpy()[:len(images)], lambda: None
+        pieces = [images[first:first + self._rows] for first in range(0, len(images), self._rows)]
+        taken = [threading.Event() for _ in pieces]
+        parts = [self._pool.submit(self._compute, *of_piece) for of_piece in zip(pieces, taken)]
+        return lambda: np.concatenate([part.result() for part in parts]), lambda: [event.wait() for event in taken]
 
-    def _compute(self, images):
+    def _compute(self, images, taken):
         """Compute a few images on whichever stream is free."""
         executor = self._free.get()
         try:
-            return self._push(executor, images).asnumpy()[:len(images)]
+            try:
+                output = self._push(executor, images)
+            finally:
+                taken.set()
+            return output.asnumpy()[:len(images)]
         finally:
             self._free.put(executor)
 

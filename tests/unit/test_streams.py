@@ -1,11 +1,10 @@
 """Streams compute what one executor computes, row by row in order, each with its share of the threads."""
-import ctypes
-
 import numpy as np
 import pytest
 
 from mxft import streams
 from mxft.compat import mx
+from mxft.engine import push
 from mxft.errors import InputError
 from mxft.inference import InferenceExecutor
 from mxft.streams import Streams, stream_contexts, stream_images
@@ -29,15 +28,7 @@ def executor_of(checkpoint, batch_size):
 def threads_of_worker(context):
     """Return the number of threads the engine's worker for `context` would compute with, asked on that worker."""
     found = []
-
-    @ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
-    def ask(*_):
-        found.append(mx.base._LIB.omp_get_max_threads())
-
-    done, where = mx.nd.zeros((1,), ctx=context), streams._Context(context.device_typeid, context.device_id)
-    mx.base.check_call(mx.base._LIB.MXEnginePushSyncND(ask, None, None, ctypes.byref(where), None, 0,
-                                                       ctypes.byref(done.handle), 1, None, 0, b"ask"))
-    done.wait_to_read()
+    push(lambda: found.append(mx.base._LIB.omp_get_max_threads()), context).wait()
     return found[0]
 
 
@@ -144,8 +135,9 @@ def test_what_fails_in_a_stream_is_raised_where_the_result_is_waited_for_and_the
     executors = [symbol.simple_bind(mx.cpu(64 + i), grad_req="null", data=(4, *IMAGE), softmax_label=(4,))
                  for i in range(2)]
     both = Streams(executors, "data")
-    finish = both.start(np.zeros((4, 3, 5, 5), np.float32))
+    finish, taken = both.start(np.zeros((4, 3, 5, 5), np.float32))
+    taken()
     with pytest.raises(ValueError, match="shape"):
         finish()
     for _ in range(3):
-        assert both.start(images(8))().shape == (8, 3)
+        assert both.start(images(8))[0]().shape == (8, 3)
