@@ -5,6 +5,7 @@ executor instead, which took about three times as long on a MobileNetV2.
 """
 from mxft.compat import mx
 from mxft.errors import InputError, RunError, last_line
+from mxft.kernels import choose_kernels, worth_choosing
 from mxft.rewrite.inference import rewrite_for_inference
 from mxft.streams import Streams, fused, stream_contexts, stream_images
 from mxft.surgery import cut_loss, data_name, label_names
@@ -78,6 +79,7 @@ class InferenceExecutor:
         rows = stream_images(len(contexts), self.batch_size, parameter_bytes)
         executors = [self._bind(network, arg_params, aux_params, context, rows) for context in contexts]
         self._streams = Streams(executors, self._data)
+        self._bound = network
 
     def _bind(self, network, arg_params, aux_params, context, rows):
         """Return an executor of `rows` images on `context`, with the parameters in it."""
@@ -89,6 +91,24 @@ class InferenceExecutor:
                            f"{last_line(error)}") from None
         executor.copy_params_from(arg_params, aux_params)
         return executor
+
+    def expect(self, images):
+        """Say how many images are to come, before the first: for many, oneDNN's kernels are chosen in two passes.
+
+        Parameters
+        ----------
+        images : int
+            About; of all calls till `set_params`, which forgets what was chosen.
+
+        Notes
+        -----
+        Other kernels round differently, by 1e-6 of the outputs: whoever compares bit for bit expects as many images.
+        See `mxft.kernels`.
+        """
+        executors = self._streams.executors
+        at_a_time = sum(len(executor.arg_dict[self._data]) for executor in executors)
+        if self._rewrite and self._context.device_type == "cpu" and worth_choosing(self._bound, images, at_a_time):
+            choose_kernels(executors)
 
     @property
     def output_shape(self):

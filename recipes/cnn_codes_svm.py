@@ -82,6 +82,7 @@ def extract(network, spec, path, args):
     count = len(scan_labels(path).ids)
     executor = InferenceExecutor(cut_at(network.symbol, network.feature.name), network.arg_params, network.aux_params,
                                  spec.shape, min(args.batch_size, count), contexts(args.gpus)[0])
+    executor.expect(count)
     iterator = RecordIterator(path, spec, executor.batch_size, count, threads=args.data_nthreads)
     with progress(count, "codes") as advance:
         view = extract_view(executor, iterator, progress=advance)

@@ -108,6 +108,7 @@ def _extract(args, checkpoint, spec, layer, source, executor):
     with FeatureWriter(args.out, facts, "float16" if args.float16 else "float32", args.resume) as writer:
         _require_space(writer, executor, total)
         before = _say_resumed(args, writer, total)
+        executor.expect(total)  # of all, not of what is left: the same kernels after --resume
         try:
             with progress(total - before, f"extracting {layer}") as advance:
                 _run(args, spec, source, executor, writer, advance)

@@ -52,6 +52,10 @@ class TenCropExecutor:
         self._executor, self._size = executor, (height, width)
         self.applied, self.output_shape = executor.applied, executor.output_shape
 
+    def expect(self, images):
+        """See `mxft.inference.InferenceExecutor.expect`."""
+        self._executor.expect(10 * images)
+
     def over(self, iterator, progress=None):
         """Run a whole iterator of larger images from its start; see `mxft.inference.InferenceExecutor.over`."""
         iterator.reset()

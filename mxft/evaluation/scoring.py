@@ -160,6 +160,7 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
     if crop_from:
         executor = TenCropExecutor(executor, *spec.shape[1:])
         spec = dataclasses.replace(spec, shape=(spec.shape[0], crop_from, crop_from), resize=crop_from)
+    executor.expect(len(scan.ids))
     iterator = RecordIterator(records, spec, batch_size, len(scan.ids), threads=threads)
     with progress(len(scan.ids), "scoring") as advance:
         return score_iterator(executor, iterator, advance), executor.applied

@@ -103,7 +103,7 @@ def fit_frozen_trunk(network, plan, train, run, schedule, options=None, contexts
     if options.mixup:
         raise InputError(f"frozen trunk: expected mixup=0, received mixup={options.mixup}; images are mixed before the "
                          "trunk, so train with the plain plan")
-    trunk = TrunkFeatures(cut, network, contexts[0], cache, options.rewrite, run.log)
+    trunk = TrunkFeatures(cut, network, contexts[0], cache, train.num_records, options.rewrite, run.log)
     features = trunk.features(train, "train", cache.budget_bytes, min(cache.views, options.epochs))
     held_out = trunk.features(validation, "validation", trunk.left, 1, shuffle=False) if validation else None
     metrics = trunk.validation(held_out, scored) if validation else None
@@ -144,6 +144,8 @@ class TrunkFeatures:
     network : mxft.training.network.Network
     context : mx.Context
     cache : CacheOptions
+    images : int
+        Of the training records: what an executor is told to expect, whichever records it computes first.
     rewrite : bool
         See `mxft.inference.InferenceExecutor`.
     log : callable, optional
@@ -155,9 +157,9 @@ class TrunkFeatures:
         Bytes of the cache's budget that are not used yet.
     """
 
-    def __init__(self, cut, network, context, cache, rewrite=True, log=None):
+    def __init__(self, cut, network, context, cache, images, rewrite=True, log=None):
         self._cut, self._network, self._context, self._cache = cut, network, context, cache
-        self._rewrite, self._log = rewrite, log
+        self._images, self._rewrite, self._log = images, rewrite, log
         self._facts, self.left = None, cache.budget_bytes
         self._executors = weakref.WeakValueDictionary()  # by batch size, for as long as someone has use for it
 
@@ -192,6 +194,7 @@ class TrunkFeatures:
             executor = InferenceExecutor(self._cut.trunk, self._network.arg_params, self._network.aux_params,
                                          tuple(records.provide_data[0].shape[1:]), records.batch_size, self._context,
                                          self._rewrite)
+            executor.expect(self._images)
             if self._log:
                 self._log("bound", rewrites=executor.applied, plan="frozen trunk")
             self._executors[records.batch_size] = executor

@@ -49,7 +49,7 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     """
     began, cut = time.perf_counter(), require_cut(network.symbol, plan)
     cache = recipe.cache if recipe.cache.mode != "none" else dataclasses.replace(recipe.cache, mode="memory")
-    trunk = TrunkFeatures(cut, network, context, cache, recipe.fit.rewrite, run.log)
+    trunk = TrunkFeatures(cut, network, context, cache, train.num_records, recipe.fit.rewrite, run.log)
     iterator = trunk.features(train, "train", cache.budget_bytes, cache.views)
     held_out = trunk.features(validation, "validation", trunk.left, 1, shuffle=False) if validation else None
     features, labels = _gathered(iterator, cache.views if train.is_random else 1)

@@ -102,9 +102,14 @@ class StagedTraining:
     def _score_of(self, model):
         """Return the Score of a checkpoint on the validation records."""
         checkpoint, records = load_checkpoint(model), self._validation_records()
-        executor = InferenceExecutor(self._network.symbol, checkpoint.arg_params, checkpoint.aux_params,
-                                     self._spec.shape, records.batch_size, self._devices[0], self._recipe.fit.rewrite)
-        return score_iterator(executor, records)
+        return score_iterator(self._executor(checkpoint.arg_params, checkpoint.aux_params, records), records)
+
+    def _executor(self, arg_params, aux_params, records):
+        """Return an executor of the network that is to compute all of `records`."""
+        executor = InferenceExecutor(self._network.symbol, arg_params, aux_params, self._spec.shape,
+                                     records.batch_size, self._devices[0], self._recipe.fit.rewrite)
+        executor.expect(records.num_records)
+        return executor
 
     def _records(self, name, batch_size, **options):
         path = self._data.train if name == "train" else self._data.val
@@ -144,8 +149,7 @@ class StagedTraining:
     def _metrics(self, arg_params, aux_params):
         """Return {"top1", "top5", "loss"} of these parameters on the validation records."""
         records = self._validation_records()
-        executor = InferenceExecutor(self._network.symbol, arg_params, aux_params, self._spec.shape,
-                                     records.batch_size, self._devices[0], self._recipe.fit.rewrite)
+        executor = self._executor(arg_params, aux_params, records)
         if self.best_score is None:
             self._folder.log("bound", rewrites=executor.applied, plan="validation")
         return self._keep_score(score_iterator(executor, records))

@@ -45,6 +45,7 @@ def executor(parts, images, rewrite):
     from mxft.inference import InferenceExecutor
 
     bound, batch = InferenceExecutor(*parts, images.shape[1:], len(images), rewrite=rewrite), mx.nd.array(images)
+    bound.expect(100000)
 
     class Batches(mx.io.DataIter):
         def reset(self):
