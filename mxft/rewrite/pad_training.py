@@ -1,15 +1,18 @@
-"""Zero padding in front of a convolution, taken into the convolution while its weight is being trained."""
+"""Zero padding in front of a convolution whose weight is being trained, without MXNet's ``Pad``."""
 from mxft.rewrite.channels import known_channels
 from mxft.rewrite.editing import Edit, is_map_convolution
 from mxft.rewrite.pad import zero_padding
 
 
 def pad_for_training(symbol):
-    """Let every Convolution that reads a zero ``Pad`` do the padding itself, with a kernel padded within the graph.
+    """Let Convolutions that read a zero ``Pad`` do the padding themselves, or a depthwise convolution do it for them.
 
-    As `mxft.rewrite.pad.fold_pads` does for inference: zeros of `a` before and `b` after a map are padding of
-    ``max(a, b)`` on both sides with a kernel that is ``|b − a|`` larger. Here the larger kernel is computed from the
-    user's weight, so that gradients flow back into it.
+    The same padding on both sides becomes the Convolution's own. Where it differs, `a` before and `b` after, the Pad
+    becomes a depthwise convolution with padding of ``max(a, b)`` on both sides and a fixed kernel of ``|b − a| + 1``
+    rows or columns, zeros and a single 1, which gives the padded map to the bit. It works in oneDNN's memory layout,
+    where MXNet 1.9.1's Pad knows the plain one alone. (A larger kernel with zeros of its own, as
+    `mxft.rewrite.pad.fold_pads` makes it for inference, does without a second map, but oneDNN 2.4 has no fast gradient
+    for the weights of depthwise kernels beyond 3x3: it is 4 to 6 times as slow.)
 
     Parameters
     ----------
@@ -22,30 +25,33 @@ def pad_for_training(symbol):
 
     Notes
     -----
-    Left alone: other modes and values, dilated convolutions, a weight that is computed, and a convolution the graph
-    does not tell the channels of, such as a network's first (MXNet's ``Pad`` has to be told the weight's shape).
+    Left alone: other modes and values, a Pad no Convolution reads, and uneven padding of a map whose channels the
+    graph does not tell, such as the image.
     """
     edit = Edit(symbol, {}, {})
     channels = known_channels(edit.graph)
     for node in edit.graph.operators():
-        if is_map_convolution(node) and node.numbers("dilate", (1, 1)) == (1, 1) and edit.source(node, 1).is_variable:
+        if is_map_convolution(node):
             pad = edit.source(node)
             sides = zero_padding(pad)
-            if sides and channels[pad.inputs[0][0]]:
-                _take_in(edit, node, sides, channels[pad.inputs[0][0]] // int(node.attrs.get("num_group", 1)))
+            if sides and all(before == after for before, after in sides):
+                node.attrs["pad"] = str(tuple(own + side for own, (side, _) in zip(node.numbers("pad", (0, 0)), sides)))
+                edit.read(node, pad.inputs[0])
+            elif sides and channels[pad.index]:
+                _as_convolution(edit, pad, sides, channels[pad.index])
     return edit.result()[0]
 
 
-def _take_in(edit, node, sides, depth):
-    """Let `node` do the padding of the Pad it reads; `depth` is its weight's second axis."""
-    kernel = node.numbers("kernel")
-    more = [after - before for before, after in sides]
-    if any(more):
-        edit.source(node, 1).attrs.setdefault("__shape__", str((int(node.attrs["num_filter"]), depth, *kernel)))
-        width = [0, 0, 0, 0] + [n for m in more for n in (max(m, 0), max(-m, 0))]
-        larger = edit.add("Pad", node.name + "_weight_padded", {"mode": "constant", "pad_width": str(tuple(width))},
-                          [node.inputs[1]])
-        edit.read(node, (larger.index, 0), 1)
-        node.attrs["kernel"] = str(tuple(k + abs(m) for k, m in zip(kernel, more)))
-    node.attrs["pad"] = str(tuple(own + max(side) for own, side in zip(node.numbers("pad", (0, 0)), sides)))
-    edit.read(node, edit.source(node).inputs[0])
+def _as_convolution(edit, pad, sides, channels):
+    """Make a Pad the depthwise convolution that pads."""
+    both = [max(side) for side in sides]
+    rows, columns = (abs(after - before) + 1 for before, after in sides)
+    row, column = (most - before for most, (before, _) in zip(both, sides))  # where the 1 stands
+    place = {"shape": str((channels,)), "value": str(row * columns + column)}
+    place = edit.add("_full", pad.name + "_place", place, [])
+    flat = edit.add("one_hot", pad.name + "_flat", {"depth": str(rows * columns)}, [(place.index, 0)])
+    kernel = edit.add("Reshape", pad.name + "_kernel", {"shape": str((channels, 1, rows, columns))}, [(flat.index, 0)])
+    pad.op = "Convolution"
+    pad.attrs = {"kernel": str((rows, columns)), "pad": str(tuple(both)), "num_filter": str(channels),
+                 "num_group": str(channels), "no_bias": "True"}
+    pad.inputs.append((kernel.index, 0))

@@ -271,26 +271,38 @@ def test_the_blocks_of_convolutions_meet_in_what_lies_between():
     assert blocks["sum"] == {8} and blocks["conv6_act"] == {8, 1}  # 24 to 48, and pooling
 
 
-@pytest.mark.parametrize("width, kernel, own, new_kernel, new_pad", [
-    ((0, 1, 0, 1), (3, 3), (0, 0), "(4, 4)", "(1, 1)"), ((1, 0, 2, 1), (3, 3), (1, 0), "(4, 4)", "(2, 2)"),
-    ((1, 1, 1, 1), (3, 3), (0, 0), "(3, 3)", "(1, 1)"), ((0, 2, 0, 0), (1, 5), (0, 1), "(3, 5)", "(2, 1)")])
-def test_a_pad_is_taken_into_a_convolution(width, kernel, own, new_kernel, new_pad):
-    padded = mx.sym.Pad(one_conv(8), mode="constant", pad_width=(0, 0, 0, 0, *width))
-    old = mx.sym.Convolution(padded, kernel=kernel, stride=(2, 1), pad=own, num_filter=4, num_group=2, name="conv1")
+@pytest.mark.parametrize("attrs, own", [({}, "(1, 2)"), ({"pad": (1, 0), "num_group": 2}, "(2, 2)"),
+                                        ({"dilate": (2, 1)}, "(1, 2)")])
+def test_even_padding_becomes_the_convolutions_own(attrs, own):
+    padded = mx.sym.Pad(one_conv(8), mode="constant", pad_width=(0, 0, 0, 0, 1, 1, 2, 2))
+    old = mx.sym.Convolution(padded, kernel=(3, 3), stride=(2, 1), num_filter=4, name="conv1", **attrs)
     new = pad_for_training(old)
-    attrs = Graph(new).nodes[-1].attrs
-    assert (attrs["kernel"], attrs["pad"]) == (new_kernel, new_pad)
-    assert not any(len(n.inputs) and n.op == "Pad" and Graph(new).nodes[n.inputs[0][0]].op != "null"
-                   for n in Graph(new).nodes)
+    assert operators(new) == ["Convolution", "Convolution"] and Graph(new).nodes[-1].attrs["pad"] == own
     assert_same_step(new, old, random_values(old, (2, 3, 9, 10)))
 
 
-@pytest.mark.parametrize("pad, attrs", [({"mode": "edge"}, {}), ({"mode": "constant", "constant_value": 1}, {}),
-                                        ({"mode": "constant"}, {"dilate": (2, 2)})])
-def test_another_pad_is_left_alone(pad, attrs):
+@pytest.mark.parametrize("width", [(0, 1, 0, 1), (1, 0, 2, 1), (1, 1, 0, 1), (0, 2, 3, 0)])
+@pytest.mark.parametrize("attrs", [{}, {"num_group": 8}, {"pad": (1, 0)}, {"dilate": (2, 2)}])
+def test_uneven_padding_is_a_convolution_to_the_bit(width, attrs):
+    padded = mx.sym.Pad(one_conv(8), mode="constant", pad_width=(0, 0, 0, 0, *width), name="pad0")
+    old = mx.sym.Convolution(padded, kernel=(3, 3), stride=(2, 1), num_filter=8, name="conv1", **attrs)
+    new = pad_for_training(mx.sym.Group([old, padded]))
+    assert not {"Pad", "pad"} & set(operators(new))
+    values = random_values(old, (2, 3, 9, 10))
+    np.testing.assert_array_equal(step(new[1], values)[0], step(padded, values)[0])
+    assert_same_step(new, mx.sym.Group([old, padded]), values)
+
+
+@pytest.mark.parametrize("pad", [{"mode": "edge"}, {"mode": "constant", "constant_value": 1}])
+def test_another_pad_is_left_alone(pad):
     padded = mx.sym.Pad(one_conv(8), pad_width=BEFORE_STRIDE, **pad)
-    net = mx.sym.Convolution(padded, kernel=(3, 3), num_filter=4, name="conv1", **attrs)
+    net = mx.sym.Convolution(padded, kernel=(3, 3), num_filter=4, name="conv1")
     assert pad_for_training(net) is net
+
+
+def test_a_pad_no_convolution_reads_is_left_alone():
+    net = mx.sym.Pad(one_conv(8), mode="constant", pad_width=BEFORE_STRIDE)
+    assert pad_for_training(mx.sym.Pooling(net, kernel=(2, 2), name="pool0")).tojson().count('"Pad"') == 1
 
 
 def test_a_pad_before_the_first_convolution_is_left_alone():
