@@ -12,7 +12,7 @@ def pad_for_training(symbol):
     rows or columns, zeros and a single 1, which gives the padded map to the bit. It works in oneDNN's memory layout,
     where MXNet 1.9.1's Pad knows the plain one alone. (A larger kernel with zeros of its own, as
     `mxft.rewrite.pad.fold_pads` makes it for inference, does without a second map, but oneDNN 2.4 has no fast gradient
-    for the weights of depthwise kernels beyond 3x3: it is 4 to 6 times as slow.)
+    for the weights of depthwise kernels beyond 3x3: the layer is 3 to 7 times as slow.)
 
     Parameters
     ----------
