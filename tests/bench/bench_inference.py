@@ -1,12 +1,12 @@
 """Images a second through the inference executor, against its plain graph, frozen TorchScript and ONNX Runtime.
 
-    python tests/bench/bench_inference.py [--nets mobilenet-v2-1.0,resnet50_v1b] [--batch-size 32] [--runs 9]
+    python tests/bench/bench_inference.py [--nets mobilenet-v2-1.0,resnet50_v1] [--batch-size 32] [--runs 9]
 
-The same weights everywhere: the ImageNet MobileNetV2 of ../shared or $MXFT_TESTDATA, and GluonCV's ResNet-50 v1b with
-random ones. Each contender has a process of its own, so that no thread pool spins on another's cores, and they take
-turns; a ratio is of two neighbours in time. PyTorch gets channels_last images and a graph without Pad nodes, which it
-is twice as fast on; ONNX Runtime the graph as it is, since ONNX convolutions pad unevenly by themselves. What is not
-installed is left out: ``pip install torch onnx onnxruntime``.
+The same weights everywhere: the ImageNet MobileNetV2 of ../shared or $MXFT_TESTDATA, and random ones for GluonCV's two
+ResNet-50s, v1 as in the paper and v1b with the stride in the 3x3 convolution. Each contender has a process of its own,
+so that no thread pool spins on another's cores, and they take turns; a ratio is of two neighbours in time. PyTorch gets
+channels_last images and a graph without Pad nodes, which it is twice as fast on; ONNX Runtime the graph as it is, since
+ONNX convolutions pad unevenly by themselves. What is not installed is left out: ``pip install torch onnx onnxruntime``.
 """
 import argparse
 import importlib.util
@@ -160,7 +160,8 @@ def report(title, speeds, scores):
 def main():
     """Print the tables."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--nets", default="mobilenet-v2-1.0,resnet50_v1b", help="shared checkpoints or Gluon models")
+    p.add_argument("--nets", default="mobilenet-v2-1.0,resnet50_v1,resnet50_v1b", metavar="LIST",
+                   help="shared checkpoints or Gluon models")
     p.add_argument("--batch-size", type=int, default=32)
     p.add_argument("--runs", type=int, default=9)
     p.add_argument("--forwards", type=int, default=4, help="timed in each turn")

@@ -92,7 +92,8 @@ def _batch_norm(node, parameters):
 
 def _linear(node, parameters):
     layer = nn.Linear(*reversed(parameters[0].shape), bias=len(parameters) > 1)
-    return _assign(layer, **dict(zip(("weight", "bias"), parameters)))
+    layer = _assign(layer, **dict(zip(("weight", "bias"), parameters)))
+    return nn.Sequential(nn.Flatten(), layer) if node.attrs.get("flatten", "True").lower() in ("true", "1") else layer
 
 
 def _pooling(node, parameters):
