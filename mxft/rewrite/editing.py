@@ -71,6 +71,11 @@ class Edit:
         self._touch()
         return node
 
+    def set_attr(self, node, key, value):
+        """Set an attribute of an operator."""
+        self.graph.set_attr(node, key, value)
+        self._touch()
+
     def read(self, node, edge, position=0):
         """Let `node` read `edge` at `position` instead of what it reads now."""
         node.inputs[position] = edge

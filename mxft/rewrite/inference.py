@@ -5,6 +5,7 @@ from mxft.rewrite.flatten import flatten_before_fully_connected
 from mxft.rewrite.pad import fold_pads
 from mxft.rewrite.prelu import prelu_for_inference
 from mxft.rewrite.scalar import fold_scalars
+from mxft.rewrite.strides import move_strides
 
 
 def _of_symbol(rewritten):
@@ -14,8 +15,8 @@ def _of_symbol(rewritten):
 
 # name: (symbol, arg_params, aux_params) -> the same three, the symbol itself where there is nothing to change. The
 # order counts: a convolution must do its own padding before the normalisation in front of it can be folded, and
-# channels are filled up where no BatchNorm stands in between any more.
-PASSES = {"pad": fold_pads, "scalar": fold_scalars, "batch_norm": fold_batch_norms,
+# strides move and channels are filled up where no BatchNorm stands in between any more.
+PASSES = {"pad": fold_pads, "scalar": fold_scalars, "batch_norm": fold_batch_norms, "strides": _of_symbol(move_strides),
           "channel_blocks": fill_channel_blocks, "prelu": _of_symbol(prelu_for_inference),
           "flatten": _of_symbol(flatten_before_fully_connected)}
 CURES = ("flatten",)  # without it some networks die at the second forward: never left out

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from mxft.backbones.faces import Versions, face_network
+from mxft.backbones.gluon import checkpoint_from_gluon
 from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
 from mxft.inference import InferenceExecutor
@@ -55,6 +56,13 @@ def test_published_symbols(testdata, random_parameters, name, applied):
     size = 224 if name.startswith("inception") else 64  # its last pooling is 7x7
     found, error = rewritten(symbol, *calm(*random_parameters(symbol, (3, size, size))), (3, size, size))
     assert found == applied and error <= EXACT
+
+
+def test_a_resnet_of_the_paper():
+    """GluonCV's ResNet-50 v1, as it is made: the stride in the first 1x1 convolution of a stage."""
+    net = checkpoint_from_gluon("resnet50_v1")
+    found, error = rewritten(net.symbol, net.arg_params, net.aux_params, (3, 65, 96))
+    assert found == ("batch_norm", "strides", "flatten") and error <= EXACT
 
 
 def calm(arg_params, aux_params):

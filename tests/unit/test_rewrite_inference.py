@@ -9,6 +9,7 @@ from mxft.rewrite.channel_blocks import fill_channel_blocks
 from mxft.rewrite.inference import PASSES, rewrite_for_inference
 from mxft.rewrite.pad import fold_pads
 from mxft.rewrite.scalar import fold_scalars
+from mxft.rewrite.strides import move_strides
 
 IMAGE = (3, 11, 14)
 
@@ -220,12 +221,73 @@ def test_whole_blocks_and_few_channels_are_left_alone():
     assert left_alone(fill_channel_blocks, net)
 
 
+def relu(data):
+    return mx.sym.Activation(data, act_type="relu")
+
+
+def bottleneck(data, name, stride, shortcut):
+    """A block of the ResNet of the paper: the stride in the first 1x1 convolution."""
+    body = relu(conv(relu(conv(data, name + "_in", (1, 1), 2, stride=stride)), name + "_mid", num_filter=2, pad=(1, 1)))
+    return relu(conv(body, name + "_out", (1, 1)) + shortcut(data))
+
+
+def two_stages(stride=(2, 2)):
+    """Two blocks at one size, one at the next."""
+    net = relu(conv(DATA, "stem", pad=(1, 1)))
+    for name in ("one", "two"):
+        net = bottleneck(net, name, (1, 1), lambda data: data)
+    return bottleneck(net, "down", stride, lambda data: conv(data, "down_short", (1, 1), stride=stride))
+
+
+def strides(operators):
+    return {node.name: node.numbers("stride") for node in operators
+            if node.op in ("Convolution", "Pooling") and node.numbers("stride") not in ((), (1, 1))}
+
+
+@pytest.mark.parametrize("stride", [(2, 2), (3, 1)])
+@pytest.mark.parametrize("rows_and_columns", [(11, 14), (12, 13)])
+def test_a_stride_moves_to_the_block_before_it(stride, rows_and_columns):
+    operators, _ = same_after(_symbol_alone(move_strides), two_stages(stride), image=(3, *rows_and_columns))
+    shortcut, = (node.name for node in operators if node.op == "Pooling")
+    assert strides(operators) == {"two_mid": stride, shortcut: stride}
+
+
+def test_strides_one_after_another_multiply():
+    net = relu(conv(relu(conv(DATA, "wide")), "half", (1, 1), stride=(2, 2)))
+    operators, _ = same_after(_symbol_alone(move_strides), conv(net, "quarter", (1, 1), stride=(2, 2)))
+    assert strides(operators) == {"wide": (4, 4)}
+
+
+POINTS = {"kernel": (1, 1), "stride": (2, 2)}
+
+
+@pytest.mark.parametrize("last", [
+    lambda net: mx.sym.Group([net, conv(net, "last", **POINTS)]),  # an output of the network
+    lambda net: conv(net, "last", **POINTS) + conv(net, "whole", (3, 3), stride=(2, 2), pad=(1, 1)),
+    lambda net: mx.sym.Group([conv(net, "last", **POINTS), conv(net, "other", (1, 1), stride=(3, 3))]),
+    lambda net: conv(net, "last", pad=(1, 1), **POINTS), lambda net: conv(net, "last", (3, 3), stride=(2, 2)),
+    lambda net: conv(batch_norm(net), "last", **POINTS),  # in training it needs the whole map
+    lambda net: conv(mx.sym.Pooling(net, kernel=(2, 2), pool_type="max"), "last", **POINTS)],
+    ids=["output", "read whole", "two strides", "padded", "3x3", "BatchNorm", "Pooling"])
+def test_a_stride_stays_where_the_whole_map_is_wanted(last):
+    assert left_alone(_symbol_alone(move_strides), last(relu(conv(DATA, "wide", pad=(1, 1)))))
+
+
+def test_a_stride_stays_where_no_convolution_would_do_less():
+    assert left_alone(_symbol_alone(move_strides), conv(relu(DATA + DATA), "last", **POINTS))
+
+
+def _symbol_alone(rewritten):
+    return lambda symbol, args, auxs: (rewritten(symbol), args, auxs)
+
+
 def everything():
-    """Each pass has something to do: Pad, scalars, BatchNorm, 24 channels, PReLU, a FullyConnected of a map."""
+    """Each pass has something to do: Pad, scalars, BatchNorm, stride, 24 channels, PReLU, a FullyConnected of a map."""
     stem = batch_norm(conv(pad(normalised(), 0, 1, 0, 1), "stem", stride=(2, 2), no_bias=True), "stem_bn")
     first = batch_norm(conv(relu6(stem), "first", (1, 1), 24), "bn1", fix_gamma=False)
     net = conv(relu6(conv(first, "grow", (1, 1), 40)), "shrink", (1, 1), 24) + first
-    net = mx.sym.LeakyReLU(batch_norm(conv(net, "last"), "bn2"), act_type="prelu", name="prelu")
+    net = conv(conv(net, "last"), "point", (1, 1), stride=(2, 2))
+    net = mx.sym.LeakyReLU(batch_norm(net, "bn2"), act_type="prelu", name="prelu")
     return batch_norm(dense(net), "fc1_bn")
 
 
@@ -233,7 +295,7 @@ def test_all_passes_together_and_their_names():
     net = everything()
     args, auxs = parameters(net)
     assert rewrite_for_inference(net, args, auxs)[3] == tuple(PASSES) == (
-        "pad", "scalar", "batch_norm", "channel_blocks", "prelu", "flatten")
+        "pad", "scalar", "batch_norm", "strides", "channel_blocks", "prelu", "flatten")
     operators, _ = same_after(rewrite_for_inference, net)
     assert not {"Pad", "BatchNorm", "_mul_scalar"} & {node.op for node in operators}
 
@@ -250,7 +312,7 @@ def test_without_rewrites_only_the_cure_of_a_crash_remains(options):
 def test_without_parameters_no_value_is_assumed():
     net = everything()
     assert rewrite_for_inference(net, {}, {})[0].list_arguments() == net.list_arguments()
-    assert rewrite_for_inference(net, {}, {})[3] == ("prelu", "flatten")
+    assert rewrite_for_inference(net, {}, {})[3] == ("strides", "prelu", "flatten")
     assert rewrite_for_inference(DATA * 2, {}, {})[3] == ()
 
 
