@@ -15,7 +15,7 @@ from mxft.cli.arguments import (
     whole,
 )
 from mxft.cli.data_options import add_data_options, check_data_flags, records_from
-from mxft.cli.plan_options import add_plan_options, augmentation_level, plan_settings
+from mxft.cli.plan_options import add_plan_options, augmentation_from, plan_settings
 from mxft.distributed.serving import serve, serves
 from mxft.errors import InputError
 
@@ -87,6 +87,8 @@ def add_training_options(parser, momentum=None):
     t.add_argument("--augment", type=int, choices=(0, 1, 2, 3),
                    help="0 centre crop; 1 random crop, mirror; 2 and colour; 3 and rotation, shear (default: 1; 0 with "
                         "--cache of one view)")
+    t.add_argument("--no-mirror", action="store_true",
+                   help="never from left to right: for digits, words and all that has a right way round")
     t.add_argument("--patience", type=whole(0), default=0, metavar="N",
                    help="stop after N epochs without a better one (default: 0, never)")
     t.add_argument("--min-delta", type=real(least=0), default=0.0, metavar="D",
@@ -137,7 +139,7 @@ def recipe_from(args):
     return Recipe(**plan_settings(args), layer=args.layer, require_head=args.require_head,
                   batch_size=args.batch_size, learning_rate=args.lr, schedule=args.lr_schedule,
                   lr_steps=args.lr_step_epochs, lr_factor=args.lr_factor, warmup_epochs=args.warmup_epochs,
-                  augment=augmentation_level(args), seed=args.seed, fit=options)
+                  augment=augmentation_from(args), seed=args.seed, fit=options)
 
 
 def _has_momentum(optimizer):

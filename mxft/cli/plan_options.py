@@ -1,4 +1,6 @@
 """The flags that say what moves and how: plan, freezing, stages, solver, frozen trunk, targets."""
+import dataclasses
+
 from mxft.cli.arguments import add_rewrite_option, numbers, real, whole
 from mxft.errors import InputError
 
@@ -96,11 +98,17 @@ def plan_settings(args):
             "cache": CacheOptions(args.cache, args.cache_dir, int(args.cache_budget * 2**30), args.views or 1)}
 
 
-def augmentation_level(args):
-    """Return ``--augment``, by default 1, or 0 where one view of each image is to be kept."""
-    if args.augment is not None:
-        return args.augment
-    return 0 if args.cache != "none" and not args.views else 1
+def augmentation_from(args):
+    """Return the level of ``--augment``, or what it is without mirroring.
+
+    It is 1 by default, or 0 where one view of each image is to be kept.
+    """
+    from mxft.data.augmentation import augmentation_of
+
+    level = args.augment
+    if level is None:
+        level = 0 if args.cache != "none" and not args.views else 1
+    return dataclasses.replace(augmentation_of(level), rand_mirror=False) if args.no_mirror else level
 
 
 def _check_flags(args):

@@ -12,6 +12,7 @@ import numpy as np
 from mxft import __version__
 from mxft.checkpoint import load_checkpoint, parent_entry
 from mxft.compat import mx
+from mxft.data.augmentation import augmentation_of
 from mxft.data.labels import scan_labels
 from mxft.data.normalization import InputSpec
 from mxft.data.oversampling import oversample_records
@@ -254,6 +255,8 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
         print(_division(workers, recipe))
     if recipe.solver:
         print(f"head: solved, {recipe.solver}")
+    if ready.stages:
+        print(f"augmentation: {augmentation_of(recipe.augment).describe()}")
     for number, stage in enumerate(ready.stages, 1):
         print(f"{f'stage {number}, ' if len(ready.stages) > 1 else ''}{stage.plan.describe(shapes)}\n"
               f"  {plural(stage.fit.epochs, 'epoch')}, batch {stage.batch_size}, {stage.fit.optimizer} "

@@ -68,6 +68,20 @@ def test_an_update_of_several_batches_is_told(here, capsys):
     assert "images/s, lr 0.01" in out  # 3 batches are 2 updates, the second at a tenth of 0.1
 
 
+@pytest.mark.parametrize("words, told", [
+    ([], "crop, mirror"), (["--no-mirror"], "crop"), (["--augment", "0", "--no-mirror"], "centre crop"),
+    (["--augment", "2", "--no-mirror"], "crop, hue 36, saturation 50, lightness 50"),
+    (["--plan", "head", "--cache", "memory"], "centre crop")])
+def test_what_happens_to_training_images_is_told(words, told, here, capsys):
+    assert finetune(*words) == 0
+    assert f"augmentation: {told}\n" in capsys.readouterr().out
+
+
+def test_a_solved_head_has_no_augmentation_to_tell(here, capsys):
+    assert finetune("--plan", "head", "--solver", "ridge") == 0
+    assert "augmentation" not in capsys.readouterr().out
+
+
 def test_event_files_have_the_numbers_of_the_log(here, capsys, read_events, read_scalars):
     pytest.importorskip("tensorboardX")
     assert finetune("--tensorboard", "--epochs", "2") == 0
