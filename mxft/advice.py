@@ -89,4 +89,5 @@ def advise(images, classes, similar, layer=None):
     return Advice(4, "fine-tune everything from the pretrained weights",
                   "--plan full --lr 0.02 --mom 0.9 --lr-schedule cosine --batch-size 32 --epochs 20",
                   f"{size}, would be enough to train from scratch; the pretrained weights are still the better "
-                  "beginning in practice, and every layer may move.")
+                  "beginning in practice, and every layer may move. Where left and right matter, as in writing, add "
+                  "--no-mirror.")

@@ -12,10 +12,11 @@ digits (scikit-learn's, 8x8 pixels) are not. Few and many:
   digits, many       10 x 110 = 1,100; 60 of each validate
 
 Each is trained by the commands `mxft advise` gives for all four cases, word for
-word (--epochs where they name none), mean of --seeds splits. Then come one
-standard error of the best, sqrt(p (1 - p) / images judged), and advise's own
-pick, from the pictures. Advice 2 begins at advice 1's head and keeps its best
-epoch: where both are level, training the trunk earned nothing.
+word (--epochs where they name none; --no-mirror for digits, since a 2 in a
+mirror is none), mean of --seeds splits. Then come one standard error of the
+best, sqrt(p (1 - p) / images judged), and advise's own pick, from the pictures.
+Advice 2 begins at advice 1's head and keeps its best epoch: where both are
+level, training the trunk earned nothing.
 """
 import os
 import pathlib
@@ -78,8 +79,12 @@ def make_cases(source, home):
     for kind, names in KINDS.items():
         _link([classes[name] for name in names.split()], os.path.join(home, "photographs-many", kind))
     for name, per_class in CASES.values():
-        if name.startswith("digits"):
+        if _is_digits(name):
             _write_digits(os.path.join(home, name), per_class + DIGITS_HELD_OUT)
+
+
+def _is_digits(folder):
+    return os.path.basename(folder).startswith("digits")
 
 
 def _link(folders, target):
@@ -132,7 +137,7 @@ def train(args, case, folder, per_class, layer, seed, run, spec):
     advice = advise(*{1: (100, 10, True), 2: (10000, 10, True), 3: (100, 10, False), 4: (10000, 10, False)}[case],
                     layer=layer)
     words = ["--model", args.model, "--run", run, "--data", folder, "--seed", str(seed), "--epochs", str(args.epochs),
-             *shlex.split(advice.flags)]
+             *shlex.split(advice.flags), *(["--no-mirror"] if _is_digits(folder) else [])]
     prefix = os.path.join(os.path.dirname(folder), f"records-{seed}", os.path.basename(folder), "images")
     records, _ = prepare_records(folder, prefix, per_class, seed, num_thread=args.data_nthreads or os.cpu_count() or 1,
                                  resize=default_resize(spec), show=False)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mxft.cli import run_command
+from mxft.training.run import read_log
 
 
 @pytest.fixture
@@ -36,6 +37,10 @@ def run(recipe, *words):
                                                    "--seeds", "1", "--epochs", "1", "--run", "cases", *words])
 
 
+def start_of(run_folder):
+    return next(row for row in read_log(f"cases/{run_folder}/log.jsonl") if row["event"] == "start")
+
+
 def test_help_fits_80_columns(recipe, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
@@ -57,6 +62,8 @@ def test_every_advice_is_tried_on_every_data_set(recipe, here):
     assert [len(os.listdir(f"cases/digits-few/{digit}")) for digit in range(10)] == [6] * 10
     for run_folder in ("photographs-many-advice2-seed0", "digits-few-advice3-seed0"):
         assert os.path.exists(f"cases/{run_folder}/model-best.params")
+    assert start_of("photographs-many-advice2-seed0")["recipe"]["augment"] == 1
+    assert start_of("digits-few-advice2-seed0")["recipe"]["augment"]["rand_mirror"] is False
 
 
 def test_a_folder_without_the_classes_is_refused(recipe, here, capsys):
