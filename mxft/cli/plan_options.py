@@ -99,16 +99,14 @@ def plan_settings(args):
 
 
 def augmentation_from(args):
-    """Return the level of ``--augment``, or what it is without mirroring.
-
-    It is 1 by default, or 0 where one view of each image is to be kept.
-    """
+    """Return the Augmentation of ``--augment``: level 1 by default, or 0 where one view of each image is to be kept."""
     from mxft.data.augmentation import augmentation_of
 
     level = args.augment
     if level is None:
         level = 0 if args.cache != "none" and not args.views else 1
-    return dataclasses.replace(augmentation_of(level), rand_mirror=False) if args.no_mirror else level
+    augmentation = augmentation_of(level)
+    return dataclasses.replace(augmentation, rand_mirror=augmentation.rand_mirror and not args.no_mirror)
 
 
 def _check_flags(args):

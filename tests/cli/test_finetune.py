@@ -334,6 +334,15 @@ def test_a_run_goes_on_in_its_folder(here, capsys):
     assert saved_epochs("run/model") == ["2", "3", "best"]
 
 
+def test_a_run_does_not_go_on_with_other_images(here, capsys):
+    assert finetune("--augment", "3", "--no-mirror") == 0
+    capsys.readouterr()
+    assert finetune("--augment", "3", "--epochs", "2", "--resume") == 2
+    assert capsys.readouterr().err == (
+        "mxft finetune: resume: expected what the run was begun with, received recipe.augment.rand_mirror=True (it was "
+        "False); say the same, or begin anew with another --run\n")
+
+
 def test_what_cannot_be_gone_on_with_is_refused(here, capsys):
     assert finetune("--resume") == 2
     said = capsys.readouterr().err
