@@ -51,7 +51,7 @@ def check_solver(solver):
                          f"{nearest(str(solver), SOLVERS)}")
 
 
-def solve_head(solver, features, labels, num_classes, seed=0):
+def solve_head(solver, features, labels, num_classes, seed=0, images=None):
     """Fit a linear classifier to features, its penalty and its scale chosen on a split of them.
 
     Parameters
@@ -64,6 +64,9 @@ def solve_head(solver, features, labels, num_classes, seed=0):
     num_classes : int
     seed : int
         Of the split.
+    images : numpy.ndarray, optional
+        Int ``(N,)``, which image a row is a view of: all views of an image are on one side of the split. Each row is
+        an image of its own when None.
 
     Returns
     -------
@@ -99,7 +102,8 @@ def solve_head(solver, features, labels, num_classes, seed=0):
         raise InputError(f"solver: expected at least one image of each of {num_classes} classes, received none of "
                          f"class {int(np.argmin(counts))}")
     scaled, mean, spread = _standardised(features)
-    penalty, factor, top1, found = _chosen(solver, scaled, labels, num_classes, seed, counts.min() > 1)
+    split = _split(labels, np.arange(len(labels)) if images is None else np.asarray(images), num_classes, seed)
+    penalty, factor, top1, found = _chosen(solver, scaled, labels, num_classes, split)
     weight, bias = (factor * values for values in _fit(solver, scaled, labels, num_classes, penalty, found))
     weight = weight / spread
     return SolvedHead(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), solver, penalty, top1,
@@ -113,18 +117,33 @@ def _standardised(features):
     return (features - mean) / spread, mean, spread
 
 
-def _chosen(solver, features, labels, num_classes, seed, can_split):
-    """Return penalty, factor of the scores, top-1 on the split (None without one), and the weights found there."""
+def _split(labels, images, num_classes, seed):
+    """Return the rows to fit and the rows to judge by, a fifth of every class's images; None with too few of them."""
     from sklearn.model_selection import StratifiedShuffleSplit
 
+    names, first = np.unique(images, return_index=True)
+    held_out = max(len(names) // 5, num_classes)
+    if np.bincount(labels[first], minlength=num_classes).min() < 2 or len(names) - held_out < num_classes:
+        return None
+    splitter = StratifiedShuffleSplit(1, test_size=held_out, random_state=seed)
+    return [_rows_of(images, names[chosen]) for chosen in next(splitter.split(first, labels[first]))]
+
+
+def _rows_of(images, names):
+    """Return the rows that are views of these images, in the images' order."""
+    order = np.argsort(images, kind="stable")
+    begin, end = (np.searchsorted(images[order], names, side) for side in ("left", "right"))
+    return np.concatenate([order[a:b] for a, b in zip(begin, end)])
+
+
+def _chosen(solver, features, labels, num_classes, split):
+    """Return penalty, factor of the scores, top-1 on the split (None without one), and the weights found there."""
     penalties = PENALTIES[solver]
-    held_out = max(len(labels) // 5, num_classes)
-    if not can_split or len(labels) - held_out < num_classes:
+    if split is None:
         penalty = penalties[len(penalties) // 2]
         weight, bias = found = _fit(solver, features, labels, num_classes, penalty)
         return penalty, _best_factor(features @ weight.T + bias, labels)[0], None, found
-    splitter = StratifiedShuffleSplit(1, test_size=held_out, random_state=seed)
-    fitted, judged = next(splitter.split(features, labels))
+    fitted, judged = split
     best, found = None, None
     for penalty in penalties:
         weight, bias = found = _fit(solver, features[fitted], labels[fitted], num_classes, penalty, found)

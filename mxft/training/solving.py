@@ -26,7 +26,8 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     plan : mxft.freeze.FreezePlan
         The plan ``head``.
     train, validation : mxft.data.iterators.RecordIterator
-        `validation` may be None. With several views in ``recipe.cache`` the solver sees all of them.
+        `validation` may be None. With several views in ``recipe.cache`` the solver sees all of them; then `train` is
+        not to be shuffled, so that an image stands in the same place in every view.
     run : mxft.training.run.Run
     recipe : mxft.training.finetune.Recipe
     context : mx.Context
@@ -52,9 +53,9 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     trunk = TrunkFeatures(cut, network, context, cache, train.num_records, recipe.fit.rewrite, run.log)
     iterator = trunk.features(train, "train", cache.budget_bytes, cache.views)
     held_out = trunk.features(validation, "validation", trunk.left, 1, shuffle=False) if validation else None
-    features, labels = _gathered(iterator, cache.views if train.is_random else 1)
+    features, labels, images = _gathered(iterator, cache.views if train.is_random else 1)
     ready = time.perf_counter()
-    solved = solve_head(recipe.solver, features, labels.astype(int), network.num_classes, recipe.seed)
+    solved = solve_head(recipe.solver, features, labels.astype(int), network.num_classes, recipe.seed, images)
     values = _head_values(network, solved, features.shape[1])
     arg_params = {**network.arg_params, **values}
     metrics = trunk.validation(held_out, scored)(values, {}) if validation else {}
@@ -75,7 +76,7 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
 
 
 def _gathered(iterator, views):
-    """Return the features ``(views * N, D)`` and labels of an iterator's first epochs, one a view."""
+    """Return the features ``(views * N, D)`` of an iterator's first epochs, one a view, labels and images' numbers."""
     features, labels = [], []
     for _ in range(views):
         iterator.reset()
@@ -83,7 +84,8 @@ def _gathered(iterator, views):
             rows = batch.data[0].shape[0] - batch.pad
             features.append(batch.data[0].asnumpy()[:rows].reshape(rows, -1))
             labels.append(batch.label[0].asnumpy()[:rows])
-    return np.concatenate(features), np.concatenate(labels)
+    labels = np.concatenate(labels)
+    return np.concatenate(features), labels, np.tile(np.arange(len(labels) // views), views)
 
 
 def _head_values(network, solved, width):

@@ -126,10 +126,10 @@ class StagedTraining:
                 and trunk_cut(self._network.symbol, stage.plan) is not None)
 
     def _solve(self, plan):
-        """Make the head by a solver, from the centre crops, or from the views of the cache."""
-        recipe = self._recipe
-        train = self._records("train", recipe.batch_size, augment=recipe.augment if recipe.cache.views > 1 else 0,
-                              shuffle=True)
+        """Make the head by a solver, from the centre crops, or from the views of the cache, each in the same order."""
+        recipe, views = self._recipe, self._recipe.cache.views
+        train = self._records("train", recipe.batch_size, augment=recipe.augment if views > 1 else 0,
+                              shuffle=views == 1)
         return solve_stage(self._network, plan, train, self._validation_records(), self._folder, recipe,
                            self._devices[0], self._keep_score)
 

@@ -77,6 +77,32 @@ def test_one_image_of_a_class_is_enough():
     assert head.split_top1 is None and (logits(head, features).argmax(axis=1) == labels).all()
 
 
+def views_of_noise(views=4, images=120, classes=3, width=200):
+    """Rows ``(views * images, width)``, nearly the same in every view of an image, and labels that mean nothing."""
+    rng = np.random.RandomState(0)
+    labels, features = np.tile(np.arange(classes), images // classes), rng.normal(size=(images, width))
+    rows = np.concatenate([features + 0.01 * rng.normal(size=features.shape) for _ in range(views)])
+    return rows.astype(np.float32), np.tile(labels, views), np.tile(np.arange(images), views)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_views_of_an_image_are_not_split(solver):
+    """A split between views judges by images it was fitted to: it finds what means nothing, and trusts it."""
+    features, labels, images = views_of_noise()
+    order = np.random.RandomState(1).permutation(len(labels))
+    apart = solve_head(solver, features[order], labels[order], 3, images=images[order])
+    mixed = solve_head(solver, features[order], labels[order], 3)
+    assert apart.split_top1 < 0.6 and mixed.split_top1 > 0.65  # 24 images, a third by chance
+    held_out = np.random.RandomState(2).normal(size=(300, 200)).astype(np.float32)
+    losses = [cross_entropy(logits(head, held_out), np.tile(np.arange(3), 100)) for head in (apart, mixed)]
+    assert losses[0] < 1.5 and losses[0] < losses[1] - 0.1  # knowing nothing costs log(3) = 1.1
+
+
+def test_views_do_not_make_images_of_a_class_more():
+    features, labels, images = views_of_noise(views=5, images=3)
+    assert solve_head("ridge", features, labels, 3, images=images).split_top1 is None
+
+
 def test_a_constant_feature_does_no_harm():
     features, labels = blobs()
     features[:, 2] = 7

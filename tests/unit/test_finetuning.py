@@ -9,6 +9,8 @@ from mxft.checkpoint import load_checkpoint
 from mxft.data.datasets import Records
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError
+from mxft.features.frozen_trunk import CacheOptions
+from mxft.features.solvers import solve_head
 from mxft.files import sha256
 from mxft.freeze import FreezeOptions
 from mxft.training.finetune import Recipe, finetune
@@ -208,3 +210,19 @@ def test_weights_and_repetition_for_uneven_classes(model, make_records, data, tm
     with pytest.raises(InputError, match="class weights: expected one for each of the 3 classes, received 2"):
         run(model, uneven, tmp_path / "two", Recipe(class_weight=(1.0, 2.0), batch_size=5, fit=ONE_EPOCH))
     assert not os.path.exists(tmp_path / "two" / "run")
+
+
+def test_a_solver_is_told_which_views_are_of_one_image(model, data, tmp_path, monkeypatch):
+    """Colours follow one another in the records: a row that stood elsewhere in another view would be another colour."""
+    told = {}
+
+    def solve(solver, features, labels, num_classes, seed, images):
+        told.update(labels=labels, images=images, features=features)
+        return solve_head(solver, features, labels, num_classes, seed, images)
+
+    monkeypatch.setattr("mxft.training.solving.solve_head", solve)
+    run(model, data, tmp_path, Recipe(plan="head", solver="ridge", batch_size=8, fit=ONE_EPOCH,
+                                      cache=CacheOptions("memory", views=3)))
+    assert np.bincount(told["images"]).tolist() == [3] * 24 and len(np.unique(told["features"], axis=0)) > 24
+    for image in range(24):
+        assert len(set(told["labels"][told["images"] == image])) == 1
