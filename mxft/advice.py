@@ -9,6 +9,7 @@ import math
 from mxft.errors import InputError
 
 FEW_IMAGES, FEW_A_CLASS = 1000, 20
+_LEFT_AND_RIGHT = "Where left and right matter, as in writing, add --no-mirror."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,9 +79,10 @@ def advise(images, classes, similar, layer=None):
                           f"{size}, are few: training the trunk would fit them by heart. They are like what it was "
                           "trained on, so its highest features serve as they are.")
         return Advice(3, "features of an earlier layer, a linear classifier on them",
-                      f"--plan head --solver svm --cache memory --layer {layer or 'LAYER'}",
+                      f"--plan head --solver logistic --cache memory --views 8 --layer {layer or 'LAYER'}",
                       f"{size}, are few, so leave the trunk alone; they are unlike what it was trained on, and its "
-                      "last layers know that best. Earlier layers are more general; mxft advise --data tells which.")
+                      "last layers know that best. Earlier layers are more general; mxft advise --data tells which. "
+                      f"Eight views of each image stand in for more of them. {_LEFT_AND_RIGHT}")
     if similar:
         return Advice(2, "fine-tune everything, the head first",
                       "--plan two-stage --solver logistic --lr 0.003 --mom 0.9 --lr-schedule cosine",
@@ -89,5 +91,4 @@ def advise(images, classes, similar, layer=None):
     return Advice(4, "fine-tune everything from the pretrained weights",
                   "--plan full --lr 0.02 --mom 0.9 --lr-schedule cosine --batch-size 32 --epochs 20",
                   f"{size}, would be enough to train from scratch; the pretrained weights are still the better "
-                  "beginning in practice, and every layer may move. Where left and right matter, as in writing, add "
-                  "--no-mirror.")
+                  f"beginning in practice, and every layer may move. {_LEFT_AND_RIGHT}")

@@ -22,7 +22,7 @@ def test_with_numbers_alone_it_names_case_plan_reason_and_command(capsys):
     assert run_verb("advise", ["--images", "500", "--classes", "10", "--similar", "no"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("case 3: few images, not similar\nplan: features of an earlier layer")
-    assert "why: 500 images of 10 classes, 50 a class, are few" in out and "--solver svm --cache memory --layer" in out
+    assert "why: 500 images of 10 classes, 50 a class, are few" in out and "--cache memory --views 8 --layer" in out
 
 
 def test_on_a_folder_it_shows_its_evidence(photos, make_checkpoint, tmp_path, capsys):

@@ -8,7 +8,8 @@ from mxft.errors import InputError
 
 @pytest.mark.parametrize("images, classes, similar, case, flags", [
     (500, 10, True, 1, "--plan head --solver logistic"), (100_000, 10, True, 2, "--plan two-stage"),
-    (500, 10, False, 3, "--plan head --solver svm"), (100_000, 10, False, 4, "--plan full"),
+    (500, 10, False, 3, "--plan head --solver logistic --cache memory --views 8 --layer"),
+    (100_000, 10, False, 4, "--plan full"),
 ])
 def test_the_four_cases(images, classes, similar, case, flags):
     advice = advise(images, classes, similar)
