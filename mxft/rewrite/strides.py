@@ -45,11 +45,12 @@ def move_strides(symbol):
     """
     edit = Edit(symbol, {}, {})
     steps = _sparing(edit.graph, _steps(edit.graph))
-    for node in edit.graph.operators() if steps else ():
+    for node in edit.graph.operators():
         if is_map_convolution(node):
             read_already = node.inputs[0][0] in steps
             stride = _ONE if read_already else _times(_stride(node), steps.get(node.index, _ONE))
-            edit.set_attr(node, "stride", str(stride))
+            if stride != _stride(node):
+                edit.set_attr(node, "stride", str(stride))
         elif node.index in steps:
             for position in range(_MAPS_READ[node.op]):
                 if node.inputs[position][0] not in steps:

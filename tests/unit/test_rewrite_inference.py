@@ -9,7 +9,6 @@ from mxft.rewrite.channel_blocks import fill_channel_blocks
 from mxft.rewrite.inference import PASSES, rewrite_for_inference
 from mxft.rewrite.pad import fold_pads
 from mxft.rewrite.scalar import fold_scalars
-from mxft.rewrite.strides import move_strides
 
 IMAGE = (3, 11, 14)
 
@@ -247,14 +246,14 @@ def strides(operators):
 @pytest.mark.parametrize("stride", [(2, 2), (3, 1)])
 @pytest.mark.parametrize("rows_and_columns", [(11, 14), (12, 13)])
 def test_a_stride_moves_to_the_block_before_it(stride, rows_and_columns):
-    operators, _ = same_after(_symbol_alone(move_strides), two_stages(stride), image=(3, *rows_and_columns))
+    operators, _ = same_after(PASSES["strides"], two_stages(stride), image=(3, *rows_and_columns))
     shortcut, = (node.name for node in operators if node.op == "Pooling")
     assert strides(operators) == {"two_mid": stride, shortcut: stride}
 
 
 def test_strides_one_after_another_multiply():
     net = relu(conv(relu(conv(DATA, "wide")), "half", (1, 1), stride=(2, 2)))
-    operators, _ = same_after(_symbol_alone(move_strides), conv(net, "quarter", (1, 1), stride=(2, 2)))
+    operators, _ = same_after(PASSES["strides"], conv(net, "quarter", (1, 1), stride=(2, 2)))
     assert strides(operators) == {"wide": (4, 4)}
 
 
@@ -270,15 +269,11 @@ POINTS = {"kernel": (1, 1), "stride": (2, 2)}
     lambda net: conv(mx.sym.Pooling(net, kernel=(2, 2), pool_type="max"), "last", **POINTS)],
     ids=["output", "read whole", "two strides", "padded", "3x3", "BatchNorm", "Pooling"])
 def test_a_stride_stays_where_the_whole_map_is_wanted(last):
-    assert left_alone(_symbol_alone(move_strides), last(relu(conv(DATA, "wide", pad=(1, 1)))))
+    assert left_alone(PASSES["strides"], last(relu(conv(DATA, "wide", pad=(1, 1)))))
 
 
 def test_a_stride_stays_where_no_convolution_would_do_less():
-    assert left_alone(_symbol_alone(move_strides), conv(relu(DATA + DATA), "last", **POINTS))
-
-
-def _symbol_alone(rewritten):
-    return lambda symbol, args, auxs: (rewritten(symbol), args, auxs)
+    assert left_alone(PASSES["strides"], conv(relu(DATA + DATA), "last", **POINTS))
 
 
 def everything():
