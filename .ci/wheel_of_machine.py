@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cards import cards_without_code, query_driver  # noqa: E402
+from mxft.machine.cards import cards_without_code, query_driver  # noqa: E402
 
 driver = query_driver()
 fit = any(card.runs_wheel for card in driver.cards) if driver else False

@@ -5,6 +5,8 @@ the record tools work where mxnet is not installed.
 """
 import importlib
 
+from mxft.moved import find_moved_modules
+
 __version__ = "0.1.0"
 
 _PUBLIC = {
@@ -16,6 +18,7 @@ _PUBLIC = {
     "MxftError": "mxft.errors",
 }
 __all__ = ["__version__", *_PUBLIC]
+find_moved_modules()
 
 
 def __getattr__(name):

@@ -14,10 +14,10 @@ import struct
 import sys
 import warnings
 
-from mxft.cuda import CUDA_BUILD, is_cuda_build, load_cuda_libraries, missing_library_message, spare_old_drivers
 from mxft.errors import DependencyError, last_line
-from mxft.quiet import native_log_wanted
-from mxft.threads import use_all_cores
+from mxft.machine.cuda import CUDA_BUILD, is_cuda_build, load_cuda_libraries, missing_library_message, spare_old_drivers
+from mxft.machine.quiet import native_log_wanted
+from mxft.machine.threads import use_all_cores
 
 _NATIVE_LOG_SWITCHES = {"MXNET_SUBGRAPH_VERBOSE": "0", "MXNET_STORAGE_FALLBACK_LOG_VERBOSE": "0"}
 _GLUONCV_IMPORTS = ("portalocker", "PIL", "scipy", "requests", "tqdm", "cv2")

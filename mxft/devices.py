@@ -2,11 +2,11 @@
 import itertools
 import os
 
-from mxft.cards import query_driver, refuse_cards_without_code, refuse_driver
 from mxft.compat import mx
-from mxft.cuda import CUDA_BUILD
 from mxft.distributed.environment import read_part
 from mxft.errors import InputError, last_line, nearest
+from mxft.machine.cards import query_driver, refuse_cards_without_code, refuse_driver
+from mxft.machine.cuda import CUDA_BUILD
 
 KVSTORES = ("local", "device", "nccl", "dist_sync", "dist_device_sync", "dist_async")
 

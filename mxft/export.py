@@ -17,8 +17,8 @@ from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError, last_line
 from mxft.files import whole_path
 from mxft.graph import Graph
-from mxft.packages import require_package
-from mxft.quiet import quiet_native
+from mxft.machine.packages import require_package
+from mxft.machine.quiet import quiet_native
 from mxft.rewrite.flatten import flatten_before_fully_connected
 from mxft.surgery import cut_loss, data_name
 

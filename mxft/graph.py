@@ -7,7 +7,7 @@ import dataclasses
 import json
 
 from mxft.compat import mx
-from mxft.quiet import quiet_native
+from mxft.machine.quiet import quiet_native
 
 _RANDOM_OPS = ("Dropout", "RNN", "Custom")
 _RANDOM_PREFIXES = ("_random", "_sample", "random_", "sample_")

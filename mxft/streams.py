@@ -12,7 +12,7 @@ import numpy as np
 
 from mxft.compat import mx
 from mxft.engine import push
-from mxft.threads import computing_threads
+from mxft.machine.threads import computing_threads
 
 IMAGES = 4  # a stream computes at a time, at least
 IMAGES_OF_LARGE = 16  # at most, of a network that reads so many parameters that they leave the caches in between

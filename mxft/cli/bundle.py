@@ -65,7 +65,7 @@ def _name(given, default):
 
 
 def _require_onnx():
-    from mxft.packages import require_package
+    from mxft.machine.packages import require_package
 
     try:
         require_package("onnx", "writing model.onnx", extra="onnx")

@@ -73,7 +73,7 @@ def event_folder(asked, default, resume=""):
     """
     if asked is None:
         return None
-    from mxft.packages import require_package
+    from mxft.machine.packages import require_package
 
     require_package("tensorboardX", "--tensorboard", extra="tensorboard")
     folder = asked or default
@@ -206,7 +206,7 @@ def _decode(payload):
 
     from mxft.compat import load_cv2
     from mxft.data.images import BadImage
-    from mxft.quiet import quiet_native
+    from mxft.machine.quiet import quiet_native
 
     cv2 = load_cv2()
     with quiet_native():

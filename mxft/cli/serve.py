@@ -60,7 +60,7 @@ def main(argv=None):
 
 def _prepare():
     """Ask for what serving needs, and let OpenCV itself refuse what slips past the look at a picture's header."""
-    from mxft.packages import require_package
+    from mxft.machine.packages import require_package
 
     for package in ("flask", "waitress", "PIL"):
         try:

@@ -151,7 +151,7 @@ def _verify(executor, pair_set, path, size, args):
 
     from mxft.data.progress import progress
     from mxft.evaluation.pair_scoring import distinct_images, verify_pairs
-    from mxft.quiet import quiet_native
+    from mxft.machine.quiet import quiet_native
 
     images = len(distinct_images(pair_set)[0])
     began = time.perf_counter()

@@ -14,7 +14,7 @@ from mxft.data.progress import progress
 from mxft.data.restricted_pickle import load_restricted
 from mxft.errors import InputError
 from mxft.files import whole_file
-from mxft.quiet import quiet_native
+from mxft.machine.quiet import quiet_native
 
 _HEAD = b"\x80\x02]("        # PROTO 2, EMPTY_LIST, MARK
 _BETWEEN = b"e]("             # APPENDS, EMPTY_LIST, MARK

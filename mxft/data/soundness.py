@@ -15,7 +15,7 @@ from mxft.data.images import MOST_PIXELS, PASSES_THROUGH, BadImage, inspect
 from mxft.data.progress import progress
 from mxft.data.recordio import FIRST, LONGEST, join_parts
 from mxft.errors import InputError, RunError, last_line, nearest
-from mxft.quiet import quiet_native
+from mxft.machine.quiet import quiet_native
 
 LEVELS = ("fast", "full", "off")
 BATCH = 256                      # records read before they are looked at, on several threads with "full"

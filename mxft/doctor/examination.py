@@ -1,11 +1,11 @@
 """All of the doctor's looks in order."""
 from functools import partial
 
-from mxft.cuda import mxnet_distributions
 from mxft.doctor import caches, interpreter, mxnet_build, nvidia, processor, smoke, switches
 from mxft.doctor.check import look
 from mxft.doctor.child import ask
-from mxft.processor import cpu_flags
+from mxft.machine.cuda import mxnet_distributions
+from mxft.machine.processor import cpu_flags
 
 _IMPORT_LIMIT, _DRIVER_LIMIT = 120, 60
 

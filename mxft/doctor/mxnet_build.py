@@ -1,8 +1,8 @@
 """Which mxnet is installed, whether it can be imported, and what it was built with."""
 import re
 
-from mxft.cuda import CUDA_BUILD
 from mxft.doctor.check import BROKEN, OK, SKIPPED, Check
+from mxft.machine.cuda import CUDA_BUILD
 
 VERSION = "1.9.1"
 _NEEDED = ("MKLDNN", "OPENCV")
@@ -14,7 +14,7 @@ def installed(builds):
     Parameters
     ----------
     builds : dict
-        `mxft.cuda.mxnet_distributions`.
+        `mxft.machine.cuda.mxnet_distributions`.
     """
     text = ", ".join(f"{name} {version}" for name, version in builds.items())
     if not builds:

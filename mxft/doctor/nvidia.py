@@ -3,9 +3,9 @@ import importlib.metadata
 import os
 import re
 
-from mxft.cards import LEAST_CUDA, Card, wheel_code
-from mxft.cuda import CPU_BUILD, CUDA_BUILD, LIBRARIES, WHEEL
 from mxft.doctor.check import BROKEN, OK, SKIPPED, WARNING, Check
+from mxft.machine.cards import LEAST_CUDA, Card, wheel_code
+from mxft.machine.cuda import CPU_BUILD, CUDA_BUILD, LIBRARIES, WHEEL
 
 KERNEL_MODULE = "/proc/driver/nvidia/version"
 

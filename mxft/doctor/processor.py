@@ -3,7 +3,7 @@ import os
 import re
 
 from mxft.doctor.check import OK, SKIPPED, WARNING, Check
-from mxft.threads import physical_cores
+from mxft.machine.threads import physical_cores
 
 # oneDNN's word: the kernel's, best first
 _SETS = {"AVX-512": "avx512f", "AVX2": "avx2", "AVX": "avx", "SSE4.1": "sse4_1"}
@@ -20,7 +20,7 @@ def onednn(answer, flags):
     answer : mxft.doctor.child.Answer
         To the question "mxnet", asked with ``DNNL_VERBOSE=1``.
     flags : set of str
-        `mxft.processor.cpu_flags`.
+        `mxft.machine.processor.cpu_flags`.
     """
     best = next((word for word, flag in _SETS.items() if flag in flags), None)
     told = re.search(r"^dnnl_verbose,info,cpu,isa:(.*)$", answer.output, re.MULTILINE)

@@ -9,7 +9,7 @@ _SMOKE_CLASSES, _SMOKE_SIZE, _LEAST_STEPS = 4, 16, 10
 
 def driver():
     """Return what the NVIDIA driver says of itself and its cards, None where there is no driver."""
-    from mxft.cards import query_driver
+    from mxft.machine.cards import query_driver
 
     told = query_driver()
     return {"driver": told and {"cuda": told.cuda, "trouble": told.trouble, "cards": told.cards}}
@@ -22,7 +22,7 @@ def cuda_libraries():
     package brings is looked for where the system looks. cuDNN's convolutions need libz, which no package of NVIDIA's
     brings: it stands at the end.
     """
-    from mxft.cuda import LIBRARIES, compiler_version, find_library
+    from mxft.machine.cuda import LIBRARIES, compiler_version, find_library
 
     found = {}
     for library in LIBRARIES:

@@ -78,7 +78,7 @@ def embed_images(executor, images, image_size=(112, 112), flip=False, threads=No
 
     Notes
     -----
-    libjpeg's own warnings go to stderr: `mxft.quiet.quiet_native` around the call keeps them off.
+    libjpeg's own warnings go to stderr: `mxft.machine.quiet.quiet_native` around the call keeps them off.
 
     Examples
     --------

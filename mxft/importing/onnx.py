@@ -5,7 +5,7 @@ import numpy as np
 
 from mxft.errors import InputError, RunError, last_line, nearest
 from mxft.files import require_file
-from mxft.packages import require_package
+from mxft.machine.packages import require_package
 
 TOLERANCE = 1e-4
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from mxft.errors import InputError
 from mxft.files import require_file
-from mxft.packages import require_package
+from mxft.machine.packages import require_package
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 

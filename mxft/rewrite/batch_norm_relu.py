@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from mxft.compat import mx
-from mxft.processor import cpu_flags
+from mxft.machine.processor import cpu_flags
 from mxft.rewrite.channels import BLOCK, FUSED_BATCH_NORM, known_channels
 from mxft.rewrite.editing import Edit
 from mxft.rewrite.memory_layout import channel_blocks

@@ -1,5 +1,5 @@
 """Narrow maps filled up with zero channels where a 1x1 convolution reads or gives them, for training."""
-from mxft.processor import cpu_flags
+from mxft.machine.processor import cpu_flags
 from mxft.rewrite.channels import BLOCK, CHANNELS, known_channels
 from mxft.rewrite.editing import Edit, is_map_convolution
 

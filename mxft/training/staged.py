@@ -10,7 +10,7 @@ from mxft.features.cut import trunk_cut
 from mxft.features.frozen_trunk import fit_frozen_trunk
 from mxft.freeze import freeze_plan
 from mxft.inference import InferenceExecutor
-from mxft.memory import give_back
+from mxft.machine.memory import give_back
 from mxft.training.accumulation import updates_of
 from mxft.training.fit import FitResult, fit
 from mxft.training.proof import freeze_proof, parameter_hashes

@@ -4,9 +4,9 @@ import json
 import pytest
 
 from mxft.cli import main
-from mxft.cuda import LIBRARIES
 from mxft.doctor import child, examination, smoke
 from mxft.doctor.child import Answer, ask
+from mxft.machine.cuda import LIBRARIES
 
 LOADED = {name: {"path": f"/x/{name}", "error": None} for name in [*(row.soname for row in LIBRARIES), "libz.so.1"]}
 

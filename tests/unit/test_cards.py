@@ -1,9 +1,9 @@
 """Cards as a driver tells them, and those the wheel has no code for refused by name."""
 import pytest
 
-from mxft import cards
-from mxft.cards import Card, Driver, query_driver, refuse_cards_without_code, refuse_driver
 from mxft.errors import InputError
+from mxft.machine import cards
+from mxft.machine.cards import Card, Driver, query_driver, refuse_cards_without_code, refuse_driver
 
 H100, A100 = Card(0, "NVIDIA H100 80GB HBM3", (9, 0)), Card(1, "NVIDIA A100-SXM4-40GB", (8, 0))
 

@@ -9,8 +9,8 @@ import types
 
 import pytest
 
-from mxft import cuda
-from mxft.cards import Card, Driver
+from mxft.machine import cuda
+from mxft.machine.cards import Card, Driver
 
 
 @pytest.fixture

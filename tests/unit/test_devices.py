@@ -2,10 +2,10 @@
 import pytest
 
 from mxft import devices
-from mxft.cards import Card, Driver
 from mxft.compat import mx
 from mxft.devices import KVSTORES, contexts, kvstore, visible_gpus
 from mxft.errors import InputError
+from mxft.machine.cards import Card, Driver
 
 
 @pytest.fixture

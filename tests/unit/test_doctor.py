@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from mxft.cards import Card
-from mxft.cuda import LIBRARIES
 from mxft.doctor import caches, child, interpreter, mxnet_build, nvidia, processor, smoke, switches
 from mxft.doctor.check import BROKEN, OK, SKIPPED, WARNING, Check, Section, look, worst
 from mxft.doctor.child import Answer, ask
 from mxft.doctor.report import as_json, as_text, summary
+from mxft.machine.cards import Card
+from mxft.machine.cuda import LIBRARIES
 
 H100, A100, ADA = (Card(0, "NVIDIA H100", (9, 0), 80 << 30), Card(1, "NVIDIA A100", (8, 0), 40 << 30),
                    Card(2, "NVIDIA L4", (8, 9), 24 << 30))

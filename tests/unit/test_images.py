@@ -10,7 +10,7 @@ import pytest
 
 from mxft.data.images import MOST_PIXELS, BadImage, ImageFile, ImageOptions, inspect, prepare, reduction
 from mxft.errors import InputError
-from mxft.quiet import quiet_native
+from mxft.machine.quiet import quiet_native
 
 
 def scene(height, width, seed=0):

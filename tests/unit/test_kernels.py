@@ -12,7 +12,7 @@ from mxft.compat import mx
 from mxft.errors import RunError
 from mxft.inference import InferenceExecutor
 from mxft.kernels import worth_choosing
-from mxft.processor import cpu_flags
+from mxft.machine.processor import cpu_flags
 
 IMAGE = (3, 16, 16)
 MANY = 10 ** 6

@@ -2,7 +2,7 @@
 import ctypes
 import weakref
 
-from mxft.memory import give_back
+from mxft.machine.memory import give_back
 
 
 class Knot:

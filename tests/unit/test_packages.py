@@ -2,7 +2,7 @@
 import pytest
 
 from mxft.errors import InputError
-from mxft.packages import require_package
+from mxft.machine.packages import require_package
 
 
 def test_a_package_that_is_there_is_given():

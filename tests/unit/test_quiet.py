@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from mxft.quiet import native_log_wanted, quiet_native
+from mxft.machine.quiet import native_log_wanted, quiet_native
 
 
 def native(text):

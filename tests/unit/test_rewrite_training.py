@@ -7,8 +7,8 @@ from mxft.backbones.faces import face_network
 from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
 from mxft.graph import Graph
-from mxft.processor import cpu_flags
-from mxft.quiet import quiet_native
+from mxft.machine.processor import cpu_flags
+from mxft.machine.quiet import quiet_native
 from mxft.rewrite import batch_norm_relu, filled_channels, prelu_for_training, rewrite_for_training
 from mxft.rewrite.batch_norm_relu import (
     batch_norm_relu_for_training,

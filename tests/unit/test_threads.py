@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mxft import threads
+from mxft.machine import threads
 
 
 @pytest.fixture

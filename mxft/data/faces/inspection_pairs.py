@@ -8,7 +8,7 @@ from mxft.data.faces.inspection_facts import Inspection, describe_images
 from mxft.data.faces.inspection_records import look_at
 from mxft.data.packing import one_opencv_thread
 from mxft.errors import InputError
-from mxft.quiet import quiet_native
+from mxft.machine.quiet import quiet_native
 
 FOLDS = 10  # as verification divides a set, in its order
 

@@ -16,7 +16,7 @@ from mxft.data.packing import one_opencv_thread, ordered_map
 from mxft.data.progress import progress
 from mxft.data.recordio import RecordReader
 from mxft.errors import InputError
-from mxft.quiet import quiet_native
+from mxft.machine.quiet import quiet_native
 
 SAMPLED_FIRST, SAMPLED_EVERY = 256, 100  # where not all images are decoded: the first records, then one in so many
 

@@ -10,7 +10,7 @@ import re
 import sys
 from typing import NamedTuple
 
-from mxft.cards import cards_without_code, cuda_of_driver, query_driver
+from mxft.machine.cards import cards_without_code, cuda_of_driver, query_driver
 
 WHEEL = "mxnet-cu112"
 # mxnet's metadata asks for numpy<2, which Python 3.13 cannot install: there the extra leaves mxnet itself out

@@ -1,0 +1,39 @@
+"""Import paths of mxft 0.1 that have moved since: ``mxft.checkpoint`` and the others go on working.
+
+An old path and the new one give the same module object, so whatever is patched or registered through one is seen
+through the other.
+"""
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+
+MOVED = {
+    "mxft.cards": "mxft.machine.cards",
+    "mxft.cuda": "mxft.machine.cuda",
+    "mxft.memory": "mxft.machine.memory",
+    "mxft.packages": "mxft.machine.packages",
+    "mxft.processor": "mxft.machine.processor",
+    "mxft.quiet": "mxft.machine.quiet",
+    "mxft.threads": "mxft.machine.threads",
+}
+
+
+class MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds a module under the path it had before, see the table `MOVED`."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        """Return the spec of a module that has moved, None for any other."""
+        if fullname in MOVED:
+            return importlib.machinery.ModuleSpec(fullname, self)
+        return None
+
+    def exec_module(self, module):
+        """Put the module of the new path in the place of the one the import system made."""
+        sys.modules[module.__spec__.name] = importlib.import_module(MOVED[module.__spec__.name])
+
+
+def find_moved_modules():
+    """Let the old paths be found, before any other finder: an old package's files lie below the new one's folder."""
+    if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
+        sys.meta_path.insert(0, MovedModules())

@@ -1,0 +1,26 @@
+"""Import paths of mxft 0.1 give the modules of today, whichever of the two is imported first."""
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from mxft.moved import MOVED
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_an_old_path_is_the_module_of_the_new_one(old):
+    assert importlib.import_module(old) is importlib.import_module(MOVED[old])
+
+
+def test_an_old_path_may_come_first_and_leaves_the_module_its_own_name():
+    code = ("import mxft.threads, sys; assert mxft.threads is sys.modules['mxft.machine.threads']; "
+            "assert mxft.threads.__name__ == mxft.threads.__spec__.name == 'mxft.machine.threads'; "
+            "from mxft.threads import computing_threads; assert mxft.machine.threads.computing_threads is "
+            "computing_threads")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_path_that_never_was_is_refused_as_ever():
+    with pytest.raises(ModuleNotFoundError, match=r"mxft\.checkpoints"):
+        importlib.import_module("mxft.checkpoints")
