@@ -14,7 +14,7 @@ import shutil
 from mxft.compat import mx
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError, last_line, nearest
-from mxft.files import require_file, sha256, whole_file, whole_path, write_json
+from mxft.files.whole import require_file, sha256, whole_file, whole_path, write_json
 from mxft.machine.quiet import quiet_native
 from mxft.manifest import load_manifest
 from mxft.params_file import check_params_file

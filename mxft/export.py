@@ -15,7 +15,7 @@ import numpy as np
 from mxft.compat import mx
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError, last_line
-from mxft.files import whole_path
+from mxft.files.whole import whole_path
 from mxft.graph import Graph
 from mxft.machine.packages import require_package
 from mxft.machine.quiet import quiet_native

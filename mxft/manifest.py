@@ -5,7 +5,7 @@ import math
 import os
 
 from mxft.errors import InputError
-from mxft.files import read_object
+from mxft.files.whole import read_object
 
 _FACTS = ("input", "packing", "head", "network", "parent", "data", "metrics", "versions")
 

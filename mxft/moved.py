@@ -9,8 +9,11 @@ import importlib.machinery
 import sys
 
 MOVED = {
+    "mxft.archive": "mxft.files.archive",
     "mxft.cards": "mxft.machine.cards",
     "mxft.cuda": "mxft.machine.cuda",
+    "mxft.download": "mxft.files.download",
+    "mxft.http_stream": "mxft.files.http_stream",
     "mxft.memory": "mxft.machine.memory",
     "mxft.packages": "mxft.machine.packages",
     "mxft.processor": "mxft.machine.processor",

@@ -74,7 +74,8 @@ def parser():
 
 def photographs(source, work):
     """Return the folder of class folders behind a folder, a tar, a URL, or nothing (the data set is fetched)."""
-    from mxft import archive, download, zoo
+    from mxft import zoo
+    from mxft.files import archive, download
 
     if not source:
         source = zoo.get_dataset("caltech256")

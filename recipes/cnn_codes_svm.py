@@ -57,9 +57,9 @@ def parser():
 
 def pack(args, spec):
     """Return the records of the images, split and packed unless an earlier run did."""
-    from mxft.archive import folder_of
     from mxft.cli.split import say_split
     from mxft.data.datasets import prepare_records
+    from mxft.files.archive import folder_of
 
     folder, resize = folder_of(args.images, args.work), default_resize(spec)
     prefix = os.path.join(args.work, f"{pathlib.Path(folder).name}-{args.per_class}-{resize}-seed{args.seed}", "codes")

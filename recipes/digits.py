@@ -132,7 +132,7 @@ def train(model, folder, per_class, run, spec, plan, epochs, batch_size, seed):
 
 def report(results, home):
     """Print and save the table, and draw the curves of the first seed of each kind."""
-    from mxft.files import whole_file, write_json
+    from mxft.files.whole import whole_file, write_json
     from mxft.report.curves import draw_runs
 
     lines = ["| way | validation top-1, mean | spread | runs |", "|---|---|---|---|"]

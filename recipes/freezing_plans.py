@@ -94,12 +94,12 @@ def main(argv=None):
     """Pack once, train by each plan, print the table."""
     args = parser().parse_args(argv)
     ways = chosen(args.ways)
-    from mxft.archive import folder_of
     from mxft.checkpoint import load_checkpoint
     from mxft.cli.data_options import default_resize
     from mxft.cli.preflight import check_run_folder
     from mxft.data.datasets import prepare_records
     from mxft.data.normalization import InputSpec
+    from mxft.files.archive import folder_of
     from mxft.training.finetune import finetune
     from mxft.training.run import free_folder
 
@@ -128,7 +128,7 @@ def main(argv=None):
 
 def report(rows, home):
     """Print and save the table; draw the curves of the ways that have some, and set the runs side by side."""
-    from mxft.files import whole_file
+    from mxft.files.whole import whole_file
     from mxft.report.comparison import write_comparison
     from mxft.report.curves import draw_runs
 

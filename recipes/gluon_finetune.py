@@ -170,10 +170,10 @@ def compare(net, model, path, spec):
 
 def prepare(args, resize):
     """Pack the photographs; return the Records."""
-    from mxft.archive import folder_of
     from mxft.cli.split import say_split
     from mxft.data.datasets import prepare_records
     from mxft.data.splits import all_but
+    from mxft.files.archive import folder_of
 
     folder = folder_of(args.data, args.work)
     prefix = os.path.join(args.work, f"gluon-{pathlib.Path(folder).name}-{resize}", "images")

@@ -111,10 +111,10 @@ def end_of_stage_four(symbol, image_shape):
 
 def prepare(args, size):
     """Pack the photographs squashed to `size` pixels; return the Records."""
-    from mxft.archive import folder_of
     from mxft.cli.split import say_split
     from mxft.data.datasets import prepare_records
     from mxft.data.splits import all_but
+    from mxft.files.archive import folder_of
 
     folder = folder_of(args.data, args.work)
     exclude = all_but(folder, [name for name in args.classes.split(",") if name])
@@ -162,7 +162,7 @@ def predict(args):
     from mxft.devices import contexts
     from mxft.errors import InputError
     from mxft.evaluation.prediction import predict_files
-    from mxft.files import require_file
+    from mxft.files.whole import require_file
 
     names = [f"class {i}" for i in range(1000)]
     if args.synset:

@@ -67,9 +67,9 @@ def shrink(folder, target, pixels):
 
 def prepare(args):
     """Pack training set, held-out set and lfw.bin, unless an earlier run did; return the folder."""
-    from mxft import archive
     from mxft.data.faces.packing import pack_faces
     from mxft.data.pairs import pack_pairs
+    from mxft.files import archive
 
     folder = archive.folder_of(args.lfw, args.work)
     packed = os.path.join(args.work, f"lfw-{MIN_IMAGES}-{args.pixels or SIZE[0]}-seed{args.seed}")
@@ -105,7 +105,7 @@ def main(argv=None):
     from mxft.cli.preflight import check_run_folder, event_folder
     from mxft.compat import mx
     from mxft.data.faces.layout import read_face_set
-    from mxft.files import require_file
+    from mxft.files.whole import require_file
     from mxft.heads import make_head
     from mxft.training.faces.network import pretrained_backbone
     from mxft.training.faces.options import FaceOptions

@@ -170,12 +170,12 @@ class BestByName:
 def main(argv=None):
     """Pack, then one fine-tuning after another, each from the best so far."""
     args = parser().parse_args(argv)
-    from mxft.archive import folder_of
     from mxft.checkpoint import load_checkpoint
     from mxft.cli.data_options import default_resize
     from mxft.cli.preflight import check_run_folder, check_writable
     from mxft.data.classes import write_classes
     from mxft.data.normalization import InputSpec
+    from mxft.files.archive import folder_of
     from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
     from mxft.training.run import free_folder

@@ -59,7 +59,7 @@ def parser():
 def main(argv=None):
     """Find what is there, run what can be, write the scorecard."""
     args = parser().parse_args(argv)
-    from mxft.files import require_folder
+    from mxft.files.whole import require_folder
     from mxft.report.scorecard import write_scorecard
 
     rows = _chosen(read_table(args.table), args.only)
@@ -91,7 +91,7 @@ def read_table(path):
     """Return the rows of a table of published numbers."""
     import yaml
 
-    from mxft.files import require_file
+    from mxft.files.whole import require_file
 
     with open(require_file(path, "table of published numbers"), encoding="utf-8") as f:
         rows = yaml.safe_load(f)
@@ -176,7 +176,7 @@ def _state(missing):
 
 def run(row, seed, home):
     """Run one row with one seed, unless the same command's result stands there; return its result."""
-    from mxft.files import write_json
+    from mxft.files.whole import write_json
     from mxft.training.run import free_folder
 
     kept = os.path.join(home, f"{row['id']}-seed{seed}.json")
@@ -225,7 +225,7 @@ def filled_in(command, names):
 def identity(place):
     """Return what tells a sceptic which file it was: its name and the beginning of its SHA-256; a folder's name."""
     from mxft.checkpoint import load_manifest, params_path, parse_model
-    from mxft.files import sha256
+    from mxft.files.whole import sha256
 
     if os.path.isfile(place):
         return f"{os.path.basename(place)}, sha256 {sha256(place)[:16]}"

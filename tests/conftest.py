@@ -218,7 +218,7 @@ def torch_arrays():
 @pytest.fixture
 def server(monkeypatch):
     """A web server on this machine that misbehaves on demand, see `tests.web`; retries do not wait."""
-    from mxft import download, http_stream
+    from mxft.files import download, http_stream
     from tests.web import serving
 
     for name in PROXIES:

@@ -7,7 +7,7 @@ import os
 import warnings
 
 from mxft.errors import InputError, last_line, nearest
-from mxft.files import require_file
+from mxft.files.whole import require_file
 
 # transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)) after ToTensor, in pixel values 0-255.
 MEAN = (123.675, 116.28, 103.53)

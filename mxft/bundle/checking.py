@@ -8,7 +8,6 @@ import tempfile
 
 import numpy as np
 
-from mxft.archive import extract_tar, only_child
 from mxft.bundle import FORMAT, NAME, ONNX, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SUMS, SYNSET
 from mxft.bundle.selftest import disagreements, largest_difference
 from mxft.checkpoint import load_checkpoint
@@ -17,7 +16,8 @@ from mxft.data.packing import read_image
 from mxft.errors import InputError, nearest
 from mxft.evaluation.classification import softmax
 from mxft.evaluation.classifier import Classifier
-from mxft.files import require_file, sha256, whole_file
+from mxft.files.archive import extract_tar, only_child
+from mxft.files.whole import require_file, sha256, whole_file
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from mxft.bundle import SELFTEST_IMAGE
 from mxft.data.images import BadImage, ImageOptions, prepare, prepare_with_size
 from mxft.data.recordio import RecordReader
 from mxft.errors import InputError
-from mxft.files import sha256
+from mxft.files.whole import sha256
 from mxft.training.run import read_log
 
 TOP, FACTOR, LEAST = 5, 1.5, 1e-30

@@ -4,7 +4,6 @@ import os
 import re
 import tempfile
 
-from mxft.archive import write_tar
 from mxft.bundle import ONNX, README, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SYNSET
 from mxft.bundle.checking import Check, check_bundle, write_sums
 from mxft.bundle.readme import readme
@@ -15,7 +14,8 @@ from mxft.data.images import BadImage
 from mxft.data.packing import read_image
 from mxft.errors import InputError, RunError
 from mxft.export import export_onnx
-from mxft.files import require_folder, whole_file, whole_path, write_json
+from mxft.files.archive import write_tar
+from mxft.files.whole import require_folder, whole_file, whole_path, write_json
 
 
 @dataclasses.dataclass(frozen=True)

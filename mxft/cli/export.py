@@ -67,7 +67,7 @@ def _probe(args, checkpoint, spec):
     from mxft.cli.predict import packing_of
     from mxft.evaluation.prediction import image_iterator
     from mxft.export import noise
-    from mxft.files import require_file
+    from mxft.files.whole import require_file
 
     if not args.images:
         return noise(spec)

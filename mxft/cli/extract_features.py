@@ -150,7 +150,7 @@ def _run(args, spec, source, executor, writer, advance):
 def _require_space(writer, executor, total):
     import math
 
-    from mxft.files import require_space
+    from mxft.files.whole import require_space
 
     size = total * math.prod(executor.output_shape[1:]) * writer.dtype.itemsize
     require_space(size * (2 if writer.path.endswith(".npz") else 1), os.path.dirname(writer.path), "for the features")

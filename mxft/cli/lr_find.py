@@ -94,7 +94,7 @@ def _report(found, prefix, title):
     """Write the picture and the numbers, and say the one line people wait for."""
     import dataclasses
 
-    from mxft.files import write_json
+    from mxft.files.whole import write_json
     from mxft.report.lr_plot import draw_learning_rates
     from mxft.training.lr_curve import RULE
 

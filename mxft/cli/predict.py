@@ -104,7 +104,7 @@ def _listable(paths):
 def class_names(synset, checkpoint, count):
     """Return `count` class names in label order: the file's, the manifest's, or numbers."""
     from mxft.cli.preflight import check_classes
-    from mxft.files import require_file
+    from mxft.files.whole import require_file
 
     if not synset:
         check_classes(checkpoint, count)

@@ -119,7 +119,7 @@ def _page_of(files, args, sets):
 
 def _own_records(files):
     """Return the validation records a run was judged on, None where they are gone or changed, and why that is."""
-    from mxft.files import sha256
+    from mxft.files.whole import sha256
 
     entry, path = (files.manifest.get("data") or {}).get("val"), files.start.get("records", {}).get("val")
     if entry is None:

@@ -104,7 +104,7 @@ def _write_tables(score, checkpoint, args):
     import csv
 
     from mxft.evaluation.classification import class_report, confusion_matrix
-    from mxft.files import whole_file
+    from mxft.files.whole import whole_file
 
     count = score.logits.shape[1]
     names = checkpoint.classes or [f"class {number}" for number in range(count)]

@@ -99,7 +99,7 @@ def set_paths(args):
 
     from mxft.data.pair_sets import find_sets
     from mxft.errors import InputError, MissingFileError
-    from mxft.files import require_file
+    from mxft.files.whole import require_file
 
     if args.target is not None and not args.data_dir:
         raise InputError(f"--target: expected --data-dir DIR beside it, received target={args.target!r} alone; a file "
@@ -194,7 +194,7 @@ def _write(rows, checkpoint, args):
         print(f"plots: {os.path.join(args.plots, 'roc.png')} and "
               + ", ".join(f"{name}-distances.png" for name in results))
     if args.json:
-        from mxft.files import write_json
+        from mxft.files.whole import write_json
 
         write_json(args.json, {"model": checkpoint.name, "sets": [row for _, _, row in rows]})
         print(f"numbers: {args.json}")

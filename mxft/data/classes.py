@@ -1,6 +1,6 @@
 """The class map: a text file with one class name a line, whose line number (from 0) is the label."""
 from mxft.errors import InputError, nearest
-from mxft.files import require_file, whole_file
+from mxft.files.whole import require_file, whole_file
 
 
 def read_classes(path, unique=True):

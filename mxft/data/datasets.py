@@ -12,7 +12,7 @@ from mxft.data.classes import read_classes
 from mxft.data.images import ImageOptions
 from mxft.data.splits import split_folder
 from mxft.errors import InputError, MissingFileError
-from mxft.files import sha256, write_json
+from mxft.files.whole import sha256, write_json
 
 
 @dataclasses.dataclass(frozen=True)

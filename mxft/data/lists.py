@@ -7,7 +7,7 @@ from collections import namedtuple
 import numpy as np
 
 from mxft.errors import InputError
-from mxft.files import require_file, whole_file
+from mxft.files.whole import require_file, whole_file
 
 Row = namedtuple("Row", ["index", "labels", "path"])
 Row.__doc__ = """One line of a list: int `index`, tuple of float `labels`, `path` relative to the image folder."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from mxft.data.labels import scan_labels
 from mxft.errors import InputError
-from mxft.files import whole_file
+from mxft.files.whole import whole_file
 
 
 def oversample_records(path, out, seed=0):

@@ -14,7 +14,7 @@ from mxft.data.lists import check_list, iter_list
 from mxft.data.progress import progress
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import InputError, MxftError, RunError
-from mxft.files import whole_file
+from mxft.files.whole import whole_file
 from mxft.machine.quiet import quiet_native
 
 WINDOW = 8  # images in flight for each thread: enough that none waits, and memory does not grow with the list

@@ -3,7 +3,7 @@ import os
 from collections import namedtuple
 
 from mxft.errors import InputError, MissingFileError, nearest
-from mxft.files import require_file
+from mxft.files.whole import require_file
 
 SUFFIXES = (".jpg", ".png", ".jpeg")
 

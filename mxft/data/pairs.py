@@ -13,7 +13,7 @@ from mxft.data.pair_lists import read_pair_list
 from mxft.data.progress import progress
 from mxft.data.restricted_pickle import load_restricted
 from mxft.errors import InputError
-from mxft.files import whole_file
+from mxft.files.whole import whole_file
 from mxft.machine.quiet import quiet_native
 
 _HEAD = b"\x80\x02]("        # PROTO 2, EMPTY_LIST, MARK

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mxft.errors import InputError, nearest
-from mxft.files import require_file, whole_file
+from mxft.files.whole import require_file, whole_file
 
 MAGIC = 0xCED7230A
 MAGIC_BYTES = struct.pack("<I", MAGIC)

@@ -12,7 +12,7 @@ import struct
 import numpy as np
 
 from mxft.errors import InputError
-from mxft.files import require_file
+from mxft.files.whole import require_file
 
 _OPCODES = {ord(op.code): op.name for op in pickletools.opcodes}
 _ALLOWED = {

@@ -5,7 +5,7 @@ import numpy as np
 
 from mxft.errors import InputError
 from mxft.evaluation.verification import verify_distances
-from mxft.files import require_file
+from mxft.files.whole import require_file
 
 
 def verifications_record(steps):

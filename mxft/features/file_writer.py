@@ -14,7 +14,7 @@ from mxft.data.classes import write_classes
 from mxft.errors import InputError, RunError
 from mxft.features.files import check_feature_path, side_paths
 from mxft.features.view_file import differing
-from mxft.files import require_folder, whole_file, whole_path, write_json
+from mxft.files.whole import require_folder, whole_file, whole_path, write_json
 
 _HEADER = 192  # bytes kept free for the .npy header, whose row count is known at the end; a multiple of 64
 

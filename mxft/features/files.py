@@ -7,7 +7,7 @@ import numpy as np
 
 from mxft.data.classes import read_classes
 from mxft.errors import InputError
-from mxft.files import require_file
+from mxft.files.whole import require_file
 
 SUFFIXES = (".npz", ".npy")
 

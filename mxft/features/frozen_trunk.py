@@ -12,7 +12,7 @@ from mxft.evaluation.scoring import score_iterator
 from mxft.features.cut import HEAD_INPUT, trunk_cut
 from mxft.features.iterator import FeatureIterator, LiveFeatures
 from mxft.features.store import BUDGET_BYTES, FeatureStore, check_cache, trunk_facts
-from mxft.files import sha256
+from mxft.files.whole import sha256
 from mxft.inference import InferenceExecutor
 from mxft.training.fit import FitOptions, fit
 

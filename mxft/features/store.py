@@ -10,7 +10,7 @@ from mxft.data.progress import progress
 from mxft.errors import InputError, RunError, nearest
 from mxft.features.extraction import DTYPES, extract_view, feature_batches
 from mxft.features.view_file import UnusableView, differing, key_of, read_facts, read_view, write_view
-from mxft.files import require_folder, require_space
+from mxft.files.whole import require_folder, require_space
 
 MODES = ("none", "memory", "disk")
 BUDGET_BYTES = 2 << 30

@@ -13,7 +13,7 @@ import numpy as np
 
 from mxft.errors import RunError
 from mxft.features.extraction import FeatureView
-from mxft.files import whole_file
+from mxft.files.whole import whole_file
 
 _MAGIC, _ALIGN, _MOST_HEADER = b"MXFTFEAT", 64, 1 << 20
 _LABELS = np.dtype("<f4")

@@ -4,7 +4,7 @@ import os
 import numpy as np
 
 from mxft.errors import InputError, RunError, last_line, nearest
-from mxft.files import require_file
+from mxft.files.whole import require_file
 from mxft.machine.packages import require_package
 
 TOLERANCE = 1e-4

@@ -34,7 +34,7 @@ class EventFiles:
     def __init__(self, folder):
         from tensorboardX.event_file_writer import EventsWriter
 
-        from mxft.files import require_folder
+        from mxft.files.whole import require_folder
 
         self._writer = EventsWriter(f"{require_folder(folder)}/events")
 

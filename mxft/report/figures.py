@@ -1,7 +1,7 @@
 """Figures without a display: as PNG files, and as SVG that is readable on a light and on a dark page."""
 import io
 
-from mxft.files import whole_path
+from mxft.files.whole import whole_path
 
 FIRST, SECOND, QUIET = "#4c72b0", "#dd8452", "#8590a0"  # the last: ink that both pages show
 _PAGE_STYLE = {"svg.fonttype": "none", "font.size": 11, "font.family": "sans-serif", "text.color": QUIET,

@@ -4,7 +4,7 @@ import os
 
 from mxft.errors import InputError, MissingFileError
 from mxft.evaluation.verification_file import read_verifications
-from mxft.files import read_object, require_file
+from mxft.files.whole import read_object, require_file
 from mxft.training.run import read_log
 
 LOG = "log.jsonl"

@@ -1,7 +1,7 @@
 """reproduction.md and .html: published numbers beside measured ones, and what could not be run."""
 import os
 
-from mxft.files import whole_file
+from mxft.files.whole import whole_file
 from mxft.report.template import write_template
 
 HEADINGS = ("run", "published", "measured", "difference", "spread", "runs", "seconds a run", "images/s")

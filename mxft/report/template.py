@@ -1,7 +1,7 @@
 """The package's templates, filled in, and values as a page shows them."""
 import json
 
-from mxft.files import whole_file
+from mxft.files.whole import whole_file
 
 
 def write_template(path, template, **values):

@@ -20,7 +20,7 @@ from mxft.data.sharing import share_records
 from mxft.distributed.workers import join
 from mxft.errors import RunError
 from mxft.features.frozen_trunk import CacheOptions
-from mxft.files import sha256
+from mxft.files.whole import sha256
 from mxft.freeze import FreezeOptions, describe_rates
 from mxft.report.curves import draw_curves
 from mxft.report.event_files import EventFiles

@@ -8,7 +8,7 @@ from mxft.data.soundness import check_records
 from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
-from mxft.files import require_file
+from mxft.files.whole import require_file
 from mxft.training.accumulation import check_accumulation
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments

@@ -5,7 +5,7 @@ import os
 
 from mxft.checkpoint import Checkpoint, params_path
 from mxft.errors import InputError
-from mxft.files import require_folder, write_json
+from mxft.files.whole import require_folder, write_json
 
 
 def free_folder(path):

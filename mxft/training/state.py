@@ -12,7 +12,7 @@ import time
 from mxft.checkpoint import save_arrays
 from mxft.compat import mx
 from mxft.errors import InputError, RunError, last_line
-from mxft.files import require_folder, write_json
+from mxft.files.whole import require_folder, write_json
 from mxft.params_file import check_params_file
 
 FORMAT = 1

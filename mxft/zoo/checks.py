@@ -1,6 +1,6 @@
 """What is wrong with a file that came: each check returns text for a file of another kind, None for the right one.
 
-They look at the beginning and the layout alone; sizes and hashes are compared by `mxft.download`.
+They look at the beginning and the layout alone; sizes and hashes are compared by `mxft.files.download`.
 """
 import json
 import os

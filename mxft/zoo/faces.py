@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Optional
 
 from mxft.data.normalization import InputSpec
-from mxft.download import FetchError, flaw
 from mxft.errors import InputError
-from mxft.files import write_json
+from mxft.files.download import FetchError, flaw
+from mxft.files.whole import write_json
 from mxft.zoo.cache import MIRRORS_VARIABLE, own_mirrors, say
 from mxft.zoo.checks import face_symbol_flaw, params_flaw
 from mxft.zoo.parts import Part, described, handed_over, unpack

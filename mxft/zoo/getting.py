@@ -1,5 +1,5 @@
 """The zoo's two questions: give me this model, give me this data set; verified, from the cache where they are there."""
-from mxft.download import FetchError
+from mxft.files.download import FetchError
 from mxft.zoo.cache import cache_folder, say
 from mxft.zoo.names import find, find_dataset, find_model
 from mxft.zoo.substitutes import earlier_substitute, get_substitute
@@ -95,7 +95,7 @@ def get_dataset(name, cache=None, progress=True, files=()):
     Returns
     -------
     str
-        Path of the file as published: an archive is not unpacked here, see `mxft.archive.extract_tar`.
+        Path of the file as published: an archive is not unpacked here, see `mxft.files.archive.extract_tar`.
 
     Raises
     ------

@@ -8,8 +8,8 @@ import os
 import re
 from dataclasses import dataclass
 
-from mxft.download import FetchError, flaw
 from mxft.errors import InputError
+from mxft.files.download import FetchError, flaw
 from mxft.zoo.cache import mxnet_home, named_base, own_mirrors
 from mxft.zoo.checks import params_flaw, zip_flaw
 from mxft.zoo.gluon_published import CIFAR10, IMAGENET

@@ -3,7 +3,7 @@ import os
 from dataclasses import dataclass
 from typing import Optional
 
-from mxft.files import sha256
+from mxft.files.whole import sha256
 from mxft.zoo.cache import named_base, own_mirrors
 from mxft.zoo.checks import safetensors_flaw
 from mxft.zoo.parts import Part, handed_over

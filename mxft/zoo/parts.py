@@ -5,9 +5,9 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
-from mxft.download import fetch, flaw
 from mxft.errors import InputError
-from mxft.files import require_file, require_folder, require_space, sha256, whole_file
+from mxft.files.download import fetch, flaw
+from mxft.files.whole import require_file, require_folder, require_space, sha256, whole_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Part:
         return os.path.splitext(self.path)[1]
 
     def fetch(self, progress, hint):
-        """Fetch it, unless it is there already, and return its path; see `mxft.download.fetch`."""
+        """Fetch it, unless it is there already, and return its path; see `mxft.files.download.fetch`."""
         return fetch(self.urls, self.path, self.size, progress=progress, hint=hint, check=self.check, **self.hashes)
 
     def verified(self, copy):

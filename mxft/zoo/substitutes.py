@@ -2,9 +2,9 @@
 import json
 import os
 
-from mxft.download import FetchError
 from mxft.errors import MxftError
-from mxft.files import write_json
+from mxft.files.download import FetchError
+from mxft.files.whole import write_json
 from mxft.zoo.cache import say
 from mxft.zoo.names import find_model
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Optional
 
 from mxft.data.normalization import IMAGENET_MEAN
-from mxft.download import flaw
-from mxft.files import write_json
+from mxft.files.download import flaw
+from mxft.files.whole import write_json
 from mxft.zoo.cache import own_mirrors, say
 from mxft.zoo.checks import params_flaw, symbol_flaw
 from mxft.zoo.parts import Part, handed_over

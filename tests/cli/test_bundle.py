@@ -9,7 +9,7 @@ import pytest
 
 from mxft.cli import main
 from mxft.data.recordio import IRHeader, RecordWriter, pack
-from mxft.files import sha256
+from mxft.files.whole import sha256
 
 CLASSES = ["ä", "б", "猫"]
 

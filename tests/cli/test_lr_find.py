@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mxft.cli import finetune, lr_find, run_command
-from mxft.files import sha256
+from mxft.files.whole import sha256
 from mxft.training import lr_finder
 from mxft.training.lr_curve import LearningRates, smooth, suggest
 

@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from mxft.archive import extract_tar
 from mxft.compat import mx
+from mxft.files.archive import extract_tar
 from tests.groups import start_logged, training_pids, wait_for
 
 KILLS = 30

@@ -21,7 +21,7 @@ def run(argv):
     from mxft.cli import main, run_command
 
     if argv[0] == "extract_tar":
-        from mxft.archive import extract_tar
+        from mxft.files.archive import extract_tar
 
         return run_command("extract_tar", lambda words: extract_tar(*words) and None, argv[1:])
     if argv[0] == "train_softmax":

@@ -7,9 +7,9 @@ from collections import namedtuple
 
 import pytest
 
-from mxft import archive
-from mxft.archive import extract_tar, only_child
 from mxft.errors import InputError
+from mxft.files import archive
+from mxft.files.archive import extract_tar, only_child
 
 FILES = {"top/001.ak47/001_0001.jpg": b"one" * 1000, "top/002.flag/002_0001.jpg": b"two" * 2000, "top/empty": b""}
 

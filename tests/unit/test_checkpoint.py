@@ -18,7 +18,7 @@ from mxft.checkpoint import (
 from mxft.compat import mx
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError
-from mxft.files import sha256
+from mxft.files.whole import sha256
 
 
 def same(a, b):

@@ -8,9 +8,9 @@ from collections import namedtuple
 
 import pytest
 
-from mxft import download, http_stream
-from mxft.download import FetchError, fetch
 from mxft.errors import InputError
+from mxft.files import download, http_stream
+from mxft.files.download import FetchError, fetch
 from tests.web import PAGE
 
 CONTENT = bytes(range(256)) * 40

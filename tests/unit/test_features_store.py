@@ -186,7 +186,7 @@ def test_a_cache_that_cannot_be_is_refused(make_store, monkeypatch):
                                (("memory", None, 1, "float64", 1), "received dtype='float64'")]:
         with pytest.raises(InputError, match=message):
             check_cache(*arguments)
-    monkeypatch.setattr("mxft.files.shutil.disk_usage", lambda folder: types.SimpleNamespace(free=1000))
+    monkeypatch.setattr("mxft.files.whole.shutil.disk_usage", lambda folder: types.SimpleNamespace(free=1000))
     with pytest.raises(InputError, match="the disk is too full for the features"):
         make_store()
 

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from mxft.errors import InputError, MissingFileError
-from mxft.files import require_file, require_folder, sha256, whole_file, whole_path, write_json
+from mxft.files.whole import require_file, require_folder, sha256, whole_file, whole_path, write_json
 
 
 def test_a_file_appears_when_the_block_ends_and_not_before(tmp_path):

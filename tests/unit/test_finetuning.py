@@ -11,7 +11,7 @@ from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError
 from mxft.features.frozen_trunk import CacheOptions
 from mxft.features.solvers import solve_head
-from mxft.files import sha256
+from mxft.files.whole import sha256
 from mxft.freeze import FreezeOptions
 from mxft.training.finetune import Recipe, finetune
 from mxft.training.fit import FitOptions

@@ -14,7 +14,7 @@ from mxft.data.datasets import Records
 from mxft.data.iterators import RecordIterator
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError
-from mxft.files import sha256
+from mxft.files.whole import sha256
 from mxft.report.lr_plot import draw_learning_rates
 from mxft.training import lr_finder
 from mxft.training.finetune import Recipe

@@ -7,7 +7,7 @@ import pytest
 from mxft.errors import InputError
 from mxft.evaluation.verification import verify_embeddings
 from mxft.evaluation.verification_file import read_verifications, verifications_record
-from mxft.files import write_json
+from mxft.files.whole import write_json
 
 
 def test_the_way_through_the_file_changes_no_number(tmp_path):

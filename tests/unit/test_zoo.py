@@ -10,8 +10,8 @@ import zipfile
 import pytest
 
 from mxft import zoo
-from mxft.download import FetchError
 from mxft.errors import InputError
+from mxft.files.download import FetchError
 from mxft.zoo import datasets, gluon, names, symbols
 
 DEAD = "http://127.0.0.1:9/"  # as the fixture mirror has it

@@ -10,8 +10,8 @@ import zipfile
 import pytest
 
 from mxft import zoo
-from mxft.download import FetchError
 from mxft.errors import InputError
+from mxft.files.download import FetchError
 from mxft.zoo import faces
 
 SYMBOL = json.dumps({"nodes": [{"op": "BatchNorm", "name": "fc1"}], "heads": []}).encode()

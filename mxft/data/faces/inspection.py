@@ -7,7 +7,7 @@ from mxft.data.faces.inspection_sets import inspect_set
 from mxft.data.faces.set_files import read_property
 from mxft.data.recordio import read_index
 from mxft.errors import InputError, MissingFileError, nearest
-from mxft.files import require_file
+from mxft.files.whole import require_file
 
 
 def inspect_path(path, decode_all=False, num_thread=1, show=None):

@@ -16,7 +16,7 @@ from mxft.data.images import ImageOptions
 from mxft.data.packing import one_opencv_thread, ordered_map, stopped_when_full
 from mxft.data.progress import progress
 from mxft.errors import InputError
-from mxft.files import whole_file
+from mxft.files.whole import whole_file
 from mxft.machine.quiet import quiet_native
 
 HELD_OUT = "held-out"  # the folder in OUT that holds the second set

@@ -9,7 +9,7 @@ import numpy as np
 
 from mxft.data.recordio import RecordReader, read_index
 from mxft.errors import InputError, MissingFileError
-from mxft.files import require_file
+from mxft.files.whole import require_file
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import os
 
 from mxft.data.faces.sources import NAMES
 from mxft.data.recordio import IRHeader, RecordWriter, frame, pack
-from mxft.files import whole_file
+from mxft.files.whole import whole_file
 
 MOST_KEYS = 1 << 24  # header and identity records hold keys as float32, which counts no further in ones
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from mxft.data.classes import read_classes
 from mxft.data.folders import EXTENSIONS, normal_extensions, require_root, scan_class_folders
 from mxft.errors import InputError, MissingFileError, nearest
-from mxft.files import require_file
+from mxft.files.whole import require_file
 
 NAMES = "identities.txt"  # a name a line; its number, from 0, is the label
 ROW_SHAPES = ("expected 1<tab>path<tab>label (aligned faces, as insightface has them) or index<tab>label<tab>path "

@@ -14,7 +14,7 @@ from mxft.data.lists import Row, write_list
 from mxft.data.progress import progress
 from mxft.data.recordio import RecordReader, read_index
 from mxft.errors import InputError, MissingFileError, nearest
-from mxft.files import require_file, require_folder, require_space, whole_file
+from mxft.files.whole import require_file, require_folder, require_space, whole_file
 
 _SIGNATURES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG\r\n\x1a\n", ".png"), (b"BM", ".bmp"), (b"RIFF", ".webp"))
 

@@ -4,7 +4,7 @@ import os
 
 from mxft.checkpoint import saved_epochs
 from mxft.errors import InputError
-from mxft.files import require_folder
+from mxft.files.whole import require_folder
 from mxft.training.run import Run
 
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from mxft.errors import InputError
-from mxft.files import require_folder, require_space, whole_file
-from mxft.http_stream import Interrupted, Refused, Wanted, resume_point, stream, web_page
+from mxft.files.http_stream import Interrupted, Refused, Wanted, resume_point, stream, web_page
+from mxft.files.whole import require_folder, require_space, whole_file
 
 ATTEMPTS = 3
 RETRY_SECONDS = 1.0

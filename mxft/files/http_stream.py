@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
-from mxft.files import require_space
+from mxft.files.whole import require_space
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 CHUNK = 1 << 16

@@ -15,7 +15,7 @@ import tempfile
 import zlib
 
 from mxft.errors import InputError, MissingFileError, last_line
-from mxft.files import require_file, require_folder, require_space, sha256, write_json
+from mxft.files.whole import require_file, require_folder, require_space, sha256, write_json
 
 MAX_FILES = 2_000_000
 MAX_RATIO = 100
@@ -91,7 +91,7 @@ def write_tar(folder, path):
     Parameters
     ----------
     folder, path : str
-        `path` is written to; see `mxft.files.whole_path`.
+        `path` is written to; see `mxft.files.whole.whole_path`.
     """
     def anonymous(member):
         member.uid = member.gid = member.mtime = 0
