@@ -10,10 +10,10 @@ from mxft.moved import find_moved_modules
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Checkpoint": "mxft.checkpoint", "load_checkpoint": "mxft.checkpoint",
+    "Checkpoint": "mxft.network.checkpoint", "load_checkpoint": "mxft.network.checkpoint",
     "list_layers": "mxft.surgery", "find_feature_layer": "mxft.surgery", "cut_at": "mxft.surgery",
     "get_fine_tune_model": "mxft.surgery", "attach_head": "mxft.surgery",
-    "match_parameters": "mxft.transfer", "TransferReport": "mxft.transfer",
+    "match_parameters": "mxft.network.transfer", "TransferReport": "mxft.network.transfer",
     "freeze_plan": "mxft.freeze", "fit": "mxft.training.fit", "InferenceExecutor": "mxft.inference",
     "MxftError": "mxft.errors",
 }

@@ -16,9 +16,9 @@ from mxft.compat import mx
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError, last_line
 from mxft.files.whole import whole_path
-from mxft.graph import Graph
 from mxft.machine.packages import require_package
 from mxft.machine.quiet import quiet_native
+from mxft.network.graph import Graph
 from mxft.rewrite.flatten import flatten_before_fully_connected
 from mxft.surgery import cut_loss, data_name
 
@@ -57,7 +57,7 @@ def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE):
 
     Parameters
     ----------
-    checkpoint : mxft.checkpoint.Checkpoint
+    checkpoint : mxft.network.checkpoint.Checkpoint
         Of any MXNet release. A softmax at its end stays; of a face network in training only the embedding serves, see
         `is_training_network` and `mxft.slim.slim`.
     path : str or os.PathLike

@@ -9,7 +9,7 @@ import fnmatch
 import math
 
 from mxft.errors import InputError, nearest
-from mxft.graph import Graph
+from mxft.network.graph import Graph
 from mxft.surgery import batch_norms_to_eval
 from mxft.surgery.depth import layers_above, parameters_of, parameters_through
 

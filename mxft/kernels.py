@@ -18,8 +18,8 @@ import threading
 from mxft.compat import mx
 from mxft.engine import push
 from mxft.errors import RunError
-from mxft.graph import Graph, has_random_layers
 from mxft.machine.processor import cpu_flags
+from mxft.network.graph import Graph, has_random_layers
 
 PASSES = 100  # of all streams, of a job at least: two more are earned back after 30, at 7 % saved
 _SECONDS = 600  # a pass takes at most

@@ -1,4 +1,4 @@
-"""Import paths of mxft 0.1 that have moved since: ``mxft.checkpoint`` and the others go on working.
+"""Import paths of mxft 0.1 that have moved since: ``mxft.network.checkpoint`` and the others go on working.
 
 An old path and the new one give the same module object, so whatever is patched or registered through one is seen
 through the other.
@@ -11,14 +11,19 @@ import sys
 MOVED = {
     "mxft.archive": "mxft.files.archive",
     "mxft.cards": "mxft.machine.cards",
+    "mxft.checkpoint": "mxft.network.checkpoint",
     "mxft.cuda": "mxft.machine.cuda",
     "mxft.download": "mxft.files.download",
+    "mxft.graph": "mxft.network.graph",
     "mxft.http_stream": "mxft.files.http_stream",
+    "mxft.manifest": "mxft.network.manifest",
     "mxft.memory": "mxft.machine.memory",
     "mxft.packages": "mxft.machine.packages",
+    "mxft.params_file": "mxft.network.params_file",
     "mxft.processor": "mxft.machine.processor",
     "mxft.quiet": "mxft.machine.quiet",
     "mxft.threads": "mxft.machine.threads",
+    "mxft.transfer": "mxft.network.transfer",
 }
 
 

@@ -9,10 +9,17 @@ import os
 
 import numpy as np
 
-from mxft.checkpoint import Checkpoint, load_checkpoint, params_path, parent_entry, parse_model, require_free_prefix
 from mxft.errors import InputError, RunError
-from mxft.graph import Graph, internal_output
 from mxft.inference import InferenceExecutor
+from mxft.network.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    params_path,
+    parent_entry,
+    parse_model,
+    require_free_prefix,
+)
+from mxft.network.graph import Graph, internal_output
 from mxft.surgery import embedding_layer, feature_layer_named
 
 PROBE_IMAGES = 2

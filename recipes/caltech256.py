@@ -119,9 +119,9 @@ def main(argv=None):
     args = parser().parse_args(argv)
     if serves():
         return serve()
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.preflight import check_resize, check_run_folder, check_writable, event_folder, join_workers
     from mxft.data.normalization import InputSpec
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
     from mxft.training.run import free_folder

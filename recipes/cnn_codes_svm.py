@@ -120,10 +120,10 @@ def save(folder, solved, network, manifest, top1):
 def main(argv=None):
     """Pack, extract the codes, fit, compare."""
     args = parser().parse_args(argv)
-    from mxft.checkpoint import load_checkpoint, parent_entry
     from mxft.cli.preflight import check_run_folder
     from mxft.data.normalization import InputSpec
     from mxft.features.solvers import solve_head
+    from mxft.network.checkpoint import load_checkpoint, parent_entry
     from mxft.training.network import with_new_head
 
     check_run_folder(args.run)

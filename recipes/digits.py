@@ -78,8 +78,8 @@ def small_network(num_classes):
 
 def random_checkpoint(num_classes, seed):
     """Return the small network with Xavier weights, as a checkpoint that any verb would take."""
-    from mxft.checkpoint import Checkpoint
     from mxft.compat import mx
+    from mxft.network.checkpoint import Checkpoint
     from mxft.training.fit import seed_everything
 
     seed_everything(seed)

@@ -138,12 +138,12 @@ def train(args):
     if args.frozen_epochs >= args.end_epoch:
         raise InputError(f"end-epoch: expected more than the {args.frozen_epochs} frozen epochs, received "
                          f"end-epoch={args.end_epoch}")
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.preflight import event_folder
     from mxft.compat import mx
     from mxft.data.faces.iterators import FaceIterator
     from mxft.data.faces.layout import read_face_set
     from mxft.devices import contexts, visible_gpus
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.report.event_files import EventFiles
     from mxft.rewrite import rewrite_for_training
     from mxft.surgery import batch_norms_to_eval

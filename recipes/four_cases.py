@@ -151,10 +151,10 @@ def train(args, case, folder, per_class, layer, seed, run, spec):
 def main(argv=None):
     """Make the data, ask for advice, try all of it, print the table."""
     args = parser().parse_args(argv)
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.preflight import check_run_folder
     from mxft.data.normalization import InputSpec
     from mxft.files.archive import folder_of
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.training.run import free_folder
 
     checkpoint = load_checkpoint(args.model)

@@ -94,12 +94,12 @@ def main(argv=None):
     """Pack once, train by each plan, print the table."""
     args = parser().parse_args(argv)
     ways = chosen(args.ways)
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.data_options import default_resize
     from mxft.cli.preflight import check_run_folder
     from mxft.data.datasets import prepare_records
     from mxft.data.normalization import InputSpec
     from mxft.files.archive import folder_of
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.training.finetune import finetune
     from mxft.training.run import free_folder
 

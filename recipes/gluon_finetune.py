@@ -63,9 +63,9 @@ def parser():
 def features_of(args, size):
     """Return the pretrained features: those of a zoo network, or a checkpoint below its classifier."""
     from mxft.backbones.gluon import build, checkpoint_from_gluon
-    from mxft.checkpoint import load_checkpoint
     from mxft.compat import mx
-    from mxft.graph import internal_output
+    from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.graph import internal_output
     from mxft.surgery import data_name, find_feature_layer
 
     if args.model is None:
@@ -145,12 +145,12 @@ def compare(net, model, path, spec):
     """Run the Gluon network and its exported checkpoint over the same records; print the score, refuse a difference."""
     import numpy as np
 
-    from mxft.checkpoint import load_checkpoint
     from mxft.compat import mx
     from mxft.data.iterators import RecordIterator
     from mxft.data.labels import scan_labels
     from mxft.evaluation.scoring import score_iterator
     from mxft.inference import InferenceExecutor
+    from mxft.network.checkpoint import load_checkpoint
 
     checkpoint, count = load_checkpoint(model), len(scan_labels(path).ids)
     records = RecordIterator(path, spec, min(32, count), count)
@@ -188,7 +188,6 @@ def main(argv=None):
     """Pack, copy the features, train, export, compare."""
     args = parser().parse_args(argv)
     from mxft.backbones.gluon import MEAN, SCALE
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.data_options import default_resize
     from mxft.cli.preflight import check_run_folder, check_writable
     from mxft.compat import mx
@@ -196,6 +195,7 @@ def main(argv=None):
     from mxft.data.iterators import RecordIterator
     from mxft.data.labels import scan_labels
     from mxft.data.normalization import InputSpec
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.training.run import free_folder
 
     if args.model and args.weights:

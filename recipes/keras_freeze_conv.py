@@ -95,12 +95,12 @@ def compare_reloaded(result, records, spec, batch_size):
     """Read the last epoch back, by mxft and by MXNet's own loader; print what differs from what training ended with."""
     import numpy as np
 
-    from mxft.checkpoint import load_checkpoint, parse_model
     from mxft.compat import mx
     from mxft.data.iterators import RecordIterator
     from mxft.data.labels import scan_labels
     from mxft.evaluation.scoring import score_iterator
     from mxft.inference import InferenceExecutor
+    from mxft.network.checkpoint import load_checkpoint, parse_model
 
     checkpoint = load_checkpoint(result.fit.last)
     count = len(scan_labels(records.val).ids)
@@ -121,10 +121,10 @@ def compare_reloaded(result, records, spec, batch_size):
 def main(argv=None):
     """Pack, train the head on frozen convolutions, save, reload, compare."""
     args = parser().parse_args(argv)
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.preflight import check_run_folder, check_writable
     from mxft.data.labels import scan_labels
     from mxft.data.normalization import InputSpec
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
     from mxft.training.run import free_folder

@@ -80,7 +80,7 @@ def parser():
 def gluon_network(network, weights, preprocess="gluon"):
     """Return the Checkpoint of one of NETWORKS, taking RGB; without weights say plainly that it knows nothing."""
     from mxft.backbones.gluon import checkpoint_from_gluon
-    from mxft.graph import Graph
+    from mxft.network.graph import Graph
 
     name, size, mode = NETWORKS[network]
     if not weights:
@@ -127,12 +127,12 @@ def prepare(args, size):
 
 def finetune_stages(args):
     """Freeze, put fcN on, train."""
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.preflight import check_run_folder, check_writable
     from mxft.compat import mx
     from mxft.data.normalization import InputSpec
     from mxft.errors import InputError
     from mxft.freeze import FreezeOptions
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.training.finetune import Recipe, finetune
     from mxft.training.fit import FitOptions
     from mxft.training.preparation import check_recipe

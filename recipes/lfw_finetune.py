@@ -101,12 +101,12 @@ def held_out_top1(checkpoint, packed):
 def main(argv=None):
     """Pack, measure, fine-tune, measure again."""
     args = parser().parse_args(argv)
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.preflight import check_run_folder, event_folder
     from mxft.compat import mx
     from mxft.data.faces.layout import read_face_set
     from mxft.files.whole import require_file
     from mxft.heads import make_head
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.training.faces.network import pretrained_backbone
     from mxft.training.faces.options import FaceOptions
     from mxft.training.faces.train import train_faces

@@ -45,12 +45,12 @@ def parser():
 def main(argv=None):
     """Unpack, pack the pairs, verify."""
     args = parser().parse_args(argv)
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli import verify
     from mxft.cli.preflight import check_writable
     from mxft.data.pairs import pack_pairs
     from mxft.files.archive import folder_of
     from mxft.files.whole import require_file
+    from mxft.network.checkpoint import load_checkpoint
 
     require_file(args.pairs, "list of pairs")
     load_checkpoint(args.model)

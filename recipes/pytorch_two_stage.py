@@ -92,7 +92,7 @@ def find_checkpoint(args, drop_connect):
     """Return an EfficientNet, the checkpoint of ``--model``, or the zoo's."""
     from mxft import zoo
     from mxft.backbones.efficientnet import VARIANTS, efficientnet_checkpoint
-    from mxft.checkpoint import load_checkpoint
+    from mxft.network.checkpoint import load_checkpoint
 
     if args.model in VARIANTS:
         return efficientnet_checkpoint(args.model, args.weights, seed=args.seed, drop_connect=drop_connect)
@@ -152,7 +152,7 @@ class BestByName:
 
     def take(self, result):
         """Save what beat everything before it, of equals by the lower loss; remove other epochs' checkpoints."""
-        from mxft.checkpoint import load_checkpoint, params_path
+        from mxft.network.checkpoint import load_checkpoint, params_path
 
         place = os.path.join(result.run, "model")
         for row in result.fit.history:
@@ -170,12 +170,12 @@ class BestByName:
 def main(argv=None):
     """Pack, then one fine-tuning after another, each from the best so far."""
     args = parser().parse_args(argv)
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.data_options import default_resize
     from mxft.cli.preflight import check_run_folder, check_writable
     from mxft.data.classes import write_classes
     from mxft.data.normalization import InputSpec
     from mxft.files.archive import folder_of
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
     from mxft.training.run import free_folder

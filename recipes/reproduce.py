@@ -224,8 +224,8 @@ def filled_in(command, names):
 @functools.cache
 def identity(place):
     """Return what tells a sceptic which file it was: its name and the beginning of its SHA-256; a folder's name."""
-    from mxft.checkpoint import load_manifest, params_path, parse_model
     from mxft.files.whole import sha256
+    from mxft.network.checkpoint import load_manifest, params_path, parse_model
 
     if os.path.isfile(place):
         return f"{os.path.basename(place)}, sha256 {sha256(place)[:16]}"

@@ -157,7 +157,7 @@ def update(cluster, trunk, gpus, identities, head, per_batch):
 def count(network):
     """Return the Trunk of a face network, counted from its graph, and its billions of multiplications an image."""
     from mxft.backbones.faces import face_network
-    from mxft.graph import Graph
+    from mxft.network.graph import Graph
 
     symbol = face_network(network, EMBEDDING)
     arguments = dict(zip(symbol.list_arguments(), symbol.infer_shape(data=(1, *IMAGE))[0]))

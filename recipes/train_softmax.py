@@ -219,12 +219,12 @@ def main(argv=None):
     options = face_options(args)
     if serves():
         return serve()
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.preflight import event_folder, join_workers
     from mxft.data.faces.layout import read_face_set
     from mxft.data.faces.soundness import check_faces
     from mxft.devices import kvstore as check_kvstore
     from mxft.heads import make_head
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.training.faces.sharding import check_sharding
     from mxft.training.faces.train import train_faces
     from mxft.training.faces.verifying import load_targets

@@ -129,8 +129,8 @@ def make_checkpoint(random_parameters):
 
     ``conv0`` → ``bn0`` → ``relu0`` → ``pool0`` → ``flatten0`` → ``fc1`` → ``softmax``, for images of any size.
     """
-    from mxft.checkpoint import Checkpoint
     from mxft.compat import mx
+    from mxft.network.checkpoint import Checkpoint
 
     def make(num_classes=3, batch_norm=True, seed=1, filters=6):
         net = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(3, 3), pad=(1, 1), num_filter=filters, name="conv0")
@@ -152,8 +152,8 @@ def make_face_checkpoint(random_parameters):
     16 x 16. With `num_classes` it carries the head and the two outputs of insightface's training symbols; without, it
     is slim.
     """
-    from mxft.checkpoint import Checkpoint
     from mxft.compat import mx
+    from mxft.network.checkpoint import Checkpoint
 
     def make(num_classes=None, emb_size=4, batch_norm=True, seed=1, filters=6):
         net = mx.sym.Convolution(mx.sym.Variable("data") * 0.01, kernel=(3, 3), num_filter=filters, name="conv0")

@@ -188,8 +188,8 @@ def efficientnet_checkpoint(name="efficientnet-b3", weights=None, classes=None, 
     >>> efficientnet_checkpoint("efficientnet-b3", "b3.params").save("efficientnet-b3", 0)    # doctest: +SKIP
     'efficientnet-b3,0'
     """
-    from mxft.checkpoint import load_params
-    from mxft.transfer import match_parameters
+    from mxft.network.checkpoint import load_params
+    from mxft.network.transfer import match_parameters
 
     args, auxs = load_params(str(weights), mx.sym.var("data")) if weights else ({}, {})
     entries = {**args, **auxs}

@@ -57,7 +57,7 @@ def checkpoint_from_gluon(net, weights=None, classes=None, input_size=224, resiz
 
     Returns
     -------
-    mxft.checkpoint.Checkpoint
+    mxft.network.checkpoint.Checkpoint
         The symbol takes ``data`` of shape (N, 3, input_size, input_size) and returns scores (N, classes): a Gluon
         classifier ends in its Dense layer and no softmax is added. A model made from its name has the same names
         every time; a network that was passed keeps the prefix it was made with.
@@ -73,7 +73,7 @@ def checkpoint_from_gluon(net, weights=None, classes=None, input_size=224, resiz
     >>> checkpoint_from_gluon("resnet18_v1", classes=["cat", "dog"]).symbol.list_outputs()   # doctest: +SKIP
     ['resnetv10_dense0_fwd_output']
     """
-    from mxft.checkpoint import Checkpoint
+    from mxft.network.checkpoint import Checkpoint
     names = None if classes is None or isinstance(classes, int) else list(classes)
     count = len(names) if names is not None else classes
     title, origin = (net, f"seed {seed}") if isinstance(net, str) else (net.name, "as passed")

@@ -10,7 +10,6 @@ import numpy as np
 
 from mxft.bundle import FORMAT, NAME, ONNX, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SUMS, SYNSET
 from mxft.bundle.selftest import disagreements, largest_difference
-from mxft.checkpoint import load_checkpoint
 from mxft.data.images import BadImage, ImageOptions
 from mxft.data.packing import read_image
 from mxft.errors import InputError, nearest
@@ -18,6 +17,7 @@ from mxft.evaluation.classification import softmax
 from mxft.evaluation.classifier import Classifier
 from mxft.files.archive import extract_tar, only_child
 from mxft.files.whole import require_file, sha256, whole_file
+from mxft.network.checkpoint import load_checkpoint
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """signature.json: what goes into a network and what comes out, in numbers and in words."""
 from mxft.bundle import FORMAT, ONNX
-from mxft.graph import Graph
+from mxft.network.graph import Graph
 from mxft.surgery import data_name
 
 _SOFTMAX = ("SoftmaxOutput", "Softmax", "softmax", "SoftmaxActivation")

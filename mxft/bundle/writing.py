@@ -9,13 +9,13 @@ from mxft.bundle.checking import Check, check_bundle, write_sums
 from mxft.bundle.readme import readme
 from mxft.bundle.selftest import expectation, picture_of_run, selftest_picture
 from mxft.bundle.signature import signature_of
-from mxft.checkpoint import Checkpoint, parse_model
 from mxft.data.images import BadImage
 from mxft.data.packing import read_image
 from mxft.errors import InputError, RunError
 from mxft.export import export_onnx
 from mxft.files.archive import write_tar
 from mxft.files.whole import require_folder, whole_file, whole_path, write_json
+from mxft.network.checkpoint import Checkpoint, parse_model
 
 
 @dataclasses.dataclass(frozen=True)

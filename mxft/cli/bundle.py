@@ -39,9 +39,9 @@ def main(argv=None):
     """Run ``mxft bundle``."""
     args = parser().parse_args(argv)
     from mxft.bundle.writing import require_free_output, write_bundle
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.classifier_options import classifier_from, model_name
     from mxft.cli.models import find_model
+    from mxft.network.checkpoint import load_checkpoint
 
     require_free_output(args.output)
     if args.onnx:

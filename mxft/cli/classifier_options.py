@@ -21,7 +21,7 @@ def classifier_from(args, checkpoint, name):
     ----------
     args : argparse.Namespace
         With ``model`` and the flags of `add_classifier_options`.
-    checkpoint : mxft.checkpoint.Checkpoint
+    checkpoint : mxft.network.checkpoint.Checkpoint
     name : str
 
     Returns

@@ -36,10 +36,10 @@ def main(argv=None):
     args = parser().parse_args(argv)
     import os
 
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.models import find_model
     from mxft.cli.preflight import check_fits
     from mxft.export import export_onnx, is_training_network
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.slim import slim
 
     if os.path.lexists(args.output) and not args.force:

@@ -53,12 +53,12 @@ def parser():
 def main(argv=None):
     """Run ``mxft extract-features``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.models import find_model
     from mxft.data.normalization import InputSpec
     from mxft.devices import contexts
     from mxft.features.files import check_feature_path
     from mxft.inference import InferenceExecutor
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.surgery import cut_at, find_feature_layer
 
     check_feature_path(args.out)
@@ -99,9 +99,9 @@ def _source(args, checkpoint, spec):
 
 def _extract(args, checkpoint, spec, layer, source, executor):
     """Run the network over the images and write the file; return the exit status."""
-    from mxft.checkpoint import parent_entry
     from mxft.data.progress import progress
     from mxft.features.file_writer import FeatureWriter
+    from mxft.network.checkpoint import parent_entry
 
     facts = {"model": parent_entry(checkpoint), "layer": layer, "input": spec.to_dict(), **source.facts}
     began, total = time.perf_counter(), len(source.names)

@@ -155,10 +155,10 @@ def main(argv=None):
     args = parser().parse_args(argv)
     if serves():
         return serve()
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.models import find_model
     from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder, event_folder, join_workers
     from mxft.data.normalization import InputSpec
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
 

@@ -44,8 +44,8 @@ def main(argv=None):
 
 
 def _load(model):
-    from mxft.checkpoint import load_checkpoint, load_symbol
     from mxft.cli.models import find_model
+    from mxft.network.checkpoint import load_checkpoint, load_symbol
 
     if model.endswith(".json"):
         return load_symbol(model), None

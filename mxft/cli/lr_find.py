@@ -42,10 +42,10 @@ def parser():
 def main(argv=None):
     """Run ``mxft lr-find``."""
     args = parser().parse_args(argv)
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.models import find_model
     from mxft.cli.preflight import check_kept_head, check_resize, check_writable
     from mxft.data.normalization import InputSpec
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.training.lr_finder import check_search, find_learning_rate
     from mxft.training.preparation import check_recipe
 

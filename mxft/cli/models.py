@@ -16,7 +16,7 @@ def find_model(text):
     Returns
     -------
     str
-        For `mxft.checkpoint.load_checkpoint`. What was taken from where is told on stderr.
+        For `mxft.network.checkpoint.load_checkpoint`. What was taken from where is told on stderr.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def is_local(text):
 def _in_its_own_words(text):
     """Return `text` if it is a model after all; refuse another with the zoo's nearest names added."""
     from mxft import zoo
-    from mxft.checkpoint import parse_model
+    from mxft.network.checkpoint import parse_model
 
     try:
         parse_model(text)

@@ -49,11 +49,11 @@ def parser():
 def main(argv=None):
     """Run ``mxft predict``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.models import find_model
     from mxft.cli.preflight import check_fits, count_outputs
     from mxft.devices import contexts
     from mxft.evaluation.prediction import predict_files
+    from mxft.network.checkpoint import load_checkpoint
 
     context = contexts(args.gpus)[0]
     checkpoint = load_checkpoint(find_model(args.model))

@@ -86,7 +86,7 @@ def event_folder(asked, default, resume=""):
 
 def check_fits(checkpoint, spec):
     """Refuse a checkpoint whose parameters are not complete or do not fit its network at this image shape."""
-    from mxft.transfer import match_parameters
+    from mxft.network.transfer import match_parameters
 
     report, _, _ = match_parameters(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape)
     report.require_only_new(())
@@ -97,7 +97,7 @@ def check_kept_head(checkpoint, spec, folder, exclude=(), keep_clutter=False):
 
     Parameters
     ----------
-    checkpoint : mxft.checkpoint.Checkpoint
+    checkpoint : mxft.network.checkpoint.Checkpoint
     spec : mxft.data.normalization.InputSpec
     folder : str
         One folder of images a class.

@@ -140,9 +140,9 @@ def _beside_a_judged_page(files):
 
 def _score(run, args, records):
     """Return the Score of a run's best checkpoint."""
-    from mxft.checkpoint import load_checkpoint
     from mxft.devices import contexts
     from mxft.evaluation.scoring import score_records
+    from mxft.network.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(run)
     return score_records(checkpoint, checkpoint.input_spec, records, args.batch_size, contexts(args.gpus)[0],
@@ -151,8 +151,8 @@ def _score(run, args, records):
 
 def _verified(files, args):
     """Return {set: Verification} of a face run's best checkpoint."""
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.verify import set_paths, verify_sets
+    from mxft.network.checkpoint import load_checkpoint
 
     paths = set_paths(args)
     return {name: result for name, result, _ in verify_sets(load_checkpoint(f"{files.prefix},best"), paths, args)}

@@ -55,11 +55,11 @@ def parser():
 def main(argv=None):
     """Run ``mxft score``."""
     args = parser().parse_args(argv)
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.models import find_model
     from mxft.cli.preflight import check_writable
     from mxft.devices import contexts
     from mxft.evaluation.scoring import average
+    from mxft.network.checkpoint import load_checkpoint
 
     context = contexts(args.gpus)[0]
     checkpoints = [load_checkpoint(find_model(model)) for model in (args.model, *args.others)]

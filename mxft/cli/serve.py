@@ -76,9 +76,9 @@ def _prepare():
 def _classifier(args):
     """Return the Classifier to serve; a bundle is verified first."""
     from mxft.bundle.checking import check_bundle, is_bundle, opened_bundle
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.classifier_options import classifier_from, model_name
     from mxft.cli.models import find_model
+    from mxft.network.checkpoint import load_checkpoint
 
     if not is_bundle(args.model):
         checkpoint = load_checkpoint(find_model(args.model))

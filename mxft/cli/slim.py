@@ -31,9 +31,9 @@ def parser():
 def main(argv=None):
     """Run ``mxft slim``."""
     args = parser().parse_args(argv)
-    from mxft.checkpoint import load_checkpoint, params_path, parse_model
     from mxft.cli.models import find_model
     from mxft.errors import InputError
+    from mxft.network.checkpoint import load_checkpoint, params_path, parse_model
     from mxft.slim import require_new_prefix, save_slim, slim, slim_prefix
 
     model = find_model(args.model)

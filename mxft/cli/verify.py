@@ -43,9 +43,9 @@ def main(argv=None):
 
     args = parser().parse_args(argv)
     paths = set_paths(args)
-    from mxft.checkpoint import load_checkpoint
     from mxft.cli.models import find_model
     from mxft.cli.preflight import check_writable
+    from mxft.network.checkpoint import load_checkpoint
 
     if args.plots:
         check_writable(args.plots, "--plots")
@@ -61,7 +61,7 @@ def verify_sets(checkpoint, paths, args):
 
     Parameters
     ----------
-    checkpoint : mxft.checkpoint.Checkpoint
+    checkpoint : mxft.network.checkpoint.Checkpoint
     paths : list of str
     args : argparse.Namespace
         With the flags of ``mxft verify``.

@@ -26,7 +26,7 @@ class Classifier:
 
     Parameters
     ----------
-    checkpoint : mxft.checkpoint.Checkpoint
+    checkpoint : mxft.network.checkpoint.Checkpoint
     spec : mxft.data.normalization.InputSpec
     packing : dict
         ImageOptions as a dict: what a picture goes through before the network's input is cut out of it.

@@ -13,8 +13,8 @@ from mxft.data.images import BadImage
 from mxft.data.packing import one_opencv_thread, ordered_map
 from mxft.data.pairs import decode_rgb
 from mxft.errors import InputError, RunError
-from mxft.graph import internal_output
 from mxft.inference import InferenceExecutor
+from mxft.network.graph import internal_output
 from mxft.surgery import embedding_layer
 
 
@@ -23,7 +23,7 @@ def embedding_executor(checkpoint, batch_size, image_size=(112, 112), context=No
 
     Parameters
     ----------
-    checkpoint : mxft.checkpoint.Checkpoint
+    checkpoint : mxft.network.checkpoint.Checkpoint
         Slim, or with the head it was trained with, which is left out.
     batch_size : int
     image_size : (H, W)

@@ -47,7 +47,7 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
 
     Parameters
     ----------
-    checkpoint : mxft.checkpoint.Checkpoint
+    checkpoint : mxft.network.checkpoint.Checkpoint
     paths : sequence of str
     spec : mxft.data.normalization.InputSpec
     packing : dict

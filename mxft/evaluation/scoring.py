@@ -125,7 +125,7 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
 
     Parameters
     ----------
-    checkpoint : mxft.checkpoint.Checkpoint
+    checkpoint : mxft.network.checkpoint.Checkpoint
     spec : mxft.data.normalization.InputSpec
     records : str
     batch_size : int

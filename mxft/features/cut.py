@@ -2,7 +2,7 @@
 import dataclasses
 
 from mxft.compat import mx
-from mxft.graph import Graph, internal_output
+from mxft.network.graph import Graph, internal_output
 from mxft.surgery import LOSSES, data_name, label_names
 
 HEAD_INPUT = "data"

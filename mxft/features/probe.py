@@ -83,7 +83,7 @@ def measure_folder(checkpoint, spec, folder, scan, resize, seed=0, threads=None,
 
     Parameters
     ----------
-    checkpoint : mxft.checkpoint.Checkpoint
+    checkpoint : mxft.network.checkpoint.Checkpoint
     spec : mxft.data.normalization.InputSpec
     folder : str
     scan : mxft.data.folders.FolderScan
@@ -118,7 +118,7 @@ def measure_similarity(checkpoint, spec, records, count, seed=0, threads=None, c
 
     Parameters
     ----------
-    checkpoint : mxft.checkpoint.Checkpoint
+    checkpoint : mxft.network.checkpoint.Checkpoint
     spec : mxft.data.normalization.InputSpec
     records : str
         A ``.rec`` file, all of which is used: the sample.

@@ -34,7 +34,7 @@ def import_weights(source, weights, arch=None, classes=None, input_size=None):
 
     Returns
     -------
-    mxft.checkpoint.Checkpoint
+    mxft.network.checkpoint.Checkpoint
         Scores without a softmax; ResNets in GluonCV's v1b layout (of Keras in Gluon's v1).
 
     Raises

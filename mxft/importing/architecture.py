@@ -80,7 +80,7 @@ def import_into(architecture, entries, what, classes=None):
 
     Returns
     -------
-    mxft.checkpoint.Checkpoint
+    mxft.network.checkpoint.Checkpoint
         Scores without a softmax.
 
     Raises

@@ -26,7 +26,7 @@ def import_onnx(path, classes=None, input_size=None, seed=0):
 
     Returns
     -------
-    mxft.checkpoint.Checkpoint
+    mxft.network.checkpoint.Checkpoint
         The input is called ``data``, parameters after their nodes. The manifest has size and classes, and ImageNet's
         mean and deviation, which an ONNX file does not tell: name others where they are others.
 
@@ -43,7 +43,7 @@ def import_onnx(path, classes=None, input_size=None, seed=0):
     'data'
     """
     from mxft.backbones.gluon import MEAN, SCALE
-    from mxft.checkpoint import Checkpoint
+    from mxft.network.checkpoint import Checkpoint
 
     path = require_file(path, "weights")
     symbol, arg_params, aux_params, open_size = _translate(_load(path), path)

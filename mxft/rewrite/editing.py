@@ -2,7 +2,7 @@
 import numpy as np
 
 from mxft.compat import mx
-from mxft.graph import Graph, Node
+from mxft.network.graph import Graph, Node
 
 
 class Edit:

@@ -1,5 +1,5 @@
 """An explicit Flatten where a FullyConnected flattens by itself."""
-from mxft.graph import Graph
+from mxft.network.graph import Graph
 
 _ALREADY_FLAT = {"Flatten", "flatten", "FullyConnected"}
 

@@ -13,7 +13,7 @@ def channel_blocks(graph):
 
     Parameters
     ----------
-    graph : mxft.graph.Graph
+    graph : mxft.network.graph.Graph
 
     Returns
     -------
@@ -26,7 +26,7 @@ def channel_blocks(graph):
     Examples
     --------
     >>> from mxft.compat import mx
-    >>> from mxft.graph import Graph
+    >>> from mxft.network.graph import Graph
     >>> net = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(1, 1), num_filter=32, name="conv0")
     >>> net = mx.sym.Convolution(mx.sym.relu(net, name="relu0"), kernel=(1, 1), num_filter=24, name="conv1")
     >>> graph = Graph(net)

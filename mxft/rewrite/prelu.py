@@ -1,5 +1,5 @@
 """PReLU out of operators that are fast on a CPU, one way for training and another for inference."""
-from mxft.graph import Graph, Node
+from mxft.network.graph import Graph, Node
 from mxft.rewrite.channels import known_channels
 
 _STEEP = 2.0 ** 32  # a power of two: scaling by it and back is exact in floating point

@@ -37,7 +37,7 @@ def move_strides(symbol):
     Examples
     --------
     >>> from mxft.compat import mx
-    >>> from mxft.graph import Graph
+    >>> from mxft.network.graph import Graph
     >>> net = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(3, 3), num_filter=8)
     >>> net = move_strides(mx.sym.Convolution(net, kernel=(1, 1), stride=(2, 2), num_filter=8))
     >>> [node.attrs["stride"] for node in Graph(net).operators()]

@@ -1,5 +1,5 @@
 """BatchNorm layers that keep their moving statistics, as an attribute of the graph."""
-from mxft.graph import Graph
+from mxft.network.graph import Graph
 
 
 def batch_norms_to_eval(symbol, names=None):

@@ -1,5 +1,5 @@
 """Cut a network: at a layer, or just before its loss."""
-from mxft.graph import Graph, internal_output
+from mxft.network.graph import Graph, internal_output
 from mxft.surgery.layers import LOSSES, feature_layer_named
 
 

@@ -2,7 +2,7 @@
 
 What discriminative rates, gradual unfreezing and "freeze the first stages" count in, for any graph and any naming.
 """
-from mxft.graph import Graph
+from mxft.network.graph import Graph
 from mxft.surgery.layers import data_name, feature_layer_named, label_names, node_shapes
 
 _WEIGHTED = {"Convolution", "Deconvolution", "FullyConnected", "Embedding"}

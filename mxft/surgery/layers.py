@@ -4,7 +4,7 @@ import math
 
 from mxft.compat import mx
 from mxft.errors import InputError, last_line, nearest
-from mxft.graph import Graph, first_outputs
+from mxft.network.graph import Graph, first_outputs
 
 LOSSES = {"SoftmaxOutput", "Softmax", "softmax", "SoftmaxActivation", "log_softmax", "MakeLoss", "make_loss",
           "LinearRegressionOutput", "LogisticRegressionOutput", "MAERegressionOutput", "SVMOutput",

@@ -10,7 +10,6 @@ import platform
 import numpy as np
 
 from mxft import __version__
-from mxft.checkpoint import load_checkpoint, parent_entry
 from mxft.compat import mx
 from mxft.data.augmentation import augmentation_of
 from mxft.data.labels import scan_labels
@@ -22,6 +21,7 @@ from mxft.errors import RunError
 from mxft.features.frozen_trunk import CacheOptions
 from mxft.files.whole import sha256
 from mxft.freeze import FreezeOptions, describe_rates
+from mxft.network.checkpoint import load_checkpoint, parent_entry
 from mxft.report.curves import draw_curves
 from mxft.report.event_files import EventFiles
 from mxft.report.template import plural

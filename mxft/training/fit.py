@@ -13,7 +13,7 @@ import numpy as np
 from mxft.compat import mx
 from mxft.distributed.workers import join
 from mxft.errors import MxftError, RunError, describe_failure
-from mxft.graph import has_random_layers
+from mxft.network.graph import has_random_layers
 from mxft.rewrite import rewrite_for_training
 from mxft.training.callbacks import Progress, StopTraining, TrainingMeter
 from mxft.training.epochs import Epochs

@@ -3,9 +3,9 @@ import dataclasses
 
 from mxft.compat import mx
 from mxft.errors import InputError
-from mxft.graph import Graph
+from mxft.network.graph import Graph
+from mxft.network.transfer import match_parameters
 from mxft.surgery import FeatureLayer, attach_head, cut_loss, find_feature_layer
-from mxft.transfer import match_parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Network:
     layer : str
         The classification layer.
     feature : mxft.surgery.FeatureLayer
-    report : mxft.transfer.TransferReport
+    report : mxft.network.transfer.TransferReport
     num_classes : int
     hidden : tuple of mxft.surgery.attach.Dense
         Layers of the new head before the classification layer.
@@ -56,7 +56,7 @@ def with_new_head(checkpoint, num_classes, image_shape, layer=None, hidden=(), n
 
     Parameters
     ----------
-    checkpoint : mxft.checkpoint.Checkpoint
+    checkpoint : mxft.network.checkpoint.Checkpoint
     num_classes : int
     image_shape : tuple of int
         ``(C, H, W)``.

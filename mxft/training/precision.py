@@ -7,7 +7,7 @@ parameters, states and checkpoints are those of any other run.
 """
 from mxft.compat import mx
 from mxft.errors import InputError
-from mxft.graph import Graph, first_outputs
+from mxft.network.graph import Graph, first_outputs
 from mxft.training.gradient_scale import scale_gradient
 
 LOSS_SCALE = "mxft_loss_scale"

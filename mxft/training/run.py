@@ -3,9 +3,9 @@ import contextlib
 import json
 import os
 
-from mxft.checkpoint import Checkpoint, params_path
 from mxft.errors import InputError
 from mxft.files.whole import require_folder, write_json
+from mxft.network.checkpoint import Checkpoint, params_path
 
 
 def free_folder(path):

@@ -2,7 +2,6 @@
 import dataclasses
 import os
 
-from mxft.checkpoint import load_checkpoint
 from mxft.data.iterators import RecordIterator, file_state
 from mxft.distributed.workers import join
 from mxft.evaluation.scoring import score_iterator
@@ -11,6 +10,7 @@ from mxft.features.frozen_trunk import fit_frozen_trunk
 from mxft.freeze import freeze_plan
 from mxft.inference import InferenceExecutor
 from mxft.machine.memory import give_back
+from mxft.network.checkpoint import load_checkpoint
 from mxft.training.accumulation import updates_of
 from mxft.training.fit import FitResult, fit
 from mxft.training.proof import freeze_proof, parameter_hashes

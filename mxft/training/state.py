@@ -9,11 +9,11 @@ import json
 import os
 import time
 
-from mxft.checkpoint import save_arrays
 from mxft.compat import mx
 from mxft.errors import InputError, RunError, last_line
 from mxft.files.whole import require_folder, write_json
-from mxft.params_file import check_params_file
+from mxft.network.checkpoint import save_arrays
+from mxft.network.params_file import check_params_file
 
 FORMAT = 1
 _FILE = "state.json"

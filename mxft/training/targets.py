@@ -10,7 +10,7 @@ import numpy as np
 
 from mxft.compat import mx
 from mxft.errors import InputError, nearest
-from mxft.graph import Graph, first_outputs
+from mxft.network.graph import Graph, first_outputs
 from mxft.training.gradient_scale import scale_gradient
 
 NORMALIZATIONS = ("null", "batch", "valid")

@@ -40,7 +40,7 @@ def get_model(name, cache=None, progress=True, fallback=True, files=()):
     Returns
     -------
     str
-        For `mxft.checkpoint.load_checkpoint`. A manifest with the input convention lies beside the files.
+        For `mxft.network.checkpoint.load_checkpoint`. A manifest with the input convention lies beside the files.
 
     Raises
     ------

@@ -40,8 +40,8 @@ class Contenders:
     """The ways to train, each ``() -> top-1`` of the last epoch on the validation records."""
 
     def __init__(self, args, records, counts, scratch):
-        from mxft.checkpoint import load_checkpoint
         from mxft.data.normalization import InputSpec
+        from mxft.network.checkpoint import load_checkpoint
 
         self._args, self._records, self._counts, self._scratch = args, records, counts, scratch
         self._spec = InputSpec(tuple(int(number) for number in args.image_shape.split(",")))
@@ -81,7 +81,7 @@ class Contenders:
     def bare(self, method):
         """Train as the tutorial does, the trunk frozen by a learning rate of 0 or by ``fixed_param_names``."""
         from mxft.compat import mx
-        from mxft.graph import Graph
+        from mxft.network.graph import Graph
         from mxft.training.fit import silent_logger
 
         network, plan, train, val, run = self._prepare()

@@ -25,7 +25,7 @@ THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
 
 def network(name):
     """Return (symbol without its loss, arg_params, aux_params) of a shared checkpoint or a Gluon model."""
-    from mxft.checkpoint import load_checkpoint
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.surgery import cut_loss
 
     prefix = os.path.join(SHARED, "models", name)

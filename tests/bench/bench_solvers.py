@@ -18,13 +18,13 @@ BATCH, RATES = 128, (0.003, 0.01, 0.03)
 
 def caltech_features(model, scratch):
     """Return (features, labels) of the training and of the validation photographs."""
-    from mxft.checkpoint import load_checkpoint
     from mxft.data.datasets import prepare_records
     from mxft.data.iterators import RecordIterator
     from mxft.data.labels import scan_labels
     from mxft.data.normalization import InputSpec
     from mxft.features.extraction import extract_view
     from mxft.inference import InferenceExecutor
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.surgery import cut_at, find_feature_layer
 
     photographs = os.path.join(unpack("caltech256-subset.tar", scratch), "256_ObjectCategories")

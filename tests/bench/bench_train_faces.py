@@ -57,8 +57,8 @@ def trainer(symbol, checkpoint, rec, batch_size):
 
 def contenders(model, rec, batch_size):
     """Return {name: function that trains one pass}."""
-    from mxft.checkpoint import load_checkpoint
     from mxft.compat import mx
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.rewrite import rewrite_for_training
 
     checkpoint = load_checkpoint(model)

@@ -93,8 +93,8 @@ def torch_trainer(torch, memory_format, batch_size, batches):
 
 def contenders(model, batch_size, batches):
     """Return {name: function that trains, bound and ready}; PyTorch's where it is installed."""
-    from mxft.checkpoint import load_checkpoint
     from mxft.machine.threads import physical_cores
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.rewrite import rewrite_for_training
 
     checkpoint = load_checkpoint(model)

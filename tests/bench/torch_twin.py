@@ -2,7 +2,7 @@
 import torch
 from torch import nn
 
-from mxft.graph import Graph
+from mxft.network.graph import Graph
 
 
 class Sum(nn.Module):

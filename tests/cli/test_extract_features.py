@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.cli import extract_features, main
 from mxft.data.iterators import RecordIterator
 from mxft.data.lists import Row, write_list
@@ -14,6 +13,7 @@ from mxft.data.normalization import InputSpec
 from mxft.features import image_chunks
 from mxft.features.files import read_features
 from mxft.inference import InferenceExecutor
+from mxft.network.checkpoint import load_checkpoint
 from mxft.surgery import cut_at
 
 SPEC = InputSpec((3, 16, 16), (90.0,) * 3)

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint, saved_epochs
 from mxft.cli import main
 from mxft.cli.finetune import add_training_options, parser, recipe_from
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import InputError
+from mxft.network.checkpoint import load_checkpoint, saved_epochs
 from mxft.training.run import read_log
 
 SHAPE = ["--image-shape", "3,16,16", "--rgb-mean", "90,90,90", "--rgb-std", "60,60,60"]

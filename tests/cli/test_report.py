@@ -19,7 +19,7 @@ def runs(tmp_path_factory):
     net = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(3, 3), num_filter=4, name="conv0")
     net = mx.sym.Flatten(mx.sym.Pooling(net, global_pool=True, kernel=(1, 1), pool_type="avg"), name="flatten0")
     net = mx.sym.SoftmaxOutput(mx.sym.FullyConnected(net, num_hidden=5, name="fc1"), name="softmax")
-    from mxft.checkpoint import Checkpoint
+    from mxft.network.checkpoint import Checkpoint
     shapes = dict(zip(net.list_arguments(), net.infer_shape(data=(1, 3, 16, 16))[0]))
     Checkpoint(net, {name: mx.nd.random.normal(0, 0.1, shape) for name, shape in shapes.items()
                      if name not in ("data", "softmax_label")}, {}).save(str(folder / "net"), 0)

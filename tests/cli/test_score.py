@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.cli import main
 from mxft.data.normalization import InputSpec
+from mxft.network.checkpoint import load_checkpoint
 
 
 @pytest.fixture

@@ -34,8 +34,8 @@ def test_a_second_time_needs_force(make_face_checkpoint, tmp_path, capsys):
 
 
 def test_a_network_without_embedding_names_its_last_layers(tmp_path, capsys):
-    from mxft.checkpoint import Checkpoint
     from mxft.compat import mx
+    from mxft.network.checkpoint import Checkpoint
 
     net = mx.sym.Activation(mx.sym.Variable("data"), act_type="relu", name="relu9")
     Checkpoint(net, {"w": mx.nd.ones(1)}, {}).save(str(tmp_path / "m"), 0)

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.checkpoint import Checkpoint, load_params
 from mxft.cli import main
 from mxft.compat import mx
 from mxft.data.normalization import InputSpec
 from mxft.data.pairs import write_pairs
+from mxft.network.checkpoint import Checkpoint, load_params
 
 SIZE = (16, 16)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mxft.backbones.faces import Versions, current_names, face_network, identify
-from mxft.checkpoint import load_checkpoint
 from mxft.compat import load_cv2, mx
-from mxft.graph import Graph
+from mxft.network.checkpoint import load_checkpoint
+from mxft.network.graph import Graph
 from mxft.rewrite import rewrite_for_training
 
 pytestmark = pytest.mark.data

@@ -4,11 +4,11 @@ import tarfile
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.data.pairs import load_pairs, pack_pairs
 from mxft.evaluation.embedding import embed_images, embedding_executor
 from mxft.evaluation.pair_scoring import verify_pairs
 from mxft.evaluation.verification import verify_embeddings
+from mxft.network.checkpoint import load_checkpoint
 from tests.reference.verification import slow_auc, slow_distance, slow_tar, slow_verification
 
 pytestmark = pytest.mark.data

@@ -4,7 +4,6 @@ import tarfile
 import numpy as np
 import pytest
 
-from mxft.checkpoint import Checkpoint, load_checkpoint, load_params, load_symbol
 from mxft.compat import mx
 from mxft.data.datasets import prepare_records
 from mxft.data.iterators import RecordIterator
@@ -15,6 +14,7 @@ from mxft.evaluation.prediction import predict_files
 from mxft.evaluation.scoring import score_iterator
 from mxft.freeze import freeze_plan
 from mxft.inference import InferenceExecutor
+from mxft.network.checkpoint import Checkpoint, load_checkpoint, load_params, load_symbol
 from mxft.surgery import find_feature_layer, list_layers
 from mxft.training.finetune import Recipe, finetune
 from mxft.training.fit import FitOptions

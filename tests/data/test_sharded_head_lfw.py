@@ -4,11 +4,11 @@ import tarfile
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
 from mxft.data.faces.layout import read_face_set
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.heads import make_head
+from mxft.network.checkpoint import load_checkpoint
 from mxft.training.faces.network import pretrained_backbone
 from mxft.training.faces.options import FaceOptions
 from mxft.training.faces.train import train_faces

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.cli import run_command
 from mxft.data.labels import scan_labels
+from mxft.network.checkpoint import load_checkpoint
 from mxft.training.run import read_log
 
 

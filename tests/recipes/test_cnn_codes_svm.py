@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.cli import main, run_command
+from mxft.network.checkpoint import load_checkpoint
 
 
 @pytest.fixture(scope="module")

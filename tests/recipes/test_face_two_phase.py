@@ -4,8 +4,8 @@ import re
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.cli import run_command
+from mxft.network.checkpoint import load_checkpoint
 from mxft.training.run import read_log
 
 SIZE = (112, 112)

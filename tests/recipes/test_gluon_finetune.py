@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mxft.backbones.gluon import build, checkpoint_from_gluon
-from mxft.checkpoint import load_checkpoint
 from mxft.cli import run_command, score
 from mxft.compat import mx
+from mxft.network.checkpoint import load_checkpoint
 from mxft.training.finetune import Recipe
 from mxft.training.preparation import check_recipe
 

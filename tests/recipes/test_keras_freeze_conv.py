@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.cli import run_command
 from mxft.compat import mx
 from mxft.data.labels import scan_labels
-from mxft.graph import Graph
+from mxft.network.checkpoint import load_checkpoint
+from mxft.network.graph import Graph
 from mxft.training.run import read_log
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from mxft.backbones.gluon import build, checkpoint_from_gluon, trace
-from mxft.checkpoint import load_checkpoint, load_symbol
 from mxft.cli import run_command
 from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.evaluation.classification import softmax
-from mxft.graph import Graph
 from mxft.inference import InferenceExecutor
+from mxft.network.checkpoint import load_checkpoint, load_symbol
+from mxft.network.graph import Graph
 
 FINETUNE = ["--image-shape", "3,64,64", "--data", "photos", "--per-class", "4", "--epochs", "1", "--batch-size", "4"]
 

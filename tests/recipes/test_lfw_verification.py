@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.checkpoint import Checkpoint
 from mxft.cli import run_command
 from mxft.compat import mx
+from mxft.network.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="module")

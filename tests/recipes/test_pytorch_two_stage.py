@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mxft.backbones import efficientnet
-from mxft.checkpoint import load_checkpoint
 from mxft.cli import run_command
+from mxft.network.checkpoint import load_checkpoint
 from mxft.training.run import read_log
 
 

@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint, saved_epochs
 from mxft.cli import run_command, run_verb
 from mxft.data.pairs import write_pairs
+from mxft.network.checkpoint import load_checkpoint, saved_epochs
 from mxft.training.run import read_log
 
 SIZE = (16, 16)

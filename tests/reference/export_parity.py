@@ -24,8 +24,8 @@ GLUON = {"resnet18_v2": 224, "resnet50_v1b": 224, "mobilenetv2_1.0": 224, "mobil
 
 def _of_symbol(name):
     """Return a shared symbol with random weights, scales near 1."""
-    from mxft.checkpoint import Checkpoint, load_symbol
     from mxft.compat import mx
+    from mxft.network.checkpoint import Checkpoint, load_symbol
 
     symbol, random = load_symbol(os.path.join(SHARED, "symbols", f"{name}-symbol.json")), np.random.RandomState(0)
     args, _, auxs = symbol.infer_shape(data=(1, 3, 224, 224))
@@ -43,7 +43,7 @@ def _of_symbol(name):
 def network(name):
     """Return (checkpoint, image size) of one of the names above."""
     from mxft.backbones.gluon import checkpoint_from_gluon
-    from mxft.checkpoint import load_checkpoint
+    from mxft.network.checkpoint import load_checkpoint
 
     if name in CHECKPOINTS:
         return load_checkpoint(os.path.join(SHARED, "models", name + ",0")), CHECKPOINTS[name]

@@ -15,12 +15,12 @@ import sys
 
 import numpy as np
 
-from mxft.checkpoint import Checkpoint
 from mxft.cli import run_command
 from mxft.compat import mx
 from mxft.distributed.workers import join
 from mxft.freeze import FreezeOptions, freeze_plan
 from mxft.inference import InferenceExecutor
+from mxft.network.checkpoint import Checkpoint
 from mxft.surgery import attach_head
 from mxft.training.fit import FitOptions, fit, seed_everything
 from mxft.training.run import SilentRun

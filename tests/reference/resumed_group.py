@@ -11,7 +11,6 @@ import dataclasses
 import os
 import sys
 
-from mxft.checkpoint import load_checkpoint
 from mxft.cli import run_command
 from mxft.cli.preflight import join_workers
 from mxft.compat import mx
@@ -19,6 +18,7 @@ from mxft.data.datasets import Records
 from mxft.data.faces.layout import read_face_set
 from mxft.data.normalization import InputSpec
 from mxft.heads import HeadOptions, make_head
+from mxft.network.checkpoint import load_checkpoint
 from mxft.surgery import Dense
 from mxft.training.faces.fit import _Loop
 from mxft.training.faces.network import pretrained_backbone

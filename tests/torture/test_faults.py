@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from mxft.checkpoint import load_checkpoint, saved_epochs
+from mxft.network.checkpoint import load_checkpoint, saved_epochs
 from tests.torture.kinds import FACES, SCORE, TRAIN
 from tests.torture.specimens import make_specimens
 
@@ -18,7 +18,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 KILLS = 30
 SAVE = """
 import sys
-from mxft.checkpoint import load_checkpoint
+from mxft.network.checkpoint import load_checkpoint
 from mxft.compat import mx
 checkpoint = load_checkpoint("tiny,0")
 checkpoint.arg_params["fc7_weight"] = mx.nd.zeros((1000, 5000))

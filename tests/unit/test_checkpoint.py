@@ -4,7 +4,11 @@ import os
 import numpy as np
 import pytest
 
-from mxft.checkpoint import (
+from mxft.compat import mx
+from mxft.data.normalization import InputSpec
+from mxft.errors import InputError, MissingFileError, RunError
+from mxft.files.whole import sha256
+from mxft.network.checkpoint import (
     Checkpoint,
     load_checkpoint,
     load_manifest,
@@ -15,10 +19,6 @@ from mxft.checkpoint import (
     parse_model,
     saved_epochs,
 )
-from mxft.compat import mx
-from mxft.data.normalization import InputSpec
-from mxft.errors import InputError, MissingFileError, RunError
-from mxft.files.whole import sha256
 
 
 def same(a, b):

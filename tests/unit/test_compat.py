@@ -230,7 +230,7 @@ def test_mxnets_image_packing_works(kind, quality):
 
 OLD_SYMBOL = """
 import sys
-from mxft.checkpoint import load_symbol
+from mxft.network.checkpoint import load_symbol
 from mxft.inference import InferenceExecutor
 from mxft.compat import mx
 symbol = load_symbol(sys.argv[1])

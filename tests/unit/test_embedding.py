@@ -5,11 +5,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.checkpoint import Checkpoint
 from mxft.compat import mx
 from mxft.errors import InputError, RunError
 from mxft.evaluation.embedding import embed_images, embed_views, embedding_executor
 from mxft.inference import InferenceExecutor
+from mxft.network.checkpoint import Checkpoint
 
 SIZE = (8, 6)
 

@@ -9,7 +9,7 @@ from mxft.backbones.embedding_output import OUTPUTS, embedding_output
 from mxft.backbones.faces import Versions, current_names, face_network, identify, initializer
 from mxft.compat import mx
 from mxft.errors import InputError
-from mxft.graph import Graph
+from mxft.network.graph import Graph
 
 
 def parameter_shapes(symbol, image_size=(112, 112)):

@@ -3,8 +3,8 @@ import os
 
 import pytest
 
-from mxft.checkpoint import load_checkpoint, saved_epochs
 from mxft.errors import InputError
+from mxft.network.checkpoint import load_checkpoint, saved_epochs
 from mxft.training.faces.checkpoints import FaceRun
 
 

@@ -5,13 +5,13 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint, saved_epochs
 from mxft.compat import mx
 from mxft.data.faces.layout import read_face_set
 from mxft.data.pairs import PairSet
 from mxft.errors import InputError, RunError
 from mxft.evaluation.verification_file import read_verifications
 from mxft.heads import HeadOptions, make_head
+from mxft.network.checkpoint import load_checkpoint, saved_epochs
 from mxft.training.faces.fit import phases
 from mxft.training.faces.meters import IntervalMeter
 from mxft.training.faces.network import MONITORS, attach_face_head, pretrained_backbone

@@ -5,12 +5,12 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
 from mxft.data.faces.layout import read_face_set
 from mxft.data.pairs import PairSet
 from mxft.errors import InputError
 from mxft.heads import HeadOptions, make_head
+from mxft.network.checkpoint import load_checkpoint
 from mxft.training.accumulation import updates_of
 from mxft.training.faces.fit import _Loop
 from mxft.training.faces.network import pretrained_backbone

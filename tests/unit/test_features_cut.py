@@ -157,7 +157,7 @@ def test_what_is_computed_from_parameters_alone_is_no_trunk():
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["mobilenet-v1-0.25", "mobilenet-v2-1.0"])
 def test_published_networks_are_cut_below_their_head(name, testdata):
-    from mxft.checkpoint import load_checkpoint
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.training.network import with_new_head
 
     network = with_new_head(load_checkpoint(f"{testdata}/models/{name},0"), 7, (3, 64, 64))

@@ -4,7 +4,6 @@ import tarfile
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
 from mxft.data.normalization import InputSpec
@@ -15,6 +14,7 @@ from mxft.features.cut import trunk_cut
 from mxft.features.frozen_trunk import CacheOptions, fit_frozen_trunk
 from mxft.freeze import FreezePlan, freeze_matching, freeze_plan
 from mxft.inference import InferenceExecutor
+from mxft.network.checkpoint import load_checkpoint
 from mxft.training.fit import FitOptions, FitResult, fit, seed_everything
 from mxft.training.network import with_new_head
 from mxft.training.run import RunFolder
@@ -82,7 +82,7 @@ def first_layers(net):
 
 def deep(make_checkpoint, random_parameters):
     """The tiny network with a second, trainable stage behind a Dropout that drops nothing and a BatchNorm."""
-    from mxft.checkpoint import Checkpoint
+    from mxft.network.checkpoint import Checkpoint
 
     net = make_checkpoint().symbol.get_internals()["relu0_output"]
     net = mx.sym.Convolution(net, kernel=(3, 3), num_filter=5, name="conv1")

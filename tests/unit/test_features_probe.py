@@ -2,11 +2,11 @@
 import numpy as np
 import pytest
 
-from mxft.checkpoint import Checkpoint
 from mxft.compat import mx
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
 from mxft.features.probe import Probe, Similarity, measure_similarity
+from mxft.network.checkpoint import Checkpoint
 
 SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
 

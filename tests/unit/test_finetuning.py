@@ -5,7 +5,6 @@ import os
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.data.datasets import Records
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError
@@ -13,6 +12,7 @@ from mxft.features.frozen_trunk import CacheOptions
 from mxft.features.solvers import solve_head
 from mxft.files.whole import sha256
 from mxft.freeze import FreezeOptions
+from mxft.network.checkpoint import load_checkpoint
 from mxft.training.finetune import Recipe, finetune
 from mxft.training.fit import FitOptions
 from mxft.training.run import read_log

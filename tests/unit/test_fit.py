@@ -7,7 +7,6 @@ import signal
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
 from mxft.data.normalization import InputSpec
@@ -15,12 +14,13 @@ from mxft.errors import InputError, RunError
 from mxft.evaluation.scoring import score_iterator
 from mxft.freeze import freeze_plan
 from mxft.inference import InferenceExecutor
+from mxft.network.checkpoint import load_checkpoint
+from mxft.network.transfer import match_parameters
 from mxft.surgery import attach_head
 from mxft.training.fit import FitOptions, fit, seed_everything
 from mxft.training.optimizer import optimizer_arguments
 from mxft.training.run import RunFolder, read_log
 from mxft.training.schedule import learning_rate_schedule
-from mxft.transfer import match_parameters
 
 SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
 RECORDS, BATCH = 36, 8

@@ -4,7 +4,7 @@ import pytest
 from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.freeze import FreezeOptions, check_plan, describe_rates, freeze_plan
-from mxft.graph import Graph
+from mxft.network.graph import Graph
 
 HEAD = ("fc1_weight", "fc1_bias")
 TRUNK = ("conv0_weight", "conv0_bias", "bn0_gamma", "bn0_beta")

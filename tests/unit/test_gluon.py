@@ -91,7 +91,7 @@ def test_the_manifest_tells_the_input(tmp_path):
 
 
 def test_what_is_saved_can_be_loaded(tmp_path):
-    from mxft.checkpoint import load_checkpoint
+    from mxft.network.checkpoint import load_checkpoint
     checkpoint = checkpoint_from_gluon("mobilenetv2_0.25", classes=4, input_size=64)
     again = load_checkpoint(checkpoint.save(str(tmp_path / "net"), 0))
     assert (outputs(again, pictures()) == outputs(checkpoint, pictures())).all()

@@ -4,7 +4,7 @@ import pytest
 from mxft.backbones.gluon import BUILT_BY, build, checkpoint_from_gluon, trace
 from mxft.compat import load_gluoncv, mx
 from mxft.errors import InputError
-from mxft.graph import Graph
+from mxft.network.graph import Graph
 from mxft.surgery import attach_head, find_feature_layer
 
 # (store, name, operator of the feature layer, of the classifier, numbers in the feature), and what is not usual.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.graph import Graph, first_outputs, internal_output
+from mxft.network.graph import Graph, first_outputs, internal_output
 
 
 def forward(symbol, data, **parameters):
@@ -118,7 +118,7 @@ def test_each_nodes_output_is_found_though_names_repeat(build):
 
 @pytest.mark.data
 def test_every_published_graph_has_one_first_output_a_node(testdata):
-    from mxft.checkpoint import load_symbol
+    from mxft.network.checkpoint import load_symbol
     for path in sorted(testdata.rglob("*-symbol.json")):
         symbol = load_symbol(str(path))
         nodes, internals = Graph(symbol).nodes, symbol.get_internals()

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from mxft.errors import InputError
-from mxft.manifest import load_manifest
+from mxft.network.manifest import load_manifest
 
 GOOD = {"format": 1, "classes": ["a", "b"], "packing": {"resize": 256, "center_crop": False, "quality": 90, "color": 1,
                                                         "encoding": ".jpg", "pass_through": False},

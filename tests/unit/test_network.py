@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
-from mxft.checkpoint import Checkpoint
 from mxft.compat import mx
 from mxft.errors import InputError
+from mxft.network.checkpoint import Checkpoint
 from mxft.surgery import Dense
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 

@@ -4,10 +4,10 @@ import struct
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_params
 from mxft.compat import mx
 from mxft.errors import InputError
-from mxft.params_file import check_params_file
+from mxft.network.checkpoint import load_params
+from mxft.network.params_file import check_params_file
 
 
 def dense(shape=(2, 2), kind=0, magic=0xF993FAC9, storage=0, content=bytes(16)):

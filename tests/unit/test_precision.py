@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from mxft.backbones.faces import Versions, face_network
-from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
 from mxft.data.faces.layout import read_face_set
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError
 from mxft.freeze import freeze_plan
-from mxft.graph import Graph
 from mxft.heads import HeadOptions, make_head
+from mxft.network.checkpoint import load_checkpoint
+from mxft.network.graph import Graph
 from mxft.surgery import data_name, label_names
 from mxft.training import loss_scale, precision
 from mxft.training.faces.network import attach_face_head, pretrained_backbone

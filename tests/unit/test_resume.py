@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError
 from mxft.features.frozen_trunk import CacheOptions
+from mxft.network.checkpoint import load_checkpoint
 from mxft.surgery import Dense
 from mxft.training.finetune import Recipe, finetune
 from mxft.training.fit import FitOptions

@@ -2,10 +2,10 @@
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
-from mxft.graph import Graph
 from mxft.inference import InferenceExecutor
+from mxft.network.checkpoint import load_checkpoint
+from mxft.network.graph import Graph
 from mxft.rewrite import (
     flatten_before_fully_connected,
     prelu_for_inference,
@@ -70,7 +70,7 @@ def test_what_died_at_the_second_forward_lives(parameters):
 
 @pytest.mark.data
 def test_the_published_face_network_that_died_at_the_second_forward_lives(testdata):
-    from mxft.checkpoint import load_checkpoint
+    from mxft.network.checkpoint import load_checkpoint
     face = load_checkpoint(str(testdata / "models" / "mobilefacenet-y1" / "model") + ",0")
     executor = InferenceExecutor(face.symbol, face.arg_params, face.aux_params, (3, 112, 112), 2)
     image = np.random.RandomState(0).uniform(0, 255, (2, 3, 112, 112)).astype(np.float32)

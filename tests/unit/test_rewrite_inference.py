@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.graph import Graph
+from mxft.network.graph import Graph
 from mxft.rewrite.batch_norm import fold_batch_norms
 from mxft.rewrite.channel_blocks import fill_channel_blocks
 from mxft.rewrite.inference import PASSES, rewrite_for_inference

@@ -4,11 +4,11 @@ import pytest
 
 from mxft.backbones.efficientnet import efficientnet_checkpoint
 from mxft.backbones.faces import face_network
-from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
-from mxft.graph import Graph
 from mxft.machine.processor import cpu_flags
 from mxft.machine.quiet import quiet_native
+from mxft.network.checkpoint import load_checkpoint
+from mxft.network.graph import Graph
 from mxft.rewrite import batch_norm_relu, filled_channels, prelu_for_training, rewrite_for_training
 from mxft.rewrite.batch_norm_relu import (
     batch_norm_relu_for_training,

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
 from mxft.errors import InputError, RunError
+from mxft.network.checkpoint import load_checkpoint
 from mxft.training.run import RunFolder, free_folder, read_log, require_free
 
 

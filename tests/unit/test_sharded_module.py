@@ -4,12 +4,12 @@ import re
 import numpy as np
 import pytest
 
-from mxft.checkpoint import load_checkpoint
 from mxft.compat import mx
 from mxft.data.faces.layout import read_face_set
 from mxft.errors import InputError
-from mxft.graph import Graph
 from mxft.heads import HeadOptions, make_head
+from mxft.network.checkpoint import load_checkpoint
+from mxft.network.graph import Graph
 from mxft.slim import slim
 from mxft.training.faces.fit import _Loop
 from mxft.training.faces.network import pretrained_backbone

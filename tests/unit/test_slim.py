@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
-from mxft.checkpoint import Checkpoint, load_checkpoint
 from mxft.errors import InputError, RunError
 from mxft.inference import InferenceExecutor
+from mxft.network.checkpoint import Checkpoint, load_checkpoint
 from mxft.slim import save_slim, slim
 
 SHAPE = (3, 16, 16)

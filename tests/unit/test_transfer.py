@@ -5,8 +5,8 @@ import pytest
 
 from mxft.compat import mx
 from mxft.errors import InputError
+from mxft.network.transfer import match_parameters
 from mxft.surgery import attach_head
-from mxft.transfer import match_parameters
 
 IMAGE = (3, 8, 8)
 

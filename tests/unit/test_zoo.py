@@ -180,7 +180,7 @@ def gluon_store(mirror, monkeypatch, resnet18_params):
 
 
 def test_the_gluon_network_stands_in_and_says_so(mirror, gluon_store, capsys):
-    from mxft.checkpoint import load_checkpoint
+    from mxft.network.checkpoint import load_checkpoint
     model = zoo.get_model("resnet-18", progress=False)
     assert model == f"{mirror.home}/mxft/models/resnet18_v2/{gluon_store.stem},0"
     assert ("imagenet1k-resnet-18: no mirror gave it; using other weights instead: mxnet:resnet18_v2 of the mxnet "
@@ -268,7 +268,7 @@ def torchvision_resnet18(tmp_path_factory, torch_arrays):
 
 
 def test_torchvisions_weights_stand_in_where_mxnet_has_none(mirror, torchvision_resnet18, capsys):
-    from mxft.checkpoint import load_checkpoint
+    from mxft.network.checkpoint import load_checkpoint
     content = torchvision_resnet18.read_bytes()
     path = mirror.put("timm/resnet18.tv_in1k/resolve/main/model.safetensors", content)
     model = zoo.get_model("resnet-18", progress=False)

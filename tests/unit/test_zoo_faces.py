@@ -129,7 +129,7 @@ def test_the_published_checkpoints_are_what_the_table_says(mirror, testdata, nam
     files = [str(testdata / "models" / folder / file) for file in ("model-symbol.json", "model-0000.params")]
     model = zoo.get_model(name, files=files)
     assert bool(zoo.find(name).sha1) == bool(sha1)
-    from mxft.checkpoint import load_checkpoint
+    from mxft.network.checkpoint import load_checkpoint
     from mxft.surgery import embedding_layer, list_layers
     checkpoint = load_checkpoint(model)
     assert embedding_layer(checkpoint.symbol).name == checkpoint.manifest["feature_layer"] == "fc1"

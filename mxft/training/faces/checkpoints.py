@@ -2,9 +2,9 @@
 import math
 import os
 
-from mxft.checkpoint import saved_epochs
 from mxft.errors import InputError
 from mxft.files.whole import require_folder
+from mxft.network.checkpoint import saved_epochs
 from mxft.training.run import Run
 
 

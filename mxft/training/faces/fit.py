@@ -13,7 +13,7 @@ from mxft.distributed.workers import join
 from mxft.errors import InputError, MxftError, RunError, describe_failure
 from mxft.evaluation.verification_file import read_verifications
 from mxft.freeze import FreezePlan, freeze_matching
-from mxft.graph import has_random_layers
+from mxft.network.graph import has_random_layers
 from mxft.rewrite import rewrite_for_training
 from mxft.training.accumulation import updates_of
 from mxft.training.faces.meters import IntervalMeter

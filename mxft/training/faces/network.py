@@ -6,8 +6,8 @@ more numbers an image, from which the log is made without copying a batch x clas
 import dataclasses
 
 from mxft.compat import mx
-from mxft.graph import internal_output
 from mxft.heads import softmax_output
+from mxft.network.graph import internal_output
 from mxft.surgery import embedding_layer, list_layers
 from mxft.training.precision import half_precision
 

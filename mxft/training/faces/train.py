@@ -10,12 +10,12 @@ import numpy as np
 
 from mxft import __version__
 from mxft.backbones.faces import initializer as trunk_initializer
-from mxft.checkpoint import parent_entry
 from mxft.compat import mx
 from mxft.data.faces.iterators import FaceIterator
 from mxft.data.normalization import InputSpec
 from mxft.evaluation.identification import class_centres
 from mxft.inference import InferenceExecutor
+from mxft.network.checkpoint import parent_entry
 from mxft.report.event_files import EventFiles
 from mxft.training.faces.announcing import announce, conclude, start_facts
 from mxft.training.faces.checkpoints import FaceRun

@@ -5,11 +5,11 @@ another embedding too, and another architecture trains from noise without a word
 """
 import dataclasses
 
-from mxft.checkpoint import first_non_finite
 from mxft.errors import InputError
-from mxft.graph import Graph, internal_output
+from mxft.network.checkpoint import first_non_finite
+from mxft.network.graph import Graph, internal_output
+from mxft.network.transfer import match_parameters
 from mxft.surgery import embedding_layer
-from mxft.transfer import match_parameters
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,8 +16,8 @@ from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError, last_line, nearest
 from mxft.files.whole import require_file, sha256, whole_file, whole_path, write_json
 from mxft.machine.quiet import quiet_native
-from mxft.manifest import load_manifest
-from mxft.params_file import check_params_file
+from mxft.network.manifest import load_manifest
+from mxft.network.params_file import check_params_file
 
 
 @dataclasses.dataclass
