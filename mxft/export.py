@@ -19,7 +19,7 @@ from mxft.files.whole import whole_path
 from mxft.machine.packages import require_package
 from mxft.machine.quiet import quiet_native
 from mxft.network.graph import Graph
-from mxft.rewrite.flatten import flatten_before_fully_connected
+from mxft.rewrite.inference.flatten import flatten_before_fully_connected
 from mxft.surgery import cut_loss, data_name
 
 OPSET, IR_VERSION = 13, 8

@@ -7,7 +7,7 @@ from mxft.compat import mx
 from mxft.errors import InputError, RunError, last_line
 from mxft.kernels import choose_kernels, worth_choosing
 from mxft.network.transfer import match_parameters
-from mxft.rewrite.inference import rewrite_for_inference
+from mxft.rewrite.inference.passes import rewrite_for_inference
 from mxft.streams import Streams, fused, stream_contexts, stream_images
 from mxft.surgery import cut_loss, data_name, label_names
 

@@ -88,7 +88,7 @@ def _openblas(folder):
 
 
 def _fused_batch_norm_runs():
-    from mxft.rewrite.batch_norm_relu import fused_batch_norm_runs
+    from mxft.rewrite.training.batch_norm_relu import fused_batch_norm_runs
 
     return bool(fused_batch_norm_runs())
 

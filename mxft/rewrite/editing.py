@@ -139,3 +139,13 @@ def scale_and_shift(edit, node, factor, shift, tag):
     edit.replace(node, 2, bias * factor + shift, tag)
     node.attrs["no_bias"] = "False"
     return True
+
+
+def zero_padding(node):
+    """Return ((top, bottom), (left, right)) of a Pad that puts zeros around a map, else None."""
+    if node.op not in ("Pad", "pad") or node.attrs.get("mode") != "constant":
+        return None
+    widths = node.numbers("pad_width")
+    if float(node.attrs.get("constant_value", 0)) or len(widths) != 8 or any(widths[:4]) or min(widths) < 0:
+        return None
+    return widths[4:6], widths[6:]

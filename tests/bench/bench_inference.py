@@ -75,7 +75,7 @@ def torchscript(parts, images):
     import torch
     from torch_twin import Twin
 
-    from mxft.rewrite.pad import fold_pads
+    from mxft.rewrite.inference.pad import fold_pads
 
     torch.set_num_threads(THREADS)
     batch = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)

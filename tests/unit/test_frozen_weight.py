@@ -9,7 +9,7 @@ from mxft.data.iterators import RecordIterator
 from mxft.data.normalization import InputSpec
 from mxft.freeze import FreezeOptions, freeze_plan
 from mxft.rewrite import rewrite_for_training
-from mxft.rewrite.frozen_weight import free_biases_of_frozen_weights
+from mxft.rewrite.training.frozen_weight import free_biases_of_frozen_weights
 from mxft.training.fit import FitOptions, fit
 from mxft.training.run import RunFolder
 from mxft.training.schedule import learning_rate_schedule

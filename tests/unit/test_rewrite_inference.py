@@ -4,11 +4,11 @@ import pytest
 
 from mxft.compat import mx
 from mxft.network.graph import Graph
-from mxft.rewrite.batch_norm import fold_batch_norms
-from mxft.rewrite.channel_blocks import fill_channel_blocks
-from mxft.rewrite.inference import PASSES, rewrite_for_inference
-from mxft.rewrite.pad import fold_pads
-from mxft.rewrite.scalar import fold_scalars
+from mxft.rewrite.inference.batch_norm import fold_batch_norms
+from mxft.rewrite.inference.channels import fill_channel_blocks
+from mxft.rewrite.inference.pad import fold_pads
+from mxft.rewrite.inference.passes import PASSES, rewrite_for_inference
+from mxft.rewrite.inference.scalar import fold_scalars
 
 IMAGE = (3, 11, 14)
 

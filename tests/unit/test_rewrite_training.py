@@ -9,17 +9,19 @@ from mxft.machine.processor import cpu_flags
 from mxft.machine.quiet import quiet_native
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.graph import Graph
-from mxft.rewrite import batch_norm_relu, filled_channels, prelu_for_training, rewrite_for_training
-from mxft.rewrite.batch_norm_relu import (
+from mxft.rewrite import prelu_for_training, rewrite_for_training
+from mxft.rewrite.memory_layout import channel_blocks
+from mxft.rewrite.training import batch_norm_relu
+from mxft.rewrite.training import channels as filled_channels
+from mxft.rewrite.training.batch_norm_relu import (
     batch_norm_relu_for_training,
     fused_batch_norm_runs,
     relu6_for_training,
     relu_between_layouts,
 )
-from mxft.rewrite.filled_channels import fill_channels_for_training
-from mxft.rewrite.memory_layout import channel_blocks
-from mxft.rewrite.pad_training import pad_for_training
-from mxft.rewrite.training import PASSES
+from mxft.rewrite.training.channels import fill_channels_for_training
+from mxft.rewrite.training.pad import pad_for_training
+from mxft.rewrite.training.passes import PASSES
 
 needs_fused = pytest.mark.skipif(not fused_batch_norm_runs(), reason="no fused BatchNorm on this CPU")
 needs_avx512 = pytest.mark.skipif("avx512f" not in cpu_flags(), reason="no AVX-512")

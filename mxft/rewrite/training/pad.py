@@ -1,7 +1,6 @@
 """Zero padding in front of a convolution whose weight is being trained, without MXNet's ``Pad``."""
 from mxft.rewrite.channels import known_channels
-from mxft.rewrite.editing import Edit, is_map_convolution
-from mxft.rewrite.pad import zero_padding
+from mxft.rewrite.editing import Edit, is_map_convolution, zero_padding
 
 
 def pad_for_training(symbol):
@@ -11,8 +10,8 @@ def pad_for_training(symbol):
     becomes a depthwise convolution with padding of ``max(a, b)`` on both sides and a fixed kernel of ``|b − a| + 1``
     rows or columns, zeros and a single 1, which gives the padded map to the bit. It works in oneDNN's memory layout,
     where MXNet 1.9.1's Pad knows the plain one alone. (A larger kernel with zeros of its own, as
-    `mxft.rewrite.pad.fold_pads` makes it for inference, does without a second map, but oneDNN 2.4 has no fast gradient
-    for the weights of depthwise kernels beyond 3x3: the layer is 3 to 7 times as slow.)
+    `mxft.rewrite.inference.pad.fold_pads` makes it for inference, does without a second map, but oneDNN 2.4 has no
+    fast gradient for the weights of depthwise kernels beyond 3x3: the layer is 3 to 7 times as slow.)
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
 """The passes for inference, by name, and the graph and parameters they leave to bind."""
-from mxft.rewrite.batch_norm import fold_batch_norms
-from mxft.rewrite.channel_blocks import fill_channel_blocks
-from mxft.rewrite.flatten import flatten_before_fully_connected
-from mxft.rewrite.pad import fold_pads
+from mxft.rewrite.inference.batch_norm import fold_batch_norms
+from mxft.rewrite.inference.channels import fill_channel_blocks
+from mxft.rewrite.inference.flatten import flatten_before_fully_connected
+from mxft.rewrite.inference.pad import fold_pads
+from mxft.rewrite.inference.scalar import fold_scalars
+from mxft.rewrite.inference.strides import move_strides
 from mxft.rewrite.prelu import prelu_for_inference
-from mxft.rewrite.scalar import fold_scalars
-from mxft.rewrite.strides import move_strides
 
 
 def _of_symbol(rewritten):

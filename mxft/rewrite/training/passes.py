@@ -1,9 +1,9 @@
 """The passes for training, by name, and the graph they leave to bind."""
-from mxft.rewrite.batch_norm_relu import batch_norm_relu_for_training, relu6_for_training, relu_between_layouts
-from mxft.rewrite.filled_channels import fill_channels_for_training
-from mxft.rewrite.frozen_weight import free_biases_of_frozen_weights
-from mxft.rewrite.pad_training import pad_for_training
 from mxft.rewrite.prelu import prelu_for_training
+from mxft.rewrite.training.batch_norm_relu import batch_norm_relu_for_training, relu6_for_training, relu_between_layouts
+from mxft.rewrite.training.channels import fill_channels_for_training
+from mxft.rewrite.training.frozen_weight import free_biases_of_frozen_weights
+from mxft.rewrite.training.pad import pad_for_training
 
 # name: symbol -> symbol, the symbol itself where there is nothing to change; in this order
 PASSES = {"prelu": prelu_for_training, "pad": pad_for_training, "filled-channels": fill_channels_for_training,

@@ -1,7 +1,7 @@
 """Zero padding in front of a convolution, taken into the convolution."""
 import numpy as np
 
-from mxft.rewrite.editing import Edit, is_map_convolution
+from mxft.rewrite.editing import Edit, is_map_convolution, zero_padding
 
 
 def fold_pads(symbol, arg_params, aux_params):
@@ -51,13 +51,3 @@ def _fold_into(edit, node):
     edit.read(node, pad.inputs[0])
     node.attrs["kernel"] = str(tuple(k + abs(n) for k, n in zip(node.numbers("kernel"), more)))
     node.attrs["pad"] = str(tuple(own + max(side) for own, side in zip(node.numbers("pad", (0, 0)), sides)))
-
-
-def zero_padding(node):
-    """Return ((top, bottom), (left, right)) of a Pad that puts zeros around a map, else None."""
-    if node.op not in ("Pad", "pad") or node.attrs.get("mode") != "constant":
-        return None
-    widths = node.numbers("pad_width")
-    if float(node.attrs.get("constant_value", 0)) or len(widths) != 8 or any(widths[:4]) or min(widths) < 0:
-        return None
-    return widths[4:6], widths[6:]
