@@ -14,7 +14,7 @@ _PUBLIC = {
     "list_layers": "mxft.surgery", "find_feature_layer": "mxft.surgery", "cut_at": "mxft.surgery",
     "get_fine_tune_model": "mxft.surgery", "attach_head": "mxft.surgery",
     "match_parameters": "mxft.network.transfer", "TransferReport": "mxft.network.transfer",
-    "freeze_plan": "mxft.freeze", "fit": "mxft.training.fit", "InferenceExecutor": "mxft.inference",
+    "freeze_plan": "mxft.freeze", "fit": "mxft.training.fit", "InferenceExecutor": "mxft.inference.executor",
     "MxftError": "mxft.errors",
 }
 __all__ = ["__version__", *_PUBLIC]

@@ -14,8 +14,10 @@ MOVED = {
     "mxft.checkpoint": "mxft.network.checkpoint",
     "mxft.cuda": "mxft.machine.cuda",
     "mxft.download": "mxft.files.download",
+    "mxft.engine": "mxft.inference.engine",
     "mxft.graph": "mxft.network.graph",
     "mxft.http_stream": "mxft.files.http_stream",
+    "mxft.kernels": "mxft.inference.kernels",
     "mxft.manifest": "mxft.network.manifest",
     "mxft.memory": "mxft.machine.memory",
     "mxft.packages": "mxft.machine.packages",
@@ -32,6 +34,7 @@ MOVED = {
     "mxft.rewrite.pad_training": "mxft.rewrite.training.pad",
     "mxft.rewrite.scalar": "mxft.rewrite.inference.scalar",
     "mxft.rewrite.strides": "mxft.rewrite.inference.strides",
+    "mxft.streams": "mxft.inference.streams",
     "mxft.threads": "mxft.machine.threads",
     "mxft.transfer": "mxft.network.transfer",
 }

@@ -10,7 +10,7 @@ import os
 import numpy as np
 
 from mxft.errors import InputError, RunError
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import (
     Checkpoint,
     load_checkpoint,

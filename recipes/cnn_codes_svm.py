@@ -76,7 +76,7 @@ def extract(network, spec, path, args):
     from mxft.data.progress import progress
     from mxft.devices import contexts
     from mxft.features.extraction import extract_view
-    from mxft.inference import InferenceExecutor
+    from mxft.inference.executor import InferenceExecutor
     from mxft.surgery import cut_at
 
     count = len(scan_labels(path).ids)

@@ -149,7 +149,7 @@ def compare(net, model, path, spec):
     from mxft.data.iterators import RecordIterator
     from mxft.data.labels import scan_labels
     from mxft.evaluation.scoring import score_iterator
-    from mxft.inference import InferenceExecutor
+    from mxft.inference.executor import InferenceExecutor
     from mxft.network.checkpoint import load_checkpoint
 
     checkpoint, count = load_checkpoint(model), len(scan_labels(path).ids)

@@ -99,7 +99,7 @@ def compare_reloaded(result, records, spec, batch_size):
     from mxft.data.iterators import RecordIterator
     from mxft.data.labels import scan_labels
     from mxft.evaluation.scoring import score_iterator
-    from mxft.inference import InferenceExecutor
+    from mxft.inference.executor import InferenceExecutor
     from mxft.network.checkpoint import load_checkpoint, parse_model
 
     checkpoint = load_checkpoint(result.fit.last)

@@ -65,7 +65,7 @@ def check_bundle(folder, rewrite=True, with_onnx=False):
     ----------
     folder : str
     rewrite : bool
-        As of `mxft.inference.InferenceExecutor`.
+        As of `mxft.inference.executor.InferenceExecutor`.
     with_onnx : bool
         Run the self-test with ONNX Runtime too.
 

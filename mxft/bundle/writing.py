@@ -49,7 +49,7 @@ def write_bundle(classifier, output, image=None, onnx=True, rewrite=True):
     onnx : bool
         Whether ``model.onnx`` is written.
     rewrite : bool
-        As of `mxft.inference.InferenceExecutor`.
+        As of `mxft.inference.executor.InferenceExecutor`.
 
     Returns
     -------

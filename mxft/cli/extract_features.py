@@ -57,7 +57,7 @@ def main(argv=None):
     from mxft.data.normalization import InputSpec
     from mxft.devices import contexts
     from mxft.features.files import check_feature_path
-    from mxft.inference import InferenceExecutor
+    from mxft.inference.executor import InferenceExecutor
     from mxft.network.checkpoint import load_checkpoint
     from mxft.surgery import cut_at, find_feature_layer
 

@@ -17,7 +17,7 @@ from mxft.data.iterators import RecordIterator
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import last_line
 from mxft.evaluation.classification import softmax
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Classifier:
     name: str
 
     def bind(self, rewrite=True):
-        """Return a BoundClassifier; `rewrite` as of `mxft.inference.InferenceExecutor`."""
+        """Return a BoundClassifier; `rewrite` as of `mxft.inference.executor.InferenceExecutor`."""
         return BoundClassifier(self, rewrite)
 
     @property

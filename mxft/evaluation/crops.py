@@ -37,7 +37,7 @@ class TenCropExecutor:
 
     Parameters
     ----------
-    executor : mxft.inference.InferenceExecutor
+    executor : mxft.inference.executor.InferenceExecutor
         Of the network, at the size of a crop.
     height, width : int
         Of a crop.
@@ -53,11 +53,11 @@ class TenCropExecutor:
         self.applied, self.output_shape = executor.applied, executor.output_shape
 
     def expect(self, images):
-        """See `mxft.inference.InferenceExecutor.expect`."""
+        """See `mxft.inference.executor.InferenceExecutor.expect`."""
         self._executor.expect(10 * images)
 
     def over(self, iterator, progress=None):
-        """Run a whole iterator of larger images from its start; see `mxft.inference.InferenceExecutor.over`."""
+        """Run a whole iterator of larger images from its start, as `mxft.inference.InferenceExecutor.over` does."""
         iterator.reset()
         for batch in iterator:
             count = batch.data[0].shape[0] - batch.pad

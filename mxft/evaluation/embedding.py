@@ -13,7 +13,7 @@ from mxft.data.images import BadImage
 from mxft.data.packing import one_opencv_thread, ordered_map
 from mxft.data.pairs import decode_rgb
 from mxft.errors import InputError, RunError
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.network.graph import internal_output
 from mxft.surgery import embedding_layer
 
@@ -30,11 +30,11 @@ def embedding_executor(checkpoint, batch_size, image_size=(112, 112), context=No
     context : mx.Context, optional
         CPU when None.
     rewrite : bool
-        See `mxft.inference.InferenceExecutor`.
+        See `mxft.inference.executor.InferenceExecutor`.
 
     Returns
     -------
-    mxft.inference.InferenceExecutor
+    mxft.inference.executor.InferenceExecutor
 
     Raises
     ------
@@ -51,7 +51,7 @@ def embed_images(executor, images, image_size=(112, 112), flip=False, threads=No
 
     Parameters
     ----------
-    executor : mxft.inference.InferenceExecutor
+    executor : mxft.inference.executor.InferenceExecutor
         Ends in the embedding: see `embedding_executor`.
     images : sequence of bytes
         N JPEG or PNG files; fewer than a batch, and a batch that is not full, are fine.

@@ -14,7 +14,7 @@ def verify_pairs(executor, pair_set, folds=FOLDS, flip=True, image_size=(112, 11
 
     Parameters
     ----------
-    executor : mxft.inference.InferenceExecutor
+    executor : mxft.inference.executor.InferenceExecutor
         Ends in the embedding: see `mxft.evaluation.embedding.embedding_executor`.
     pair_set : mxft.data.pairs.PairSet
     folds : int

@@ -15,7 +15,7 @@ from mxft.data.lists import Row, write_list
 from mxft.data.packing import pack_list
 from mxft.errors import InputError
 from mxft.evaluation.classification import softmax
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
     show : bool
         Progress on stderr.
     rewrite : bool
-        See `mxft.inference.InferenceExecutor`.
+        See `mxft.inference.executor.InferenceExecutor`.
 
     Returns
     -------

@@ -11,7 +11,7 @@ from mxft.data.soundness import check_records
 from mxft.errors import InputError, RunError
 from mxft.evaluation.classification import cross_entropy, softmax, top_k
 from mxft.evaluation.crops import TenCropExecutor
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ def score_iterator(executor, iterator, progress=None):
 
     Parameters
     ----------
-    executor : mxft.inference.InferenceExecutor
+    executor : mxft.inference.executor.InferenceExecutor
     iterator : mxft.data.iterators.RecordIterator
     progress : callable of int, optional
 
@@ -133,7 +133,7 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
     threads : int, optional
         For decoding.
     rewrite : bool
-        See `mxft.inference.InferenceExecutor`.
+        See `mxft.inference.executor.InferenceExecutor`.
     crop_from : int, optional
         Pixels of the square that ten crops are taken of, see `mxft.evaluation.crops`; one centre crop when None.
     check : {"fast", "full", "off"}

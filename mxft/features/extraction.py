@@ -29,7 +29,7 @@ def feature_batches(executor, iterator, dtype="float32", progress=None):
 
     Parameters
     ----------
-    executor : mxft.inference.InferenceExecutor
+    executor : mxft.inference.executor.InferenceExecutor
     iterator : mx.io.DataIter
         Reset first; its ``pad`` rows are left out.
     dtype : {"float32", "float16"}
@@ -64,7 +64,7 @@ def extract_view(executor, iterator, dtype="float32", progress=None):
 
     Parameters
     ----------
-    executor : mxft.inference.InferenceExecutor
+    executor : mxft.inference.executor.InferenceExecutor
         Of the trunk.
     iterator : mx.io.DataIter
         Reset first. Rows come in its order, pads are left out.

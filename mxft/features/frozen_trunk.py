@@ -13,7 +13,7 @@ from mxft.features.cut import HEAD_INPUT, trunk_cut
 from mxft.features.iterator import FeatureIterator, LiveFeatures
 from mxft.features.store import BUDGET_BYTES, FeatureStore, check_cache, trunk_facts
 from mxft.files.whole import sha256
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.training.fit import FitOptions, fit
 
 
@@ -147,7 +147,7 @@ class TrunkFeatures:
     images : int
         Of the training records: what an executor is told to expect, whichever records it computes first.
     rewrite : bool
-        See `mxft.inference.InferenceExecutor`.
+        See `mxft.inference.executor.InferenceExecutor`.
     log : callable, optional
         ``log(event, **facts)``, told what was bound.
 

@@ -78,7 +78,7 @@ class LiveFeatures(mx.io.DataIter):
 
     Parameters
     ----------
-    executor : mxft.inference.InferenceExecutor
+    executor : mxft.inference.executor.InferenceExecutor
         Of the trunk, with at least the records' batch size.
     records : mxft.data.iterators.RecordIterator
         Every epoch its own crops; labels, pads and order are kept.

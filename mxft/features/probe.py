@@ -15,7 +15,7 @@ from mxft.data.iterators import RecordIterator
 from mxft.data.lists import shuffle, write_list
 from mxft.data.packing import pack_list
 from mxft.errors import InputError
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.surgery import cut_at, find_feature_layer
 from mxft.surgery.depth import stage_ends
 

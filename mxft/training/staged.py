@@ -8,7 +8,7 @@ from mxft.evaluation.scoring import score_iterator
 from mxft.features.cut import trunk_cut
 from mxft.features.frozen_trunk import fit_frozen_trunk
 from mxft.freeze import freeze_plan
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.machine.memory import give_back
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.accumulation import updates_of

@@ -104,7 +104,7 @@ class Contenders:
     def plan(self):
         """Train by mxft's plan ``head``."""
         from mxft.evaluation.scoring import score_iterator
-        from mxft.inference import InferenceExecutor
+        from mxft.inference.executor import InferenceExecutor
         from mxft.training.fit import fit
 
         network, plan, train, val, run = self._prepare()

@@ -42,7 +42,7 @@ def network(name):
 def executor(parts, images, rewrite):
     """Return a function giving the scores of so many batches, read as every verb reads them."""
     from mxft.compat import mx
-    from mxft.inference import InferenceExecutor
+    from mxft.inference.executor import InferenceExecutor
 
     bound, batch = InferenceExecutor(*parts, images.shape[1:], len(images), rewrite=rewrite), mx.nd.array(images)
     bound.expect(100000)

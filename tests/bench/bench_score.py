@@ -30,7 +30,7 @@ def contenders(model, rec, count, shape, batch_size):
     from mxft.data.iterators import RecordIterator
     from mxft.data.normalization import InputSpec
     from mxft.evaluation.scoring import score_iterator
-    from mxft.inference import InferenceExecutor
+    from mxft.inference.executor import InferenceExecutor
     from mxft.network.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(model)

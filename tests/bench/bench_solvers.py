@@ -23,7 +23,7 @@ def caltech_features(model, scratch):
     from mxft.data.labels import scan_labels
     from mxft.data.normalization import InputSpec
     from mxft.features.extraction import extract_view
-    from mxft.inference import InferenceExecutor
+    from mxft.inference.executor import InferenceExecutor
     from mxft.network.checkpoint import load_checkpoint
     from mxft.surgery import cut_at, find_feature_layer
 

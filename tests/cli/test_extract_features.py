@@ -12,7 +12,7 @@ from mxft.data.lists import Row, write_list
 from mxft.data.normalization import InputSpec
 from mxft.features import image_chunks
 from mxft.features.files import read_features
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import load_checkpoint
 from mxft.surgery import cut_at
 

@@ -13,7 +13,7 @@ from mxft.evaluation.classification import softmax
 from mxft.evaluation.prediction import predict_files
 from mxft.evaluation.scoring import score_iterator
 from mxft.freeze import freeze_plan
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import Checkpoint, load_checkpoint, load_params, load_symbol
 from mxft.surgery import find_feature_layer, list_layers
 from mxft.training.finetune import Recipe, finetune

@@ -5,7 +5,7 @@ import pytest
 from mxft.backbones.faces import Versions, face_network
 from mxft.backbones.gluon import checkpoint_from_gluon
 from mxft.compat import mx
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.data

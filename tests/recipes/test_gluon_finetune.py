@@ -101,7 +101,7 @@ def test_features_are_copied_and_the_output_learns_ten_times_as_fast(recipe, her
 
 def test_a_checkpoints_own_features(recipe, here):
     from mxft.data.normalization import InputSpec
-    from mxft.inference import InferenceExecutor
+    from mxft.inference.executor import InferenceExecutor
     from mxft.surgery import cut_at
 
     args = recipe.parser().parse_args([*TINY, *NET])

@@ -10,7 +10,7 @@ from mxft.cli import run_command
 from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.evaluation.classification import softmax
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import load_checkpoint, load_symbol
 from mxft.network.graph import Graph
 

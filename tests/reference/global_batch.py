@@ -19,7 +19,7 @@ from mxft.cli import run_command
 from mxft.compat import mx
 from mxft.distributed.workers import join
 from mxft.freeze import FreezeOptions, freeze_plan
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import Checkpoint
 from mxft.surgery import attach_head
 from mxft.training.fit import FitOptions, fit, seed_everything

@@ -101,7 +101,7 @@ def keras_pair(arch, size, folder):
 def parity(source, arch, folder, ending=".pth"):
     """Return the largest difference of scores, as a part of the largest score."""
     from mxft.importing import import_weights
-    from mxft.inference import InferenceExecutor
+    from mxft.inference.executor import InferenceExecutor
 
     table = importlib.import_module("mxft.importing." + source.replace("-", "_")).ARCHITECTURES
     size = table[arch].size

@@ -231,7 +231,7 @@ def test_mxnets_image_packing_works(kind, quality):
 OLD_SYMBOL = """
 import sys
 from mxft.network.checkpoint import load_symbol
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.compat import mx
 symbol = load_symbol(sys.argv[1])
 if {bind}:

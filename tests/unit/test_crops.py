@@ -8,7 +8,7 @@ from mxft.errors import InputError
 from mxft.evaluation.classification import softmax
 from mxft.evaluation.crops import TenCropExecutor, ten_crops
 from mxft.evaluation.scoring import Score, average, score_iterator, score_records
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 
 SPEC = InputSpec((3, 12, 12))
 

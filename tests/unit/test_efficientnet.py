@@ -13,7 +13,7 @@ from mxft.backbones.gluon import trace
 from mxft.backbones.torch_layers import same_padding
 from mxft.compat import mx
 from mxft.errors import InputError
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.surgery import attach_head, batch_norms_to_eval, find_feature_layer
 
 # Variant: arrays of the reference's state_dict without num_batches_tracked, CRC-32 of their sorted names and shapes,

@@ -8,7 +8,7 @@ import pytest
 from mxft.compat import mx
 from mxft.errors import InputError, RunError
 from mxft.evaluation.embedding import embed_images, embed_views, embedding_executor
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import Checkpoint
 
 SIZE = (8, 6)

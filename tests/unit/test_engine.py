@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from mxft.compat import mx
-from mxft.engine import push
+from mxft.inference.engine import push
 
 
 def test_functions_of_one_context_are_called_in_order_in_one_thread():

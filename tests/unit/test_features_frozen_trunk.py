@@ -13,7 +13,7 @@ from mxft.features import frozen_trunk
 from mxft.features.cut import trunk_cut
 from mxft.features.frozen_trunk import CacheOptions, fit_frozen_trunk
 from mxft.freeze import FreezePlan, freeze_matching, freeze_plan
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.fit import FitOptions, FitResult, fit, seed_everything
 from mxft.training.network import with_new_head

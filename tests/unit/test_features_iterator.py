@@ -10,7 +10,7 @@ from mxft.data.normalization import InputSpec
 from mxft.features.extraction import FeatureView
 from mxft.features.iterator import FeatureIterator, LiveFeatures
 from mxft.features.store import FeatureStore
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 
 SPEC = InputSpec((3, 8, 8))
 RECORDS = 10

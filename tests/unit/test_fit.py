@@ -13,7 +13,7 @@ from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError
 from mxft.evaluation.scoring import score_iterator
 from mxft.freeze import freeze_plan
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.transfer import match_parameters
 from mxft.surgery import attach_head

@@ -6,7 +6,7 @@ from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 
 IMAGE = (3, 8, 8)
 

@@ -7,11 +7,11 @@ import threading
 import numpy as np
 import pytest
 
-from mxft import kernels
 from mxft.compat import mx
 from mxft.errors import RunError
-from mxft.inference import InferenceExecutor
-from mxft.kernels import worth_choosing
+from mxft.inference import kernels
+from mxft.inference.executor import InferenceExecutor
+from mxft.inference.kernels import worth_choosing
 from mxft.machine.processor import cpu_flags
 
 IMAGE = (3, 16, 16)
@@ -150,7 +150,7 @@ def test_a_pass_that_does_not_end_ends_with_a_message(threads, monkeypatch):
 
 
 KERNELS = """
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from tests.unit.test_kernels import IMAGE, images, network, parameters
 symbol = network()
 executor = InferenceExecutor(symbol, *parameters(symbol), IMAGE, 8)
@@ -185,7 +185,7 @@ def is_of_weights(line):
 @avx512
 def test_every_convolution_computes_in_one_layout(steps):
     plain, chosen = steps[0][2], steps[MANY][2]
-    assert [line for line in plain if "brgconv" in line], "MXNet no longer mixes layouts: mxft.kernels is not needed"
+    assert [line for line in plain if "brgconv" in line], "MXNet no longer mixes layouts: kernels.py is not needed"
     assert not [line for line in chosen if "brgconv" in line]
     assert len([line for line in chosen if ",convolution," in line]) == 6  # 3 layers, 2 streams
     between = [line for line in chosen if ",reorder," in line and "x32x16x16," in line]

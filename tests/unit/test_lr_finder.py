@@ -131,7 +131,7 @@ def test_every_batch_is_told_with_the_rate_of_its_update(model, data):
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_the_losses_are_those_of_a_training_by_hand(model, data, make_checkpoint, accumulate):
     """SGD on the head in NumPy, on the features and in the order the iterator gives them."""
-    from mxft.inference import InferenceExecutor
+    from mxft.inference.executor import InferenceExecutor
     from mxft.network.checkpoint import load_checkpoint
     from mxft.surgery import cut_at
     from mxft.training.fit import seed_everything

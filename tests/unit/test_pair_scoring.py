@@ -9,7 +9,7 @@ from mxft.compat import mx
 from mxft.data.pairs import PairSet
 from mxft.errors import InputError, RunError
 from mxft.evaluation.pair_scoring import distinct_images, verify_pairs
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from tests.reference.verification import slow_verification
 
 SIZE = (8, 6)

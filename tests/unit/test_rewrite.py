@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.graph import Graph
 from mxft.rewrite import (

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from mxft.errors import InputError, RunError
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import Checkpoint, load_checkpoint
 from mxft.slim import save_slim, slim
 

@@ -2,12 +2,12 @@
 import numpy as np
 import pytest
 
-from mxft import streams
 from mxft.compat import mx
-from mxft.engine import push
 from mxft.errors import InputError
-from mxft.inference import InferenceExecutor
-from mxft.streams import Streams, stream_contexts, stream_images
+from mxft.inference import streams
+from mxft.inference.engine import push
+from mxft.inference.executor import InferenceExecutor
+from mxft.inference.streams import Streams, stream_contexts, stream_images
 
 IMAGE = (3, 8, 8)
 

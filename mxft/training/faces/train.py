@@ -14,7 +14,7 @@ from mxft.compat import mx
 from mxft.data.faces.iterators import FaceIterator
 from mxft.data.normalization import InputSpec
 from mxft.evaluation.identification import class_centres
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import parent_entry
 from mxft.report.event_files import EventFiles
 from mxft.training.faces.announcing import announce, conclude, start_facts

@@ -6,7 +6,7 @@ from mxft.data.pairs import check_images, load_pairs
 from mxft.evaluation.pair_scoring import verify_pairs
 from mxft.evaluation.verification import FOLDS
 from mxft.evaluation.verification_file import verifications_record
-from mxft.inference import InferenceExecutor
+from mxft.inference.executor import InferenceExecutor
 
 _LOGGED = ("accuracy", "std", "xnorm", "auc", "tar_at_far", "notes")
 

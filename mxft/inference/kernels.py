@@ -16,8 +16,8 @@ import os
 import threading
 
 from mxft.compat import mx
-from mxft.engine import push
 from mxft.errors import RunError
+from mxft.inference.engine import push
 from mxft.machine.processor import cpu_flags
 from mxft.network.graph import Graph, has_random_layers
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from mxft.compat import mx
-from mxft.engine import push
+from mxft.inference.engine import push
 from mxft.machine.threads import computing_threads
 
 IMAGES = 4  # a stream computes at a time, at least

@@ -5,10 +5,10 @@ executor instead, which took about three times as long on a MobileNetV2.
 """
 from mxft.compat import mx
 from mxft.errors import InputError, RunError, last_line
-from mxft.kernels import choose_kernels, worth_choosing
+from mxft.inference.kernels import choose_kernels, worth_choosing
+from mxft.inference.streams import Streams, fused, stream_contexts, stream_images
 from mxft.network.transfer import match_parameters
 from mxft.rewrite.inference.passes import rewrite_for_inference
-from mxft.streams import Streams, fused, stream_contexts, stream_images
 from mxft.surgery import cut_loss, data_name, label_names
 
 
@@ -43,8 +43,8 @@ class InferenceExecutor:
 
     Notes
     -----
-    On a CPU a batch is shared out to `mxft.streams`, a few images each. Where a batch or the rest of it is smaller than
-    what is bound, the missing rows are computed too, from what was there before, and cut from the result.
+    On a CPU a batch is shared out to `mxft.inference.streams`, a few images each. Where a batch or the rest of it is
+    smaller than what is bound, the missing rows are computed too, from what was there before, and cut from the result.
 
     Examples
     --------
@@ -103,7 +103,7 @@ class InferenceExecutor:
         Notes
         -----
         Other kernels round differently, by 1e-6 of the outputs: whoever compares bit for bit expects as many images.
-        See `mxft.kernels`.
+        See `mxft.inference.kernels`.
         """
         executors = self._streams.executors
         at_a_time = sum(len(executor.arg_dict[self._data]) for executor in executors)
@@ -172,7 +172,7 @@ class InferenceExecutor:
             yield from self._finish(*started, progress)
 
     def _start(self, images):
-        """Start a forward pass; see `mxft.streams.Streams.start`."""
+        """Start a forward pass; see `mxft.inference.streams.Streams.start`."""
         n, shape = images.shape[0], self._shapes[self._data]
         if n > self.batch_size or tuple(images.shape[1:]) != shape[1:]:
             raise InputError(f"images do not fit the executor: expected up to {self.batch_size} of shape {shape[1:]}, "
