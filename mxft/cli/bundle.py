@@ -38,9 +38,9 @@ def parser():
 def main(argv=None):
     """Run ``mxft bundle``."""
     args = parser().parse_args(argv)
-    from mxft.bundle.writing import require_free_output, write_bundle
     from mxft.cli.classifier_options import classifier_from, model_name
     from mxft.cli.models import find_model
+    from mxft.deploy.bundle.writing import require_free_output, write_bundle
     from mxft.network.checkpoint import load_checkpoint
 
     require_free_output(args.output)
@@ -55,7 +55,7 @@ def main(argv=None):
 
 
 def _name(given, default):
-    from mxft.bundle import NAME
+    from mxft.deploy.bundle import NAME
 
     if given is None:
         return re.sub(r"[^\w.-]+", "-", default).strip(".-") or "model"

@@ -35,8 +35,8 @@ def classifier_from(args, checkpoint, name):
     """
     from mxft.cli.predict import class_names, packing_of
     from mxft.cli.preflight import check_fits, count_outputs
+    from mxft.deploy.onnx import is_training_network
     from mxft.evaluation.classifier import Classifier
-    from mxft.export import is_training_network
 
     if is_training_network(checkpoint):
         raise InputError(f"model: expected a network that gives class scores, received {checkpoint.name}, a face "

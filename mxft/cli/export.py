@@ -38,9 +38,9 @@ def main(argv=None):
 
     from mxft.cli.models import find_model
     from mxft.cli.preflight import check_fits
-    from mxft.export import export_onnx, is_training_network
+    from mxft.deploy.onnx import export_onnx, is_training_network
+    from mxft.deploy.slim import slim
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.slim import slim
 
     if os.path.lexists(args.output) and not args.force:
         raise InputError(f"output: expected a name that is free, received {args.output!r}; --force replaces it")
@@ -65,8 +65,8 @@ def main(argv=None):
 def _probe(args, checkpoint, spec):
     """Return preprocessed images, float32 (n, C, H, W): the files', or noise."""
     from mxft.cli.predict import packing_of
+    from mxft.deploy.onnx import noise
     from mxft.evaluation.prediction import image_iterator
-    from mxft.export import noise
     from mxft.files.whole import require_file
 
     if not args.images:

@@ -42,9 +42,9 @@ def main(argv=None):
     """Run ``mxft serve``."""
     args = parser().parse_args(argv)
     _prepare()
-    from mxft.bundle.signature import signature_of
-    from mxft.serving.application import create_app
-    from mxft.serving.server import address_of, bind, is_loopback, serve
+    from mxft.deploy.bundle.signature import signature_of
+    from mxft.deploy.serving.application import create_app
+    from mxft.deploy.serving.server import address_of, bind, is_loopback, serve
 
     with bind(args.host, args.port) as listening:
         classifier = _classifier(args)
@@ -68,16 +68,16 @@ def _prepare():
         except InputError:
             raise InputError("serving a page: expected the packages flask, waitress and pillow, received none called "
                              f"{package}; pip install 'mxft[serve]'") from None
-    from mxft.serving import MOST_PIXELS
+    from mxft.deploy.serving import MOST_PIXELS
 
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
 
 
 def _classifier(args):
     """Return the Classifier to serve; a bundle is verified first."""
-    from mxft.bundle.checking import check_bundle, is_bundle, opened_bundle
     from mxft.cli.classifier_options import classifier_from, model_name
     from mxft.cli.models import find_model
+    from mxft.deploy.bundle.checking import check_bundle, is_bundle, opened_bundle
     from mxft.network.checkpoint import load_checkpoint
 
     if not is_bundle(args.model):

@@ -32,9 +32,9 @@ def main(argv=None):
     """Run ``mxft slim``."""
     args = parser().parse_args(argv)
     from mxft.cli.models import find_model
+    from mxft.deploy.slim import require_new_prefix, save_slim, slim, slim_prefix
     from mxft.errors import InputError
     from mxft.network.checkpoint import load_checkpoint, params_path, parse_model
-    from mxft.slim import require_new_prefix, save_slim, slim, slim_prefix
 
     model = find_model(args.model)
     if model != args.model and not args.output:

@@ -213,7 +213,7 @@ def test_a_taken_port_is_refused_before_the_model_is_read(capsys):
 
 
 def test_a_bundle_whose_self_test_fails_is_not_served(folder, tmp_path, capsys):
-    from mxft.bundle.checking import write_sums
+    from mxft.deploy.bundle.checking import write_sums
 
     copy = shutil.copytree(folder / "tiny", tmp_path / "copy")
     shutil.copy(folder / "grey.png", copy / "selftest.jpg")

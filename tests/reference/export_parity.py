@@ -55,7 +55,7 @@ def network(name):
 def exported(name, folder):
     """Export one of them and return its OnnxExport."""
     from mxft.data.normalization import InputSpec
-    from mxft.export import export_onnx, noise
+    from mxft.deploy.onnx import export_onnx, noise
 
     checkpoint, size = network(name)
     spec = checkpoint.input_spec or InputSpec((3, size, size))

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.bundle.checking import check_bundle, is_bundle, opened_bundle, write_sums
-from mxft.bundle.selftest import disagreements, expectation, selftest_picture
-from mxft.bundle.signature import gives_probabilities, signature_of
-from mxft.bundle.writing import write_bundle
 from mxft.compat import mx
 from mxft.data.normalization import InputSpec
+from mxft.deploy.bundle.checking import check_bundle, is_bundle, opened_bundle, write_sums
+from mxft.deploy.bundle.selftest import disagreements, expectation, selftest_picture
+from mxft.deploy.bundle.signature import gives_probabilities, signature_of
+from mxft.deploy.bundle.writing import write_bundle
 from mxft.errors import InputError, RunError
 from mxft.evaluation.classifier import Classifier
 
@@ -244,7 +244,7 @@ def test_a_hostile_archive_is_refused_before_a_byte_is_written(member, message, 
 
 def test_nothing_is_left_of_a_bundle_that_fails(make_checkpoint, tmp_path, monkeypatch):
     cv2.imwrite(str(tmp_path / "cat.png"), picture())
-    monkeypatch.setattr("mxft.bundle.writing.expectation",
+    monkeypatch.setattr("mxft.deploy.bundle.writing.expectation",
                         lambda probabilities, classes: expectation(np.roll(probabilities, 1), classes))
     for name in ("folder", "file.tar"):
         with pytest.raises(RunError, match="bundle is not kept: self-test with MXNet gives other classes: expected"):

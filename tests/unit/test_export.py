@@ -7,10 +7,10 @@ import pytest
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from mxft import export  # noqa: E402
 from mxft.compat import mx  # noqa: E402
+from mxft.deploy import onnx as export  # noqa: E402
+from mxft.deploy.onnx import export_onnx, is_training_network  # noqa: E402
 from mxft.errors import InputError, RunError  # noqa: E402
-from mxft.export import export_onnx, is_training_network  # noqa: E402
 from mxft.network.checkpoint import Checkpoint  # noqa: E402
 
 DATA = mx.sym.Variable("data")

@@ -6,11 +6,11 @@ import pytest
 
 from mxft.compat import mx
 from mxft.data.faces.layout import read_face_set
+from mxft.deploy.slim import slim
 from mxft.errors import InputError
 from mxft.heads import HeadOptions, make_head
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.graph import Graph
-from mxft.slim import slim
 from mxft.training.faces.fit import _Loop
 from mxft.training.faces.network import pretrained_backbone
 from mxft.training.faces.options import FaceOptions

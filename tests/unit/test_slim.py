@@ -2,10 +2,10 @@
 import numpy as np
 import pytest
 
+from mxft.deploy.slim import save_slim, slim
 from mxft.errors import InputError, RunError
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import Checkpoint, load_checkpoint
-from mxft.slim import save_slim, slim
 
 SHAPE = (3, 16, 16)
 

@@ -10,8 +10,8 @@ import waitress
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask
 
+from mxft.deploy.serving.application import HEADERS, too_large
 from mxft.errors import InputError
-from mxft.serving.application import HEADERS, too_large
 
 
 def bind(host, port):

@@ -1,5 +1,5 @@
 """README.txt of a bundle: how to use it with mxft, with plain MXNet and with plain ONNX Runtime."""
-from mxft.bundle.signature import gives_probabilities, resize_rule
+from mxft.deploy.bundle.signature import gives_probabilities, resize_rule
 from mxft.surgery import data_name
 
 _HEAD = """\
@@ -62,7 +62,7 @@ def readme(classifier, export=None):
     Parameters
     ----------
     classifier : mxft.evaluation.classifier.Classifier
-    export : mxft.export.OnnxExport, optional
+    export : mxft.deploy.onnx.OnnxExport, optional
         What was written as ``model.onnx``.
     """
     symbol = classifier.checkpoint.symbol

@@ -8,10 +8,10 @@ import tempfile
 
 import numpy as np
 
-from mxft.bundle import FORMAT, NAME, ONNX, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SUMS, SYNSET
-from mxft.bundle.selftest import disagreements, largest_difference
 from mxft.data.images import BadImage, ImageOptions
 from mxft.data.packing import read_image
+from mxft.deploy.bundle import FORMAT, NAME, ONNX, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SUMS, SYNSET
+from mxft.deploy.bundle.selftest import disagreements, largest_difference
 from mxft.errors import InputError, nearest
 from mxft.evaluation.classification import softmax
 from mxft.evaluation.classifier import Classifier

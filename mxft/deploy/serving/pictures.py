@@ -4,8 +4,8 @@ import io
 from PIL import Image
 
 from mxft.data.images import BadImage, inspect
+from mxft.deploy.serving import MOST_PIXELS
 from mxft.errors import MxftError
-from mxft.serving import MOST_PIXELS
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow reads headers only here, and what they announce is judged below
 

@@ -59,7 +59,7 @@ def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE):
     ----------
     checkpoint : mxft.network.checkpoint.Checkpoint
         Of any MXNet release. A softmax at its end stays; of a face network in training only the embedding serves, see
-        `is_training_network` and `mxft.slim.slim`.
+        `is_training_network` and `mxft.deploy.slim.slim`.
     path : str or os.PathLike
     image_shape : tuple of int
         ``(C, H, W)``.

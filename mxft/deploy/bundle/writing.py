@@ -4,15 +4,15 @@ import os
 import re
 import tempfile
 
-from mxft.bundle import ONNX, README, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SYNSET
-from mxft.bundle.checking import Check, check_bundle, write_sums
-from mxft.bundle.readme import readme
-from mxft.bundle.selftest import expectation, picture_of_run, selftest_picture
-from mxft.bundle.signature import signature_of
 from mxft.data.images import BadImage
 from mxft.data.packing import read_image
+from mxft.deploy.bundle import ONNX, README, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SYNSET
+from mxft.deploy.bundle.checking import Check, check_bundle, write_sums
+from mxft.deploy.bundle.readme import readme
+from mxft.deploy.bundle.selftest import expectation, picture_of_run, selftest_picture
+from mxft.deploy.bundle.signature import signature_of
+from mxft.deploy.onnx import export_onnx
 from mxft.errors import InputError, RunError
-from mxft.export import export_onnx
 from mxft.files.archive import write_tar
 from mxft.files.whole import require_folder, whole_file, whole_path, write_json
 from mxft.network.checkpoint import Checkpoint, parse_model
@@ -27,7 +27,7 @@ class Bundle:
     path : str
     files : dict of str to int
         Names and sizes in bytes.
-    check : mxft.bundle.checking.Check
+    check : mxft.deploy.bundle.checking.Check
         What came of it when it was read back.
     """
 

@@ -8,9 +8,9 @@ import os
 
 import numpy as np
 
-from mxft.bundle import SELFTEST_IMAGE
 from mxft.data.images import BadImage, ImageOptions, prepare, prepare_with_size
 from mxft.data.recordio import RecordReader
+from mxft.deploy.bundle import SELFTEST_IMAGE
 from mxft.errors import InputError
 from mxft.files.whole import sha256
 from mxft.training.run import read_log

@@ -1,5 +1,5 @@
 """signature.json: what goes into a network and what comes out, in numbers and in words."""
-from mxft.bundle import FORMAT, ONNX
+from mxft.deploy.bundle import FORMAT, ONNX
 from mxft.network.graph import Graph
 from mxft.surgery import data_name
 
@@ -12,7 +12,7 @@ def signature_of(classifier, export=None):
     Parameters
     ----------
     classifier : mxft.evaluation.classifier.Classifier
-    export : mxft.export.OnnxExport, optional
+    export : mxft.deploy.onnx.OnnxExport, optional
         What was written as ``model.onnx``.
 
     Returns

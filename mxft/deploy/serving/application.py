@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from mxft import __version__
 from mxft.data.images import BadImage
-from mxft.serving.pictures import FORMATS, RefusedPicture, check_picture
+from mxft.deploy.serving.pictures import FORMATS, RefusedPicture, check_picture
 
 TOP = 5
 HEADERS = {
@@ -30,7 +30,7 @@ def create_app(bound, signature, max_bytes, hosts=("localhost",)):
     ----------
     bound : mxft.evaluation.classifier.BoundClassifier
     signature : dict
-        See `mxft.bundle.signature.signature_of`.
+        See `mxft.deploy.bundle.signature.signature_of`.
     max_bytes : int
         Of a request's body.
     hosts : sequence of str

@@ -1,0 +1,1 @@
+"""From a checkpoint to what is deployed: ONNX files, slim face networks, bundles, a service."""
