@@ -58,9 +58,9 @@ def parser():
 
 def build(args, checkpoint, num_classes):
     """Return the training network on the checkpoint's own embedding, and what it takes over."""
+    from mxft.faces.training.network import attach_face_head, pretrained_backbone
+    from mxft.faces.training.transfer import transfer_face
     from mxft.heads import make_head
-    from mxft.training.faces.network import attach_face_head, pretrained_backbone
-    from mxft.training.faces.transfer import transfer_face
 
     backbone = pretrained_backbone(checkpoint)
     network = attach_face_head(backbone.symbol, make_head(args.loss_type, num_classes, backbone.emb_size))
@@ -140,15 +140,15 @@ def train(args):
                          f"end-epoch={args.end_epoch}")
     from mxft.cli.preflight import event_folder
     from mxft.compat import mx
-    from mxft.data.faces.iterators import FaceIterator
-    from mxft.data.faces.layout import read_face_set
     from mxft.devices import contexts, visible_gpus
+    from mxft.faces.data.iterators import FaceIterator
+    from mxft.faces.data.layout import read_face_set
+    from mxft.faces.training.checkpoints import FaceRun
+    from mxft.faces.training.meters import MonitorMetric
     from mxft.network.checkpoint import load_checkpoint
     from mxft.report.event_files import EventFiles
     from mxft.rewrite import rewrite_for_training
     from mxft.surgery import batch_norms_to_eval
-    from mxft.training.faces.checkpoints import FaceRun
-    from mxft.training.faces.meters import MonitorMetric
     from mxft.training.fit import seed_everything, silent_logger
 
     devices, events = contexts(visible_gpus(), args.cpus), event_folder(args.tensorboard, f"{args.prefix}-tensorboard")

@@ -67,8 +67,8 @@ def shrink(folder, target, pixels):
 
 def prepare(args):
     """Pack training set, held-out set and lfw.bin, unless an earlier run did; return the folder."""
-    from mxft.data.faces.packing import pack_faces
-    from mxft.data.pairs import pack_pairs
+    from mxft.faces.data.packing import pack_faces
+    from mxft.faces.pairs.bin_file import pack_pairs
     from mxft.files import archive
 
     folder = archive.folder_of(args.lfw, args.work)
@@ -84,11 +84,11 @@ def prepare(args):
 
 def held_out_top1(checkpoint, packed):
     """Return the fraction of held-out images nearest to their own identity's centre."""
-    from mxft.data.faces.iterators import FaceIterator
-    from mxft.data.faces.layout import read_face_set
-    from mxft.evaluation.embedding import embedding_executor
-    from mxft.evaluation.identification import class_centres, nearest_centre_top1
-    from mxft.training.faces.imprint import embed_set
+    from mxft.faces.data.iterators import FaceIterator
+    from mxft.faces.data.layout import read_face_set
+    from mxft.faces.evaluation.embedding import embedding_executor
+    from mxft.faces.evaluation.identification import class_centres, nearest_centre_top1
+    from mxft.faces.training.imprint import embed_set
 
     executor = embedding_executor(checkpoint, 32)
     train, held = (read_face_set(os.path.join(packed, name)) for name in ("", "held-out"))
@@ -103,14 +103,14 @@ def main(argv=None):
     args = parser().parse_args(argv)
     from mxft.cli.preflight import check_run_folder, event_folder
     from mxft.compat import mx
-    from mxft.data.faces.layout import read_face_set
+    from mxft.faces.data.layout import read_face_set
+    from mxft.faces.train import train_faces
+    from mxft.faces.training.network import pretrained_backbone
+    from mxft.faces.training.options import FaceOptions
+    from mxft.faces.training.verifying import load_targets
     from mxft.files.whole import require_file
     from mxft.heads import make_head
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.training.faces.network import pretrained_backbone
-    from mxft.training.faces.options import FaceOptions
-    from mxft.training.faces.train import train_faces
-    from mxft.training.faces.verifying import load_targets
     from mxft.training.run import append_log
 
     check_run_folder(args.run)

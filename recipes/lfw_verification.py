@@ -47,7 +47,7 @@ def main(argv=None):
     args = parser().parse_args(argv)
     from mxft.cli import verify
     from mxft.cli.preflight import check_writable
-    from mxft.data.pairs import pack_pairs
+    from mxft.faces.pairs.bin_file import pack_pairs
     from mxft.files.archive import folder_of
     from mxft.files.whole import require_file
     from mxft.network.checkpoint import load_checkpoint

@@ -97,7 +97,7 @@ class Update:
     kvstore : int
         Bytes of gradients a card pushes.
     resident : int
-        Bytes on a card, as `mxft.training.faces.memory` estimates them before every run.
+        Bytes on a card, as `mxft.faces.training.memory` estimates them before every run.
     images : int
     """
 
@@ -137,7 +137,7 @@ def update(cluster, trunk, gpus, identities, head, per_batch):
     Between machines, with as many servers as machines, each machine sends and receives every array twice but for its
     own share: as a worker and as a server. A divided fc7 exchanges embeddings and their gradients instead.
     """
-    from mxft.training.faces.memory import Division, estimate_memory
+    from mxft.faces.training.memory import Division, estimate_memory
 
     machines, cards = math.ceil(gpus / cluster.cards), min(gpus, cluster.cards)
     shards = {HEADS[0]: 1, HEADS[3]: gpus}.get(head, cards)

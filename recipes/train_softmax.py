@@ -161,7 +161,7 @@ def _add_machine_flags(g):
 def find_backbone(args, checkpoint):
     """Return the FaceBackbone the flags ask for."""
     from mxft.backbones.faces import Versions, face_network
-    from mxft.training.faces.network import FaceBackbone, pretrained_backbone
+    from mxft.faces.training.network import FaceBackbone, pretrained_backbone
 
     if args.use_deformable:
         raise InputError("use-deformable: expected 0, deformable convolutions are not built, received "
@@ -203,7 +203,7 @@ def face_options(args):
     """Return the FaceOptions of the flags."""
     import dataclasses
 
-    from mxft.training.faces.options import FaceOptions
+    from mxft.faces.training.options import FaceOptions
 
     given = {field.name: getattr(args, field.name) for field in dataclasses.fields(FaceOptions)}
     patterns = tuple(word.strip() for text in args.freeze for word in text.split(",") if word.strip())
@@ -220,14 +220,14 @@ def main(argv=None):
     if serves():
         return serve()
     from mxft.cli.preflight import event_folder, join_workers
-    from mxft.data.faces.layout import read_face_set
-    from mxft.data.faces.soundness import check_faces
     from mxft.devices import kvstore as check_kvstore
+    from mxft.faces.data.layout import read_face_set
+    from mxft.faces.data.soundness import check_faces
+    from mxft.faces.train import train_faces
+    from mxft.faces.training.sharding import check_sharding
+    from mxft.faces.training.verifying import load_targets
     from mxft.heads import make_head
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.training.faces.sharding import check_sharding
-    from mxft.training.faces.train import train_faces
-    from mxft.training.faces.verifying import load_targets
     from mxft.training.precision import check_precision
     from mxft.training.state import Keeping
 

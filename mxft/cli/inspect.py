@@ -30,7 +30,7 @@ def parser():
 def main(argv=None):
     """Run ``mxft inspect``."""
     args = parser().parse_args(argv)
-    from mxft.data.faces.inspection import inspect_path
+    from mxft.faces.inspection.inspect import inspect_path
 
     found = []
     for path in args.paths:

@@ -35,7 +35,7 @@ def main(argv=None):
 
     args = parser().parse_args(argv)
     from mxft.cli.preflight import check_writable
-    from mxft.data.pairs import pack_pairs
+    from mxft.faces.pairs.bin_file import pack_pairs
 
     check_writable(os.path.dirname(os.path.abspath(args.out)), "OUT.bin")
     print(pack_pairs(args.pairs, args.root, args.out, args.size))

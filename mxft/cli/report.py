@@ -93,7 +93,7 @@ def _place_of(error):
 def _page_of(files, args, sets):
     """Write the page of one run and return its path."""
     if files.kind == "face":
-        from mxft.report.face_page import write_face_page
+        from mxft.faces.report.face_page import write_face_page
 
         if args.records:
             raise InputError(f"--records: expected with a classification run, received the face run {files.place}; "
@@ -178,7 +178,7 @@ def with_page(prefix, train):
     RunError
         Of `train`, once the page shows how far it came.
     """
-    from mxft.report.face_page import write_face_page
+    from mxft.faces.report.face_page import write_face_page
 
     try:
         status = train()

@@ -28,6 +28,6 @@ def parser():
 def main(argv=None):
     """Run ``mxft unpack``."""
     args = parser().parse_args(argv)
-    from mxft.data.faces.unpacking import unpack
+    from mxft.faces.data.unpacking import unpack
 
     print(unpack(args.source, args.out, args.names))

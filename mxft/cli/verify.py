@@ -71,10 +71,10 @@ def verify_sets(checkpoint, paths, args):
     list of (str, Verification, dict)
         Name, result and row of the JSON file.
     """
-    from mxft.data.pairs import check_images, load_pairs
     from mxft.devices import contexts
-    from mxft.evaluation.embedding import embedding_executor
-    from mxft.evaluation.verification import check_folds
+    from mxft.faces.evaluation.embedding import embedding_executor
+    from mxft.faces.evaluation.verification import check_folds
+    from mxft.faces.pairs.bin_file import check_images, load_pairs
 
     context = contexts(args.gpus)[0]
     size = args.image_size or _image_size(checkpoint)
@@ -97,8 +97,8 @@ def set_paths(args):
     import os
     import sys
 
-    from mxft.data.pair_sets import find_sets
     from mxft.errors import InputError, MissingFileError
+    from mxft.faces.pairs.sets import find_sets
     from mxft.files.whole import require_file
 
     if args.target is not None and not args.data_dir:
@@ -150,7 +150,7 @@ def _verify(executor, pair_set, path, size, args):
     import time
 
     from mxft.data.progress import progress
-    from mxft.evaluation.pair_scoring import distinct_images, verify_pairs
+    from mxft.faces.evaluation.pair_scoring import distinct_images, verify_pairs
     from mxft.machine.quiet import quiet_native
 
     images = len(distinct_images(pair_set)[0])
@@ -185,7 +185,7 @@ def _write(rows, checkpoint, args):
     import os
 
     if args.plots:
-        from mxft.report.verification_plots import draw_distances, draw_roc
+        from mxft.faces.report.verification_plots import draw_distances, draw_roc
 
         results = {name: result for name, result, _ in rows}
         draw_roc(results, os.path.join(args.plots, "roc.png"))
@@ -199,7 +199,7 @@ def _write(rows, checkpoint, args):
         write_json(args.json, {"model": checkpoint.name, "sets": [row for _, _, row in rows]})
         print(f"numbers: {args.json}")
     if args.report:
-        from mxft.report.verification_page import write_verification_page
+        from mxft.faces.report.verification_page import write_verification_page
 
         write_verification_page(args.report, checkpoint.name, {name: result for name, result, _ in rows})
         print(f"report: {os.path.abspath(args.report)}")

@@ -1,7 +1,7 @@
 """A head over some of the classes: the graph of one shard of fc7, and how many classes each shard has.
 
 Every shard sees all embeddings of the batch and a part of the classes. Its softmax is normalised over that part alone;
-what the others need to normalise it over all of them is two numbers a row. ``mxft.training.faces.sharded_head`` has
+what the others need to normalise it over all of them is two numbers a row. ``mxft.faces.training.sharded_head`` has
 the executors. The idea is insightface's ``ParallModule`` (``parallel_module_local_v1.py``).
 """
 from mxft.compat import mx

@@ -3,8 +3,8 @@ import json
 import os
 
 from mxft.errors import InputError
+from mxft.faces.report.face_curves import face_curves_svg
 from mxft.report.curves import curves_svg
-from mxft.report.face_curves import face_curves_svg
 from mxft.report.run_files import open_run
 from mxft.report.template import duration, flat, number, side_by_side, write_template
 

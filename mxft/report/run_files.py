@@ -3,7 +3,7 @@ import glob
 import os
 
 from mxft.errors import InputError, MissingFileError
-from mxft.evaluation.verification_file import read_verifications
+from mxft.faces.evaluation.verification_file import read_verifications
 from mxft.files.whole import read_object, require_file
 from mxft.training.run import read_log
 

@@ -19,7 +19,7 @@ def check_precision(options, devices):
 
     Parameters
     ----------
-    options : mxft.training.fit.FitOptions or mxft.training.faces.options.FaceOptions
+    options : mxft.training.fit.FitOptions or mxft.faces.training.options.FaceOptions
     devices : list of mx.Context
 
     Raises

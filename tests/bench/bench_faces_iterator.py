@@ -68,8 +68,8 @@ def main():
     p.add_argument("--threads", type=int, default=os.cpu_count())
     args = p.parse_args()
     from mxft.compat import mx
-    from mxft.data.faces.iterators import FaceIterator
-    from mxft.data.faces.layout import read_face_set
+    from mxft.faces.data.iterators import FaceIterator
+    from mxft.faces.data.layout import read_face_set
 
     with tempfile.TemporaryDirectory() as scratch:
         rec = os.path.join(scratch, "faces.rec")

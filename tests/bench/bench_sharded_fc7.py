@@ -24,8 +24,8 @@ CONTENDERS = ("whole", "shards", "shards, a tenth sampled")
 def whole(args, contexts, embeddings, labels, weight):
     """Return (function of a step, executors, optimizer's states, {}) of a Module that copies fc7 to every device."""
     from mxft.compat import mx
+    from mxft.faces.training.network import attach_face_head
     from mxft.heads import make_head
-    from mxft.training.faces.network import attach_face_head
 
     network = attach_face_head(mx.sym.identity(mx.sym.Variable("data")), make_head(4, args.classes, args.emb_size))
     module = mx.mod.Module(network.bound, context=contexts)
@@ -47,8 +47,8 @@ def whole(args, contexts, embeddings, labels, weight):
 def shards(args, contexts, embeddings, labels, weight, rate=1.0):
     """Return the same of a head whose classes are divided, and the arrays it holds."""
     from mxft.compat import mx
+    from mxft.faces.training.sharded_head import ShardedHead
     from mxft.heads import make_head
-    from mxft.training.faces.sharded_head import ShardedHead
 
     head = ShardedHead(make_head(4, args.classes, args.emb_size), args.batch_size, contexts, sample_rate=rate)
     head.set_params({"fc7_weight": weight})
@@ -105,7 +105,7 @@ def in_a_process(name, args, count):
 def alone(name, args):
     """Take three steps and print what memory that took, beside what a process has that only loads mxnet."""
     from mxft.compat import mx
-    from mxft.training.faces.memory import peak_memory
+    from mxft.faces.training.memory import peak_memory
 
     mx.nd.ones((1,)).wait_to_read()
     before = peak_memory()

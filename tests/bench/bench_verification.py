@@ -44,7 +44,7 @@ def main():
     p.add_argument("--pairs", type=int, default=6000)
     p.add_argument("--runs", type=int, default=5)
     args = p.parse_args()
-    from mxft.evaluation.verification import verify_embeddings
+    from mxft.faces.evaluation.verification import verify_embeddings
 
     pairs = random_pairs(args.pairs)
     seconds, accuracy = take_turns({"threshold loop": lambda: threshold_loop(*pairs),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mxft.cli import main
-from mxft.data.pairs import load_pairs
+from mxft.faces.pairs.bin_file import load_pairs
 
 
 @pytest.fixture

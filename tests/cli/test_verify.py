@@ -12,7 +12,7 @@ import pytest
 from mxft.cli import main
 from mxft.compat import mx
 from mxft.data.normalization import InputSpec
-from mxft.data.pairs import write_pairs
+from mxft.faces.pairs.bin_file import write_pairs
 from mxft.network.checkpoint import Checkpoint, load_params
 
 SIZE = (16, 16)

@@ -4,13 +4,13 @@ import pytest
 
 from mxft.backbones.faces import Versions, face_network
 from mxft.compat import mx
+from mxft.faces.training.network import attach_face_head
 from mxft.freeze import freeze_plan
 from mxft.heads import HeadOptions, make_head
 from mxft.machine.quiet import quiet_native
 from mxft.network.checkpoint import load_checkpoint
 from mxft.rewrite import rewrite_for_training
 from mxft.surgery import attach_head, data_name, label_names
-from mxft.training.faces.network import attach_face_head
 from mxft.training.fit import FitOptions, fit
 from mxft.training.run import SilentRun
 from mxft.training.schedule import learning_rate_schedule

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.data.faces.iterators import FaceIterator
-from mxft.data.faces.layout import read_face_set
 from mxft.data.recordio import IRHeader, RecordWriter, pack
+from mxft.faces.data.iterators import FaceIterator
+from mxft.faces.data.layout import read_face_set
 
 pytestmark = pytest.mark.data
 IMAGES, PEOPLE = 13233, 5749                           # http://vis-www.cs.umass.edu/lfw/

@@ -4,9 +4,9 @@ import tarfile
 import numpy as np
 import pytest
 
-from mxft.data.faces.inspection import inspect_path
-from mxft.data.faces.packing import pack_faces
-from mxft.data.faces.unpacking import unpack
+from mxft.faces.data.packing import pack_faces
+from mxft.faces.data.unpacking import unpack
+from mxft.faces.inspection.inspect import inspect_path
 
 pytestmark = pytest.mark.data
 IMAGES, PEOPLE = 13233, 5749                    # LFW as published (vis-www.cs.umass.edu/lfw)

@@ -4,10 +4,10 @@ import tarfile
 import numpy as np
 import pytest
 
-from mxft.data.pairs import load_pairs, pack_pairs
-from mxft.evaluation.embedding import embed_images, embedding_executor
-from mxft.evaluation.pair_scoring import verify_pairs
-from mxft.evaluation.verification import verify_embeddings
+from mxft.faces.evaluation.embedding import embed_images, embedding_executor
+from mxft.faces.evaluation.pair_scoring import verify_pairs
+from mxft.faces.evaluation.verification import verify_embeddings
+from mxft.faces.pairs.bin_file import load_pairs, pack_pairs
 from mxft.network.checkpoint import load_checkpoint
 from tests.reference.verification import slow_auc, slow_distance, slow_tar, slow_verification
 

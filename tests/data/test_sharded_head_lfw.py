@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.data.faces.layout import read_face_set
 from mxft.data.recordio import IRHeader, RecordWriter, pack
+from mxft.faces.data.layout import read_face_set
+from mxft.faces.train import train_faces
+from mxft.faces.training.network import pretrained_backbone
+from mxft.faces.training.options import FaceOptions
 from mxft.heads import make_head
 from mxft.network.checkpoint import load_checkpoint
-from mxft.training.faces.network import pretrained_backbone
-from mxft.training.faces.options import FaceOptions
-from mxft.training.faces.train import train_faces
 
 pytestmark = pytest.mark.data
 IMAGES, SIZE = 48, (112, 112)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mxft.cli import run_command, run_verb
-from mxft.data.pairs import write_pairs
+from mxft.faces.pairs.bin_file import write_pairs
 from mxft.network.checkpoint import load_checkpoint, saved_epochs
 from mxft.training.run import read_log
 
@@ -113,7 +113,7 @@ def test_a_run_has_a_page_that_can_be_made_again_and_its_sets_judged_again(run, 
 
 
 def test_a_page_that_fails_is_said_and_the_weights_stay(run, tmp_path, monkeypatch):
-    from mxft.report import face_page
+    from mxft.faces.report import face_page
 
     monkeypatch.setattr(face_page, "face_curves_svg", lambda runs: 1 / 0)
     status, said, error = run("--target", "")
@@ -181,7 +181,7 @@ def test_refusals_end_with_2_and_leave_nothing(flags, message, run, tmp_path):
 
 
 def test_more_memory_than_there_is_is_refused_with_batches_that_fit(run, tmp_path, monkeypatch):
-    from mxft.training.faces import preparation
+    from mxft.faces.training import preparation
 
     monkeypatch.setattr(preparation, "available_memory", lambda context: 40_000)
     status, _, error = run()

@@ -15,15 +15,15 @@ from mxft.cli import run_command
 from mxft.cli.preflight import join_workers
 from mxft.compat import mx
 from mxft.data.datasets import Records
-from mxft.data.faces.layout import read_face_set
 from mxft.data.normalization import InputSpec
+from mxft.faces.data.layout import read_face_set
+from mxft.faces.train import train_faces
+from mxft.faces.training.fit import _Loop
+from mxft.faces.training.network import pretrained_backbone
+from mxft.faces.training.options import FaceOptions
 from mxft.heads import HeadOptions, make_head
 from mxft.network.checkpoint import load_checkpoint
 from mxft.surgery import Dense
-from mxft.training.faces.fit import _Loop
-from mxft.training.faces.network import pretrained_backbone
-from mxft.training.faces.options import FaceOptions
-from mxft.training.faces.train import train_faces
 from mxft.training.finetune import Recipe, finetune
 from mxft.training.fit import FitOptions
 from mxft.training.snapshots import Snapshots

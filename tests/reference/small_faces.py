@@ -2,8 +2,8 @@
 import cv2
 import numpy as np
 
-from mxft.data.faces.layout import read_face_set
 from mxft.data.recordio import IRHeader, RecordWriter, pack
+from mxft.faces.data.layout import read_face_set
 
 SIZE = (12, 10)                                        # not square: height and width cannot be mixed up unnoticed
 

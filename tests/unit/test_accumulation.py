@@ -8,9 +8,9 @@ import pytest
 from mxft.compat import mx
 from mxft.distributed.workers import Workers
 from mxft.errors import InputError
+from mxft.faces.training.options import FaceOptions
 from mxft.freeze import FreezePlan
 from mxft.training.accumulation import divide_batch, updates_of
-from mxft.training.faces.options import FaceOptions
 from mxft.training.finetune import Recipe, _division
 from mxft.training.fit import FitOptions, fit
 from mxft.training.module import TrainingModule

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from mxft.training.faces.class_sampling import ClassSampler
+from mxft.faces.training.class_sampling import ClassSampler
 
 
 @pytest.mark.parametrize("first", [0, 40])

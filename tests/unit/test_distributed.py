@@ -145,7 +145,7 @@ def test_a_workers_own_parameters_become_those_of_the_first():
 
 
 def test_faces_are_divided_as_one_process_of_that_batch_would_see_them(make_face_set):
-    from mxft.data.faces.iterators import FaceIterator
+    from mxft.faces.data.iterators import FaceIterator
 
     faces = make_face_set(26)
     whole = [batch.label[0].asnumpy() for batch in FaceIterator(faces, 8, (12, 12), seed=3, threads=1)]
@@ -163,8 +163,8 @@ def make_face_set(tmp_path):
     """A function ``(count) -> FaceSet`` of noise, 12x12, an identity each."""
     import cv2
 
-    from mxft.data.faces.layout import read_face_set
     from mxft.data.recordio import IRHeader, RecordWriter, pack
+    from mxft.faces.data.layout import read_face_set
 
     def make(count):
         rng = np.random.RandomState(0)

@@ -1,4 +1,4 @@
-"""mxft/evaluation/embedding.py: encoded images to embeddings, against the same done by hand."""
+"""mxft/faces/evaluation/embedding.py: encoded images to embeddings, against the same done by hand."""
 import re
 
 import cv2
@@ -7,7 +7,7 @@ import pytest
 
 from mxft.compat import mx
 from mxft.errors import InputError, RunError
-from mxft.evaluation.embedding import embed_images, embed_views, embedding_executor
+from mxft.faces.evaluation.embedding import embed_images, embed_views, embedding_executor
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import Checkpoint
 
@@ -72,7 +72,7 @@ def test_nothing_to_embed_is_refused(halves):
 def test_only_a_few_batches_are_in_memory(halves, monkeypatch):
     """Decoding waits for the network: it is never further ahead than the window of `ordered_map`."""
     from mxft.data.packing import WINDOW
-    from mxft.evaluation import embedding
+    from mxft.faces.evaluation import embedding
 
     decoded, ahead = [], []
     decode = embedding.decode_rgb

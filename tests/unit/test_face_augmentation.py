@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.data.faces.augmentation import FaceAugmentation, jitter_matrix
-from mxft.data.faces.iterators import FaceIterator
+from mxft.faces.data.augmentation import FaceAugmentation, jitter_matrix
+from mxft.faces.data.iterators import FaceIterator
 from tests.reference.small_faces import SIZE, epoch, picture, write_set
 
 

@@ -4,8 +4,8 @@ import os
 import pytest
 
 from mxft.errors import InputError
+from mxft.faces.training.checkpoints import FaceRun
 from mxft.network.checkpoint import load_checkpoint, saved_epochs
-from mxft.training.faces.checkpoints import FaceRun
 
 
 def keep_three(make_face_checkpoint, tmp_path, ckpt):

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.data.faces.layout import read_face_set
-from mxft.data.pairs import PairSet
 from mxft.errors import InputError, RunError
-from mxft.evaluation.verification_file import read_verifications
+from mxft.faces.data.layout import read_face_set
+from mxft.faces.evaluation.verification_file import read_verifications
+from mxft.faces.pairs.bin_file import PairSet
+from mxft.faces.train import train_faces
+from mxft.faces.training.fit import phases
+from mxft.faces.training.meters import IntervalMeter
+from mxft.faces.training.network import MONITORS, attach_face_head, pretrained_backbone
+from mxft.faces.training.options import FaceOptions
 from mxft.heads import HeadOptions, make_head
 from mxft.network.checkpoint import load_checkpoint, saved_epochs
-from mxft.training.faces.fit import phases
-from mxft.training.faces.meters import IntervalMeter
-from mxft.training.faces.network import MONITORS, attach_face_head, pretrained_backbone
-from mxft.training.faces.options import FaceOptions
-from mxft.training.faces.train import train_faces
 from mxft.training.run import read_log
 
 SIZE = (16, 16)

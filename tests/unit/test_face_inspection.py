@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.data.faces.inspection import inspect_path
-from mxft.data.faces.inspection_records import scan_records
 from mxft.data.recordio import IRHeader, RecordReader, RecordWriter, pack
 from mxft.errors import InputError, MissingFileError
+from mxft.faces.inspection.inspect import inspect_path
+from mxft.faces.inspection.records import scan_records
 
 IMAGES = [0, 0, 0, 1, 1, 2]                  # labels of the images with keys 1 to 6
 RANGES = [(1, 4), (4, 6), (6, 7)]
@@ -193,8 +193,8 @@ def test_a_file_cut_short_is_told(tmp_path):
 def test_a_sample_is_decoded_by_default_and_all_on_request(make_records, monkeypatch):
     whole = cv2.imencode(".bmp", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     path = make_records("a.rec", [0.0] * 20, lambda number, label: whole if number != 17 else whole[:60])
-    monkeypatch.setattr("mxft.data.faces.inspection_records.SAMPLED_FIRST", 3)
-    monkeypatch.setattr("mxft.data.faces.inspection_records.SAMPLED_EVERY", 8)
+    monkeypatch.setattr("mxft.faces.inspection.records.SAMPLED_FIRST", 3)
+    monkeypatch.setattr("mxft.faces.inspection.records.SAMPLED_EVERY", 8)
     table = scan_records(path, show=False)
     assert (table.decoded, table.bad) == (5, [])  # 0, 1, 2, 8, 16
     assert table.heights.tolist() == [8, 8, 8] + [0] * 5 + [8] + [0] * 7 + [8] + [0] * 3

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.data.faces import decoding
-from mxft.data.faces.iterators import FaceIterator
-from mxft.data.faces.layout import read_face_set
-from mxft.data.faces.soundness import check_faces
 from mxft.data.recordio import RecordReader
 from mxft.errors import InputError, RunError
+from mxft.faces.data import decoding
+from mxft.faces.data.iterators import FaceIterator
+from mxft.faces.data.layout import read_face_set
+from mxft.faces.data.soundness import check_faces
 from tests.reference.small_faces import SIZE, epoch, picture, png, write_set
 
 
@@ -260,8 +260,8 @@ def test_threads_end_with_the_iterator(make_set):
 
 
 def test_the_interpreter_ends_in_the_middle_of_an_epoch(make_set, repository):
-    script = ("import sys; from mxft.data.faces.layout import read_face_set; "
-              "from mxft.data.faces.iterators import FaceIterator; "
+    script = ("import sys; from mxft.faces.data.layout import read_face_set; "
+              "from mxft.faces.data.iterators import FaceIterator; "
               f"it = FaceIterator(read_face_set({os.path.dirname(make_set(200).rec)!r}), 8, {SIZE}); "
               "it.next(); raise KeyboardInterrupt")
     ended = subprocess.run([sys.executable, "-c", script], cwd=repository, capture_output=True, timeout=60, check=False)

@@ -3,10 +3,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.data.faces.layout import read_face_set
-from mxft.data.faces.records import RecordFile
 from mxft.data.recordio import MAGIC_BYTES, IRHeader, RecordReader, RecordWriter, pack
 from mxft.errors import InputError, MissingFileError
+from mxft.faces.data.layout import read_face_set
+from mxft.faces.data.records import RecordFile
 
 COUNTS = (3, 1, 4)                                     # images of identities 0, 1, 2: keys 1–3, 4, 5–8; records 9–11
 

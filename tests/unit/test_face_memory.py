@@ -4,7 +4,7 @@ import pytest
 from mxft.backbones.faces import face_network
 from mxft.compat import mx
 from mxft.errors import InputError
-from mxft.training.faces.memory import Division, MemoryEstimate, available_memory, estimate_memory, require_memory
+from mxft.faces.training.memory import Division, MemoryEstimate, available_memory, estimate_memory, require_memory
 
 GB = 10**9
 
@@ -53,10 +53,10 @@ def test_a_system_that_does_not_tell_refuses_nothing():
 
 
 def test_more_centres_than_an_array_can_have_are_refused_before_any_memory_is():
+    from mxft.faces.training.network import FaceBackbone
+    from mxft.faces.training.options import FaceOptions
+    from mxft.faces.training.preparation import prepare_faces
     from mxft.heads import make_head
-    from mxft.training.faces.network import FaceBackbone
-    from mxft.training.faces.options import FaceOptions
-    from mxft.training.faces.preparation import prepare_faces
 
     backbone = FaceBackbone(face_network("y1", 512), "y1", 512)
     with pytest.raises(InputError, match=r"fc7: expected at most 2,147,483,647 numbers, .* received 10,000,000 classes "

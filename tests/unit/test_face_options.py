@@ -2,7 +2,7 @@
 import pytest
 
 from mxft.errors import InputError
-from mxft.training.faces.options import FaceOptions, learning_rate_steps
+from mxft.faces.training.options import FaceOptions, learning_rate_steps
 
 
 @pytest.mark.parametrize("loss_type, batch, expected", [

@@ -5,12 +5,12 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.data.faces import packing, sources
-from mxft.data.faces.holding_out import choose
-from mxft.data.faces.packing import pack_faces
-from mxft.data.faces.sources import FaceFile, read_source
 from mxft.data.recordio import RecordReader, RecordWriter
 from mxft.errors import InputError, RunError
+from mxft.faces.data import packing, sources
+from mxft.faces.data.holding_out import choose
+from mxft.faces.data.packing import pack_faces
+from mxft.faces.data.sources import FaceFile, read_source
 
 PEOPLE = {"Ada": 5, "Bob": 1, "Cy": 3, "Dé Ü": 2}
 

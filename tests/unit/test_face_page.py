@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from mxft.errors import InputError
-from mxft.evaluation.verification import verify_embeddings
-from mxft.evaluation.verification_file import verifications_record
+from mxft.faces.evaluation.verification import verify_embeddings
+from mxft.faces.evaluation.verification_file import verifications_record
+from mxft.faces.report.face_curves import thinned
+from mxft.faces.report.face_page import write_face_page
 from mxft.report.comparison import write_comparison
-from mxft.report.face_curves import thinned
-from mxft.report.face_page import write_face_page
 from mxft.report.run_files import FaceRunFiles, RunFiles, open_run
 
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.data.faces.layout import read_face_set
-from mxft.data.pairs import PairSet
 from mxft.errors import InputError
+from mxft.faces.data.layout import read_face_set
+from mxft.faces.pairs.bin_file import PairSet
+from mxft.faces.train import train_faces
+from mxft.faces.training.fit import _Loop
+from mxft.faces.training.network import pretrained_backbone
+from mxft.faces.training.options import FaceOptions
 from mxft.heads import HeadOptions, make_head
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.accumulation import updates_of
-from mxft.training.faces.fit import _Loop
-from mxft.training.faces.network import pretrained_backbone
-from mxft.training.faces.options import FaceOptions
-from mxft.training.faces.train import train_faces
 from mxft.training.run import read_log
 from mxft.training.state import Keeping
 from tests.reference.killing import killed_when

@@ -3,9 +3,9 @@ import pytest
 
 from mxft.compat import mx
 from mxft.errors import InputError
+from mxft.faces.training.network import attach_face_head, pretrained_backbone
+from mxft.faces.training.transfer import embedding_parameters, transfer_face
 from mxft.heads import make_head
-from mxft.training.faces.network import attach_face_head, pretrained_backbone
-from mxft.training.faces.transfer import embedding_parameters, transfer_face
 
 SHAPE = (3, 16, 16)
 

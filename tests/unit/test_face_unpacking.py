@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.data.faces.packing import pack_faces
-from mxft.data.faces.unpacking import unpack
 from mxft.data.packing import pack_list
-from mxft.data.pairs import load_pairs, pack_pairs
 from mxft.data.recordio import IRHeader, RecordReader, RecordWriter, pack
 from mxft.errors import InputError, MissingFileError
+from mxft.faces.data.packing import pack_faces
+from mxft.faces.data.unpacking import unpack
+from mxft.faces.pairs.bin_file import load_pairs, pack_pairs
 
 
 def image(seed, extension=".jpg"):
@@ -146,7 +146,7 @@ def test_damage_leaves_nothing(packed):
 def test_an_interruption_leaves_nothing(packed, monkeypatch):
     def interrupt(payload):
         raise KeyboardInterrupt
-    monkeypatch.setattr("mxft.data.faces.unpacking._extension", interrupt)
+    monkeypatch.setattr("mxft.faces.data.unpacking._extension", interrupt)
     with pytest.raises(KeyboardInterrupt):
         unpack(packed / "faces", packed / "out", show=False)
     assert not [name for name in os.listdir(packed) if "out" in name]

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from mxft.errors import InputError
-from mxft.evaluation.identification import class_centres, nearest_centre_top1
-from mxft.training.faces.imprint import imprint_head
+from mxft.faces.evaluation.identification import class_centres, nearest_centre_top1
+from mxft.faces.training.imprint import imprint_head
 
 
 def test_centres_are_the_mean_directions_and_a_class_without_images_is_zero():

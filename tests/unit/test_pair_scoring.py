@@ -1,4 +1,4 @@
-"""mxft/evaluation/pair_scoring.py: a verification set through a network, against the steps one by one."""
+"""mxft/faces/evaluation/pair_scoring.py: a verification set through a network, against the steps one by one."""
 import re
 
 import cv2
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.data.pairs import PairSet
 from mxft.errors import InputError, RunError
-from mxft.evaluation.pair_scoring import distinct_images, verify_pairs
+from mxft.faces.evaluation.pair_scoring import distinct_images, verify_pairs
+from mxft.faces.pairs.bin_file import PairSet
 from mxft.inference.executor import InferenceExecutor
 from tests.reference.verification import slow_verification
 

@@ -1,8 +1,8 @@
 """Verification sets by name: upstream's three where they are, named ones in any case."""
 import pytest
 
-from mxft.data.pair_sets import find_sets
 from mxft.errors import InputError, MissingFileError
+from mxft.faces.pairs.sets import find_sets
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""mxft/data/pairs.py and pair_lists.py: reading, checking, writing and packing verification sets."""
+"""mxft/faces/pairs/bin_file.py and pair_lists.py: reading, checking, writing and packing verification sets."""
 import os
 import pickle
 import re
@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.data.pair_lists import read_pair_list
-from mxft.data.pairs import PairSet, check_images, decode_rgb, load_pairs, pack_pairs, write_pairs
 from mxft.errors import InputError, MissingFileError
+from mxft.faces.pairs.bin_file import PairSet, check_images, decode_rgb, load_pairs, pack_pairs, write_pairs
+from mxft.faces.pairs.lists import read_pair_list
 
 
 def picture(seed=0, size=(8, 8), suffix=".jpg"):

@@ -9,18 +9,18 @@ import pytest
 
 from mxft.backbones.faces import Versions, face_network
 from mxft.compat import mx
-from mxft.data.faces.layout import read_face_set
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError
+from mxft.faces.data.layout import read_face_set
+from mxft.faces.train import train_faces
+from mxft.faces.training.network import attach_face_head, pretrained_backbone
+from mxft.faces.training.options import FaceOptions
 from mxft.freeze import freeze_plan
 from mxft.heads import HeadOptions, make_head
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.graph import Graph
 from mxft.surgery import data_name, label_names
 from mxft.training import loss_scale, precision
-from mxft.training.faces.network import attach_face_head, pretrained_backbone
-from mxft.training.faces.options import FaceOptions
-from mxft.training.faces.train import train_faces
 from mxft.training.finetune import Recipe, finetune
 from mxft.training.fit import FitOptions
 from mxft.training.loss_scale import LossScale, all_finite
@@ -169,7 +169,7 @@ def test_one_number_that_is_not_finite_is_found_on_any_device(bad):
 def no_casts(monkeypatch):
     """The graphs of half precision with no cast in them, and nobody who minds a CPU."""
     monkeypatch.setattr(precision, "_with_casts", lambda layers, dtype: layers)
-    for place in ("mxft.training.preparation", "mxft.training.faces.preparation"):
+    for place in ("mxft.training.preparation", "mxft.faces.training.preparation"):
         monkeypatch.setattr(f"{place}.check_precision", lambda *_: None)
 
 

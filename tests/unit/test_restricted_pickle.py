@@ -1,4 +1,4 @@
-"""mxft/data/restricted_pickle.py: what it reads, and what hostile files make it say."""
+"""mxft/faces/pairs/restricted_pickle.py: what it reads, and what hostile files make it say."""
 import os
 import pickle
 import struct
@@ -8,8 +8,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mxft.data.restricted_pickle import load_restricted
 from mxft.errors import InputError, MissingFileError
+from mxft.faces.pairs.restricted_pickle import load_restricted
 
 JPEG = bytes(range(256)) * 4
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
+from mxft.faces.training.network import MONITORS, attach_face_head
+from mxft.faces.training.sharded_head import ShardedHead
 from mxft.heads import HeadOptions, make_head
 from mxft.heads.sharded import divide_classes
-from mxft.training.faces.network import MONITORS, attach_face_head
-from mxft.training.faces.sharded_head import ShardedHead
 
 ROWS, CLASSES, SIZE = 24, 23, 6
 HEADS = {"softmax": (0, {}), "softmax without bias": (0, {"fc7_no_bias": True}), "sphereface": (1, {}),

@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.data.faces.layout import read_face_set
 from mxft.deploy.slim import slim
 from mxft.errors import InputError
+from mxft.faces.data.layout import read_face_set
+from mxft.faces.train import train_faces
+from mxft.faces.training.fit import _Loop
+from mxft.faces.training.network import pretrained_backbone
+from mxft.faces.training.options import FaceOptions
+from mxft.faces.training.sharding import check_sharding, describe_shards
 from mxft.heads import HeadOptions, make_head
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.graph import Graph
-from mxft.training.faces.fit import _Loop
-from mxft.training.faces.network import pretrained_backbone
-from mxft.training.faces.options import FaceOptions
-from mxft.training.faces.sharding import check_sharding, describe_shards
-from mxft.training.faces.train import train_faces
 from mxft.training.run import read_log
 from mxft.training.state import Keeping
 from tests.reference.killing import killed_when

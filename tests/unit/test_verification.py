@@ -1,11 +1,11 @@
-"""mxft/evaluation/verification.py against loops, scikit-learn and cases worked out by hand."""
+"""mxft/faces/evaluation/verification.py against loops, scikit-learn and cases worked out by hand."""
 import json
 
 import numpy as np
 import pytest
 
 from mxft.errors import InputError, RunError
-from mxft.evaluation.verification import (
+from mxft.faces.evaluation.verification import (
     THRESHOLDS,
     area_under,
     fold_accuracies,

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mxft.errors import InputError
-from mxft.evaluation.verification import verify_embeddings
-from mxft.evaluation.verification_file import read_verifications, verifications_record
+from mxft.faces.evaluation.verification import verify_embeddings
+from mxft.faces.evaluation.verification_file import read_verifications, verifications_record
 from mxft.files.whole import write_json
 
 

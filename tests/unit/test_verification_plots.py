@@ -1,11 +1,11 @@
-"""mxft/report/verification_plots.py: what the pictures hold, and that they appear."""
+"""mxft/faces/report/verification_plots.py: what the pictures hold, and that they appear."""
 import cv2
 import numpy as np
 import pytest
 
-from mxft.evaluation.verification import verify_embeddings
-from mxft.report import verification_plots
-from mxft.report.verification_plots import draw_distances, draw_roc
+from mxft.faces.evaluation.verification import verify_embeddings
+from mxft.faces.report import verification_plots
+from mxft.faces.report.verification_plots import draw_distances, draw_roc
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Faces: insightface's workflow of its MXNet years, from people's pictures to a verified embedding."""

@@ -1,0 +1,1 @@
+"""Embeddings, pairs and identities to numbers."""

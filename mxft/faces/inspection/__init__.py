@@ -1,0 +1,1 @@
+"""What face sets, records and verification sets hold, and what ails them."""

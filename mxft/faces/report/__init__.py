@@ -1,0 +1,1 @@
+"""Pages and pictures of face runs and of verification."""
