@@ -9,6 +9,7 @@ import importlib.machinery
 import sys
 
 MOVED = {
+    "mxft.advice": "mxft.features.advice",
     "mxft.archive": "mxft.files.archive",
     "mxft.bundle": "mxft.deploy.bundle",
     "mxft.bundle.checking": "mxft.deploy.bundle.checking",
@@ -52,6 +53,7 @@ MOVED = {
     "mxft.evaluation.verification": "mxft.faces.evaluation.verification",
     "mxft.evaluation.verification_file": "mxft.faces.evaluation.verification_file",
     "mxft.export": "mxft.deploy.onnx",
+    "mxft.features.frozen_trunk": "mxft.training.frozen_trunk",
     "mxft.graph": "mxft.network.graph",
     "mxft.http_stream": "mxft.files.http_stream",
     "mxft.kernels": "mxft.inference.kernels",
@@ -100,6 +102,12 @@ MOVED = {
     "mxft.training.faces.train": "mxft.faces.train",
     "mxft.training.faces.transfer": "mxft.faces.training.transfer",
     "mxft.training.faces.verifying": "mxft.faces.training.verifying",
+    "mxft.training.finetune": "mxft.workflows.finetune",
+    "mxft.training.following": "mxft.training.resume.following",
+    "mxft.training.lr_finder": "mxft.workflows.lr_finder",
+    "mxft.training.optimizer_state": "mxft.training.resume.optimizer_state",
+    "mxft.training.snapshots": "mxft.training.resume.snapshots",
+    "mxft.training.state": "mxft.training.resume.state",
     "mxft.transfer": "mxft.network.transfer",
 }
 

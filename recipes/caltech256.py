@@ -122,9 +122,9 @@ def main(argv=None):
     from mxft.cli.preflight import check_resize, check_run_folder, check_writable, event_folder, join_workers
     from mxft.data.normalization import InputSpec
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
     from mxft.training.run import free_folder
+    from mxft.workflows.finetune import finetune
 
     recipe = recipe_from(args)
     model = find_model(args.model)

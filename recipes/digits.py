@@ -121,8 +121,8 @@ def main(argv=None):
 def train(model, folder, per_class, run, spec, plan, epochs, batch_size, seed):
     """Split, pack, fine-tune and score: the library's own functions, as the other recipes call them."""
     from mxft.data.datasets import prepare_records
-    from mxft.training.finetune import Recipe, finetune
     from mxft.training.fit import FitOptions
+    from mxft.workflows.finetune import Recipe, finetune
 
     records, _ = prepare_records(folder, f"{run}-records/digits", per_class, seed, encoding=".png", show=False)
     recipe = Recipe(plan=plan, batch_size=batch_size, learning_rate=0.02, schedule="cosine", augment=0, seed=seed,

@@ -112,9 +112,9 @@ def _write_digits(target, per_class):
 
 def pick(args, checkpoint, spec, folder, per_class):
     """Return the case `mxft advise` picks for a folder by its own evidence, and the layer of features for case 3."""
-    from mxft.advice import is_small
     from mxft.cli.data_options import default_resize
     from mxft.data.folders import scan_class_folders
+    from mxft.features.advice import is_small
     from mxft.features.probe import measure_folder
 
     scan = scan_class_folders(folder)
@@ -127,12 +127,12 @@ def pick(args, checkpoint, spec, folder, per_class):
 
 def train(args, case, folder, per_class, layer, seed, run, spec):
     """Fine-tune by the command of one case's advice; return its Score on the validation images."""
-    from mxft.advice import advise
     from mxft.cli.data_options import default_resize
     from mxft.cli.finetune import parser as finetune_parser
     from mxft.cli.finetune import recipe_from
     from mxft.data.datasets import prepare_records
-    from mxft.training.finetune import finetune
+    from mxft.features.advice import advise
+    from mxft.workflows.finetune import finetune
 
     advice = advise(*{1: (100, 10, True), 2: (10000, 10, True), 3: (100, 10, False), 4: (10000, 10, False)}[case],
                     layer=layer)

@@ -60,10 +60,10 @@ def parser():
 
 def recipes(args):
     """Return {way: Recipe}."""
-    from mxft.features.frozen_trunk import CacheOptions
     from mxft.freeze import FreezeOptions
-    from mxft.training.finetune import Recipe
     from mxft.training.fit import FitOptions
+    from mxft.training.frozen_trunk import CacheOptions
+    from mxft.workflows.finetune import Recipe
 
     common = {"batch_size": args.batch_size, "schedule": "cosine", "seed": args.seed}
     head = Recipe(plan="head", learning_rate=args.lr, augment=0, **common,
@@ -100,8 +100,8 @@ def main(argv=None):
     from mxft.data.normalization import InputSpec
     from mxft.files.archive import folder_of
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.training.finetune import finetune
     from mxft.training.run import free_folder
+    from mxft.workflows.finetune import finetune
 
     checkpoint = load_checkpoint(args.model)
     spec = input_spec(args, checkpoint.input_spec, InputSpec())

@@ -65,8 +65,8 @@ def recipe_from(args):
     from mxft.compat import mx
     from mxft.data.augmentation import Augmentation
     from mxft.surgery import Dense
-    from mxft.training.finetune import Recipe
     from mxft.training.fit import FitOptions
+    from mxft.workflows.finetune import Recipe
 
     glorot = mx.init.Xavier(rnd_type="uniform", factor_type="avg", magnitude=3)  # of the output; Dense's own is He's
     return Recipe(plan="head", hidden=(Dense(128, dropout=0.25), Dense(64)), batch_size=args.batch_size,
@@ -125,9 +125,9 @@ def main(argv=None):
     from mxft.data.labels import scan_labels
     from mxft.data.normalization import InputSpec
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
     from mxft.training.run import free_folder
+    from mxft.workflows.finetune import finetune
 
     recipe, checkpoint = recipe_from(args), load_checkpoint(args.model)
     spec = dataclasses.replace(input_spec(args, checkpoint.input_spec, InputSpec()), resize=None)  # squashed instead

@@ -133,10 +133,10 @@ def finetune_stages(args):
     from mxft.errors import InputError
     from mxft.freeze import FreezeOptions
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.training.finetune import Recipe, finetune
     from mxft.training.fit import FitOptions
     from mxft.training.preparation import check_recipe
     from mxft.training.run import free_folder
+    from mxft.workflows.finetune import Recipe, finetune
 
     if args.model and args.weights:
         raise InputError(f"--weights: expected no --model beside it, received model={args.model!r}")

@@ -76,8 +76,8 @@ def parser():
 def stages(args):
     """Return the stages as Recipes, without those of 0 epochs."""
     from mxft.data.augmentation import Augmentation
-    from mxft.training.finetune import Recipe
     from mxft.training.fit import FitOptions
+    from mxft.workflows.finetune import Recipe
 
     if min(args.epochs) < 0 or not any(args.epochs) or min(args.batch_sizes) < 1:
         raise InputError("--epochs, --batch-sizes: expected an epoch or more in all and batches of at least 1, "
@@ -176,10 +176,10 @@ def main(argv=None):
     from mxft.data.normalization import InputSpec
     from mxft.files.archive import folder_of
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
+    from mxft.training.resume.state import Keeping
     from mxft.training.run import free_folder
-    from mxft.training.state import Keeping
+    from mxft.workflows.finetune import finetune
 
     recipes, checkpoint = stages(args), find_checkpoint(args, drop_connect=0.0)
     spec = dataclasses.replace(input_spec(args, checkpoint.input_spec, InputSpec()), resize=None)  # the records' own

@@ -229,7 +229,7 @@ def main(argv=None):
     from mxft.heads import make_head
     from mxft.network.checkpoint import load_checkpoint
     from mxft.training.precision import check_precision
-    from mxft.training.state import Keeping
+    from mxft.training.resume.state import Keeping
 
     devices = find_devices(args)
     check_kvstore(args.kvstore)

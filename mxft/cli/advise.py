@@ -33,8 +33,8 @@ def parser():
 def main(argv=None):
     """Run ``mxft advise``."""
     args = parser().parse_args(argv)
-    from mxft.advice import advise
     from mxft.data.folders import scan_class_folders
+    from mxft.features.advice import advise
 
     scan = scan_class_folders(args.data) if args.data else None
     images, classes = args.images or (scan and len(scan.rows)), args.classes or (scan and len(scan.classes))

@@ -115,15 +115,15 @@ def add_keeping_options(parser):
 
 def keeping_from(args):
     """Turn the flags of `add_keeping_options` into a Keeping."""
-    from mxft.training.state import Keeping
+    from mxft.training.resume.state import Keeping
 
     return Keeping(args.keep_every, args.keep_last, args.save_batches, args.save_minutes, args.resume)
 
 
 def recipe_from(args):
     """Turn the flags of `add_training_options` into a Recipe, refusing those that contradict each other."""
-    from mxft.training.finetune import Recipe
     from mxft.training.fit import FitOptions
+    from mxft.workflows.finetune import Recipe
 
     if args.require_head and args.layer:
         raise InputError(f"--require-head: expected no --layer beside it, received layer={args.layer!r}; a kept head "
@@ -159,8 +159,8 @@ def main(argv=None):
     from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder, event_folder, join_workers
     from mxft.data.normalization import InputSpec
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.training.finetune import finetune
     from mxft.training.preparation import check_recipe
+    from mxft.workflows.finetune import finetune
 
     check_data_flags(args)
     recipe = recipe_from(args)

@@ -46,8 +46,8 @@ def main(argv=None):
     from mxft.cli.preflight import check_kept_head, check_resize, check_writable
     from mxft.data.normalization import InputSpec
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.training.lr_finder import check_search, find_learning_rate
     from mxft.training.preparation import check_recipe
+    from mxft.workflows.lr_finder import check_search, find_learning_rate
 
     check_data_flags(args)
     recipe = recipe_from(args)

@@ -25,9 +25,9 @@ from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import parent_entry
 from mxft.report.event_files import EventFiles
 from mxft.training.fit import seed_everything
-from mxft.training.following import share_state
+from mxft.training.resume.following import share_state
+from mxft.training.resume.state import Keeping, open_state, require_resumable
 from mxft.training.run import SilentRun
-from mxft.training.state import Keeping, open_state, require_resumable
 
 EMBEDDING_BATCH = 32  # images a forward pass of verification and imprinting
 RANDOM_CENTRE = 0.01  # standard deviation of a random class centre's numbers, as upstream begins fc7
@@ -54,7 +54,7 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
         Decoding threads.
     tensorboard : str, optional
         Folder for TensorBoard's event files.
-    keeping : mxft.training.state.Keeping, optional
+    keeping : mxft.training.resume.state.Keeping, optional
         How often the state is written down, and whether the run goes on with one. Which checkpoints are kept, the
         options say.
 

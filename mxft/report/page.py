@@ -90,7 +90,7 @@ def _settings(files):
 
 
 def _defaults():
-    from mxft.training.finetune import Recipe  # imports pictures of this package
+    from mxft.workflows.finetune import Recipe  # imports pictures of this package
 
     return dataclasses.asdict(Recipe())
 

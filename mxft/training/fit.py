@@ -22,7 +22,7 @@ from mxft.training.loss_scale import LossScale
 from mxft.training.module import TrainingModule
 from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.precision import half_precision_classifier
-from mxft.training.snapshots import Snapshots, parameters_of, seed_batch
+from mxft.training.resume.snapshots import Snapshots, parameters_of, seed_batch
 from mxft.training.targets import soften
 
 
@@ -160,7 +160,7 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     Notes
     -----
     Ctrl-C and SIGTERM end training in good order: the parameters are saved as epoch ``interrupted``. A `run` with a
-    ``state`` (`mxft.training.state.RunState`) is gone on with from there, and writes down how far it is.
+    ``state`` (`mxft.training.resume.state.RunState`) is gone on with from there, and writes down how far it is.
     Module divides the gradient by the batch size, as the tutorial's does. `schedule` counts updates: of an epoch there
     are `mxft.training.accumulation.updates_of` its batches.
 

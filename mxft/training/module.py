@@ -1,8 +1,8 @@
 """A Module whose updates are made of several batches or in half precision, and that goes on where another stood."""
 from mxft.compat import mx
 from mxft.distributed.workers import Workers
-from mxft.training.optimizer_state import restore_optimizer
 from mxft.training.precision import LOSS_SCALE, scaled_parameters
+from mxft.training.resume.optimizer_state import restore_optimizer
 
 _GRADIENT = "gradient"
 
@@ -56,7 +56,7 @@ class TrainingModule(mx.mod.Module):
         Parameters
         ----------
         facts, arrays
-            What `mxft.training.snapshots.module_state` returned of it.
+            What `mxft.training.resume.snapshots.module_state` returned of it.
         done : int
             Batches of the epoch it had done.
         """

@@ -130,7 +130,7 @@ class RunFolder(Run):
         See `Run`.
     keep_every : int
         Keep the checkpoint of every n-th epoch too.
-    state : mxft.training.state.RunState, optional
+    state : mxft.training.resume.state.RunState, optional
         Where the run writes down how far it is; what it `found` is gone on from.
     keep_last : int
         Keep the checkpoints of so many epochs, beside the best.
@@ -185,7 +185,7 @@ class SilentRun:
     Parameters
     ----------
     path : str
-    state : mxft.training.following.ToldState, optional
+    state : mxft.training.resume.following.ToldState, optional
         Where the run goes on, as the first worker tells.
     """
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from mxft.compat import mx
 from mxft.errors import InputError
-from mxft.features.frozen_trunk import TrunkFeatures, head_plan, require_cut
 from mxft.features.solvers import solve_head
 from mxft.training.fit import FitResult, fit
+from mxft.training.frozen_trunk import TrunkFeatures, head_plan, require_cut
 from mxft.training.schedule import learning_rate_schedule
 
 
@@ -29,7 +29,7 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
         `validation` may be None. With several views in ``recipe.cache`` the solver sees all of them; then `train` is
         not to be shuffled, so that an image stands in the same place in every view.
     run : mxft.training.run.Run
-    recipe : mxft.training.finetune.Recipe
+    recipe : mxft.workflows.finetune.Recipe
     context : mx.Context
     scored : callable of Score, optional
 

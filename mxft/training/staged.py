@@ -6,13 +6,13 @@ from mxft.data.iterators import RecordIterator, file_state
 from mxft.distributed.workers import join
 from mxft.evaluation.scoring import score_iterator
 from mxft.features.cut import trunk_cut
-from mxft.features.frozen_trunk import fit_frozen_trunk
 from mxft.freeze import freeze_plan
 from mxft.inference.executor import InferenceExecutor
 from mxft.machine.memory import give_back
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.accumulation import updates_of
 from mxft.training.fit import FitResult, fit
+from mxft.training.frozen_trunk import fit_frozen_trunk
 from mxft.training.proof import freeze_proof, parameter_hashes
 from mxft.training.schedule import learning_rate_schedule
 from mxft.training.solving import solve_stage
@@ -32,7 +32,7 @@ class StagedTraining:
     network : mxft.training.network.Network
     data : mxft.data.datasets.Records
     spec : mxft.data.normalization.InputSpec
-    recipe : mxft.training.finetune.Recipe
+    recipe : mxft.workflows.finetune.Recipe
     folder : mxft.training.run.RunFolder
     devices : list of mx.Context
     threads : int or None

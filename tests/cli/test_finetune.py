@@ -398,7 +398,7 @@ def test_a_disk_that_fills_up_is_told_and_leaves_no_half_checkpoint(most, status
     """``ulimit -f``: no file larger than so many bytes."""
     pytest.importorskip("resource")
     code = (f"import resource, sys; sys.path.insert(0, {str(repository)!r}); from mxft.cli import main; "
-            f"import mxft.training.finetune; resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most})); "
+            f"import mxft.workflows.finetune; resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most})); "
             "sys.exit(main(sys.argv[1:]))")
     done = subprocess.run([sys.executable, "-c", code, "finetune", "--model", "net,0", "--train", "train.rec", "--run",
                            "run", "--epochs", "1", "--batch-size", "4", *SHAPE], capture_output=True, text=True)

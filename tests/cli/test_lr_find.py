@@ -7,8 +7,8 @@ import pytest
 
 from mxft.cli import finetune, lr_find, run_command
 from mxft.files.whole import sha256
-from mxft.training import lr_finder
 from mxft.training.lr_curve import LearningRates, smooth, suggest
+from mxft.workflows import lr_finder
 
 COMMAND = ["--model", "net,0", "--train", "train.rec", "--val", "val.rec", "--run", "runs/one", "--epochs", "3",
            "--lr-schedule", "cosine", "--batch-size", "4", "--lr", "0.1", "--image-shape", "3,16,16", "--rgb-mean",

@@ -16,9 +16,9 @@ from mxft.freeze import freeze_plan
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import Checkpoint, load_checkpoint, load_params, load_symbol
 from mxft.surgery import find_feature_layer, list_layers
-from mxft.training.finetune import Recipe, finetune
 from mxft.training.fit import FitOptions
 from mxft.training.network import with_new_head
+from mxft.workflows.finetune import Recipe, finetune
 
 pytestmark = pytest.mark.data
 

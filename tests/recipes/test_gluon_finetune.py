@@ -10,8 +10,8 @@ from mxft.backbones.gluon import build, checkpoint_from_gluon
 from mxft.cli import run_command, score
 from mxft.compat import mx
 from mxft.network.checkpoint import load_checkpoint
-from mxft.training.finetune import Recipe
 from mxft.training.preparation import check_recipe
+from mxft.workflows.finetune import Recipe
 
 
 @pytest.fixture(scope="module")

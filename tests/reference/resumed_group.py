@@ -24,10 +24,10 @@ from mxft.faces.training.options import FaceOptions
 from mxft.heads import HeadOptions, make_head
 from mxft.network.checkpoint import load_checkpoint
 from mxft.surgery import Dense
-from mxft.training.finetune import Recipe, finetune
 from mxft.training.fit import FitOptions
-from mxft.training.snapshots import Snapshots
-from mxft.training.state import Keeping
+from mxft.training.resume.snapshots import Snapshots
+from mxft.training.resume.state import Keeping
+from mxft.workflows.finetune import Recipe, finetune
 from tests.reference.killing import killed_after
 
 FIT = FitOptions(epochs=3, momentum=0.9)

@@ -11,11 +11,11 @@ from mxft.errors import InputError
 from mxft.faces.training.options import FaceOptions
 from mxft.freeze import FreezePlan
 from mxft.training.accumulation import divide_batch, updates_of
-from mxft.training.finetune import Recipe, _division
 from mxft.training.fit import FitOptions, fit
 from mxft.training.module import TrainingModule
 from mxft.training.run import RunFolder
 from mxft.training.schedule import learning_rate_schedule
+from mxft.workflows.finetune import Recipe, _division
 
 IMAGES, CLASSES = 24, 3
 MULTIPLIERS = {"conv0_weight": 0.3, "fc1_weight": 2.0}

@@ -1,9 +1,9 @@
 """The four cases of seed text and CS231n: few or many, similar or not."""
 import pytest
 
-from mxft.advice import advise, is_small
 from mxft.cli.finetune import parser, recipe_from
 from mxft.errors import InputError
+from mxft.features.advice import advise, is_small
 
 
 @pytest.mark.parametrize("images, classes, similar, case, flags", [

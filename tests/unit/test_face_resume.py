@@ -16,8 +16,8 @@ from mxft.faces.training.options import FaceOptions
 from mxft.heads import HeadOptions, make_head
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.accumulation import updates_of
+from mxft.training.resume.state import Keeping
 from mxft.training.run import read_log
-from mxft.training.state import Keeping
 from tests.reference.killing import killed_when
 
 SIZE = (16, 16)

@@ -13,12 +13,12 @@ from mxft.distributed import store as store_module
 from mxft.distributed.store import SharedStore
 from mxft.distributed.workers import Workers
 from mxft.errors import InputError
-from mxft.training.finetune import Recipe
 from mxft.training.fit import FitOptions
-from mxft.training.following import ToldState, share_state
 from mxft.training.preparation import check_recipe
+from mxft.training.resume.following import ToldState, share_state
+from mxft.training.resume.state import Keeping, RunState, require_resumable
 from mxft.training.run import SilentRun, read_log
-from mxft.training.state import Keeping, RunState, require_resumable
+from mxft.workflows.finetune import Recipe
 from tests.reference.resumed_group import FACES, RECIPES
 
 ASKED = {"recipe": {"fit": {"epochs": 3}, "wd": 0.1}, "devices": ["gpu(0)"]}
@@ -154,7 +154,8 @@ def test_a_follower_keeps_and_names_nothing(tmp_path):
 
 def test_where_all_is_solved_the_others_have_nothing_to_do(coloured_records, make_checkpoint, tmp_path, monkeypatch):
     from mxft.data.normalization import InputSpec
-    from mxft.training import finetune, staged
+    from mxft.training import staged
+    from mxft.workflows import finetune
 
     class Second(Workers):
         rank, count = 1, 2

@@ -16,11 +16,11 @@ from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError
 from mxft.files.whole import sha256
 from mxft.report.lr_plot import draw_learning_rates
-from mxft.training import lr_finder
-from mxft.training.finetune import Recipe
 from mxft.training.fit import FitOptions
 from mxft.training.lr_curve import LearningRates, running_mean, smooth, suggest
-from mxft.training.lr_finder import ExponentialRise, find_learning_rate
+from mxft.workflows import lr_finder
+from mxft.workflows.finetune import Recipe
+from mxft.workflows.lr_finder import ExponentialRise, find_learning_rate
 
 SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
 HEAD = Recipe(plan="head", batch_size=8, augment=0, fit=FitOptions(momentum=0.9))

@@ -21,7 +21,6 @@ from mxft.network.checkpoint import load_checkpoint
 from mxft.network.graph import Graph
 from mxft.surgery import data_name, label_names
 from mxft.training import loss_scale, precision
-from mxft.training.finetune import Recipe, finetune
 from mxft.training.fit import FitOptions
 from mxft.training.loss_scale import LossScale, all_finite
 from mxft.training.module import TrainingModule
@@ -32,9 +31,10 @@ from mxft.training.precision import (
     half_precision_classifier,
     scaled_parameters,
 )
+from mxft.training.resume.snapshots import Snapshots
+from mxft.training.resume.state import Keeping
 from mxft.training.run import read_log
-from mxft.training.snapshots import Snapshots
-from mxft.training.state import Keeping
+from mxft.workflows.finetune import Recipe, finetune
 from tests.reference.killing import killed_after
 
 SPEC = InputSpec((3, 8, 8))
@@ -176,7 +176,7 @@ def no_casts(monkeypatch):
 @pytest.fixture
 def run(coloured_records, make_checkpoint, tmp_path, monkeypatch):
     """A function (folder, cpus=1, resume="", fp16=True, **options) -> {name: array} of a fine-tuned tiny network."""
-    monkeypatch.setattr("mxft.training.finetune.draw_curves", lambda *_: None)  # takes longer than the training
+    monkeypatch.setattr("mxft.workflows.finetune.draw_curves", lambda *_: None)  # takes longer than the training
     data = coloured_records(20)
 
     def train(folder, cpus=1, resume="", plan="full", batch_norm=False, state_batches=0, **options):

@@ -13,15 +13,15 @@ from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError
-from mxft.features.frozen_trunk import CacheOptions
 from mxft.network.checkpoint import load_checkpoint
 from mxft.surgery import Dense
-from mxft.training.finetune import Recipe, finetune
 from mxft.training.fit import FitOptions
+from mxft.training.frozen_trunk import CacheOptions
+from mxft.training.resume.snapshots import Snapshots
+from mxft.training.resume.state import Keeping, RunState, refuse_differences
 from mxft.training.run import read_log
-from mxft.training.snapshots import Snapshots
 from mxft.training.staged import StagedTraining
-from mxft.training.state import Keeping, RunState, refuse_differences
+from mxft.workflows.finetune import Recipe, finetune
 from tests.reference.killing import Killed, killed_after
 
 SPEC = InputSpec((3, 8, 8))
@@ -117,10 +117,10 @@ def test_a_signal_in_the_middle_of_a_group_loses_nothing(run, tmp_path, monkeypa
     assert_same(tmp_path / "whole", tmp_path / "stopped", "best", 3)
 OVERWRITTEN = """
 import os, sys
-from mxft.training.snapshots import Snapshots
+from mxft.training.resume.snapshots import Snapshots
 from mxft.data.datasets import Records
-from mxft.training.finetune import finetune
-from mxft.training.state import Keeping
+from mxft.workflows.finetune import finetune
+from mxft.training.resume.state import Keeping
 from tests.unit.test_resume import RECIPE, SPEC
 model, train, val, run = sys.argv[1:]
 taken = Snapshots.epoch_end
@@ -270,7 +270,7 @@ def test_a_disk_that_is_full_from_the_beginning_leaves_nothing(tmp_path, monkeyp
     def fail(*_):
         raise OSError(28, "No space left")
 
-    monkeypatch.setattr("mxft.training.state.write_json", fail)
+    monkeypatch.setattr("mxft.training.resume.state.write_json", fail)
     with pytest.raises(InputError, match="state cannot be written: expected room in .*state, received no space left; "
                                          "make room or choose another folder"):
         RunState(str(tmp_path / "state"), {}).begin()

@@ -4,9 +4,9 @@ import pytest
 from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.freeze import FreezeOptions
-from mxft.training.finetune import Recipe
 from mxft.training.fit import FitOptions
 from mxft.training.stages import HeadStage, training_stages
+from mxft.workflows.finetune import Recipe
 
 HEAD = ("out_weight", "out_bias")
 

@@ -32,7 +32,7 @@ class FaceRun(Run):
     manifest : dict
     ckpt : {0, 1, 2, 3}
         Numbered checkpoints: never, when the score improves, always, always as number 1.
-    state : mxft.training.state.RunState, optional
+    state : mxft.training.resume.state.RunState, optional
         Where the run writes down how far it is; what it `found` is gone on from.
 
     Raises

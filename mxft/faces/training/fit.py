@@ -23,7 +23,7 @@ from mxft.training.fit import silent_logger
 from mxft.training.interruption import Interruption
 from mxft.training.loss_scale import LossScale
 from mxft.training.module import TrainingModule
-from mxft.training.snapshots import module_state, parameters_of, seed_batch
+from mxft.training.resume.snapshots import module_state, parameters_of, seed_batch
 
 
 @dataclasses.dataclass(frozen=True)

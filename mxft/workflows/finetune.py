@@ -18,7 +18,6 @@ from mxft.data.oversampling import oversample_records
 from mxft.data.sharing import share_records
 from mxft.distributed.workers import join
 from mxft.errors import RunError
-from mxft.features.frozen_trunk import CacheOptions
 from mxft.files.whole import sha256
 from mxft.freeze import FreezeOptions, describe_rates
 from mxft.network.checkpoint import load_checkpoint, parent_entry
@@ -26,12 +25,13 @@ from mxft.report.curves import draw_curves
 from mxft.report.event_files import EventFiles
 from mxft.report.template import plural
 from mxft.training.fit import FitOptions, seed_everything
-from mxft.training.following import share_state
+from mxft.training.frozen_trunk import CacheOptions
 from mxft.training.preparation import prepare
+from mxft.training.resume.following import share_state
+from mxft.training.resume.state import Keeping, open_state, require_resumable
 from mxft.training.run import RunFolder, SilentRun
 from mxft.training.staged import StagedTraining
 from mxft.training.stages import HeadStage
-from mxft.training.state import Keeping, open_state, require_resumable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Recipe:
         Make the head without SGD: see `mxft.features.solvers`.
     frozen_trunk : bool
         Run a frozen trunk on the inference executor; False runs it in the training graph, as MXNet does.
-    cache : mxft.features.frozen_trunk.CacheOptions
+    cache : mxft.training.frozen_trunk.CacheOptions
         Where a frozen trunk's features are kept.
     hidden : tuple of mxft.surgery.Dense
         Layers between the feature and the classifier.

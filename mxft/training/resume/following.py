@@ -5,7 +5,7 @@ very same facts and arrays, and none can take another branch than the others.
 """
 from mxft.compat import mx
 from mxft.errors import InputError
-from mxft.training.state import FoundState, as_json, describe_differences
+from mxft.training.resume.state import FoundState, as_json, describe_differences
 
 
 class ToldState(FoundState):

@@ -21,7 +21,7 @@ from mxft.training.lr_curve import LearningRates, running_mean, smooth, suggest
 
 DIVERGED = 4.0     # times the lowest running mean of the losses: fastai's
 LEAST_BATCHES = 20
-_CHILD = "import sys; sys.path[:] = sys.argv[1:]; from mxft.training.lr_finder import serve; serve()"
+_CHILD = "import sys; sys.path[:] = sys.argv[1:]; from mxft.workflows.lr_finder import serve; serve()"
 
 
 def find_learning_rate(model, data, recipe=None, spec=None, gpus="", cpus=1, threads=None, start=1e-6, end=10.0,
@@ -33,11 +33,11 @@ def find_learning_rate(model, data, recipe=None, spec=None, gpus="", cpus=1, thr
     model : str
         ``"prefix,epoch"``.
     data : mxft.data.datasets.Records
-    recipe : mxft.training.finetune.Recipe, optional
+    recipe : mxft.workflows.finetune.Recipe, optional
         What will be trained; its rate, schedule and epochs play no part. Of a plan in stages the first is tried.
     spec : InputSpec, optional
     gpus, cpus, threads
-        As in `mxft.training.finetune.finetune`.
+        As in `mxft.workflows.finetune.finetune`.
     start, end : float
         First and last rate.
     batches : int
@@ -66,7 +66,7 @@ def find_learning_rate(model, data, recipe=None, spec=None, gpus="", cpus=1, thr
     >>> find_learning_rate("resnet-50,0", Records("train.rec"), Recipe(plan="head")).suggestion     # doctest: +SKIP
     0.021
     """
-    from mxft.training.finetune import Recipe
+    from mxft.workflows.finetune import Recipe
 
     recipe = recipe or Recipe()
     check_search(recipe, start, end, batches)

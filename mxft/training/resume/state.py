@@ -93,7 +93,7 @@ class RunState(FoundState):
     Attributes
     ----------
     tell : callable or None
-        Given the bytes of the arrays `take` gives out; see `mxft.training.following`.
+        Given the bytes of the arrays `take` gives out; see `mxft.training.resume.following`.
 
     Notes
     -----

@@ -1,6 +1,6 @@
 """Snapshots of a training: taken between two batches, and what of one goes where when training goes on."""
 from mxft.compat import mx
-from mxft.training.optimizer_state import optimizer_state
+from mxft.training.resume.optimizer_state import optimizer_state
 
 
 class Snapshots:
@@ -8,7 +8,7 @@ class Snapshots:
 
     Parameters
     ----------
-    state : mxft.training.state.RunState
+    state : mxft.training.resume.state.RunState
     module : mxft.training.module.TrainingModule
     epochs : mxft.training.epochs.Epochs
     meter : mxft.training.callbacks.TrainingMeter

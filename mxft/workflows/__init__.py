@@ -1,0 +1,1 @@
+"""The calls that carry a whole job, above training and report."""
