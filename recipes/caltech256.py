@@ -26,7 +26,6 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import (  # noqa: E402
     Parser,
     add_device_options,
@@ -44,6 +43,7 @@ from mxft.cli.finetune import (  # noqa: E402
     recipe_from,
 )
 from mxft.cli.models import is_local  # noqa: E402
+from mxft.command import run_command
 from mxft.distributed.serving import serve, serves  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
@@ -98,9 +98,9 @@ def find_model(name):
 
 def records_of(args, checkpoint, spec, resize):
     """Return the Records of the photographs, fetched, split and packed as far as that was not done before."""
-    from mxft.cli.preflight import check_kept_head
     from mxft.cli.split import say_split
     from mxft.data.datasets import prepare_records
+    from mxft.training.network import check_kept_head
 
     folder = photographs(args.caltech256, args.work)
     if args.require_head:
@@ -119,11 +119,12 @@ def main(argv=None):
     args = parser().parse_args(argv)
     if serves():
         return serve()
-    from mxft.cli.preflight import check_resize, check_run_folder, check_writable, event_folder, join_workers
+    from mxft.cli.preflight import check_resize, event_folder, join_workers
     from mxft.data.normalization import InputSpec
+    from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
     from mxft.training.preparation import check_recipe
-    from mxft.training.run import free_folder
+    from mxft.training.run import check_run_folder, free_folder
     from mxft.workflows.finetune import finetune
 
     recipe = recipe_from(args)

@@ -30,9 +30,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
 from mxft.cli.data_options import QUALITY, default_resize  # noqa: E402
+from mxft.command import run_command
 
 SOLVERS = {"class means": "imprint", "ridge": "ridge", "SVM": "svm", "softmax": "logistic"}
 
@@ -120,11 +120,11 @@ def save(folder, solved, network, manifest, top1):
 def main(argv=None):
     """Pack, extract the codes, fit, compare."""
     args = parser().parse_args(argv)
-    from mxft.cli.preflight import check_run_folder
     from mxft.data.normalization import InputSpec
     from mxft.features.solvers import solve_head
     from mxft.network.checkpoint import load_checkpoint, parent_entry
     from mxft.training.network import with_new_head
+    from mxft.training.run import check_run_folder
 
     check_run_folder(args.run)
     checkpoint = load_checkpoint(args.model)

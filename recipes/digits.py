@@ -21,8 +21,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, whole  # noqa: E402
+from mxft.command import run_command
 from mxft.errors import DependencyError  # noqa: E402
 
 SIZE = 32
@@ -92,9 +92,8 @@ def random_checkpoint(num_classes, seed):
 def main(argv=None):
     """Train on 0-4, fine-tune to 5-9 in three ways and several seeds, print the table."""
     args = parser().parse_args(argv)
-    from mxft.cli.preflight import check_run_folder
     from mxft.data.normalization import InputSpec
-    from mxft.training.run import free_folder
+    from mxft.training.run import check_run_folder, free_folder
 
     home = args.run or free_folder(os.path.join("runs", "digits"))
     check_run_folder(home)
@@ -122,7 +121,8 @@ def train(model, folder, per_class, run, spec, plan, epochs, batch_size, seed):
     """Split, pack, fine-tune and score: the library's own functions, as the other recipes call them."""
     from mxft.data.datasets import prepare_records
     from mxft.training.fit import FitOptions
-    from mxft.workflows.finetune import Recipe, finetune
+    from mxft.training.recipe import Recipe
+    from mxft.workflows.finetune import finetune
 
     records, _ = prepare_records(folder, f"{run}-records/digits", per_class, seed, encoding=".png", show=False)
     recipe = Recipe(plan=plan, batch_size=batch_size, learning_rate=0.02, schedule="cosine", augment=0, seed=seed,

@@ -31,9 +31,9 @@ import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command, status_after  # noqa: E402
 from mxft.cli.arguments import Parser, add_tensorboard_option, real, whole  # noqa: E402
 from mxft.cli.report import with_page  # noqa: E402
+from mxft.command import run_command, status_after
 from mxft.errors import InputError, RunError  # noqa: E402
 
 

@@ -26,8 +26,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import Terminated, run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
+from mxft.command import Terminated, run_command
 from mxft.errors import InputError  # noqa: E402
 
 FEW_CLASSES, DIGITS_HELD_OUT = 40, 60
@@ -151,11 +151,10 @@ def train(args, case, folder, per_class, layer, seed, run, spec):
 def main(argv=None):
     """Make the data, ask for advice, try all of it, print the table."""
     args = parser().parse_args(argv)
-    from mxft.cli.preflight import check_run_folder
     from mxft.data.normalization import InputSpec
     from mxft.files.archive import folder_of
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.training.run import free_folder
+    from mxft.training.run import check_run_folder, free_folder
 
     checkpoint = load_checkpoint(args.model)
     spec = input_spec(args, checkpoint.input_spec, InputSpec())

@@ -28,9 +28,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
 from mxft.cli.finetune import conclude  # noqa: E402
+from mxft.command import run_command
 from mxft.errors import InputError, nearest  # noqa: E402
 
 WAYS = ("head, lr_mult", "head, fixed", "head, trunk", "head, cached", "logistic", "two-stage", "full")
@@ -60,10 +60,10 @@ def parser():
 
 def recipes(args):
     """Return {way: Recipe}."""
+    from mxft.features.store import CacheOptions
     from mxft.freeze import FreezeOptions
     from mxft.training.fit import FitOptions
-    from mxft.training.frozen_trunk import CacheOptions
-    from mxft.workflows.finetune import Recipe
+    from mxft.training.recipe import Recipe
 
     common = {"batch_size": args.batch_size, "schedule": "cosine", "seed": args.seed}
     head = Recipe(plan="head", learning_rate=args.lr, augment=0, **common,
@@ -95,12 +95,11 @@ def main(argv=None):
     args = parser().parse_args(argv)
     ways = chosen(args.ways)
     from mxft.cli.data_options import default_resize
-    from mxft.cli.preflight import check_run_folder
     from mxft.data.datasets import prepare_records
     from mxft.data.normalization import InputSpec
     from mxft.files.archive import folder_of
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.training.run import free_folder
+    from mxft.training.run import check_run_folder, free_folder
     from mxft.workflows.finetune import finetune
 
     checkpoint = load_checkpoint(args.model)

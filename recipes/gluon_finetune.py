@@ -31,9 +31,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_input_options, input_spec, real, whole  # noqa: E402
 from mxft.cli.models import is_local  # noqa: E402
+from mxft.command import run_command
 from mxft.errors import InputError, RunError  # noqa: E402
 
 AREA, ASPECT, TOLERANCE = (0.08, 1.0), (3 / 4, 4 / 3), 1e-4
@@ -189,14 +189,14 @@ def main(argv=None):
     args = parser().parse_args(argv)
     from mxft.backbones.gluon import MEAN, SCALE
     from mxft.cli.data_options import default_resize
-    from mxft.cli.preflight import check_run_folder, check_writable
     from mxft.compat import mx
     from mxft.data.augmentation import Augmentation
     from mxft.data.iterators import RecordIterator
     from mxft.data.labels import scan_labels
     from mxft.data.normalization import InputSpec
+    from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.training.run import free_folder
+    from mxft.training.run import check_run_folder, free_folder
 
     if args.model and args.weights:
         raise InputError(f"--weights: expected --network beside it, received --model {args.model}")

@@ -32,9 +32,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
 from mxft.cli.finetune import conclude  # noqa: E402
+from mxft.command import run_command
 
 ROTATION, GREY = 30, 127
 SHEAR = math.tan(math.radians(0.2))
@@ -66,7 +66,7 @@ def recipe_from(args):
     from mxft.data.augmentation import Augmentation
     from mxft.surgery import Dense
     from mxft.training.fit import FitOptions
-    from mxft.workflows.finetune import Recipe
+    from mxft.training.recipe import Recipe
 
     glorot = mx.init.Xavier(rnd_type="uniform", factor_type="avg", magnitude=3)  # of the output; Dense's own is He's
     return Recipe(plan="head", hidden=(Dense(128, dropout=0.25), Dense(64)), batch_size=args.batch_size,
@@ -121,12 +121,12 @@ def compare_reloaded(result, records, spec, batch_size):
 def main(argv=None):
     """Pack, train the head on frozen convolutions, save, reload, compare."""
     args = parser().parse_args(argv)
-    from mxft.cli.preflight import check_run_folder, check_writable
     from mxft.data.labels import scan_labels
     from mxft.data.normalization import InputSpec
+    from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
     from mxft.training.preparation import check_recipe
-    from mxft.training.run import free_folder
+    from mxft.training.run import check_run_folder, free_folder
     from mxft.workflows.finetune import finetune
 
     recipe, checkpoint = recipe_from(args), load_checkpoint(args.model)

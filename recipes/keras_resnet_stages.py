@@ -36,9 +36,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
 from mxft.cli.finetune import conclude  # noqa: E402
+from mxft.command import run_command
 
 NETWORKS = {"vgg16": ("vgg16", 224, "caffe"), "inceptionv3": ("inception_v3", 299, "tf"),
             "resnet50": ("resnet50_v1", 224, "caffe"), "mobilenet": ("mobilenet1.0", 224, "tf")}
@@ -127,16 +127,17 @@ def prepare(args, size):
 
 def finetune_stages(args):
     """Freeze, put fcN on, train."""
-    from mxft.cli.preflight import check_run_folder, check_writable
     from mxft.compat import mx
     from mxft.data.normalization import InputSpec
     from mxft.errors import InputError
+    from mxft.files.whole import check_writable
     from mxft.freeze import FreezeOptions
     from mxft.network.checkpoint import load_checkpoint
     from mxft.training.fit import FitOptions
     from mxft.training.preparation import check_recipe
-    from mxft.training.run import free_folder
-    from mxft.workflows.finetune import Recipe, finetune
+    from mxft.training.recipe import Recipe
+    from mxft.training.run import check_run_folder, free_folder
+    from mxft.workflows.finetune import finetune
 
     if args.model and args.weights:
         raise InputError(f"--weights: expected no --model beside it, received model={args.model!r}")

@@ -21,8 +21,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, whole  # noqa: E402
+from mxft.command import run_command
 
 SIZE = (112, 112)
 
@@ -46,10 +46,9 @@ def main(argv=None):
     """Unpack, pack the pairs, verify."""
     args = parser().parse_args(argv)
     from mxft.cli import verify
-    from mxft.cli.preflight import check_writable
     from mxft.faces.pairs.bin_file import pack_pairs
     from mxft.files.archive import folder_of
-    from mxft.files.whole import require_file
+    from mxft.files.whole import check_writable, require_file
     from mxft.network.checkpoint import load_checkpoint
 
     require_file(args.pairs, "list of pairs")

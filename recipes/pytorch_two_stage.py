@@ -41,10 +41,10 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command  # noqa: E402
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, numbers, whole  # noqa: E402
 from mxft.cli.finetune import conclude  # noqa: E402
 from mxft.cli.models import is_local  # noqa: E402
+from mxft.command import run_command
 from mxft.errors import InputError  # noqa: E402
 
 STAGES = (("head", 256, 1e-3), ("full", 64, 1e-4), ("full", 64, 1e-5))
@@ -77,7 +77,7 @@ def stages(args):
     """Return the stages as Recipes, without those of 0 epochs."""
     from mxft.data.augmentation import Augmentation
     from mxft.training.fit import FitOptions
-    from mxft.workflows.finetune import Recipe
+    from mxft.training.recipe import Recipe
 
     if min(args.epochs) < 0 or not any(args.epochs) or min(args.batch_sizes) < 1:
         raise InputError("--epochs, --batch-sizes: expected an epoch or more in all and batches of at least 1, "
@@ -171,14 +171,14 @@ def main(argv=None):
     """Pack, then one fine-tuning after another, each from the best so far."""
     args = parser().parse_args(argv)
     from mxft.cli.data_options import default_resize
-    from mxft.cli.preflight import check_run_folder, check_writable
     from mxft.data.classes import write_classes
     from mxft.data.normalization import InputSpec
     from mxft.files.archive import folder_of
+    from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
     from mxft.training.preparation import check_recipe
     from mxft.training.resume.state import Keeping
-    from mxft.training.run import free_folder
+    from mxft.training.run import check_run_folder, free_folder
     from mxft.workflows.finetune import finetune
 
     recipes, checkpoint = stages(args), find_checkpoint(args, drop_connect=0.0)

@@ -27,7 +27,6 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli import run_command, status_after  # noqa: E402
 from mxft.cli.arguments import (  # noqa: E402
     Parser,
     add_memory_options,
@@ -40,6 +39,7 @@ from mxft.cli.arguments import (  # noqa: E402
     whole,
 )
 from mxft.cli.report import with_page  # noqa: E402
+from mxft.command import run_command, status_after
 from mxft.distributed.serving import serve, serves  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 

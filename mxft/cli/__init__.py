@@ -1,14 +1,11 @@
 """The ``mxft`` command: one verb a module, found by name and imported only when it is used."""
-import contextlib
 import importlib
 import keyword
-import os
-import signal
 import sys
-import threading
 
 from mxft import __version__
-from mxft.errors import InputError, MxftError, describe_failure, nearest
+from mxft.command import run_command
+from mxft.errors import InputError, nearest
 
 VERBS = {
     "im2rec": "pack a folder of images into .lst, .rec and .idx",
@@ -73,122 +70,3 @@ def run_verb(verb, argv=None):
 def module_name(verb):
     """Return the module of a verb: ``face_pack`` of face-pack, ``import_`` of import, which Python keeps for itself."""
     return verb.replace("-", "_") + "_" * keyword.iskeyword(verb)
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP came (the argument says which): ends what Ctrl-C ends, in the same good order."""
-
-
-def run_command(name, main, argv=None):
-    """Run ``main(argv)`` and return its exit status; where it had joined other workers, leave them.
-
-    Parameters
-    ----------
-    name : str
-        What messages begin with.
-    main : callable
-        Takes the arguments, returns an exit status or None.
-    argv : list of str, optional
-        The process's own when None.
-
-    Notes
-    -----
-    An MxftError becomes one message on stderr and its exit status (2 refused, 3 stopped), as does what the operating
-    and MXNet refuse while running (3). Ctrl-C ends with 130, SIGTERM with 143, a closed pipe with 141. Any other
-    exception is a defect of mxft and keeps its traceback.
-    """
-    status = _run(name, main, list(sys.argv[1:] if argv is None else argv))
-    workers = sys.modules.get("mxft.distributed.workers")
-    if workers:
-        workers.part_with(status)
-    return status
-
-
-def _run(name, main, argv):
-    """Run ``main(argv)``; return its exit status, or that of what stopped it."""
-    _prepare_streams()
-    try:
-        with _signals_as_interrupts():
-            status = main(argv) or 0
-            sys.stdout.flush()  # here a closed pipe or a full disk can still be told, at the interpreter's end not
-            return status
-    except MxftError as error:
-        return _say(name, error, error.exit_code)
-    except KeyboardInterrupt as interrupt:
-        by = str(interrupt) if isinstance(interrupt, Terminated) else "SIGINT"
-        return _say(name, f"stopped by {'Ctrl-C' if by == 'SIGINT' else by}", status_after(by))
-    except BrokenPipeError:
-        _forget_stdout()
-        return 141
-    except (OSError, MemoryError, RuntimeError) as error:
-        reason = describe_failure(error)
-        if reason is None:
-            raise
-        return _say(name, f"stopped while running: {reason}", 3)
-
-
-def status_after(name):
-    """Return the exit status of what a signal ended, as shells give it: 128 and its number; 0 without a name.
-
-    Examples
-    --------
-    >>> status_after("SIGTERM"), status_after("")
-    (143, 0)
-    """
-    return 128 + signal.Signals[name] if name else 0
-
-
-def _prepare_streams():
-    """Open closed standard streams to nowhere, and let stdout take a file name the terminal cannot show.
-
-    A program started with ``>&-`` would otherwise get its next file as descriptor 1 or 2, and whatever a native
-    library prints would go into a checkpoint.
-    """
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-    with contextlib.suppress(AttributeError, ValueError):
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def _say(name, text, status):
-    """Print the one message, whatever has become of stdout and stderr, and return `status`."""
-    with contextlib.suppress(OSError):
-        print(f"{name}: {text}", file=sys.stderr)
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):  # on a full disk, say: the flush at exit would fail again
-        _forget_stdout()
-    return status
-
-
-def _forget_stdout():
-    """Point stdout nowhere, so that the interpreter's last flush is silent."""
-    with contextlib.suppress(AttributeError, OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextlib.contextmanager
-def _signals_as_interrupts():
-    """Raise Terminated for SIGTERM and SIGHUP, so that temporary files go and weights are saved as with Ctrl-C.
-
-    A signal that is handled or ignored already (nohup) stays as it is, as do all of them outside the main thread.
-    """
-    def interrupt(number, _):
-        raise Terminated(signal.Signals(number).name)
-
-    main_thread = threading.current_thread() is threading.main_thread()
-    numbers = [number for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None))
-               if main_thread and number is not None and signal.getsignal(number) is signal.SIG_DFL]
-    for number in numbers:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)

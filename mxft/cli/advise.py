@@ -62,11 +62,11 @@ def _evidence(args, scan):
     """Probe the checkpoint's layers on a sample of the folder."""
     from mxft.cli.data_options import default_resize
     from mxft.cli.models import find_model
-    from mxft.cli.preflight import check_fits
     from mxft.data.normalization import InputSpec
     from mxft.devices import contexts
     from mxft.features.probe import measure_folder
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.training.network import check_fits
 
     context = contexts(args.gpus)[0]
     checkpoint = load_checkpoint(find_model(args.model))

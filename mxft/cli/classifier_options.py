@@ -34,9 +34,9 @@ def classifier_from(args, checkpoint, name):
         Input, resizing or the parameters are not complete, or it is a face network as it was trained.
     """
     from mxft.cli.predict import class_names, packing_of
-    from mxft.cli.preflight import check_fits, count_outputs
     from mxft.deploy.onnx import is_training_network
     from mxft.evaluation.classifier import Classifier
+    from mxft.training.network import check_fits, count_outputs
 
     if is_training_network(checkpoint):
         raise InputError(f"model: expected a network that gives class scores, received {checkpoint.name}, a face "

@@ -49,10 +49,10 @@ def check_data_flags(args):
 
 def records_from(args, spec):
     """Return the Records the flags name, looked at, packing a folder where that is what was given."""
-    from mxft.cli.preflight import check_images
     from mxft.cli.split import say_split
     from mxft.data.classes import read_classes
     from mxft.data.datasets import Records, load_records, prepare_records
+    from mxft.data.soundness import check_images
 
     if args.data:
         prefix = os.path.normpath(args.run) + "-records/images"

@@ -37,10 +37,10 @@ def main(argv=None):
     import os
 
     from mxft.cli.models import find_model
-    from mxft.cli.preflight import check_fits
     from mxft.deploy.onnx import export_onnx, is_training_network
     from mxft.deploy.slim import slim
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.training.network import check_fits
 
     if os.path.lexists(args.output) and not args.force:
         raise InputError(f"output: expected a name that is free, received {args.output!r}; --force replaces it")

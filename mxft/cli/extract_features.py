@@ -79,7 +79,8 @@ def _source(args, checkpoint, spec):
     import dataclasses
 
     from mxft.cli.data_options import QUALITY, default_resize
-    from mxft.cli.preflight import check_images, check_resize
+    from mxft.cli.preflight import check_resize
+    from mxft.data.soundness import check_images
     from mxft.features.image_chunks import FolderImages, RecordImages
 
     path = os.path.expanduser(args.source)

@@ -73,8 +73,8 @@ def part_or_number(text):
 def main(argv=None):
     """Run ``mxft face-pack``."""
     args = parser().parse_args(argv)
-    from mxft.cli.preflight import check_writable
     from mxft.faces.data.packing import pack_faces
+    from mxft.files.whole import check_writable
 
     check_writable(args.folder, "OUT_DIR")
     print(pack_faces(args.source, args.folder, args.root, args.size, args.min_images, args.hold_out, args.seed,

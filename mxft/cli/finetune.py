@@ -123,7 +123,7 @@ def keeping_from(args):
 def recipe_from(args):
     """Turn the flags of `add_training_options` into a Recipe, refusing those that contradict each other."""
     from mxft.training.fit import FitOptions
-    from mxft.workflows.finetune import Recipe
+    from mxft.training.recipe import Recipe
 
     if args.require_head and args.layer:
         raise InputError(f"--require-head: expected no --layer beside it, received layer={args.layer!r}; a kept head "
@@ -156,10 +156,12 @@ def main(argv=None):
     if serves():
         return serve()
     from mxft.cli.models import find_model
-    from mxft.cli.preflight import check_kept_head, check_resize, check_run_folder, event_folder, join_workers
+    from mxft.cli.preflight import check_resize, event_folder, join_workers
     from mxft.data.normalization import InputSpec
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.training.network import check_kept_head
     from mxft.training.preparation import check_recipe
+    from mxft.training.run import check_run_folder
     from mxft.workflows.finetune import finetune
 
     check_data_flags(args)
@@ -183,8 +185,8 @@ def main(argv=None):
 
 def conclude(result):
     """Write the page of a run and say where it is; return 3 for one without page, 128 + its number after a signal."""
-    from mxft.cli import status_after
     from mxft.cli.report import say_page
+    from mxft.command import status_after
     from mxft.report.page import write_run_page
 
     if not result.written:

@@ -106,10 +106,10 @@ def plain_booleans(argv):
 
 def make_lists(args):
     """Scan the folder and write ``PREFIX*.lst`` and, with ``--recursive``, ``PREFIX.classes.txt``."""
-    from mxft.cli.preflight import check_writable
     from mxft.data.classes import read_classes, write_classes
     from mxft.data.folders import scan_folder
     from mxft.data.lists import cut, shuffle, write_list
+    from mxft.files.whole import check_writable
 
     if args.classes and not args.recursive:
         raise InputError("no classes to number: expected --recursive with --classes, received "

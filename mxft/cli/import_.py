@@ -54,10 +54,10 @@ def main(argv=None):
         print("onnx: any classifier of its usual operators")
         return
     _check(args)
-    from mxft.cli.preflight import check_fits
     from mxft.data.classes import read_classes
     from mxft.importing import import_weights
     from mxft.network.checkpoint import require_free_prefix
+    from mxft.training.network import check_fits
 
     require_free_prefix(args.prefix, args.epoch, args.force, "--prefix")
     classes = read_classes(args.classes, unique=False) if args.classes else None

@@ -43,9 +43,11 @@ def main(argv=None):
     """Run ``mxft lr-find``."""
     args = parser().parse_args(argv)
     from mxft.cli.models import find_model
-    from mxft.cli.preflight import check_kept_head, check_resize, check_writable
+    from mxft.cli.preflight import check_resize
     from mxft.data.normalization import InputSpec
+    from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.training.network import check_kept_head
     from mxft.training.preparation import check_recipe
     from mxft.workflows.lr_finder import check_search, find_learning_rate
 

@@ -34,8 +34,8 @@ def main(argv=None):
     import os
 
     args = parser().parse_args(argv)
-    from mxft.cli.preflight import check_writable
     from mxft.faces.pairs.bin_file import pack_pairs
+    from mxft.files.whole import check_writable
 
     check_writable(os.path.dirname(os.path.abspath(args.out)), "OUT.bin")
     print(pack_pairs(args.pairs, args.root, args.out, args.size))

@@ -75,9 +75,9 @@ def plan_settings(args):
     ------
     InputError
     """
+    from mxft.features.store import CacheOptions
     from mxft.freeze import FreezeOptions, check_plan
     from mxft.surgery import Dense
-    from mxft.training.frozen_trunk import CacheOptions
     from mxft.training.stages import HeadStage
     from mxft.training.targets import parse_class_weight
 

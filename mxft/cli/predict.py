@@ -50,10 +50,10 @@ def main(argv=None):
     """Run ``mxft predict``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
     from mxft.cli.models import find_model
-    from mxft.cli.preflight import check_fits, count_outputs
     from mxft.devices import contexts
     from mxft.evaluation.prediction import predict_files
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.training.network import check_fits, count_outputs
 
     context = contexts(args.gpus)[0]
     checkpoint = load_checkpoint(find_model(args.model))
@@ -103,8 +103,8 @@ def _listable(paths):
 
 def class_names(synset, checkpoint, count):
     """Return `count` class names in label order: the file's, the manifest's, or numbers."""
-    from mxft.cli.preflight import check_classes
     from mxft.files.whole import require_file
+    from mxft.training.network import check_classes
 
     if not synset:
         check_classes(checkpoint, count)

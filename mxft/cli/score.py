@@ -56,9 +56,9 @@ def main(argv=None):
     """Run ``mxft score``."""
     args = parser().parse_args(argv)
     from mxft.cli.models import find_model
-    from mxft.cli.preflight import check_writable
     from mxft.devices import contexts
     from mxft.evaluation.scoring import average
+    from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
 
     context = contexts(args.gpus)[0]
@@ -76,8 +76,9 @@ def main(argv=None):
 
 def _score(checkpoint, args, context):
     """Return (Score, rewrites) of one checkpoint."""
-    from mxft.cli.preflight import check_fits, check_images
+    from mxft.data.soundness import check_images
     from mxft.evaluation.scoring import score_records
+    from mxft.training.network import check_fits
 
     spec = input_spec(args, checkpoint.input_spec)
     crop_from = _crop_from(args, checkpoint, spec) if args.crops == 10 else None

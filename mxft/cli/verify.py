@@ -44,7 +44,7 @@ def main(argv=None):
     args = parser().parse_args(argv)
     paths = set_paths(args)
     from mxft.cli.models import find_model
-    from mxft.cli.preflight import check_writable
+    from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
 
     if args.plots:

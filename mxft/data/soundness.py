@@ -7,17 +7,19 @@ import concurrent.futures
 import os
 import re
 import struct
+import sys
 
 import numpy as np
 
 from mxft.compat import load_cv2, mx
 from mxft.data.images import MOST_PIXELS, PASSES_THROUGH, BadImage, inspect
 from mxft.data.progress import progress
-from mxft.data.recordio import FIRST, LONGEST, join_parts
+from mxft.data.recordio import FIRST, LONGEST, MAGIC_BYTES, RecordReader, join_parts, unpack
 from mxft.errors import InputError, RunError, last_line, nearest
 from mxft.machine.quiet import quiet_native
 
 LEVELS = ("fast", "full", "off")
+LOOKED_AT = 64                   # records, the first of a file, that `check_images` decodes
 BATCH = 256                      # records read before they are looked at, on several threads with "full"
 HEADERS = 256                    # remembered; photographs as cameras wrote them have one each
 LONGEST_SIDE = 65500             # of libjpeg
@@ -187,3 +189,71 @@ def _decoded(data):
 def _looked_through(payload):
     """Return why an image is no whole one that decodes, or None."""
     return _inspected(payload) or _decoded(payload)
+
+def check_images(path, spec, show=True):
+    """Refuse records that hold no images or several labels each; say so where they are smaller than the input.
+
+    Parameters
+    ----------
+    path : str
+        A ``.rec`` file.
+    spec : mxft.data.normalization.InputSpec
+    show : bool
+        Say on stderr that images are smaller than the input.
+
+    Raises
+    ------
+    InputError
+        No records; among those looked at damage, several labels, or what is no image.
+
+    Notes
+    -----
+    MXNet enlarges an image that is smaller than the input, keeping its proportions, until it covers it, and crops the
+    rest: nothing is stretched, but the detail is not there. That is told and not refused.
+    """
+    small, smallest, number, looked_at = 0, None, -1, 0
+    with RecordReader(path) as reader, open(path, "rb") as f:
+        for number, offset, parts in reader.walk():
+            if number == LOOKED_AT:
+                break
+            try:
+                payload = _payload(f, parts, path, number)
+                file = inspect(payload)
+                _decode(payload)
+            except BadImage as error:
+                raise InputError(f"no image in {path}: expected JPEG or PNG in every record, received {error} in "
+                                 f"record {number} at byte {offset}; pack it again with mxft im2rec") from None
+            looked_at += 1
+            if 0 < file.width < spec.shape[2] or 0 < file.height < spec.shape[1]:
+                small += 1
+                smallest = min(smallest or (file.width, file.height), (file.width, file.height), key=min)
+    if number < 0:
+        raise InputError(f"no records: expected at least one, received {path} with none; pack it again with "
+                         "mxft im2rec")
+    if small and show and not spec.resize:
+        print(f"note: {small} of {looked_at} records looked at in {path} are smaller than the input of "
+              f"{spec.shape[2]}x{spec.shape[1]} (the smallest {smallest[0]}x{smallest[1]}): MXNet enlarges them in "
+              "proportion and crops; pack larger images, or choose a smaller --image-shape", file=sys.stderr)
+
+
+def _payload(f, parts, path, number):
+    """Return the image bytes of one record, refusing several labels."""
+    pieces = []
+    for start, length in parts:
+        f.seek(start)
+        pieces.append(f.read(length))
+    header, payload = unpack(MAGIC_BYTES.join(pieces))
+    if header.flag > 1:
+        raise InputError(f"several labels: expected one label in each record, received {header.flag} in record "
+                         f"{number} of {path}; pack it again without --pack-label")
+    return payload
+
+
+def _decode(payload):
+    cv2 = load_cv2()
+    with quiet_native():
+        try:
+            if cv2.imdecode(np.frombuffer(payload, np.uint8), 1) is None:
+                raise BadImage("bytes that are not an image, or too damaged to decode")
+        except cv2.error as error:  # more pixels than it takes, say
+            raise BadImage(f"what OpenCV refuses ({' '.join(str(error.err).split())})") from None

@@ -53,6 +53,6 @@ def serves():
 
 
 if __name__ == "__main__":
-    from mxft.cli import run_command
+    from mxft.command import run_command
 
     sys.exit(run_command(f"mxft {role() or 'serving'}", lambda _: serve()))

@@ -1,4 +1,5 @@
 """A trunk's features kept for the epochs to come: in memory, or on disk under the hash of all they depend on."""
+import dataclasses
 import glob
 import hashlib
 import os
@@ -211,3 +212,36 @@ def trunk_facts(trunk, arg_params, aux_params):
 
 def _megabytes(count):
     return f"{count / 1e6:,.1f} MB"
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheOptions:
+    """Whether, where and in how many views features are kept.
+
+    Parameters
+    ----------
+    mode : {"none", "memory", "disk"}
+        ``none``: the trunk runs for every batch, at inference speed; every epoch has crops of its own.
+    folder : str or None
+        For ``disk``; may be shared by any number of runs.
+    budget_bytes : int
+        For training and validation features together.
+    views : int
+        Epochs with crops of their own; epoch e uses view ``e mod views``. No more are made than there are epochs, and
+        one where nothing is random.
+    dtype : {"float32", "float16"}
+
+    Raises
+    ------
+    InputError
+        What `mxft.features.store.check_cache` refuses.
+    """
+
+    mode: str = "none"
+    folder: str = None
+    budget_bytes: int = BUDGET_BYTES
+    views: int = 1
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        check_cache(self.mode, self.folder, self.budget_bytes, self.dtype, self.views)

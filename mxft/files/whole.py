@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 
 from mxft.errors import InputError, MissingFileError, nearest
 
@@ -151,3 +152,15 @@ def sha256(path, chunk=1 << 20):
         for block in iter(lambda: f.read(chunk), b""):
             digest.update(block)
     return digest.hexdigest()
+
+
+def check_writable(folder, what):
+    """Refuse `folder` where it, or the nearest folder above it that exists, does not take a new entry."""
+    place = os.path.abspath(folder)
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".mxft-", dir=place))
+    except OSError as error:
+        raise InputError(f"{what}: expected a folder that can be written to, received {folder!r} "
+                         f"({(error.strerror or str(error)).lower()} in {place})") from None

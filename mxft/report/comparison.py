@@ -6,7 +6,8 @@ from mxft.errors import InputError
 from mxft.faces.report.face_curves import face_curves_svg
 from mxft.report.curves import curves_svg
 from mxft.report.run_files import open_run
-from mxft.report.template import duration, flat, number, side_by_side, write_template
+from mxft.report.template import flat, side_by_side, write_template
+from mxft.wording import duration, number
 
 FAR = "0.001"  # at which the true accept rate is compared
 

@@ -5,7 +5,8 @@ import os
 from mxft.report.curves import curves_svg
 from mxft.report.judgement import Judgement, data_address
 from mxft.report.run_files import RunFiles
-from mxft.report.template import asked, duration, number, plural, pretty, script_json, side_by_side, write_template
+from mxft.report.template import asked, pretty, script_json, side_by_side, write_template
+from mxft.wording import duration, number, plural
 
 COLUMNS = {"epoch": "epoch", "train_loss": "training loss", "train_top1": "training top-1",
            "val_loss": "validation loss", "val_top1": "top-1", "val_top5": "top-5", "lr": "learning rate",
@@ -90,7 +91,7 @@ def _settings(files):
 
 
 def _defaults():
-    from mxft.workflows.finetune import Recipe  # imports pictures of this package
+    from mxft.training.recipe import Recipe
 
     return dataclasses.asdict(Recipe())
 

@@ -11,43 +11,10 @@ from mxft.errors import InputError
 from mxft.evaluation.scoring import score_iterator
 from mxft.features.cut import HEAD_INPUT, trunk_cut
 from mxft.features.iterator import FeatureIterator, LiveFeatures
-from mxft.features.store import BUDGET_BYTES, FeatureStore, check_cache, trunk_facts
+from mxft.features.store import CacheOptions, FeatureStore, trunk_facts
 from mxft.files.whole import sha256
 from mxft.inference.executor import InferenceExecutor
 from mxft.training.fit import FitOptions, fit
-
-
-@dataclasses.dataclass(frozen=True)
-class CacheOptions:
-    """Whether, where and in how many views features are kept.
-
-    Parameters
-    ----------
-    mode : {"none", "memory", "disk"}
-        ``none``: the trunk runs for every batch, at inference speed; every epoch has crops of its own.
-    folder : str or None
-        For ``disk``; may be shared by any number of runs.
-    budget_bytes : int
-        For training and validation features together.
-    views : int
-        Epochs with crops of their own; epoch e uses view ``e mod views``. No more are made than there are epochs, and
-        one where nothing is random.
-    dtype : {"float32", "float16"}
-
-    Raises
-    ------
-    InputError
-        What `mxft.features.store.check_cache` refuses.
-    """
-
-    mode: str = "none"
-    folder: str = None
-    budget_bytes: int = BUDGET_BYTES
-    views: int = 1
-    dtype: str = "float32"
-
-    def __post_init__(self):
-        check_cache(self.mode, self.folder, self.budget_bytes, self.dtype, self.views)
 
 
 def fit_frozen_trunk(network, plan, train, run, schedule, options=None, contexts=None, validation=None, cache=None,

@@ -24,7 +24,7 @@ class Preparation:
 
     Parameters
     ----------
-    recipe : mxft.workflows.finetune.Recipe
+    recipe : mxft.training.recipe.Recipe
         With its class weights as numbers.
     network : mxft.training.network.Network
     stages : list of mxft.training.stages.Stage
@@ -47,7 +47,7 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1):
     ----------
     checkpoint : Checkpoint
     data : mxft.data.datasets.Records
-    recipe : mxft.workflows.finetune.Recipe
+    recipe : mxft.training.recipe.Recipe
     spec : InputSpec
     gpus : str
     cpus : int

@@ -4,7 +4,7 @@ import json
 import os
 
 from mxft.errors import InputError
-from mxft.files.whole import require_folder, write_json
+from mxft.files.whole import check_writable, require_folder, write_json
 from mxft.network.checkpoint import Checkpoint, params_path
 
 
@@ -236,3 +236,22 @@ def read_log(path):
             with contextlib.suppress(ValueError):
                 rows.append(json.loads(line))
     return rows
+
+
+def check_run_folder(run, resume=""):
+    """Refuse a run folder that is used, is no folder, or cannot be written to; nothing is left of the attempt.
+
+    Parameters
+    ----------
+    run : str
+    resume : {"", "auto", "must"}
+        With one of the latter, a folder that has a state to go on with is used rightly.
+
+    Raises
+    ------
+    InputError
+        The message names a folder that is free.
+    """
+    if not (resume and os.path.exists(os.path.join(run, "state"))):
+        require_free(run)
+    check_writable(run, "run folder")

@@ -29,7 +29,7 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
         `validation` may be None. With several views in ``recipe.cache`` the solver sees all of them; then `train` is
         not to be shuffled, so that an image stands in the same place in every view.
     run : mxft.training.run.Run
-    recipe : mxft.workflows.finetune.Recipe
+    recipe : mxft.training.recipe.Recipe
     context : mx.Context
     scored : callable of Score, optional
 

@@ -32,7 +32,7 @@ class StagedTraining:
     network : mxft.training.network.Network
     data : mxft.data.datasets.Records
     spec : mxft.data.normalization.InputSpec
-    recipe : mxft.workflows.finetune.Recipe
+    recipe : mxft.training.recipe.Recipe
     folder : mxft.training.run.RunFolder
     devices : list of mx.Context
     threads : int or None

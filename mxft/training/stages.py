@@ -60,7 +60,7 @@ def training_stages(recipe, symbol, head_parameters, image_shape):
 
     Parameters
     ----------
-    recipe : mxft.workflows.finetune.Recipe
+    recipe : mxft.training.recipe.Recipe
     symbol : mx.sym.Symbol
         The network with its head.
     head_parameters : sequence of str

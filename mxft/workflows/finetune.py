@@ -19,94 +19,18 @@ from mxft.data.sharing import share_records
 from mxft.distributed.workers import join
 from mxft.errors import RunError
 from mxft.files.whole import sha256
-from mxft.freeze import FreezeOptions, describe_rates
+from mxft.freeze import describe_rates
 from mxft.network.checkpoint import load_checkpoint, parent_entry
 from mxft.report.curves import draw_curves
 from mxft.report.event_files import EventFiles
-from mxft.report.template import plural
-from mxft.training.fit import FitOptions, seed_everything
-from mxft.training.frozen_trunk import CacheOptions
+from mxft.training.fit import seed_everything
 from mxft.training.preparation import prepare
+from mxft.training.recipe import Recipe
 from mxft.training.resume.following import share_state
 from mxft.training.resume.state import Keeping, open_state, require_resumable
 from mxft.training.run import RunFolder, SilentRun
 from mxft.training.staged import StagedTraining
-from mxft.training.stages import HeadStage
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How to train; the defaults are the tutorial's.
-
-    Parameters
-    ----------
-    plan : str
-        See `mxft.freeze`.
-    batch_norm : {"train", "eval"} or None
-    freezing : mxft.freeze.FreezeOptions
-        Patterns, a layer to freeze through, multipliers.
-    head_stage : mxft.training.stages.HeadStage
-        Of ``two-stage`` and ``gradual``.
-    second_plan : {"full", "discriminative"}
-        Of ``two-stage``.
-    unfreeze_epochs : int
-        Of ``gradual``: how long before the next stage of the trunk is opened; the last has what is left.
-    class_weight : str or tuple of float or None
-        ``"balanced"``, or what an image of each class counts.
-    oversample : bool
-        Train on records in which every class is repeated up to the largest.
-    solver : str or None
-        Make the head without SGD: see `mxft.features.solvers`.
-    frozen_trunk : bool
-        Run a frozen trunk on the inference executor; False runs it in the training graph, as MXNet does.
-    cache : mxft.training.frozen_trunk.CacheOptions
-        Where a frozen trunk's features are kept.
-    hidden : tuple of mxft.surgery.Dense
-        Layers between the feature and the classifier.
-    layer : str or None
-        Feature layer.
-    head_name : str or None
-        Of the new classification layer; ``fc1`` where that is free when None.
-    require_head : bool
-        Keep the checkpoint's classifier, and refuse one of another size.
-    batch_size : int
-        Over all devices of this process; an update is made of as many such batches as the workers and
-        `FitOptions.accumulate` say.
-    learning_rate : float
-    schedule : {"constant", "step", "cosine"}
-    lr_steps : sequence of float
-        Epochs, for ``step``.
-    lr_factor : float
-    warmup_epochs : float
-    augment : {0, 1, 2, 3} or mxft.data.augmentation.Augmentation
-    seed : int
-    fit : FitOptions
-    """
-
-    plan: str = "full"
-    batch_norm: str = None
-    freezing: FreezeOptions = FreezeOptions()
-    head_stage: HeadStage = HeadStage()
-    second_plan: str = "full"
-    unfreeze_epochs: int = 1
-    class_weight: object = None
-    oversample: bool = False
-    solver: str = None
-    frozen_trunk: bool = True
-    cache: CacheOptions = CacheOptions()
-    hidden: tuple = ()
-    layer: str = None
-    head_name: str = None
-    require_head: bool = False
-    batch_size: int = 128
-    learning_rate: float = 0.01
-    schedule: str = "constant"
-    lr_steps: tuple = ()
-    lr_factor: float = 0.1
-    warmup_epochs: float = 0.0
-    augment: int = 1
-    seed: int = 0
-    fit: FitOptions = dataclasses.field(default_factory=FitOptions)
+from mxft.wording import plural
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,7 +33,7 @@ def find_learning_rate(model, data, recipe=None, spec=None, gpus="", cpus=1, thr
     model : str
         ``"prefix,epoch"``.
     data : mxft.data.datasets.Records
-    recipe : mxft.workflows.finetune.Recipe, optional
+    recipe : mxft.training.recipe.Recipe, optional
         What will be trained; its rate, schedule and epochs play no part. Of a plan in stages the first is tried.
     spec : InputSpec, optional
     gpus, cpus, threads
@@ -66,7 +66,7 @@ def find_learning_rate(model, data, recipe=None, spec=None, gpus="", cpus=1, thr
     >>> find_learning_rate("resnet-50,0", Records("train.rec"), Recipe(plan="head")).suggestion     # doctest: +SKIP
     0.021
     """
-    from mxft.workflows.finetune import Recipe
+    from mxft.training.recipe import Recipe
 
     recipe = recipe or Recipe()
     check_search(recipe, start, end, batches)

@@ -120,7 +120,8 @@ class Contenders:
 
     def trunk(self, mode):
         """Train on the frozen trunk."""
-        from mxft.training.frozen_trunk import CacheOptions, fit_frozen_trunk
+        from mxft.features.store import CacheOptions
+        from mxft.training.frozen_trunk import fit_frozen_trunk
 
         network, plan, train, val, run = self._prepare()
         cache = CacheOptions(mode, os.path.join(self._scratch, "cache"), views=self._args.views)

@@ -5,7 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from mxft.cli import finetune, lr_find, run_command
+from mxft.cli import finetune, lr_find
+from mxft.command import run_command
 from mxft.files.whole import sha256
 from mxft.training.lr_curve import LearningRates, smooth, suggest
 from mxft.workflows import lr_finder

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from mxft import cli
-from mxft.cli import VERBS, main, module_name, run_command
+from mxft.cli import VERBS, main, module_name
+from mxft.command import run_command
 from mxft.errors import InputError, RunError
 
 VERB_NAMES = sorted(VERBS)

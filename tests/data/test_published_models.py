@@ -18,7 +18,8 @@ from mxft.network.checkpoint import Checkpoint, load_checkpoint, load_params, lo
 from mxft.surgery import find_feature_layer, list_layers
 from mxft.training.fit import FitOptions
 from mxft.training.network import with_new_head
-from mxft.workflows.finetune import Recipe, finetune
+from mxft.training.recipe import Recipe
+from mxft.workflows.finetune import finetune
 
 pytestmark = pytest.mark.data
 

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.cli import main, run_command
+from mxft.cli import main
+from mxft.command import run_command
 from mxft.network.checkpoint import load_checkpoint
 
 

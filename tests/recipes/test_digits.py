@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from mxft.cli import run_command
+from mxft.command import run_command
 from mxft.training.run import read_log
 
 

@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from mxft.cli import run_command
+from mxft.command import run_command
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.run import read_log
 

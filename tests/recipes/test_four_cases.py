@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.cli import run_command
+from mxft.command import run_command
 from mxft.training.run import read_log
 
 

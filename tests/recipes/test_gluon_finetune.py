@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from mxft.backbones.gluon import build, checkpoint_from_gluon
-from mxft.cli import run_command, score
+from mxft.cli import score
+from mxft.command import run_command
 from mxft.compat import mx
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.preparation import check_recipe
-from mxft.workflows.finetune import Recipe
+from mxft.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

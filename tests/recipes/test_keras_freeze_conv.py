@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.cli import run_command
+from mxft.command import run_command
 from mxft.compat import mx
 from mxft.data.labels import scan_labels
 from mxft.network.checkpoint import load_checkpoint

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mxft.backbones.gluon import build, checkpoint_from_gluon, trace
-from mxft.cli import run_command
+from mxft.command import run_command
 from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.evaluation.classification import softmax

@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from mxft.cli import run_command
+from mxft.command import run_command
 
 pytestmark = pytest.mark.data
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.cli import run_command
+from mxft.command import run_command
 from mxft.compat import mx
 from mxft.network.checkpoint import Checkpoint
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mxft.backbones import efficientnet
-from mxft.cli import run_command
+from mxft.command import run_command
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.run import read_log
 

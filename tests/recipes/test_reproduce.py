@@ -6,7 +6,8 @@ import re
 import pytest
 import yaml
 
-from mxft.cli import run_command, verify
+from mxft.cli import verify
+from mxft.command import run_command
 from mxft.report.scorecard import verdict
 
 RECIPE = """\

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from mxft.cli import run_command
+from mxft.command import run_command
 
 PAGE = pathlib.Path(__file__).parents[2] / "recipes" / "scaling.md"
 

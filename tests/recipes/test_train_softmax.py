@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from mxft.cli import run_command, run_verb
+from mxft.cli import run_verb
+from mxft.command import run_command
 from mxft.faces.pairs.bin_file import write_pairs
 from mxft.network.checkpoint import load_checkpoint, saved_epochs
 from mxft.training.run import read_log

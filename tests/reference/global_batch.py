@@ -15,7 +15,7 @@ import sys
 
 import numpy as np
 
-from mxft.cli import run_command
+from mxft.command import run_command
 from mxft.compat import mx
 from mxft.distributed.workers import join
 from mxft.freeze import FreezeOptions, freeze_plan

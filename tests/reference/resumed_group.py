@@ -11,8 +11,8 @@ import dataclasses
 import os
 import sys
 
-from mxft.cli import run_command
 from mxft.cli.preflight import join_workers
+from mxft.command import run_command
 from mxft.compat import mx
 from mxft.data.datasets import Records
 from mxft.data.normalization import InputSpec
@@ -25,9 +25,10 @@ from mxft.heads import HeadOptions, make_head
 from mxft.network.checkpoint import load_checkpoint
 from mxft.surgery import Dense
 from mxft.training.fit import FitOptions
+from mxft.training.recipe import Recipe
 from mxft.training.resume.snapshots import Snapshots
 from mxft.training.resume.state import Keeping
-from mxft.workflows.finetune import Recipe, finetune
+from mxft.workflows.finetune import finetune
 from tests.reference.killing import killed_after
 
 FIT = FitOptions(epochs=3, momentum=0.9)

@@ -18,7 +18,8 @@ RECIPES = pathlib.Path(__file__).resolve().parents[2] / "recipes"
 
 def run(argv):
     """Return the exit status of one command, as the shell would see it."""
-    from mxft.cli import main, run_command
+    from mxft.cli import main
+    from mxft.command import run_command
 
     if argv[0] == "extract_tar":
         from mxft.files.archive import extract_tar

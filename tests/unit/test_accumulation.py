@@ -13,9 +13,10 @@ from mxft.freeze import FreezePlan
 from mxft.training.accumulation import divide_batch, updates_of
 from mxft.training.fit import FitOptions, fit
 from mxft.training.module import TrainingModule
+from mxft.training.recipe import Recipe
 from mxft.training.run import RunFolder
 from mxft.training.schedule import learning_rate_schedule
-from mxft.workflows.finetune import Recipe, _division
+from mxft.workflows.finetune import _division
 
 IMAGES, CLASSES = 24, 3
 MULTIPLIERS = {"conv0_weight": 0.3, "fc1_weight": 2.0}

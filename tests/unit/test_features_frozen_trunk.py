@@ -10,12 +10,13 @@ from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
 from mxft.evaluation.scoring import score_iterator
 from mxft.features.cut import trunk_cut
+from mxft.features.store import CacheOptions
 from mxft.freeze import FreezePlan, freeze_matching, freeze_plan
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training import frozen_trunk
 from mxft.training.fit import FitOptions, FitResult, fit, seed_everything
-from mxft.training.frozen_trunk import CacheOptions, fit_frozen_trunk
+from mxft.training.frozen_trunk import fit_frozen_trunk
 from mxft.training.network import with_new_head
 from mxft.training.run import RunFolder
 from mxft.training.schedule import learning_rate_schedule

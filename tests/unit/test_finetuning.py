@@ -9,14 +9,15 @@ from mxft.data.datasets import Records
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError
 from mxft.features.solvers import solve_head
+from mxft.features.store import CacheOptions
 from mxft.files.whole import sha256
 from mxft.freeze import FreezeOptions
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.fit import FitOptions
-from mxft.training.frozen_trunk import CacheOptions
+from mxft.training.recipe import Recipe
 from mxft.training.run import read_log
 from mxft.training.stages import HeadStage
-from mxft.workflows.finetune import Recipe, finetune
+from mxft.workflows.finetune import finetune
 
 SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
 ONE_EPOCH = FitOptions(epochs=1)

@@ -15,10 +15,10 @@ from mxft.distributed.workers import Workers
 from mxft.errors import InputError
 from mxft.training.fit import FitOptions
 from mxft.training.preparation import check_recipe
+from mxft.training.recipe import Recipe
 from mxft.training.resume.following import ToldState, share_state
 from mxft.training.resume.state import Keeping, RunState, require_resumable
 from mxft.training.run import SilentRun, read_log
-from mxft.workflows.finetune import Recipe
 from tests.reference.resumed_group import FACES, RECIPES
 
 ASKED = {"recipe": {"fit": {"epochs": 3}, "wd": 0.1}, "devices": ["gpu(0)"]}

@@ -18,8 +18,8 @@ from mxft.files.whole import sha256
 from mxft.report.lr_plot import draw_learning_rates
 from mxft.training.fit import FitOptions
 from mxft.training.lr_curve import LearningRates, running_mean, smooth, suggest
+from mxft.training.recipe import Recipe
 from mxft.workflows import lr_finder
-from mxft.workflows.finetune import Recipe
 from mxft.workflows.lr_finder import ExponentialRise, find_learning_rate
 
 SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)

@@ -31,10 +31,11 @@ from mxft.training.precision import (
     half_precision_classifier,
     scaled_parameters,
 )
+from mxft.training.recipe import Recipe
 from mxft.training.resume.snapshots import Snapshots
 from mxft.training.resume.state import Keeping
 from mxft.training.run import read_log
-from mxft.workflows.finetune import Recipe, finetune
+from mxft.workflows.finetune import finetune
 from tests.reference.killing import killed_after
 
 SPEC = InputSpec((3, 8, 8))

@@ -13,15 +13,16 @@ from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
 from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError
+from mxft.features.store import CacheOptions
 from mxft.network.checkpoint import load_checkpoint
 from mxft.surgery import Dense
 from mxft.training.fit import FitOptions
-from mxft.training.frozen_trunk import CacheOptions
+from mxft.training.recipe import Recipe
 from mxft.training.resume.snapshots import Snapshots
 from mxft.training.resume.state import Keeping, RunState, refuse_differences
 from mxft.training.run import read_log
 from mxft.training.staged import StagedTraining
-from mxft.workflows.finetune import Recipe, finetune
+from mxft.workflows.finetune import finetune
 from tests.reference.killing import Killed, killed_after
 
 SPEC = InputSpec((3, 8, 8))

@@ -5,8 +5,8 @@ from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.freeze import FreezeOptions
 from mxft.training.fit import FitOptions
+from mxft.training.recipe import Recipe
 from mxft.training.stages import HeadStage, training_stages
-from mxft.workflows.finetune import Recipe
 
 HEAD = ("out_weight", "out_bias")
 

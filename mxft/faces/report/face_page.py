@@ -6,7 +6,8 @@ from mxft.faces.report.verification_page import verification_block
 from mxft.faces.training.options import FaceOptions
 from mxft.report.page import transfer_facts
 from mxft.report.run_files import open_run
-from mxft.report.template import asked, duration, number, plural, pretty, side_by_side, size, write_template
+from mxft.report.template import asked, pretty, side_by_side, write_template
+from mxft.wording import duration, number, plural, size
 
 LINES = {"epoch": "epoch", "step": "step", "loss": "loss", "margin_correct": "accuracy with margin",
          "correct": "without margin", "target_cosine": "target cosine", "lr": "learning rate",

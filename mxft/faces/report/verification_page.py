@@ -1,7 +1,8 @@
 """What pages show of face verifications: a table with TAR at FAR, ROC curves and distances; the page of mxft verify."""
 from mxft.faces.evaluation.verification import FALSE_ACCEPT_RATES
 from mxft.faces.report.verification_plots import distances_svg, roc_svg
-from mxft.report.template import number, plural, side_by_side, write_template
+from mxft.report.template import side_by_side, write_template
+from mxft.wording import number, plural
 
 COLUMNS = ("accuracy ± over folds", "XNorm", "AUC", *(f"TAR@FAR {far:g}" for far in FALSE_ACCEPT_RATES))
 

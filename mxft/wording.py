@@ -1,0 +1,45 @@
+"""Numbers and counts as a person says them."""
+
+
+def number(value, digits):
+    """Return a number with so many digits, a dash for None."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def duration(seconds):
+    """Return seconds as a person says them.
+
+    Examples
+    --------
+    >>> duration(8.3), duration(95), duration(5400)
+    ('8.3 s', '1 min 35 s', '1 h 30 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def plural(count, noun):
+    """Return ``1 epoch``, ``2 epochs``.
+
+    Examples
+    --------
+    >>> plural(1, "epoch"), plural(1200, "image")
+    ('1 epoch', '1,200 images')
+    """
+    return f"{count:,} {noun}" + "s" * (count != 1)
+
+
+def size(count):
+    """Return bytes in the unit that fits.
+
+    Examples
+    --------
+    >>> size(4_253_000), size(812)
+    ('4.3 MB', '812 B')
+    """
+    for unit, least in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= least:
+            return f"{count / least:.1f} {unit}"
+    return f"{count} B"
