@@ -41,6 +41,7 @@ MOVED = {
     "mxft.data.faces.soundness": "mxft.faces.data.soundness",
     "mxft.data.faces.sources": "mxft.faces.data.sources",
     "mxft.data.faces.unpacking": "mxft.faces.data.unpacking",
+    "mxft.data.normalization": "mxft.network.input_spec",
     "mxft.data.pair_lists": "mxft.faces.pairs.lists",
     "mxft.data.pair_sets": "mxft.faces.pairs.sets",
     "mxft.data.pairs": "mxft.faces.pairs.bin_file",

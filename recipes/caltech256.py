@@ -120,9 +120,9 @@ def main(argv=None):
     if serves():
         return serve()
     from mxft.cli.preflight import check_resize, event_folder, join_workers
-    from mxft.data.normalization import InputSpec
     from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.input_spec import InputSpec
     from mxft.training.preparation import check_recipe
     from mxft.training.run import check_run_folder, free_folder
     from mxft.workflows.finetune import finetune

@@ -120,9 +120,9 @@ def save(folder, solved, network, manifest, top1):
 def main(argv=None):
     """Pack, extract the codes, fit, compare."""
     args = parser().parse_args(argv)
-    from mxft.data.normalization import InputSpec
     from mxft.features.solvers import solve_head
     from mxft.network.checkpoint import load_checkpoint, parent_entry
+    from mxft.network.input_spec import InputSpec
     from mxft.training.network import with_new_head
     from mxft.training.run import check_run_folder
 

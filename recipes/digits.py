@@ -92,7 +92,7 @@ def random_checkpoint(num_classes, seed):
 def main(argv=None):
     """Train on 0-4, fine-tune to 5-9 in three ways and several seeds, print the table."""
     args = parser().parse_args(argv)
-    from mxft.data.normalization import InputSpec
+    from mxft.network.input_spec import InputSpec
     from mxft.training.run import check_run_folder, free_folder
 
     home = args.run or free_folder(os.path.join("runs", "digits"))

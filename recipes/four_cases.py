@@ -151,9 +151,9 @@ def train(args, case, folder, per_class, layer, seed, run, spec):
 def main(argv=None):
     """Make the data, ask for advice, try all of it, print the table."""
     args = parser().parse_args(argv)
-    from mxft.data.normalization import InputSpec
     from mxft.files.archive import folder_of
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.input_spec import InputSpec
     from mxft.training.run import check_run_folder, free_folder
 
     checkpoint = load_checkpoint(args.model)

@@ -96,9 +96,9 @@ def main(argv=None):
     ways = chosen(args.ways)
     from mxft.cli.data_options import default_resize
     from mxft.data.datasets import prepare_records
-    from mxft.data.normalization import InputSpec
     from mxft.files.archive import folder_of
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.input_spec import InputSpec
     from mxft.training.run import check_run_folder, free_folder
     from mxft.workflows.finetune import finetune
 
@@ -128,8 +128,8 @@ def main(argv=None):
 def report(rows, home):
     """Print and save the table; draw the curves of the ways that have some, and set the runs side by side."""
     from mxft.files.whole import whole_file
-    from mxft.report.comparison import write_comparison
     from mxft.report.curves import draw_runs
+    from mxft.workflows.reporting import write_comparison
 
     slowest = max(seconds for _, seconds in rows.values())
     lines = ["| way | validation top-1 | top-5 | seconds, records to checkpoint | times as fast as the slowest |",

@@ -193,9 +193,9 @@ def main(argv=None):
     from mxft.data.augmentation import Augmentation
     from mxft.data.iterators import RecordIterator
     from mxft.data.labels import scan_labels
-    from mxft.data.normalization import InputSpec
     from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.input_spec import InputSpec
     from mxft.training.run import check_run_folder, free_folder
 
     if args.model and args.weights:

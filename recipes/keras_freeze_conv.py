@@ -122,9 +122,9 @@ def main(argv=None):
     """Pack, train the head on frozen convolutions, save, reload, compare."""
     args = parser().parse_args(argv)
     from mxft.data.labels import scan_labels
-    from mxft.data.normalization import InputSpec
     from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.input_spec import InputSpec
     from mxft.training.preparation import check_recipe
     from mxft.training.run import check_run_folder, free_folder
     from mxft.workflows.finetune import finetune

@@ -128,11 +128,11 @@ def prepare(args, size):
 def finetune_stages(args):
     """Freeze, put fcN on, train."""
     from mxft.compat import mx
-    from mxft.data.normalization import InputSpec
     from mxft.errors import InputError
     from mxft.files.whole import check_writable
     from mxft.freeze import FreezeOptions
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.input_spec import InputSpec
     from mxft.training.fit import FitOptions
     from mxft.training.preparation import check_recipe
     from mxft.training.recipe import Recipe

@@ -172,10 +172,10 @@ def main(argv=None):
     args = parser().parse_args(argv)
     from mxft.cli.data_options import default_resize
     from mxft.data.classes import write_classes
-    from mxft.data.normalization import InputSpec
     from mxft.files.archive import folder_of
     from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.input_spec import InputSpec
     from mxft.training.preparation import check_recipe
     from mxft.training.resume.state import Keeping
     from mxft.training.run import check_run_folder, free_folder

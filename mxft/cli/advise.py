@@ -62,10 +62,10 @@ def _evidence(args, scan):
     """Probe the checkpoint's layers on a sample of the folder."""
     from mxft.cli.data_options import default_resize
     from mxft.cli.models import find_model
-    from mxft.data.normalization import InputSpec
     from mxft.devices import contexts
     from mxft.features.probe import measure_folder
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.input_spec import InputSpec
     from mxft.training.network import check_fits
 
     context = contexts(args.gpus)[0]

@@ -193,7 +193,7 @@ def input_spec(args, manifest_spec, default=None):
     InputError
         No manifest, no ``--image-shape`` and no default.
     """
-    from mxft.data.normalization import InputSpec
+    from mxft.network.input_spec import InputSpec
 
     given = {"shape": args.image_shape, "mean": args.rgb_mean,
              "scale": tuple(1 / s for s in args.rgb_std) if args.rgb_std else None}

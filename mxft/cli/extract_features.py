@@ -54,11 +54,11 @@ def main(argv=None):
     """Run ``mxft extract-features``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
     from mxft.cli.models import find_model
-    from mxft.data.normalization import InputSpec
     from mxft.devices import contexts
     from mxft.features.files import check_feature_path
     from mxft.inference.executor import InferenceExecutor
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.input_spec import InputSpec
     from mxft.surgery import cut_at, find_feature_layer
 
     check_feature_path(args.out)

@@ -157,8 +157,8 @@ def main(argv=None):
         return serve()
     from mxft.cli.models import find_model
     from mxft.cli.preflight import check_resize, event_folder, join_workers
-    from mxft.data.normalization import InputSpec
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.input_spec import InputSpec
     from mxft.training.network import check_kept_head
     from mxft.training.preparation import check_recipe
     from mxft.training.run import check_run_folder

@@ -44,9 +44,9 @@ def main(argv=None):
     args = parser().parse_args(argv)
     from mxft.cli.models import find_model
     from mxft.cli.preflight import check_resize
-    from mxft.data.normalization import InputSpec
     from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.input_spec import InputSpec
     from mxft.training.network import check_kept_head
     from mxft.training.preparation import check_recipe
     from mxft.workflows.lr_finder import check_search, find_learning_rate

@@ -49,12 +49,12 @@ def main(argv=None):
         if args.records or sets:
             raise InputError(f"--{'records' if args.records else 'data-dir, --target, --bin'}: expected with one run, "
                              "received with several; report each by itself first")
-        from mxft.report.comparison import write_comparison
+        from mxft.workflows.reporting import write_comparison
 
         with _damaged_runs_refused(args.runs):
             page = write_comparison(args.runs, args.output or "compare.html")
     else:
-        from mxft.report.run_files import open_run
+        from mxft.workflows.reporting import open_run
 
         with _damaged_runs_refused(args.runs):
             files = open_run(args.runs[0])

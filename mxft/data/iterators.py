@@ -24,7 +24,7 @@ class RecordIterator(mx.io.DataIter):
     ----------
     path : str
         A ``.rec`` file of images.
-    spec : mxft.data.normalization.InputSpec
+    spec : mxft.network.input_spec.InputSpec
         Size, mean, scale and resize rule.
     batch_size : int
     num_records : int
@@ -59,7 +59,7 @@ class RecordIterator(mx.io.DataIter):
 
     Examples
     --------
-    >>> from mxft.data.normalization import InputSpec
+    >>> from mxft.network.input_spec import InputSpec
     >>> train = RecordIterator("train.rec", InputSpec(), 128, 15360, augment=1, shuffle=True)   # doctest: +SKIP
     """
 

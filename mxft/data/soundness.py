@@ -197,7 +197,7 @@ def check_images(path, spec, show=True):
     ----------
     path : str
         A ``.rec`` file.
-    spec : mxft.data.normalization.InputSpec
+    spec : mxft.network.input_spec.InputSpec
     show : bool
         Say on stderr that images are smaller than the input.
 

@@ -13,12 +13,12 @@ import types
 import numpy as np
 
 from mxft.compat import mx
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError, last_line
 from mxft.files.whole import whole_path
 from mxft.machine.packages import require_package
 from mxft.machine.quiet import quiet_native
 from mxft.network.graph import Graph
+from mxft.network.input_spec import InputSpec
 from mxft.rewrite.inference.flatten import flatten_before_fully_connected
 from mxft.surgery import cut_loss, data_name
 

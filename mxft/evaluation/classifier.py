@@ -27,7 +27,7 @@ class Classifier:
     Parameters
     ----------
     checkpoint : mxft.network.checkpoint.Checkpoint
-    spec : mxft.data.normalization.InputSpec
+    spec : mxft.network.input_spec.InputSpec
     packing : dict
         ImageOptions as a dict: what a picture goes through before the network's input is cut out of it.
     classes : list of str
@@ -120,7 +120,7 @@ def network_input(payload, spec):
     ----------
     payload : bytes
         An encoded image, as it stands in a record.
-    spec : mxft.data.normalization.InputSpec
+    spec : mxft.network.input_spec.InputSpec
 
     Returns
     -------

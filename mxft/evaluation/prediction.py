@@ -49,7 +49,7 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
     ----------
     checkpoint : mxft.network.checkpoint.Checkpoint
     paths : sequence of str
-    spec : mxft.data.normalization.InputSpec
+    spec : mxft.network.input_spec.InputSpec
     packing : dict
         ImageOptions as a dict: what an image goes through before the iterator.
     batch_size : int

@@ -126,7 +126,7 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
     Parameters
     ----------
     checkpoint : mxft.network.checkpoint.Checkpoint
-    spec : mxft.data.normalization.InputSpec
+    spec : mxft.network.input_spec.InputSpec
     records : str
     batch_size : int
     context : mx.Context, optional

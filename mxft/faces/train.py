@@ -11,7 +11,6 @@ import numpy as np
 from mxft import __version__
 from mxft.backbones.faces import initializer as trunk_initializer
 from mxft.compat import mx
-from mxft.data.normalization import InputSpec
 from mxft.faces.data.iterators import FaceIterator
 from mxft.faces.evaluation.identification import class_centres
 from mxft.faces.training.announcing import announce, conclude, start_facts
@@ -23,6 +22,7 @@ from mxft.faces.training.preparation import prepare_faces
 from mxft.faces.training.verifying import Verifier
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import parent_entry
+from mxft.network.input_spec import InputSpec
 from mxft.report.event_files import EventFiles
 from mxft.training.fit import seed_everything
 from mxft.training.resume.following import share_state

@@ -84,7 +84,7 @@ def measure_folder(checkpoint, spec, folder, scan, resize, seed=0, threads=None,
     Parameters
     ----------
     checkpoint : mxft.network.checkpoint.Checkpoint
-    spec : mxft.data.normalization.InputSpec
+    spec : mxft.network.input_spec.InputSpec
     folder : str
     scan : mxft.data.folders.FolderScan
         Of `folder`.
@@ -119,7 +119,7 @@ def measure_similarity(checkpoint, spec, records, count, seed=0, threads=None, c
     Parameters
     ----------
     checkpoint : mxft.network.checkpoint.Checkpoint
-    spec : mxft.data.normalization.InputSpec
+    spec : mxft.network.input_spec.InputSpec
     records : str
         A ``.rec`` file, all of which is used: the sample.
     count : int

@@ -27,7 +27,7 @@ class Architecture:
     size, resize : int
         Pixels: the crop, and the short side it is cut from.
     mean, scale : tuple of float
-        Of the input, as in `mxft.data.normalization.InputSpec`.
+        Of the input, as in `mxft.network.input_spec.InputSpec`.
     """
 
     build: Callable

@@ -12,10 +12,10 @@ import re
 import shutil
 
 from mxft.compat import mx
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError, last_line, nearest
 from mxft.files.whole import require_file, sha256, whole_file, whole_path, write_json
 from mxft.machine.quiet import quiet_native
+from mxft.network.input_spec import InputSpec
 from mxft.network.manifest import load_manifest
 from mxft.network.params_file import check_params_file
 

@@ -17,7 +17,7 @@ def load_manifest(prefix):
     ------
     InputError
         It is no JSON object, or one of its entries has another form than mxft writes. The ``input`` is checked where
-        it is used, by `mxft.data.normalization.InputSpec`: what needs none, goes on without.
+        it is used, by `mxft.network.input_spec.InputSpec`: what needs none, goes on without.
     """
     path = prefix + "-manifest.json"
     if not os.path.exists(path):

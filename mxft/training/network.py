@@ -148,7 +148,7 @@ def check_kept_head(checkpoint, spec, folder, exclude=(), keep_clutter=False):
     Parameters
     ----------
     checkpoint : mxft.network.checkpoint.Checkpoint
-    spec : mxft.data.normalization.InputSpec
+    spec : mxft.network.input_spec.InputSpec
     folder : str
         One folder of images a class.
     exclude, keep_clutter

@@ -31,7 +31,7 @@ class StagedTraining:
     ----------
     network : mxft.training.network.Network
     data : mxft.data.datasets.Records
-    spec : mxft.data.normalization.InputSpec
+    spec : mxft.network.input_spec.InputSpec
     recipe : mxft.training.recipe.Recipe
     folder : mxft.training.run.RunFolder
     devices : list of mx.Context

@@ -13,7 +13,6 @@ from mxft import __version__
 from mxft.compat import mx
 from mxft.data.augmentation import augmentation_of
 from mxft.data.labels import scan_labels
-from mxft.data.normalization import InputSpec
 from mxft.data.oversampling import oversample_records
 from mxft.data.sharing import share_records
 from mxft.distributed.workers import join
@@ -21,6 +20,7 @@ from mxft.errors import RunError
 from mxft.files.whole import sha256
 from mxft.freeze import describe_rates
 from mxft.network.checkpoint import load_checkpoint, parent_entry
+from mxft.network.input_spec import InputSpec
 from mxft.report.curves import draw_curves
 from mxft.report.event_files import EventFiles
 from mxft.training.fit import seed_everything

@@ -141,8 +141,8 @@ def serve():
 def _range_test(model, data, recipe, spec, gpus, cpus, threads, start, end, batches, send):
     """Train `batches` batches at growing rates; return the stage's name and whether the loss diverged."""
     from mxft.data.iterators import RecordIterator
-    from mxft.data.normalization import InputSpec
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.input_spec import InputSpec
     from mxft.training.fit import fit, seed_everything
     from mxft.training.preparation import prepare
 

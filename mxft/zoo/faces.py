@@ -10,10 +10,10 @@ import zipfile
 from dataclasses import dataclass
 from typing import Optional
 
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
 from mxft.files.download import FetchError, flaw
 from mxft.files.whole import write_json
+from mxft.network.input_spec import InputSpec
 from mxft.zoo.cache import MIRRORS_VARIABLE, own_mirrors, say
 from mxft.zoo.checks import face_symbol_flaw, params_flaw
 from mxft.zoo.parts import Part, described, handed_over, unpack

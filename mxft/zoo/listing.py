@@ -74,7 +74,7 @@ def _manifest(row, folder):
 
 
 def _pixels(entry):
-    from mxft.data.normalization import InputSpec
+    from mxft.network.input_spec import InputSpec
 
     return InputSpec.from_dict(entry).describe() if entry else "found when it is imported"
 

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from typing import Optional
 
-from mxft.data.normalization import IMAGENET_MEAN
 from mxft.files.download import flaw
 from mxft.files.whole import write_json
+from mxft.network.input_spec import IMAGENET_MEAN
 from mxft.zoo.cache import own_mirrors, say
 from mxft.zoo.checks import params_flaw, symbol_flaw
 from mxft.zoo.parts import Part, handed_over

@@ -40,8 +40,8 @@ class Contenders:
     """The ways to train, each ``() -> top-1`` of the last epoch on the validation records."""
 
     def __init__(self, args, records, counts, scratch):
-        from mxft.data.normalization import InputSpec
         from mxft.network.checkpoint import load_checkpoint
+        from mxft.network.input_spec import InputSpec
 
         self._args, self._records, self._counts, self._scratch = args, records, counts, scratch
         self._spec = InputSpec(tuple(int(number) for number in args.image_shape.split(",")))

@@ -28,10 +28,10 @@ def contenders(model, rec, count, shape, batch_size):
     """Return {name: function returning top-1}, both bound and warm."""
     from mxft.compat import mx
     from mxft.data.iterators import RecordIterator
-    from mxft.data.normalization import InputSpec
     from mxft.evaluation.scoring import score_iterator
     from mxft.inference.executor import InferenceExecutor
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.input_spec import InputSpec
 
     checkpoint = load_checkpoint(model)
     records = RecordIterator(rec, InputSpec(shape), batch_size, count)

@@ -21,10 +21,10 @@ def caltech_features(model, scratch):
     from mxft.data.datasets import prepare_records
     from mxft.data.iterators import RecordIterator
     from mxft.data.labels import scan_labels
-    from mxft.data.normalization import InputSpec
     from mxft.features.extraction import extract_view
     from mxft.inference.executor import InferenceExecutor
     from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.input_spec import InputSpec
     from mxft.surgery import cut_at, find_feature_layer
 
     photographs = os.path.join(unpack("caltech256-subset.tar", scratch), "256_ObjectCategories")

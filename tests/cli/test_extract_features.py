@@ -9,11 +9,11 @@ import pytest
 from mxft.cli import extract_features, main
 from mxft.data.iterators import RecordIterator
 from mxft.data.lists import Row, write_list
-from mxft.data.normalization import InputSpec
 from mxft.features import image_chunks
 from mxft.features.files import read_features
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import load_checkpoint
+from mxft.network.input_spec import InputSpec
 from mxft.surgery import cut_at
 
 SPEC = InputSpec((3, 16, 16), (90.0,) * 3)

@@ -299,7 +299,7 @@ def test_records_smaller_than_the_input_are_told(here, capsys):
 
 def test_mxnet_enlarges_small_images_in_proportion(here, make_records):
     from mxft.data.iterators import RecordIterator
-    from mxft.data.normalization import InputSpec
+    from mxft.network.input_spec import InputSpec
 
     ramp = np.zeros((10, 40, 3), np.uint8)
     ramp[:, :, 0], ramp[:, :, 1] = np.linspace(0, 240, 40), np.linspace(0, 240, 10)[:, None]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mxft.cli import main
-from mxft.data.normalization import InputSpec
+from mxft.network.input_spec import InputSpec
 
 CLASSES = ["ä", "б", "猫"]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mxft.cli import main
-from mxft.data.normalization import InputSpec
 from mxft.network.checkpoint import load_checkpoint
+from mxft.network.input_spec import InputSpec
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 
 from mxft.cli import main
 from mxft.compat import mx
-from mxft.data.normalization import InputSpec
 from mxft.faces.pairs.bin_file import write_pairs
 from mxft.network.checkpoint import Checkpoint, load_params
+from mxft.network.input_spec import InputSpec
 
 SIZE = (16, 16)
 

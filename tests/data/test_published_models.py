@@ -8,13 +8,13 @@ from mxft.compat import mx
 from mxft.data.datasets import prepare_records
 from mxft.data.iterators import RecordIterator
 from mxft.data.lists import read_list
-from mxft.data.normalization import InputSpec
 from mxft.evaluation.classification import softmax
 from mxft.evaluation.prediction import predict_files
 from mxft.evaluation.scoring import score_iterator
 from mxft.freeze import freeze_plan
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import Checkpoint, load_checkpoint, load_params, load_symbol
+from mxft.network.input_spec import InputSpec
 from mxft.surgery import find_feature_layer, list_layers
 from mxft.training.fit import FitOptions
 from mxft.training.network import with_new_head

@@ -77,7 +77,7 @@ def test_what_differs_from_the_network_is_refused(recipe, here):
 
 
 def test_features_are_copied_and_the_output_learns_ten_times_as_fast(recipe, here):
-    from mxft.data.normalization import InputSpec
+    from mxft.network.input_spec import InputSpec
 
     net = build("mobilenetv2_0.25")
     checkpoint_from_gluon(net, input_size=32, seed=3)
@@ -101,8 +101,8 @@ def test_features_are_copied_and_the_output_learns_ten_times_as_fast(recipe, her
 
 
 def test_a_checkpoints_own_features(recipe, here):
-    from mxft.data.normalization import InputSpec
     from mxft.inference.executor import InferenceExecutor
+    from mxft.network.input_spec import InputSpec
     from mxft.surgery import cut_at
 
     args = recipe.parser().parse_args([*TINY, *NET])

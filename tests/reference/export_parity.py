@@ -54,8 +54,8 @@ def network(name):
 
 def exported(name, folder):
     """Export one of them and return its OnnxExport."""
-    from mxft.data.normalization import InputSpec
     from mxft.deploy.onnx import export_onnx, noise
+    from mxft.network.input_spec import InputSpec
 
     checkpoint, size = network(name)
     spec = checkpoint.input_spec or InputSpec((3, size, size))

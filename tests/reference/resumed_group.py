@@ -15,7 +15,6 @@ from mxft.cli.preflight import join_workers
 from mxft.command import run_command
 from mxft.compat import mx
 from mxft.data.datasets import Records
-from mxft.data.normalization import InputSpec
 from mxft.faces.data.layout import read_face_set
 from mxft.faces.train import train_faces
 from mxft.faces.training.fit import _Loop
@@ -23,6 +22,7 @@ from mxft.faces.training.network import pretrained_backbone
 from mxft.faces.training.options import FaceOptions
 from mxft.heads import HeadOptions, make_head
 from mxft.network.checkpoint import load_checkpoint
+from mxft.network.input_spec import InputSpec
 from mxft.surgery import Dense
 from mxft.training.fit import FitOptions
 from mxft.training.recipe import Recipe

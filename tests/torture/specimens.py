@@ -10,8 +10,8 @@ import numpy as np
 
 from mxft.cli import main
 from mxft.compat import mx
-from mxft.data.normalization import InputSpec
 from mxft.network.checkpoint import Checkpoint
+from mxft.network.input_spec import InputSpec
 
 SIDE, CLASSES, IMAGES = 16, 3, 5
 CACHED = ("finetune", "--model", "tiny,0", "--train", "t.rec", "--run", "out", "--epochs", "1", "--batch-size", "4",

@@ -5,8 +5,8 @@ import pytest
 from mxft.compat import mx
 from mxft.data.augmentation import LEVELS, Augmentation, augmentation_of
 from mxft.data.iterators import RecordIterator
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
+from mxft.network.input_spec import InputSpec
 
 ROWS, COLUMNS = 40, 60
 STEP_Y, STEP_X = 6, 4

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.data.normalization import InputSpec
 from mxft.deploy.bundle.checking import check_bundle, is_bundle, opened_bundle, write_sums
 from mxft.deploy.bundle.selftest import disagreements, expectation, selftest_picture
 from mxft.deploy.bundle.signature import gives_probabilities, signature_of
 from mxft.deploy.bundle.writing import write_bundle
 from mxft.errors import InputError, RunError
 from mxft.evaluation.classifier import Classifier
+from mxft.network.input_spec import InputSpec
 
 CLASSES = ["ä one", "б", "猫", "four", "five", "six", "seven"]
 FILES = ["README.txt", "SHA256SUMS", "model-0000.params", "model-manifest.json", "model-symbol.json", "selftest.jpg",

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError
 from mxft.files.whole import sha256
 from mxft.network.checkpoint import (
@@ -19,6 +18,7 @@ from mxft.network.checkpoint import (
     parse_model,
     saved_epochs,
 )
+from mxft.network.input_spec import InputSpec
 
 
 def same(a, b):

@@ -9,10 +9,10 @@ import pytest
 
 from mxft.data.images import BadImage
 from mxft.data.iterators import RecordIterator
-from mxft.data.normalization import InputSpec
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.evaluation.classifier import Classifier, network_input
 from mxft.evaluation.prediction import predict_files
+from mxft.network.input_spec import InputSpec
 
 SPEC = InputSpec((3, 16, 16), mean=(9, 8, 7), scale=(.1, .2, .3))
 PACKING = {"resize": 20, "quality": 90}

@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 
 from mxft.data.iterators import RecordIterator
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
 from mxft.evaluation.classification import softmax
 from mxft.evaluation.crops import TenCropExecutor, ten_crops
 from mxft.evaluation.scoring import Score, average, score_iterator, score_records
 from mxft.inference.executor import InferenceExecutor
+from mxft.network.input_spec import InputSpec
 
 SPEC = InputSpec((3, 12, 12))
 

@@ -9,8 +9,8 @@ import pytest
 from mxft.data.datasets import facts_path, load_records, prepare_records
 from mxft.data.iterators import RecordIterator
 from mxft.data.labels import scan_labels
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError
+from mxft.network.input_spec import InputSpec
 
 OPTIONS = {"per_class": 2, "resize": 16, "quality": 90, "show": False}
 

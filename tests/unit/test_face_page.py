@@ -10,8 +10,9 @@ from mxft.faces.evaluation.verification import verify_embeddings
 from mxft.faces.evaluation.verification_file import verifications_record
 from mxft.faces.report.face_curves import thinned
 from mxft.faces.report.face_page import write_face_page
-from mxft.report.comparison import write_comparison
-from mxft.report.run_files import FaceRunFiles, RunFiles, open_run
+from mxft.faces.report.run_files import FaceRunFiles
+from mxft.report.run_files import RunFiles
+from mxft.workflows.reporting import open_run, write_comparison
 
 
 def verification(seed, pairs=400, noise=0.6):

@@ -6,7 +6,6 @@ import pytest
 
 from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
 from mxft.evaluation.scoring import score_iterator
 from mxft.features.cut import trunk_cut
@@ -14,6 +13,7 @@ from mxft.features.store import CacheOptions
 from mxft.freeze import FreezePlan, freeze_matching, freeze_plan
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import load_checkpoint
+from mxft.network.input_spec import InputSpec
 from mxft.training import frozen_trunk
 from mxft.training.fit import FitOptions, FitResult, fit, seed_everything
 from mxft.training.frozen_trunk import fit_frozen_trunk

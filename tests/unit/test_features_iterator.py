@@ -6,11 +6,11 @@ import pytest
 
 from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
-from mxft.data.normalization import InputSpec
 from mxft.features.extraction import FeatureView
 from mxft.features.iterator import FeatureIterator, LiveFeatures
 from mxft.features.store import FeatureStore
 from mxft.inference.executor import InferenceExecutor
+from mxft.network.input_spec import InputSpec
 
 SPEC = InputSpec((3, 8, 8))
 RECORDS = 10

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
 from mxft.features.probe import Probe, Similarity, measure_similarity
 from mxft.network.checkpoint import Checkpoint
+from mxft.network.input_spec import InputSpec
 
 SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
 

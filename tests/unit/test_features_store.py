@@ -209,8 +209,8 @@ def test_facts_of_a_trunk_change_with_its_graph_and_every_parameter(make_checkpo
 
 def test_extract_view_leaves_out_pads_and_keeps_the_order(make_checkpoint, make_records):
     from mxft.data.iterators import RecordIterator
-    from mxft.data.normalization import InputSpec
     from mxft.inference.executor import InferenceExecutor
+    from mxft.network.input_spec import InputSpec
 
     iterator = RecordIterator(make_records("ten.rec", range(10)), InputSpec((3, 8, 8)), 4, 10, threads=1)
     trunk = mx.sym.Flatten(mx.sym.Variable("data"), name="flat")

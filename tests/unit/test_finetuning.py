@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from mxft.data.datasets import Records
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError
 from mxft.features.solvers import solve_head
 from mxft.features.store import CacheOptions
 from mxft.files.whole import sha256
 from mxft.freeze import FreezeOptions
 from mxft.network.checkpoint import load_checkpoint
+from mxft.network.input_spec import InputSpec
 from mxft.training.fit import FitOptions
 from mxft.training.recipe import Recipe
 from mxft.training.run import read_log

@@ -9,12 +9,12 @@ import pytest
 
 from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError
 from mxft.evaluation.scoring import score_iterator
 from mxft.freeze import freeze_plan
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import load_checkpoint
+from mxft.network.input_spec import InputSpec
 from mxft.network.transfer import match_parameters
 from mxft.surgery import attach_head
 from mxft.training.fit import FitOptions, fit, seed_everything

@@ -153,7 +153,7 @@ def test_a_follower_keeps_and_names_nothing(tmp_path):
 
 
 def test_where_all_is_solved_the_others_have_nothing_to_do(coloured_records, make_checkpoint, tmp_path, monkeypatch):
-    from mxft.data.normalization import InputSpec
+    from mxft.network.input_spec import InputSpec
     from mxft.training import staged
     from mxft.workflows import finetune
 
@@ -171,7 +171,7 @@ def test_where_all_is_solved_the_others_have_nothing_to_do(coloured_records, mak
 
 
 def test_an_optimizer_of_random_numbers_is_refused(make_checkpoint, monkeypatch):
-    from mxft.data.normalization import InputSpec
+    from mxft.network.input_spec import InputSpec
 
     monkeypatch.setattr("mxft.training.preparation.check_kvstore", lambda name: name)
     recipe = Recipe(fit=FitOptions(optimizer="sgld", kvstore="dist_sync"))

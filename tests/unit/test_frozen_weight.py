@@ -6,8 +6,8 @@ import pytest
 
 from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
-from mxft.data.normalization import InputSpec
 from mxft.freeze import FreezeOptions, freeze_plan
+from mxft.network.input_spec import InputSpec
 from mxft.rewrite import rewrite_for_training
 from mxft.rewrite.training.frozen_weight import free_biases_of_frozen_weights
 from mxft.training.fit import FitOptions, fit

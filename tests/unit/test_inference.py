@@ -4,9 +4,9 @@ import pytest
 
 from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
 from mxft.inference.executor import InferenceExecutor
+from mxft.network.input_spec import InputSpec
 
 IMAGE = (3, 8, 8)
 

@@ -10,8 +10,8 @@ import pytest
 
 from mxft.data.augmentation import LEVELS, Augmentation
 from mxft.data.iterators import RecordIterator, file_state
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError
+from mxft.network.input_spec import InputSpec
 
 SPEC = InputSpec((3, 8, 8))
 
@@ -238,7 +238,7 @@ def test_names_and_shapes_are_what_module_wants(noise):
 EPOCHS = """
 import os, sys
 from mxft.data.iterators import RecordIterator
-from mxft.data.normalization import InputSpec
+from mxft.network.input_spec import InputSpec
 
 def resident():
     with open("/proc/self/statm") as f:

@@ -12,9 +12,9 @@ import pytest
 from mxft.compat import mx
 from mxft.data.datasets import Records
 from mxft.data.iterators import RecordIterator
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, MissingFileError, RunError
 from mxft.files.whole import sha256
+from mxft.network.input_spec import InputSpec
 from mxft.report.lr_plot import draw_learning_rates
 from mxft.training.fit import FitOptions
 from mxft.training.lr_curve import LearningRates, running_mean, smooth, suggest

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
+from mxft.network.input_spec import InputSpec
 
 
 def test_the_default_is_the_tutorials_raw_rgb_at_224():

@@ -7,11 +7,11 @@ import pytest
 
 from mxft.data.iterators import RecordIterator
 from mxft.data.labels import scan_labels
-from mxft.data.normalization import InputSpec
 from mxft.data.oversampling import oversample_records, oversampled_order
 from mxft.data.recordio import MAGIC_BYTES, IRHeader, RecordReader, RecordWriter, pack
 from mxft.errors import InputError, MissingFileError
 from mxft.files.whole import sha256
+from mxft.network.input_spec import InputSpec
 
 LABELS = [0] * 11 + [2] * 4 + [5]
 

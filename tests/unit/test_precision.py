@@ -9,7 +9,6 @@ import pytest
 
 from mxft.backbones.faces import Versions, face_network
 from mxft.compat import mx
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError
 from mxft.faces.data.layout import read_face_set
 from mxft.faces.train import train_faces
@@ -19,6 +18,7 @@ from mxft.freeze import freeze_plan
 from mxft.heads import HeadOptions, make_head
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.graph import Graph
+from mxft.network.input_spec import InputSpec
 from mxft.surgery import data_name, label_names
 from mxft.training import loss_scale, precision
 from mxft.training.fit import FitOptions

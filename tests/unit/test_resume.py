@@ -11,10 +11,10 @@ import pytest
 
 from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError, RunError
 from mxft.features.store import CacheOptions
 from mxft.network.checkpoint import load_checkpoint
+from mxft.network.input_spec import InputSpec
 from mxft.surgery import Dense
 from mxft.training.fit import FitOptions
 from mxft.training.recipe import Recipe

@@ -9,10 +9,10 @@ import pytest
 
 from mxft.errors import InputError
 from mxft.evaluation.scoring import Score
-from mxft.report.comparison import write_comparison
 from mxft.report.judgement import Judgement, thumbnail
 from mxft.report.page import write_run_page
 from mxft.report.run_files import RunFiles
+from mxft.workflows.reporting import write_comparison
 
 NAMES = ["cat", "<b>dog</b>", "</script>owl"]
 #                 true: cat cat cat dog dog; said: cat dog dog dog cat

@@ -11,13 +11,13 @@ pytest.importorskip("flask")
 pytest.importorskip("waitress")
 Image = pytest.importorskip("PIL.Image")
 
-from mxft.data.normalization import InputSpec  # noqa: E402
 from mxft.deploy.bundle.signature import signature_of  # noqa: E402
 from mxft.deploy.serving.application import create_app  # noqa: E402
 from mxft.deploy.serving.pictures import MOST_PIXELS, RefusedPicture, check_picture  # noqa: E402
 from mxft.deploy.serving.server import address_of, bind, is_loopback  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 from mxft.evaluation.classifier import Classifier  # noqa: E402
+from mxft.network.input_spec import InputSpec  # noqa: E402
 
 CLASSES = ["<b>ä</b>", "б", "猫", "four", "five", "six", "seven"]
 MOST_BYTES = 20_000

@@ -4,9 +4,9 @@ import pytest
 
 from mxft.data.iterators import RecordIterator
 from mxft.data.labels import scan_labels
-from mxft.data.normalization import InputSpec
 from mxft.data.sharing import share_records
 from mxft.errors import InputError
+from mxft.network.input_spec import InputSpec
 
 SPEC = InputSpec((3, 8, 8))
 

@@ -11,10 +11,10 @@ import pytest
 from mxft.data import soundness
 from mxft.data.iterators import RecordIterator
 from mxft.data.labels import scan_labels
-from mxft.data.normalization import InputSpec
 from mxft.data.recordio import MAGIC_BYTES
 from mxft.data.soundness import check_records
 from mxft.errors import InputError, RunError
+from mxft.network.input_spec import InputSpec
 
 
 def picture(extension=".jpg", size=(24, 20), *options):
@@ -135,6 +135,6 @@ def test_without_the_check_an_undecodable_image_ends_the_process(make_records):
     """Why the check is there: where this fails MXNet has mended its division by zero."""
     path = make_records("fatal.rec", [0, 1], lambda number, label: b"no image" if number else picture())
     code = ("import dataclasses, sys\nfrom mxft.data.iterators import RecordIterator\n"
-            "from mxft.data.normalization import InputSpec\n"
+            "from mxft.network.input_spec import InputSpec\n"
             f"list(RecordIterator({path!r}, InputSpec((3, 8, 8), resize=16), 2, 2))")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -8

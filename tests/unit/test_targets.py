@@ -7,8 +7,8 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
-from mxft.data.normalization import InputSpec
 from mxft.errors import InputError
+from mxft.network.input_spec import InputSpec
 from mxft.training.targets import SoftTargets, class_weights_balanced, parse_class_weight, soft_softmax, soften
 from tests.reference.targets import soft_gradient, soft_loss, soft_targets
 

@@ -14,7 +14,7 @@ def face_curves_svg(runs):
 
     Parameters
     ----------
-    runs : dict of str to mxft.report.run_files.FaceRunFiles
+    runs : dict of str to mxft.faces.report.run_files.FaceRunFiles
         By label; one run alone gets a colour a curve, several get a colour a run.
 
     Returns

@@ -2,10 +2,10 @@
 import dataclasses
 
 from mxft.faces.report.face_curves import face_curves_svg
+from mxft.faces.report.run_files import FaceRunFiles, face_run_prefix
 from mxft.faces.report.verification_page import verification_block
 from mxft.faces.training.options import FaceOptions
 from mxft.report.page import transfer_facts
-from mxft.report.run_files import open_run
 from mxft.report.template import asked, pretty, side_by_side, write_template
 from mxft.wording import duration, number, plural, size
 
@@ -41,7 +41,7 @@ def write_face_page(place, path=None, judged=None):
     >>> write_face_page("runs/y1/model")         # doctest: +SKIP
     'runs/y1/model-report.html'
     """
-    files = open_run(place)
+    files = FaceRunFiles(face_run_prefix(place) or place)
     curves = face_curves_svg({"": files})
     path = path or files.file("report.html")
     write_template(path, "face_run.html", title=files.name, summary=_summary(files), trouble=_trouble(files),
