@@ -107,10 +107,10 @@ def prepare(args, folder, resize):
     from mxft.cli.split import say_split
     from mxft.data.datasets import Records, image_facts, prepare_records
     from mxft.data.folders import scan_class_folders
-    from mxft.data.images import ImageOptions
     from mxft.data.lists import write_list
     from mxft.data.packing import pack_list
     from mxft.data.splits import all_but
+    from mxft.network.image_options import ImageOptions
 
     wanted = [name for name in args.classes.split(",") if name]
     prefix = os.path.join(args.work, f"two-stage-{pathlib.Path(folder).name}-{resize}-seed{args.seed}", "images")

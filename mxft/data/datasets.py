@@ -9,10 +9,10 @@ import json
 import os
 
 from mxft.data.classes import read_classes
-from mxft.data.images import ImageOptions
 from mxft.data.splits import split_folder
 from mxft.errors import InputError, MissingFileError
 from mxft.files.whole import sha256, write_json
+from mxft.network.image_options import ImageOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ def prepare_records(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutt
     per_class, seed, exclude, keep_clutter, num_thread, strict, show, val_fraction
         See `mxft.data.splits.split_folder`.
     **image_options
-        `resize`, `quality` …: see `mxft.data.images.ImageOptions`.
+        `resize`, `quality` …: see `mxft.network.image_options.ImageOptions`.
 
     Returns
     -------

@@ -2,19 +2,16 @@
 import struct
 import zlib
 from collections import namedtuple
-from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
 from mxft.compat import load_cv2
-from mxft.errors import InputError
+from mxft.network.image_options import ImageOptions as ImageOptions
 
 cv2 = load_cv2()
 
 # upstream's 95 stands for zlib level 9 with PNG
 DEFAULT_QUALITY = {".jpg": 95, ".png": 3}
-QUALITY_RANGE = {".jpg": (1, 100), ".png": (1, 9)}
 MOST_PIXELS = 1 << 28                      # a damaged header may announce 65535 x 65535 and 12 GB to decode
 PASSES_THROUGH = ("JPEG", "PNG", "BMP")    # what the OpenCV inside the MXNet wheels is certain to read
 
@@ -31,55 +28,6 @@ ImageFile.__doc__ = """What an image file says of itself; `may_turn`: EXIF data 
 
 class BadImage(ValueError):
     """An image that cannot be packed; the message is the reason, as it stands in ``PREFIX.bad.tsv``."""
-
-
-@dataclass(frozen=True)
-class ImageOptions:
-    """What is done to an image on its way into a record; the names and meanings are im2rec's flags.
-
-    Attributes
-    ----------
-    resize : int
-        New length of the shorter edge in pixels, also where that enlarges; 0 keeps the size.
-    center_crop : bool
-        Cut out the middle square first.
-    quality : int, optional
-        JPEG quality 1–100 (default 95), or PNG compression 1–9 (default 3).
-    color : {1, 0, -1}
-        BGR, grey, or as stored with alpha and depth. EXIF orientation is applied with 1 and 0 and not with -1,
-        as ``cv2.imread`` does; it is gone from the packed image in either case.
-    encoding : {".jpg", ".png"}
-    pass_through : bool
-        Pack the file's bytes as they are, once they have been decoded to see that they can be.
-    squash : bool
-        Resize to `resize` x `resize` whatever the image's proportions, as Keras's ``target_size`` does; im2rec has no
-        such flag.
-    """
-
-    resize: int = 0
-    center_crop: bool = False
-    quality: Optional[int] = None
-    color: int = 1
-    encoding: str = ".jpg"
-    pass_through: bool = False
-    squash: bool = False
-
-    def __post_init__(self):
-        if self.encoding not in QUALITY_RANGE:
-            raise InputError(f"unknown encoding: expected .jpg or .png, received encoding={self.encoding!r}")
-        if self.color not in (-1, 0, 1):
-            raise InputError(f"unknown color mode: expected 1 (color), 0 (grey) or -1 (as stored), received "
-                             f"color={self.color}")
-        if self.resize < 0:
-            raise InputError(f"cannot resize: expected a length in pixels, or 0 to keep the size, received "
-                             f"resize={self.resize}")
-        if self.squash and (not self.resize or self.pass_through):
-            raise InputError(f"cannot squash: expected a length in pixels to resize to, and no pass-through, received "
-                             f"resize={self.resize} and pass_through={self.pass_through}")
-        least, most = QUALITY_RANGE[self.encoding]
-        if self.quality is not None and not least <= self.quality <= most:
-            raise InputError(f"quality out of range: expected {least} to {most} for {self.encoding}, received "
-                             f"quality={self.quality}")
 
 
 def prepare(data, options):

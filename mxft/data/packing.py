@@ -9,13 +9,14 @@ from functools import partial
 
 from mxft.compat import load_cv2
 from mxft.data.folders import require_root
-from mxft.data.images import BadImage, ImageOptions, prepare
+from mxft.data.images import BadImage, prepare
 from mxft.data.lists import check_list, iter_list
 from mxft.data.progress import progress
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import InputError, MxftError, RunError
 from mxft.files.whole import whole_file
 from mxft.machine.quiet import quiet_native
+from mxft.network.image_options import ImageOptions
 
 WINDOW = 8  # images in flight for each thread: enough that none waits, and memory does not grow with the list
 

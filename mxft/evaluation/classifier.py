@@ -12,12 +12,13 @@ import threading
 import numpy as np
 
 from mxft.compat import mx
-from mxft.data.images import BadImage, ImageOptions, prepare_with_size
+from mxft.data.images import BadImage, prepare_with_size
 from mxft.data.iterators import RecordIterator
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import last_line
 from mxft.evaluation.classification import softmax
 from mxft.inference.executor import InferenceExecutor
+from mxft.network.image_options import ImageOptions
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ import os
 
 from mxft.errors import InputError
 from mxft.files.whole import read_object
+from mxft.network.image_options import ImageOptions
 
 _FACTS = ("input", "packing", "head", "network", "parent", "data", "metrics", "versions")
 
@@ -49,8 +50,6 @@ def _wrong(manifest):
 
 def _packs(packing):
     """Whether ImageOptions takes these; `color` and `encoding` are checked there, of numbers the type is here."""
-    from mxft.data.images import ImageOptions
-
     fields = {field.name: field.type for field in dataclasses.fields(ImageOptions)}
     for name, value in packing.items():
         if name not in fields or (fields[name] in (int, bool) and not _whole(value)):

@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.data.images import ImageOptions, inspect, prepare, reduction
+from mxft.data.images import inspect, prepare, reduction
 from mxft.data.labels import check_labels, scan_labels
 from mxft.data.lists import Row, read_list, write_list
 from mxft.data.packing import pack_list
 from mxft.data.splits import split_folder
+from mxft.network.image_options import ImageOptions
 
 pytestmark = pytest.mark.data
 SEED = 20240229

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.data.images import MOST_PIXELS, BadImage, ImageFile, ImageOptions, inspect, prepare, reduction
+from mxft.data.images import MOST_PIXELS, BadImage, ImageFile, inspect, prepare, reduction
 from mxft.errors import InputError
 from mxft.machine.quiet import quiet_native
+from mxft.network.image_options import ImageOptions
 
 
 def scene(height, width, seed=0):
@@ -230,7 +231,8 @@ def test_native_warnings_stay_off_the_terminal_and_python_still_speaks(capfd):
 @pytest.mark.parametrize("data", [b"P6\n20000 20000\n255\n", b"P5 30000 30000 255\n"])
 def test_a_bomb_of_a_format_without_own_inspection_is_stopped_by_opencv(data):
     """OpenCV reads its bound once, when it is loaded: hence a process of its own."""
-    code = ("import sys\nfrom mxft.data.images import BadImage, ImageOptions, prepare\n"
+    code = ("import sys\nfrom mxft.data.images import BadImage, prepare\n"
+            "from mxft.network.image_options import ImageOptions\n"
             f"try:\n    prepare({data!r} + bytes(100), ImageOptions(resize=16))\n"
             "except BadImage as error:\n    print(error)")
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout

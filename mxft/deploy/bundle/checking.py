@@ -8,7 +8,7 @@ import tempfile
 
 import numpy as np
 
-from mxft.data.images import BadImage, ImageOptions
+from mxft.data.images import BadImage
 from mxft.data.packing import read_image
 from mxft.deploy.bundle import FORMAT, NAME, ONNX, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SUMS, SYNSET
 from mxft.deploy.bundle.selftest import disagreements, largest_difference
@@ -18,6 +18,7 @@ from mxft.evaluation.classifier import Classifier
 from mxft.files.archive import extract_tar, only_child
 from mxft.files.whole import require_file, sha256, whole_file
 from mxft.network.checkpoint import load_checkpoint
+from mxft.network.image_options import ImageOptions
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,11 +8,12 @@ import os
 
 import numpy as np
 
-from mxft.data.images import BadImage, ImageOptions, prepare, prepare_with_size
+from mxft.data.images import BadImage, prepare, prepare_with_size
 from mxft.data.recordio import RecordReader
 from mxft.deploy.bundle import SELFTEST_IMAGE
 from mxft.errors import InputError
 from mxft.files.whole import sha256
+from mxft.network.image_options import ImageOptions
 from mxft.training.run import read_log
 
 TOP, FACTOR, LEAST = 5, 1.5, 1e-30

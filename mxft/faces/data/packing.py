@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from mxft.data.folders import EXTENSIONS
-from mxft.data.images import ImageOptions
 from mxft.data.packing import one_opencv_thread, ordered_map, stopped_when_full
 from mxft.data.progress import progress
 from mxft.errors import InputError
@@ -18,6 +17,7 @@ from mxft.faces.data.set_writer import MOST_KEYS, FaceSetWriter
 from mxft.faces.data.sources import FaceSource, read_source
 from mxft.files.whole import whole_file
 from mxft.machine.quiet import quiet_native
+from mxft.network.image_options import ImageOptions
 
 HELD_OUT = "held-out"  # the folder in OUT that holds the second set
 

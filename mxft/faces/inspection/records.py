@@ -11,12 +11,13 @@ from functools import partial
 
 import numpy as np
 
-from mxft.data.images import BadImage, ImageOptions, decode, inspect
+from mxft.data.images import BadImage, decode, inspect
 from mxft.data.packing import one_opencv_thread, ordered_map
 from mxft.data.progress import progress
 from mxft.data.recordio import RecordReader
 from mxft.errors import InputError
 from mxft.machine.quiet import quiet_native
+from mxft.network.image_options import ImageOptions
 
 SAMPLED_FIRST, SAMPLED_EVERY = 256, 100  # where not all images are decoded: the first records, then one in so many
 

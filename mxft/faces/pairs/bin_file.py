@@ -8,13 +8,14 @@ import struct
 
 import numpy as np
 
-from mxft.data.images import BadImage, ImageOptions, decode, inspect
+from mxft.data.images import BadImage, decode, inspect
 from mxft.data.progress import progress
 from mxft.errors import InputError
 from mxft.faces.pairs.lists import read_pair_list
 from mxft.faces.pairs.restricted_pickle import load_restricted
 from mxft.files.whole import whole_file
 from mxft.machine.quiet import quiet_native
+from mxft.network.image_options import ImageOptions
 
 _HEAD = b"\x80\x02]("        # PROTO 2, EMPTY_LIST, MARK
 _BETWEEN = b"e]("             # APPENDS, EMPTY_LIST, MARK
