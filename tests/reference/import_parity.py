@@ -6,7 +6,7 @@
 Needs torch, torchvision, timm, efficientnet_pytorch, keras and h5py, each for its own rows. BatchNorm's statistics and
 scales are random too; weights are drawn so that maps keep their size. The error is the largest difference of two
 scores of two random images, divided by the largest score. --write-names records what each framework calls its arrays,
-and their shapes, which tests/unit/test_importing.py holds the tables to without those frameworks.
+and their shapes, which tests/unit/importing/test_importing.py holds the tables to without those frameworks.
 """
 import argparse
 import gzip

@@ -16,7 +16,7 @@ from mxft.importing.architecture import with_gluon_names
 from mxft.importing.weight_files import read_weights
 from mxft.inference.executor import InferenceExecutor
 
-NAMES = json.loads(gzip.decompress((pathlib.Path(__file__).parents[1] / "reference/import_names.json.gz").read_bytes()))
+NAMES = json.loads(gzip.decompress((pathlib.Path(__file__).parents[2] / "reference/import_names.json.gz").read_bytes()))
 ROWS = [row.split() for row in NAMES]
 
 

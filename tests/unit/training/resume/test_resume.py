@@ -122,7 +122,7 @@ from mxft.training.resume.snapshots import Snapshots
 from mxft.data.datasets import Records
 from mxft.workflows.finetune import finetune
 from mxft.training.resume.state import Keeping
-from tests.unit.test_resume import RECIPE, SPEC
+from tests.unit.training.resume.test_resume import RECIPE, SPEC
 model, train, val, run = sys.argv[1:]
 taken = Snapshots.epoch_end
 

@@ -151,7 +151,7 @@ def test_a_pass_that_does_not_end_ends_with_a_message(threads, monkeypatch):
 
 KERNELS = """
 from mxft.inference.executor import InferenceExecutor
-from tests.unit.test_kernels import IMAGE, images, network, parameters
+from tests.unit.inference.test_kernels import IMAGE, images, network, parameters
 symbol = network()
 executor = InferenceExecutor(symbol, *parameters(symbol), IMAGE, 8)
 print("STEP", flush=True)
