@@ -146,10 +146,7 @@ def is_training_network(checkpoint):
 
     What serves then is its embedding.
     """
-    if len(checkpoint.symbol.list_outputs()) > 1:
-        return True
-    known = {*checkpoint.arg_params, data_name(checkpoint.symbol)}
-    return any(name not in known for name in cut_loss(checkpoint.symbol).list_arguments())
+    return checkpoint.anatomy.is_face_training
 
 
 def _with_unique_names(symbol):

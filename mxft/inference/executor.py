@@ -7,9 +7,10 @@ from mxft.compat import mx
 from mxft.errors import InputError, RunError, last_line
 from mxft.inference.kernels import choose_kernels, worth_choosing
 from mxft.inference.streams import Streams, fused, stream_contexts, stream_images
+from mxft.network.anatomy import anatomy_of
+from mxft.network.graph import internal_output
 from mxft.network.transfer import match_parameters
 from mxft.rewrite.inference.passes import rewrite_for_inference
-from mxft.surgery import cut_loss, data_name, label_names
 
 
 class InferenceExecutor:
@@ -18,7 +19,8 @@ class InferenceExecutor:
     Parameters
     ----------
     symbol : mx.sym.Symbol
-        The network; a loss at its end is cut off, so the output is logits (or whatever entered the loss).
+        The network. A softmax, sigmoid or loss at its end is left out: what is computed are the scores that enter it,
+        and `Output.link` makes the network's own output of them.
     arg_params, aux_params : dict of str to mx.nd.NDArray
     image_shape : tuple of int
         ``(C, H, W)``.
@@ -28,16 +30,20 @@ class InferenceExecutor:
     rewrite : bool
         Bind the graph of `mxft.rewrite.rewrite_for_inference`, which computes the same faster; False binds the
         network's own, but for the cure of a crash.
+    outputs : sequence of mxft.network.anatomy.Output, optional
+        Which outputs' scores to compute, of the anatomy of `symbol`; its first one when None.
 
     Attributes
     ----------
+    outputs : tuple of mxft.network.anatomy.Output
     applied : tuple of str
         The passes that changed the bound graph.
 
     Raises
     ------
     InputError
-        The network does not take such images, or a parameter is missing or of another shape.
+        The network does not take such images, or a parameter is missing or of another shape, or its batch size is
+        fixed.
     RunError
         MXNet cannot bind the network; its message is passed on.
 
@@ -53,14 +59,17 @@ class InferenceExecutor:
     (5, 1000)
     """
 
-    def __init__(self, symbol, arg_params, aux_params, image_shape, batch_size, context=None, rewrite=True):
+    def __init__(self, symbol, arg_params, aux_params, image_shape, batch_size, context=None, rewrite=True,
+                 outputs=None):
+        anatomy = anatomy_of(symbol, arg_params, aux_params)
         self.batch_size = batch_size
-        self._data = data_name(symbol)
+        self.outputs = tuple(outputs or [anatomy.output()])
+        self._data = anatomy.image.name
         self._context = context or mx.cpu()
-        self._network = cut_loss(symbol)
+        scores = [internal_output(symbol, *output.scores) for output in self.outputs]
+        self._network = scores[0] if len(scores) == 1 else mx.sym.Group(scores)
         self._rewrite = rewrite
         self._shapes = {self._data: (batch_size, *image_shape)}
-        self._shapes.update(dict.fromkeys(label_names(self._network), (batch_size,)))
         self.set_params(arg_params, aux_params)
 
     def set_params(self, arg_params, aux_params):
@@ -90,6 +99,10 @@ class InferenceExecutor:
             raise RunError(f"network cannot be bound for inference at {shapes[self._data]}: "
                            f"{last_line(error)}") from None
         executor.copy_params_from(arg_params, aux_params)
+        for output in executor.outputs:
+            if output.shape[0] != rows:
+                raise InputError(f"network does not take batches: expected a row for each of {rows} images, received "
+                                 f"an output of shape {tuple(output.shape)}; a batch size is fixed in its graph")
         return executor
 
     def expect(self, images):
@@ -112,10 +125,14 @@ class InferenceExecutor:
 
     @property
     def output_shape(self):
-        """Shape of the first output, ``(batch_size, …)``."""
+        """Shape of the first output's scores, ``(batch_size, …)``."""
         return (self.batch_size, *self._streams.executors[0].outputs[0].shape[1:])
 
     def forward(self, images):
+        """Run one batch; return the scores of the first output, see `forward_all`."""
+        return self.forward_all(images)[0]
+
+    def forward_all(self, images):
         """Run one batch.
 
         Parameters
@@ -125,8 +142,8 @@ class InferenceExecutor:
 
         Returns
         -------
-        numpy.ndarray
-            Float32 ``(n, …)``, the first output.
+        list of numpy.ndarray
+            Float32 ``(n, …)``, the scores of each output.
 
         Raises
         ------
@@ -148,8 +165,8 @@ class InferenceExecutor:
 
         Yields
         ------
-        output : numpy.ndarray
-            Float32 ``(n, …)``.
+        scores : numpy.ndarray
+            Float32 ``(n, …)``, of the first output.
         label : numpy.ndarray
             Float32 ``(n,)`` or ``(n, L)``.
 
@@ -158,6 +175,11 @@ class InferenceExecutor:
         What the caller does with a result, and an iterator's decoding ahead, go on while the network computes: the next
         batch has been started by then. Do not call `forward` or `set_params` in between.
         """
+        for scores, label in self.over_all(iterator, progress):
+            yield scores[0], label
+
+    def over_all(self, iterator, progress=None):
+        """Run a whole iterator as `over` does; yield the scores of all outputs, a list of arrays, and the labels."""
         iterator.reset()
         started = None
         for batch in iterator:
@@ -182,6 +204,6 @@ class InferenceExecutor:
     @staticmethod
     def _finish(output, label, progress):
         """Wait for a batch's output and yield it with its labels."""
-        yield output()[:len(label)], label
+        yield [scores[:len(label)] for scores in output()], label
         if progress:
             progress(len(label))

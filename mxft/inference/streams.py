@@ -111,34 +111,35 @@ class Streams:
 
         Returns
         -------
-        output : callable
-            Waits for the first output and returns it, float32 ``(n, …)``; to be called before the next but one start.
+        outputs : callable
+            Waits for the outputs and returns them, float32 ``(n, …)`` each; to be called before the next but one start.
         taken : callable
             Waits until the last of the images has come to a stream: an iterator may fill their array anew then.
         """
         if self._pool is None:
-            output = self._push(self.executors[0], images).copy()  # the next forward writes over the executor's own
-            return lambda: output.asnumpy()[:len(images)], lambda: None
+            outputs = [output.copy() for output in self._push(self.executors[0], images)]  # the next writes over them
+            return lambda: [output.asnumpy()[:len(images)] for output in outputs], lambda: None
         pieces = [images[first:first + self._rows] for first in range(0, len(images), self._rows)]
         taken = [threading.Event() for _ in pieces]
         parts = [self._pool.submit(self._compute, *of_piece) for of_piece in zip(pieces, taken)]
-        return lambda: np.concatenate([part.result() for part in parts]), lambda: [event.wait() for event in taken]
+        return (lambda: [np.concatenate(pieces) for pieces in zip(*(part.result() for part in parts))],
+                lambda: [event.wait() for event in taken])
 
     def _compute(self, images, taken):
         """Compute a few images on whichever stream is free."""
         executor = self._free.get()
         try:
             try:
-                output = self._push(executor, images)
+                outputs = self._push(executor, images)
             finally:
                 taken.set()
-            return output.asnumpy()[:len(images)]
+            return [output.asnumpy()[:len(images)] for output in outputs]
         finally:
             self._free.put(executor)
 
     def _push(self, executor, images):
-        """Start one executor's forward pass, which MXNet's engine carries out behind us; return its output."""
+        """Start one executor's forward pass, which MXNet's engine carries out behind us; return its outputs."""
         whole = executor.arg_dict[self._data_name]
         (whole if len(images) == len(whole) else whole[:len(images)])[:] = images  # straight to where the network reads
         executor.forward(is_train=False)
-        return executor.outputs[0]
+        return executor.outputs

@@ -5,17 +5,18 @@ On disk these are the files every MXNet program reads (``mx.model.load_checkpoin
 """
 import dataclasses
 import errno
-import glob
-import json
 import os
 import re
 import shutil
 
 from mxft.compat import mx
-from mxft.errors import InputError, MissingFileError, RunError, last_line, nearest
-from mxft.files.whole import require_file, sha256, whole_file, whole_path, write_json
-from mxft.machine.quiet import quiet_native
+from mxft.errors import InputError, MissingFileError, RunError, last_line
+from mxft.files.whole import sha256, whole_file, whole_path, write_json
+from mxft.network.anatomy import anatomy_of
+from mxft.network.conversions import convert
+from mxft.network.graph_file import read_graph
 from mxft.network.input_spec import InputSpec
+from mxft.network.locating import near_prefixes, params_path, parse_model, saved_epochs
 from mxft.network.manifest import load_manifest
 from mxft.network.params_file import check_params_file
 
@@ -36,6 +37,8 @@ class Checkpoint:
         ``"prefix,epoch"``, or a short description of one that was made.
     on_disk : bool
         Whether `name` is where it was read from.
+    notes : tuple of str
+        What was converted on opening.
     """
 
     symbol: object
@@ -44,6 +47,12 @@ class Checkpoint:
     manifest: dict = dataclasses.field(default_factory=dict)
     name: str = "(unnamed)"
     on_disk: bool = False
+    notes: tuple = ()
+
+    @property
+    def anatomy(self):
+        """What the network is: inputs, outputs, features, states; an `mxft.network.anatomy.Anatomy`."""
+        return anatomy_of(self.symbol, self.arg_params, self.aux_params, self.manifest)
 
     @property
     def input_spec(self):
@@ -119,11 +128,6 @@ def first_non_finite(*parameter_sets):
                  if not mx.nd.contrib.isfinite(value).min().asscalar()), None)
 
 
-def params_path(prefix, epoch):
-    """Return ``prefix-0000.params`` for a number, ``prefix-best.params`` for a word."""
-    return f"{prefix}-{epoch:04d}.params" if isinstance(epoch, int) else f"{prefix}-{epoch}.params"
-
-
 def require_free_prefix(prefix, epoch, force, flag):
     """Refuse (InputError) a prefix that is a folder, or that has files already unless forced; `flag` names another."""
     if not os.path.basename(prefix):
@@ -135,85 +139,22 @@ def require_free_prefix(prefix, epoch, force, flag):
                          f"--force replaces it, {flag} chooses another")
 
 
-def saved_epochs(prefix):
-    """Return the epochs that exist for `prefix`, as they are typed: ``["0", "8", "best"]``."""
-    found = []
-    for path in sorted(glob.glob(glob.escape(prefix) + "-*.params")):
-        word = path[len(prefix) + 1:-len(".params")]
-        found.append(str(int(word)) if word.isdecimal() else word)
-    return found
-
-
-def parse_model(text):
-    """Split ``"prefix,epoch"`` into its parts; blanks after the comma are fine, a run folder means its best epoch.
-
-    Parameters
-    ----------
-    text : str
-        ``"prefix,epoch"`` (``"../model-r100, 287"``, ``"runs/a/model,best"``), or the folder of a run.
-
-    Returns
-    -------
-    prefix : str
-    epoch : int or str
-
-    Raises
-    ------
-    InputError
-        There is no epoch; the message lists those that exist.
-
-    Examples
-    --------
-    >>> parse_model("../model-r100, 287")
-    ('../model-r100', 287)
-    """
-    prefix, comma, word = text.rpartition(",")
-    if comma and prefix.strip() and re.fullmatch(r"\w+", word.strip()):
-        word = word.strip()
-        return os.path.expanduser(prefix.strip()), int(word) if word.isdecimal() else word
-    prefix = os.path.expanduser(text.strip())
-    if os.path.isdir(prefix) and os.path.exists(os.path.join(prefix, "model-symbol.json")):
-        prefix = os.path.join(prefix, "model")
-        epochs = saved_epochs(prefix)
-        if epochs:
-            epoch = "best" if "best" in epochs else epochs[-1]
-            return prefix, int(epoch) if epoch.isdecimal() else epoch
-    epochs = saved_epochs(prefix)
-    known = f"; epochs there: {', '.join(epochs)}: try {prefix},{epochs[-1]}" if epochs else _near_prefixes(prefix)
-    raise InputError(f"model: expected 'prefix,epoch', received model={text!r}{known}")
-
-
-def _near_prefixes(prefix):
-    folder = os.path.dirname(prefix) or "."
-    if not os.path.isdir(folder):
-        return f"; folder {folder} does not exist"
-    prefixes = [name[:-len("-symbol.json")] for name in sorted(os.listdir(folder)) if name.endswith("-symbol.json")]
-    return f"; checkpoints in {folder}: {nearest(os.path.basename(prefix), prefixes)}"
-
-
 def load_symbol(path):
-    """Read a symbol JSON of any MXNet release.
+    """Read a symbol JSON of any MXNet release, in today's terms: see `mxft.network.conversions`.
 
     Raises
     ------
     InputError
-        The file is missing, is not JSON, or is not an MXNet graph.
+        The file is missing, is no MXNet graph, or holds what no network is made of: see `mxft.network.graph_file`.
     """
-    require_file(path, "symbol")
+    return _converted(read_graph(path), {}, path)[0]
+
+
+def _converted(graph, values, path):
+    """Return the symbol of a graph that was read, and notes; `values` are changed with it."""
     try:
-        with open(path, encoding="utf-8") as f:
-            graph = json.load(f)
-        if not isinstance(graph, dict) or "nodes" not in graph:
-            raise ValueError("no 'nodes'")
-    except (ValueError, RecursionError) as error:
-        with open(path, "rb") as f:
-            start = f.read(40)
-        raise InputError(f"symbol cannot be read: expected an MXNet graph in JSON, received {path} beginning "
-                         f"{start!r} ({error})") from None
-    try:
-        with quiet_native():
-            return mx.sym.load(path)
-    except mx.base.MXNetError as error:
+        return convert(graph, values)
+    except (ValueError, mx.base.MXNetError) as error:
         raise InputError(f"symbol cannot be read: expected a graph MXNet {mx.__version__} can build, received {path}: "
                          f"{last_line(error)}") from None
 
@@ -233,6 +174,19 @@ def load_params(path, symbol=None):
     MissingFileError, InputError
         The file is missing (epochs that exist are listed), cut short, or not a parameter file.
     """
+    kinds, values = _read_values(path)
+    if symbol is None and None in kinds.values():
+        name = next(name for name, kind in kinds.items() if kind is None)
+        raise InputError(f"parameters of {path}: expected names beginning arg: or aux:, received {name!r} (Gluon's "
+                         "format); give the symbol beside it")
+    states = set(symbol.list_auxiliary_states()) if symbol is not None else set()
+    aux = {name for name, kind in kinds.items() if kind == "aux" or (kind is None and name in states)}
+    return ({name: value for name, value in values.items() if name not in aux},
+            {name: value for name, value in values.items() if name in aux})
+
+
+def _read_values(path):
+    """Return ({name: "arg", "aux" or None}, {name: array}) of a ``.params`` file."""
     if not os.path.isfile(path):
         prefix = re.sub(r"-[^-]*\.params$", "", path)
         epochs = saved_epochs(prefix)
@@ -248,35 +202,26 @@ def load_params(path, symbol=None):
     if not isinstance(entries, dict):
         raise InputError(f"parameters cannot be read: expected named arrays, received {path} with "
                          f"{len(entries)} arrays without names")
-    return _split_entries(entries, path, symbol)
-
-
-def _split_entries(entries, path, symbol):
-    arg_params, aux_params, bare = {}, {}, {}
+    kinds, values = {}, {}
     for key, value in entries.items():
         kind, colon, name = key.partition(":")
-        {"arg": arg_params, "aux": aux_params}.get(kind if colon else "", bare)[name if colon else key] = value
-    if bare:
-        if symbol is None:
-            raise InputError(f"parameters of {path}: expected names beginning arg: or aux:, received "
-                             f"{next(iter(bare))!r} (Gluon's format); give the symbol beside it")
-        auxiliary = set(symbol.list_auxiliary_states())
-        for name, value in bare.items():
-            (aux_params if name in auxiliary else arg_params)[name] = value
-    return arg_params, aux_params
+        name, kind = (name, kind) if colon and kind in ("arg", "aux") else (key, None)
+        kinds[name], values[name] = kind, value
+    return kinds, values
 
 
 def load_checkpoint(model):
-    """Load ``"prefix,epoch"`` (or a run folder) with its manifest, if it has one.
+    """Load ``"prefix,epoch"`` (or a run folder) with its manifest, if it has one, opened as MXNet meant it.
 
     Parameters
     ----------
     model : str
-        See `parse_model`.
+        See `mxft.network.locating.parse_model`.
 
     Returns
     -------
     Checkpoint
+        Its `notes` say what was converted: see `mxft.network.conversions`.
 
     Raises
     ------
@@ -286,17 +231,25 @@ def load_checkpoint(model):
     Examples
     --------
     >>> checkpoint = load_checkpoint("models/resnet-50,0")       # doctest: +SKIP
-    >>> checkpoint.symbol.list_outputs()                         # doctest: +SKIP
-    ['softmax_output']
+    >>> checkpoint.anatomy.output().kind                         # doctest: +SKIP
+    'probabilities'
     """
     prefix, epoch = parse_model(model)
-    if not os.path.isfile(prefix + "-symbol.json"):
-        raise MissingFileError(f"symbol is missing: expected {prefix}-symbol.json, received model={model!r}"
-                               f"{_near_prefixes(prefix)}")
-    symbol = load_symbol(prefix + "-symbol.json")
-    arg_params, aux_params = load_params(params_path(prefix, epoch), symbol)
-    return Checkpoint(symbol, arg_params, aux_params, load_manifest(prefix), f"{prefix},{epoch}",
-                      on_disk=True)
+    path = prefix + "-symbol.json"
+    if not os.path.isfile(path):
+        raise MissingFileError(f"symbol is missing: expected {path}, received model={model!r}{near_prefixes(prefix)}")
+    graph = read_graph(path)
+    kinds, values = _read_values(params_path(prefix, epoch))
+    symbol, notes = _converted(graph, values, path)
+    states = set(symbol.list_auxiliary_states())
+    arguments = set(symbol.list_arguments())
+    aux = {name for name in values if name in states or (kinds.get(name) == "aux" and name not in arguments)}
+    moved = sum(kinds.get(name, kind) not in (kind, None) for kind, names in (("aux", aux), ("arg", arguments))
+                for name in names if name in values)
+    notes += (f"{moved} arrays saved under the other of arg: and aux:",) if moved else ()
+    return Checkpoint(symbol, {name: value for name, value in values.items() if name not in aux},
+                      {name: value for name, value in values.items() if name in aux}, load_manifest(prefix),
+                      f"{prefix},{epoch}", True, notes)
 
 
 def parent_entry(checkpoint):

@@ -64,10 +64,27 @@ class Graph:
     """
 
     def __init__(self, symbol):
-        self._json = json.loads(symbol.tojson(remove_amp_cast=False))
+        content = json.loads(symbol.tojson(remove_amp_cast=False))
         self.nodes = [Node(i, n["op"], n["name"], n.setdefault("attrs", n.pop("attr", n.pop("param", {}))),
-                           [tuple(edge[:2]) for edge in n["inputs"]]) for i, n in enumerate(self._json["nodes"])]
-        self.heads = [tuple(head[:2]) for head in self._json["heads"]]
+                           [tuple(edge[:2]) for edge in n["inputs"]]) for i, n in enumerate(content["nodes"])]
+        self.heads = [tuple(head[:2]) for head in content["heads"]]
+        self.version = content["attrs"]["mxnet_version"][1]
+
+    @classmethod
+    def from_nodes(cls, nodes, heads, version):
+        """Return a graph of nodes that come from elsewhere than a symbol.
+
+        Parameters
+        ----------
+        nodes : list of Node
+            In topological order.
+        heads : list of (node index, output index)
+        version : int
+            Of the MXNet that wrote them, ``10901`` for 1.9.1: MXNet brings older ones up to date when it reads them.
+        """
+        graph = cls.__new__(cls)
+        graph.nodes, graph.heads, graph.version = list(nodes), list(heads), version
+        return graph
 
     def operators(self):
         """Return the nodes that are not variables, in order."""
@@ -112,12 +129,49 @@ class Graph:
         node.inputs[position] = (new.index, 0)
         return new
 
+    def add(self, op, name, attrs=None, inputs=()):
+        """Add a node at the end; `sort` brings it where it belongs.
+
+        Returns
+        -------
+        Node
+        """
+        node = Node(len(self.nodes), op, name, dict(attrs or {}), list(inputs))
+        self.nodes.append(node)
+        return node
+
+    def redirect(self, old, new, readers=None):
+        """Let what reads the edge `old` read the edge `new`: all nodes and outputs, or the nodes `readers` alone."""
+        for node in self.nodes if readers is None else readers:
+            node.inputs = [new if edge == old else edge for edge in node.inputs]
+        if readers is None:
+            self.heads = [new if edge == old else edge for edge in self.heads]
+
+    def sort(self):
+        """Bring the nodes the outputs need into topological order, as a symbol's JSON has them; drop the others."""
+        order, entered = {}, set()
+        todo = [i for i, _ in reversed(self.heads)]
+        while todo:
+            i = todo[-1]
+            waiting = [] if i in entered else [source for source, _ in self.nodes[i].inputs if source not in order]
+            entered.add(i)
+            if waiting:
+                todo.extend(reversed(waiting))
+            else:
+                order.setdefault(todo.pop(), len(order))
+        for node in self.nodes:
+            node.inputs = [(order.get(i), o) for i, o in node.inputs]
+        self.nodes = [self.nodes[i] for i in order]
+        for index, node in enumerate(self.nodes):
+            node.index = index
+        self.heads = [(order[i], o) for i, o in self.heads]
+
     def to_symbol(self):
         """Build a new symbol from the nodes as they now are."""
         nodes = [{"op": n.op, "name": n.name, "attrs": n.attrs, "inputs": [[i, o, 0] for i, o in n.inputs]}
                  for n in self.nodes]
         graph = {"nodes": nodes, "arg_nodes": [n.index for n in self.nodes if n.is_variable],
-                 "heads": [[i, o, 0] for i, o in self.heads], "attrs": self._json["attrs"]}
+                 "heads": [[i, o, 0] for i, o in self.heads], "attrs": {"mxnet_version": ["int", self.version]}}
         with quiet_native():
             return mx.sym.load_json(json.dumps(graph))
 
@@ -129,9 +183,9 @@ def first_outputs(symbol):
     return [position for position, (_, output, *_) in enumerate(heads) if output == 0]
 
 
-def internal_output(symbol, index):
-    """Return the first output of node `index` of ``Graph(symbol)`` as a symbol of its own."""
-    return symbol.get_internals()[first_outputs(symbol)[index]]
+def internal_output(symbol, index, output=0):
+    """Return an output of node `index` of ``Graph(symbol)``, the first by default, as a symbol of its own."""
+    return symbol.get_internals()[first_outputs(symbol)[index] + output]
 
 
 def has_random_layers(symbol):

@@ -9,7 +9,8 @@ import io
 
 from mxft.compat import mx
 from mxft.errors import InputError, last_line, nearest
-from mxft.surgery import data_name, label_names
+from mxft.network.anatomy import anatomy_of
+from mxft.network.sizes import check_sizes
 
 STATUSES = ("loaded", "new", "dropped", "mismatched")
 
@@ -107,13 +108,13 @@ def match_parameters(symbol, arg_params, aux_params, image_shape=(3, 224, 224), 
     Raises
     ------
     InputError
-        Shapes cannot be inferred from the image shape.
+        Shapes cannot be inferred from the image shape, or a layer would take more memory than any network's.
 
     Notes
     -----
     Nothing is refused here; call ``report.require_only_new(head.parameters)``.
     """
-    wanted = _wanted_shapes(symbol, image_shape)
+    wanted = _wanted_shapes(symbol, arg_params, aux_params, image_shape)
     have = {**{("arg", k): v for k, v in arg_params.items()}, **{("aux", k): v for k, v in aux_params.items()}}
     rows, loaded = [], {"arg": {}, "aux": {}}
     for (kind, name), shape in wanted.items():
@@ -131,18 +132,24 @@ def match_parameters(symbol, arg_params, aux_params, image_shape=(3, 224, 224), 
     return TransferReport(tuple(rows)), loaded["arg"], loaded["aux"]
 
 
-def _wanted_shapes(symbol, image_shape):
+def _wanted_shapes(symbol, arg_params, aux_params, image_shape):
     """Return {(kind, name): shape} of every parameter the symbol needs."""
-    inputs = {data_name(symbol), *label_names(symbol)}
+    anatomy = anatomy_of(symbol, arg_params, aux_params)
+    image = anatomy.image
+    if image.channels and image.is_image and image.channels != image_shape[0]:
+        raise InputError(f"network does not take this input: expected images of {image.channels} channels, received "
+                         f"image-shape={tuple(image_shape)}")
+    inputs = {image.name, *anatomy.labels}
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # MXNet prints the arguments of a failed inference there
-            args, _, auxs = symbol.infer_shape(**{data_name(symbol): (1, *image_shape)})
+            args, _, auxs = symbol.infer_shape(**{image.name: (1, *image_shape)})
     except mx.base.MXNetError as error:
         raise InputError(f"network does not take this input: expected images it can process, received image-shape="
                          f"{tuple(image_shape)} ({last_line(error)})") from None
     if args is None:
         raise InputError(f"shapes cannot be inferred from the image alone: received image-shape={tuple(image_shape)} "
                          f"and inputs {sorted(inputs)}")
+    check_sizes(symbol, {image.name: (1, *image_shape)})
     shapes = {("arg", name): tuple(shape) for name, shape in zip(symbol.list_arguments(), args) if name not in inputs}
     shapes.update({("aux", name): tuple(shape) for name, shape in zip(symbol.list_auxiliary_states(), auxs)})
     return shapes

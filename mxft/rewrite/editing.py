@@ -2,7 +2,7 @@
 import numpy as np
 
 from mxft.compat import mx
-from mxft.network.graph import Graph, Node
+from mxft.network.graph import Graph
 
 
 class Edit:
@@ -66,10 +66,8 @@ class Edit:
 
     def add(self, op, name, attrs, inputs):
         """Add a node; `inputs` are (node index, output index)."""
-        node = Node(len(self.graph.nodes), op, name, attrs, inputs)
-        self.graph.nodes.append(node)
         self._touch()
-        return node
+        return self.graph.add(op, name, attrs, inputs)
 
     def set_attr(self, node, key, value):
         """Set an attribute of an operator."""
@@ -83,41 +81,20 @@ class Edit:
 
     def bypass(self, node):
         """Let everything that reads `node` read its first input instead."""
-        for other in self.graph.nodes:
-            other.inputs = [node.inputs[0] if i == node.index else (i, o) for i, o in other.inputs]
-        self.graph.heads = [node.inputs[0] if i == node.index else (i, o) for i, o in self.graph.heads]
+        self.graph.redirect((node.index, 0), node.inputs[0])
         self._touch()
 
     def result(self):
         """Return (symbol, arg_params, aux_params); those given at the start where nothing was changed."""
         if not self._changed:
             return self._given
-        self._sort()
+        self.graph.sort()
         symbol = self.graph.to_symbol()
         wanted = (symbol.list_arguments(), symbol.list_auxiliary_states())
         return (symbol, *({name: self._values[name] for name in names if name in self._values} for names in wanted))
 
     def _touch(self):
         self._changed, self._edges = True, None
-
-    def _sort(self):
-        """Bring the nodes the outputs need into topological order, as a symbol's JSON has them."""
-        nodes, order, entered = self.graph.nodes, {}, set()
-        todo = [i for i, _ in reversed(self.graph.heads)]
-        while todo:
-            i = todo[-1]
-            waiting = [] if i in entered else [source for source, _ in nodes[i].inputs if source not in order]
-            entered.add(i)
-            if waiting:
-                todo.extend(reversed(waiting))
-            else:
-                order.setdefault(todo.pop(), len(order))
-        for node in nodes:
-            node.inputs = [(order.get(i), o) for i, o in node.inputs]
-        self.graph.nodes = [nodes[i] for i in order]
-        for index, node in enumerate(self.graph.nodes):
-            node.index = index
-        self.graph.heads = [(order[i], o) for i, o in self.graph.heads]
 
 
 def is_map_convolution(node):

@@ -2,12 +2,12 @@
 
 Every function returns a new symbol; the one it was given is untouched.
 """
+from mxft.network.anatomy import FeatureLayer
+from mxft.network.anatomy.outputs import LOSSES
 from mxft.surgery.attach import Dense, NewHead, attach_head, get_fine_tune_model
 from mxft.surgery.batch_norm import batch_norms_to_eval
 from mxft.surgery.cut import cut_at, cut_loss
 from mxft.surgery.layers import (
-    LOSSES,
-    FeatureLayer,
     Layer,
     data_name,
     embedding_layer,

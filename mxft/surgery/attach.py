@@ -8,8 +8,9 @@ import itertools
 
 from mxft.compat import mx
 from mxft.errors import InputError, nearest
+from mxft.network.anatomy import FeatureLayer
 from mxft.network.graph import Graph, internal_output
-from mxft.surgery.layers import FeatureLayer, feature_layer_named, find_feature_layer
+from mxft.surgery.layers import feature_layer_named, find_feature_layer
 
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "softrelu", "softsign")
 

@@ -1,6 +1,7 @@
 """Cut a network: at a layer, or just before its loss."""
-from mxft.network.graph import Graph, internal_output
-from mxft.surgery.layers import LOSSES, feature_layer_named
+from mxft.network.anatomy import anatomy_of
+from mxft.network.graph import internal_output
+from mxft.surgery.layers import feature_layer_named
 
 
 def cut_at(symbol, layer):
@@ -15,15 +16,11 @@ def cut_at(symbol, layer):
 
 
 def cut_loss(symbol):
-    """Return the network without its loss: the class scores that enter it, and whether a softmax was removed.
+    """Return the network without its loss: what its first output is computed from, class scores before a softmax.
 
     Returns
     -------
     scores : mx.sym.Symbol
         Shape ``(N, classes)``; the symbol itself where it has no loss.
     """
-    graph = Graph(symbol)
-    for index, _ in graph.heads:
-        if graph.nodes[index].op in LOSSES:
-            return internal_output(symbol, graph.nodes[index].inputs[0][0])
-    return symbol
+    return internal_output(symbol, *anatomy_of(symbol).output().scores)

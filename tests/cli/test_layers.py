@@ -32,7 +32,7 @@ def test_the_name_can_be_given_to_finetune(here, capsys):
     (["net"], "model: expected 'prefix,epoch', received model='net'; epochs there: 0: try net,0"),
     (["nte-symbol.json"], "symbol is missing: expected a file, received 'nte-symbol.json'; in that folder nearest: "
                           "net-symbol.json"),
-    (["text.json"], "symbol cannot be read: expected an MXNet graph in JSON, received text.json beginning b'hello'"),
+    (["text.json"], "symbol cannot be read: expected an MXNet graph in JSON, received a file beginning b'hello'"),
     (["net,0", "--image-shape", "3,8"], "--image-shape: expected 3 comma-separated numbers, received image-"),
     (["net,0", "--image-shape", "3,0,8"], "--image-shape: expected C,H,W with C 1 or 3 and sizes in pixels"),
 ])

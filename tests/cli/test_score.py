@@ -70,7 +70,8 @@ def test_what_is_assumed_without_a_manifest_is_told(here, capsys):
 @pytest.mark.parametrize("words, message", [
     (["--batch-size", "0"], "--batch-size: expected a whole number of at least 1, received batch-size='0'"),
     (["--resize", "-5"], "--resize: expected a whole number of at least 1, received resize='-5'"),
-    (["--image-shape", "1,16,16"], "parameter does not fit: expected conv0_weight of shape (6, 1, 3, 3)"),
+    (["--image-shape", "1,16,16"],
+     "network does not take this input: expected images of 3 channels, received image-shape=(1, 16, 16)"),
     (["--gpus", "x"], "devices: expected different GPU numbers such as 0,1, received gpus='x'"),
     (["--data-nthreads", "0"], "--data-nthreads: expected a whole number of at least 1"),
 ])
@@ -122,7 +123,7 @@ def test_damaged_and_foreign_manifests(here, capsys):
                           ("[]", "manifest cannot be read: expected a JSON object"),
                           (json.dumps({"input": {"size": "x"}}), "manifest input: expected size, mean, scale"),
                           (json.dumps({**entry, "input": {**entry["input"], "channels": 1}}),
-                           "parameter does not fit: expected conv0_weight")):
+                           "network does not take this input: expected images of 3 channels")):
         (here / "told-manifest.json").write_text(text, encoding="utf-8")
         assert score() == 2, text
         assert message in capsys.readouterr().err

@@ -140,4 +140,4 @@ def test_what_fails_in_a_stream_is_raised_where_the_result_is_waited_for_and_the
     with pytest.raises(ValueError, match="shape"):
         finish()
     for _ in range(3):
-        assert both.start(images(8))[0]().shape == (8, 3)
+        assert both.start(images(8))[0]()[0].shape == (8, 3)

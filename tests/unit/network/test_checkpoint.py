@@ -18,6 +18,7 @@ from mxft.network.checkpoint import (
     parse_model,
     saved_epochs,
 )
+from mxft.network.graph import Graph
 from mxft.network.input_spec import InputSpec
 
 
@@ -101,7 +102,7 @@ def test_what_is_saved_mxnet_reads_back_bit_for_bit(tmp_path, make_checkpoint, e
         assert symbol.tojson() == checkpoint.symbol.tojson()
         assert same(args, checkpoint.arg_params) and same(auxs, checkpoint.aux_params)
     again = load_checkpoint(name)
-    assert again.symbol.tojson() == checkpoint.symbol.tojson() and again.name == name and again.manifest == {}
+    assert Graph(again.symbol).nodes == Graph(checkpoint.symbol).nodes and again.name == name and again.manifest == {}
     assert same(again.arg_params, checkpoint.arg_params) and same(again.aux_params, checkpoint.aux_params)
 
 
@@ -154,13 +155,13 @@ def test_arrays_without_names_are_refused(tmp_path):
     ("", r"expected an MXNet graph in JSON, received .* beginning b''"),
     ("\x00\x93\xff", r"expected an MXNet graph in JSON"),
     ('{"nodes": [', r"expected an MXNet graph in JSON"),
-    ('{"class": "cat"}', r"expected an MXNet graph in JSON, received .*no 'nodes'"),
-    ("[]", r".*no 'nodes'"), ("null", r".*no 'nodes'"),
-    ('{"nodes": []}', r"expected a graph MXNet 1.9.1 can build"),
+    ('{"class": "cat"}', r"expected an MXNet graph in JSON, an object with 'nodes', received \[\"class\"\]"),
+    ("[]", r".*with 'nodes', received \[\]"), ("null", r".*with 'nodes', received null"),
+    ('{"nodes": []}', r"expected an MXNet graph in JSON, an object with 'nodes', received \[\"nodes\"\]"),
     ('{"nodes": [{"op": "null", "name": "data", "inputs": []}], "arg_nodes": [0], "heads": [[9, 0, 0]]}',
-     r"expected a graph MXNet 1.9.1 can build"),
+     r"expected a node before it among heads, received \[9, 0, 0\], in .*net-symbol.json"),
     ('{"nodes": [{"op": "Cosine", "name": "a", "inputs": []}], "arg_nodes": [], "heads": [[0, 0, 0]]}',
-     r"expected a graph MXNet 1.9.1 can build, received .*net-symbol.json: .*Operator Cosine is not registered"),
+     r"expected operators that compute a network's layers, received \"Cosine\" \(layer \"a\"\)"),
 ])
 def test_a_symbol_that_is_no_graph_is_refused(tmp_path, text, message):
     (tmp_path / "net-symbol.json").write_bytes(text.encode("latin-1"))
@@ -256,9 +257,10 @@ def test_the_parent_is_named_with_the_hash_of_its_parameters(tmp_path, make_chec
     assert parent_entry(load_checkpoint(name)) == {"model": "net,3", "sha256": sha256(tmp_path / "net-0003.params")}
 
 
-def test_numbers_of_another_precision_survive(tmp_path):
+def test_half_precision_is_opened_as_float32_and_said(tmp_path):
     net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=2, no_bias=True, name="fc1")
     weight = mx.nd.array(np.random.RandomState(0).normal(size=(2, 3)), dtype="float16")
     again = load_checkpoint(Checkpoint(net, {"fc1_weight": weight}, {}).save(str(tmp_path / "half"), 0))
-    assert again.arg_params["fc1_weight"].dtype == np.float16
-    assert same(again.arg_params, {"fc1_weight": weight})
+    assert again.arg_params["fc1_weight"].dtype == np.float32
+    assert same(again.arg_params, {"fc1_weight": weight.astype("float32")})
+    assert again.notes == ("1 float16 parameters as float32",)

@@ -56,15 +56,15 @@ def test_what_only_the_checkpoint_has_is_dropped(old):
 
 
 def test_another_shape_is_refused_with_both_and_the_old_symptom(old):
-    old.arg_params["conv0_weight"] = mx.nd.zeros((6, 1, 3, 3))
+    old.arg_params["conv0_weight"] = mx.nd.zeros((6, 3, 5, 5))
     head, report, args, _ = match(old)
     assert names(report, "mismatched") == {"conv0_weight"} and "conv0_weight" not in args
     with pytest.raises(InputError) as caught:
         report.require_only_new(head.parameters)
     assert str(caught.value) == (
-        "parameter does not fit: expected conv0_weight of shape (6, 3, 3, 3), received (6, 1, 3, 3) from the "
+        "parameter does not fit: expected conv0_weight of shape (6, 3, 3, 3), received (6, 3, 5, 5) from the "
         "checkpoint; another architecture, embedding or input size? (formerly `Incompatible attr in node … expected "
-        "[6, 3, 3, 3], got [6, 1, 3, 3]`)")
+        "[6, 3, 3, 3], got [6, 3, 5, 5]`)")
 
 
 def test_a_missing_parameter_is_refused_with_the_nearest_name(old):
