@@ -66,7 +66,7 @@ def _evidence(args, scan):
     from mxft.features.probe import measure_folder
     from mxft.network.checkpoint import load_checkpoint
     from mxft.network.input_spec import InputSpec
-    from mxft.training.network import check_fits
+    from mxft.network.transfer import check_fits
 
     context = contexts(args.gpus)[0]
     checkpoint = load_checkpoint(find_model(args.model))

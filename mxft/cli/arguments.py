@@ -171,6 +171,13 @@ def add_memory_options(group, batch):
                        help="on GPUs: compute in float16, keep and update the weights in float32, scale the loss")
 
 
+def add_output_option(parser):
+    """Add ``--output-name``, also as ``--output`` where a verb writes no file under that flag."""
+    taken = any("--output" in action.option_strings for action in parser._actions)
+    parser.add_argument(*["--output"] * (not taken), "--output-name", dest="output_name", metavar="NAME",
+                        help="of a network with several outputs: the one to give (default: all)")
+
+
 def add_rewrite_option(group):
     """Add ``--no-rewrite`` to a parser or a group of it."""
     group.add_argument("--no-rewrite", dest="rewrite", action="store_false",

@@ -1,13 +1,21 @@
 """The flags that say how a checkpoint names pictures, shared by ``mxft bundle`` and ``mxft serve``."""
 import os
 
-from mxft.cli.arguments import add_input_options, add_rewrite_option, input_spec, say_assumptions, whole
+from mxft.cli.arguments import (
+    add_input_options,
+    add_output_option,
+    add_rewrite_option,
+    input_spec,
+    say_assumptions,
+    whole,
+)
 from mxft.errors import InputError
 
 
 def add_classifier_options(parser):
     """Add ``--synset``, ``--resize``, the network's input and ``--no-rewrite``."""
     parser.add_argument("--synset", metavar="FILE", help="class names, one a line (default: the manifest's)")
+    add_output_option(parser)
     parser.add_argument("--resize", type=whole(1), metavar="N",
                         help="short side before the centre crop (default: the manifest's)")
     add_input_options(parser)
@@ -34,19 +42,20 @@ def classifier_from(args, checkpoint, name):
         Input, resizing or the parameters are not complete, or it is a face network as it was trained.
     """
     from mxft.cli.predict import class_names, packing_of
-    from mxft.deploy.onnx import is_training_network
+    from mxft.evaluation.answer import answering_outputs
     from mxft.evaluation.classifier import Classifier
-    from mxft.training.network import check_fits, count_outputs
+    from mxft.network.transfer import check_fits
 
-    if is_training_network(checkpoint):
+    if checkpoint.anatomy.is_face_training:
         raise InputError(f"model: expected a network that gives class scores, received {checkpoint.name}, a face "
                          "network as it was trained; mxft export --to onnx writes its embedding")
+    outputs = answering_outputs(checkpoint.anatomy, args.output_name)
     spec = input_spec(args, checkpoint.input_spec)
     packing = packing_of(args, checkpoint, spec)
     check_fits(checkpoint, spec)
-    names = class_names(args.synset, checkpoint, count_outputs(checkpoint, spec))
+    names = class_names(args.synset, checkpoint, outputs[0])
     say_assumptions(checkpoint, spec)
-    return Classifier(checkpoint, spec, packing, list(names), name)
+    return Classifier(checkpoint, spec, packing, names, name, outputs)
 
 
 def model_name(checkpoint):

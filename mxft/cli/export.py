@@ -40,7 +40,7 @@ def main(argv=None):
     from mxft.deploy.onnx import export_onnx, is_training_network
     from mxft.deploy.slim import slim
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.training.network import check_fits
+    from mxft.network.transfer import check_fits
 
     if os.path.lexists(args.output) and not args.force:
         raise InputError(f"output: expected a name that is free, received {args.output!r}; --force replaces it")

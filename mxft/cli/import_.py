@@ -57,7 +57,7 @@ def main(argv=None):
     from mxft.data.classes import read_classes
     from mxft.importing import import_weights
     from mxft.network.checkpoint import require_free_prefix
-    from mxft.training.network import check_fits
+    from mxft.network.transfer import check_fits
 
     require_free_prefix(args.prefix, args.epoch, args.force, "--prefix")
     classes = read_classes(args.classes, unique=False) if args.classes else None

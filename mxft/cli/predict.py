@@ -10,6 +10,7 @@ from mxft.cli.arguments import (
     Parser,
     add_device_options,
     add_input_options,
+    add_output_option,
     add_rewrite_option,
     input_spec,
     say_assumptions,
@@ -35,6 +36,7 @@ def parser():
     p.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--top", type=whole(1), default=5, metavar="K", help="classes an image (default: 5)")
+    add_output_option(p)
     p.add_argument("--synset", metavar="FILE", help="class names, one a line (default: the manifest's)")
     p.add_argument("--resize", type=whole(1), metavar="N",
                    help="short side before the centre crop (default: the manifest's)")
@@ -51,20 +53,22 @@ def main(argv=None):
     args = parser().parse_args(argv)
     from mxft.cli.models import find_model
     from mxft.devices import contexts
+    from mxft.evaluation.answer import answering_outputs, names_of
     from mxft.evaluation.prediction import predict_files
     from mxft.network.checkpoint import load_checkpoint
-    from mxft.training.network import check_fits, count_outputs
+    from mxft.network.transfer import check_fits
 
     context = contexts(args.gpus)[0]
     checkpoint = load_checkpoint(find_model(args.model))
+    outputs = answering_outputs(checkpoint.anatomy, args.output_name)
     spec = input_spec(args, checkpoint.input_spec)
     packing = packing_of(args, checkpoint, spec)
     check_fits(checkpoint, spec)
-    names = class_names(args.synset, checkpoint, count_outputs(checkpoint, spec))
+    names = [class_names(args.synset, checkpoint, outputs[0]), *map(names_of, outputs[1:])]
     say_assumptions(checkpoint, spec)
     with _listable(args.images) as paths:
         predictions = predict_files(checkpoint, paths, spec, packing, args.batch_size, context, args.data_nthreads,
-                                    rewrite=args.rewrite)
+                                    rewrite=args.rewrite, output=args.output_name)
     predictions = [dataclasses.replace(p, path=path) for p, path in zip(predictions, args.images)]
     for prediction in predictions:
         _print(prediction, names, args)
@@ -101,35 +105,50 @@ def _listable(paths):
         yield listable
 
 
-def class_names(synset, checkpoint, count):
-    """Return `count` class names in label order: the file's, the manifest's, or numbers."""
+def class_names(synset, checkpoint, output):
+    """Return a name for each number of an output, in order: the file's, the manifest's, or numbers."""
+    from mxft.evaluation.answer import check_classes, names_of
     from mxft.files.whole import require_file
-    from mxft.training.network import check_classes
 
     if not synset:
-        check_classes(checkpoint, count)
-        return checkpoint.classes or [f"class {i}" for i in range(count)]
+        check_classes(checkpoint, output)
+        return names_of(output, checkpoint.classes)
     try:
         with open(require_file(synset, "synset"), encoding="utf-8") as f:
             names = [line.strip() for line in f if line.strip()]
     except UnicodeDecodeError:
         raise InputError(f"synset cannot be read: expected class names in UTF-8 text, one a line, received "
                          f"synset={synset!r}, which is no text") from None
-    if len(names) != count:
-        raise InputError(f"synset: expected {count} class names, one for each output, received {len(names)} in "
+    if len(names) not in ({output.size, 2} if output.size == 1 else {output.size}):
+        raise InputError(f"synset: expected {output.size} class names, one for each output, received {len(names)} in "
                          f"{synset}")
-    return names
+    return names_of(output, names)
 
 
 def _print(prediction, names, args):
     if args.json:
-        top = None if prediction.problem else [{"class": names[i], "label": i, "probability": round(p, 6)}
-                                               for i, p in prediction.top(args.top)]
-        print(json.dumps({"image": prediction.path, "top": top, "problem": prediction.problem}, ensure_ascii=False))
+        print(json.dumps(_as_json(prediction, names, args.top), ensure_ascii=False))
         return
     print(prediction.path)
     if prediction.problem:
         print(f"  cannot be read: {prediction.problem}")
         return
-    for i, probability in prediction.top(args.top):
-        print(f"  {probability:.4f}  {names[i]}")
+    for answer, own in zip(prediction.answers, names):
+        if len(prediction.answers) > 1:
+            print(f"  {answer.output.name}, {answer.output.kind}:")
+        for i, value in answer.top(args.top):
+            print(f"{'  ' * (len(prediction.answers) > 1)}  {value:.4f}  {own[i]}")
+
+
+def _as_json(prediction, names, count):
+    """Return a prediction as JSON has it: the main output's top, and every output where it is not one of N classes."""
+    rows = [{"output": answer.output.name, "kind": answer.output.kind,
+             "top": [{"class": own[i], "label": i, _measure(answer): round(value, 6)}
+                     for i, value in answer.top(count)]} for answer, own in zip(prediction.answers, names)]
+    said = {"image": prediction.path, "top": rows[0]["top"] if rows else None, "problem": prediction.problem}
+    plain = len(rows) < 2 and (not rows or prediction.answers[0].output.names_classes)
+    return said if plain else {**said, "outputs": rows}
+
+
+def _measure(answer):
+    return "value" if answer.probabilities is None else "probability"

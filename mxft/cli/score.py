@@ -78,7 +78,7 @@ def _score(checkpoint, args, context):
     """Return (Score, rewrites) of one checkpoint."""
     from mxft.data.soundness import check_images
     from mxft.evaluation.scoring import score_records
-    from mxft.training.network import check_fits
+    from mxft.network.transfer import check_fits
 
     spec = input_spec(args, checkpoint.input_spec)
     crop_from = _crop_from(args, checkpoint, spec) if args.crops == 10 else None

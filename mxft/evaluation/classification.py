@@ -2,6 +2,11 @@
 import numpy as np
 
 
+def flat_scores(scores):
+    """Return scores as rows, ``(N, K)``: those of a network that ends in a map of one pixel are ``(N, K, 1, 1)``."""
+    return np.asarray(scores).reshape(len(scores), -1)
+
+
 def softmax(logits):
     """Return softmax over the last axis, without overflow.
 

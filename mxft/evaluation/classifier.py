@@ -16,7 +16,8 @@ from mxft.data.images import BadImage, prepare_with_size
 from mxft.data.iterators import RecordIterator
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import last_line
-from mxft.evaluation.classification import softmax
+from mxft.evaluation.answer import Answer, answering_outputs, names_of
+from mxft.evaluation.classification import flat_scores
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.image_options import ImageOptions
 
@@ -32,9 +33,11 @@ class Classifier:
     packing : dict
         ImageOptions as a dict: what a picture goes through before the network's input is cut out of it.
     classes : list of str
-        One name for each output.
+        One name for each number of the main output.
     name : str
         For people.
+    outputs : tuple of mxft.network.anatomy.Output
+        What is answered, the main one first; all that say something when empty.
     """
 
     checkpoint: object
@@ -42,6 +45,15 @@ class Classifier:
     packing: dict
     classes: list
     name: str
+    outputs: tuple = ()
+
+    def __post_init__(self):
+        if not self.outputs:
+            object.__setattr__(self, "outputs", answering_outputs(self.checkpoint.anatomy))
+
+    def names(self, output):
+        """Return a name for each number of one of the outputs."""
+        return self.classes if output == self.outputs[0] else names_of(output)
 
     def bind(self, rewrite=True):
         """Return a BoundClassifier; `rewrite` as of `mxft.inference.executor.InferenceExecutor`."""
@@ -70,22 +82,22 @@ class BoundClassifier:
 
     Examples
     --------
-    >>> probabilities, size = classifier.bind().probabilities(open("cat.jpg", "rb").read())     # doctest: +SKIP
-    >>> classifier.classes[probabilities.argmax()], size                                        # doctest: +SKIP
+    >>> (answer, *_), size = classifier.bind().answers(open("cat.jpg", "rb").read())     # doctest: +SKIP
+    >>> classifier.classes[answer.top(1)[0][0]], size                                    # doctest: +SKIP
     ('cat', (640, 480))
     """
 
     def __init__(self, classifier, rewrite=True):
         checkpoint = classifier.checkpoint
-        self.classes = classifier.classes
+        self.classifier, self.classes = classifier, classifier.classes
         self._spec, self._options = classifier.spec, ImageOptions(**classifier.packing)
         self._executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params,
-                                           classifier.spec.shape, 1, rewrite=rewrite)
+                                           classifier.spec.shape, 1, rewrite=rewrite, outputs=classifier.outputs)
         self._lock = threading.Lock()
         self._executor.forward(np.zeros((1, *classifier.spec.shape), np.float32))  # the first pass takes far longer
 
-    def probabilities(self, data):
-        """Return what the network makes of a picture.
+    def answers(self, data):
+        """Return what the network says of a picture.
 
         Parameters
         ----------
@@ -94,8 +106,8 @@ class BoundClassifier:
 
         Returns
         -------
-        probabilities : numpy.ndarray
-            Float32 ``(classes,)``.
+        answers : tuple of mxft.evaluation.answer.Answer
+            One for each output, the main one first.
         size : tuple of int
             The picture's (width, height), turned upright.
 
@@ -106,7 +118,17 @@ class BoundClassifier:
         """
         with self._lock:
             pixels, size = self.read(data)
-            return softmax(self._executor.forward(pixels))[0], size
+            return self.answers_to(pixels), size
+
+    def answers_to(self, pixels):
+        """Return what the network says of its own input, float32 ``(1, C, H, W)``."""
+        scores = self._executor.forward_all(pixels)
+        return tuple(Answer(output, flat_scores(each)[0]) for output, each in zip(self.classifier.outputs, scores))
+
+    def probabilities(self, data):
+        """Return what a person is shown of the main output, float ``(K,)``, and the picture's size: see `answers`."""
+        answers, size = self.answers(data)
+        return answers[0].shown, size
 
     def read(self, data):
         """Return the network's input for an image file, float32 ``(1, C, H, W)``, and the picture's (width, height)."""

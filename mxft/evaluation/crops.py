@@ -2,7 +2,8 @@
 import numpy as np
 
 from mxft.errors import InputError
-from mxft.evaluation.classification import softmax
+from mxft.evaluation.answer import mean_scores
+from mxft.evaluation.classification import flat_scores
 
 
 def ten_crops(images, height, width):
@@ -44,13 +45,13 @@ class TenCropExecutor:
 
     Notes
     -----
-    It returns the logarithm of the mean probability, which is a logit like any other. It computes ten forward passes an
-    image.
+    It gives scores of which the network's output is the mean over the crops: see `mxft.evaluation.answer.mean_scores`.
+    It computes ten forward passes an image.
     """
 
     def __init__(self, executor, height, width):
         self._executor, self._size = executor, (height, width)
-        self.applied, self.output_shape = executor.applied, executor.output_shape
+        self.applied, self.output_shape, self.outputs = executor.applied, executor.output_shape, executor.outputs
 
     def expect(self, images):
         """See `mxft.inference.executor.InferenceExecutor.expect`."""
@@ -65,8 +66,8 @@ class TenCropExecutor:
             if images.shape[2] < self._size[0] or images.shape[3] < self._size[1]:
                 raise InputError(f"crops: expected images of at least {self._size[0]}x{self._size[1]}, received "
                                  f"{images.shape[2]}x{images.shape[3]}")
-            mean = sum(softmax(self._executor.forward(np.ascontiguousarray(crop)))
-                       for crop in ten_crops(images, *self._size)) / 10
-            yield np.log(np.maximum(mean, np.finfo(np.float32).tiny)), batch.label[0].asnumpy()[:count]
+            scores = [flat_scores(self._executor.forward(np.ascontiguousarray(crop)))
+                      for crop in ten_crops(images, *self._size)]
+            yield mean_scores(self.outputs[0], scores), batch.label[0].asnumpy()[:count]
             if progress:
                 progress(count)

@@ -1,4 +1,4 @@
-"""Class probabilities of image files, seen exactly as validation records are.
+"""What a network says of image files, seen exactly as validation records are.
 
 A photograph is packed as the manifest says the training records were (resized, JPEG-encoded) into a temporary record
 file and read by the same iterator, so prediction on the files behind a validation set equals scoring its records.
@@ -7,43 +7,47 @@ import contextlib
 import dataclasses
 import os
 import tempfile
-
-import numpy as np
+from typing import Optional
 
 from mxft.data.iterators import RecordIterator
 from mxft.data.lists import Row, write_list
 from mxft.data.packing import pack_list
 from mxft.errors import InputError
-from mxft.evaluation.classification import softmax
+from mxft.evaluation.answer import Answer, answering_outputs
+from mxft.evaluation.classification import flat_scores
 from mxft.inference.executor import InferenceExecutor
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The probabilities of one image.
+    """What a network says of one image.
 
     Parameters
     ----------
     path : str
-    probabilities : numpy.ndarray or None
-        Float ``(classes,)``; None where the image cannot be read.
+    answers : tuple of mxft.evaluation.answer.Answer
+        One for each output, the main one first; empty where the image cannot be read.
     problem : str or None
         Why it cannot.
     """
 
     path: str
-    probabilities: np.ndarray
-    problem: str = None
+    answers: tuple
+    problem: Optional[str] = None
+
+    @property
+    def probabilities(self):
+        """Those of the main output, float ``(classes,)``; None where it has none, or the image cannot be read."""
+        return self.answers[0].probabilities if self.answers else None
 
     def top(self, k):
-        """Return the `k` likeliest as (class number, probability), likeliest first."""
-        order = np.argsort(-self.probabilities, kind="stable")[:k]
-        return [(int(i), float(self.probabilities[i])) for i in order]
+        """Return the `k` likeliest of the main output as (class number, probability), likeliest first."""
+        return self.answers[0].top(k)
 
 
 def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None, threads=None, show=False,
-                  rewrite=True):
-    """Predict the classes of image files.
+                  rewrite=True, output=None):
+    """Predict what a network says of image files.
 
     Parameters
     ----------
@@ -59,6 +63,8 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
         Progress on stderr.
     rewrite : bool
         See `mxft.inference.executor.InferenceExecutor`.
+    output : str, optional
+        The one output to give, of a network that has several; all when None.
 
     Returns
     -------
@@ -68,7 +74,8 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
     Raises
     ------
     InputError
-        None of the images can be read.
+        None of the images can be read, or the network names nothing: see
+        `mxft.evaluation.answer.answering_outputs`.
 
     Examples
     --------
@@ -77,12 +84,16 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
     """
     if not len(paths):
         raise InputError("nothing to predict: expected at least one image, received none")
+    outputs = answering_outputs(checkpoint.anatomy, output)
     with image_iterator(paths, spec, packing, batch_size, threads, show) as (iterator, problems):
         executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
-                                     iterator.batch_size, context, rewrite)
-        indices, probabilities = zip(*((label, softmax(logits)) for logits, label in executor.over(iterator)))
-    by_index = dict(zip(np.concatenate(indices).astype(int).tolist(), np.concatenate(probabilities)))
-    return [Prediction(path, by_index.get(i), problems.get(i)) for i, path in enumerate(paths)]
+                                     iterator.batch_size, context, rewrite, outputs)
+        answers = {}
+        for scores, labels in executor.over_all(iterator):
+            rows = [flat_scores(each) for each in scores]
+            for row, label in enumerate(labels):
+                answers[int(label)] = tuple(Answer(one, each[row]) for one, each in zip(outputs, rows))
+    return [Prediction(path, answers.get(i, ()), problems.get(i)) for i, path in enumerate(paths)]
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 """Run a checkpoint over records, each counted once, and give the numbers of a classifier."""
 import dataclasses
+import math
 import time
+from typing import Optional
 
 import numpy as np
 
@@ -9,9 +11,11 @@ from mxft.data.labels import check_labels
 from mxft.data.progress import progress
 from mxft.data.soundness import check_records
 from mxft.errors import InputError, RunError
-from mxft.evaluation.classification import cross_entropy, softmax, top_k
+from mxft.evaluation.answer import answering_outputs
+from mxft.evaluation.classification import cross_entropy, flat_scores, softmax, top_k
 from mxft.evaluation.crops import TenCropExecutor
 from mxft.inference.executor import InferenceExecutor
+from mxft.network.anatomy.outputs import VALUES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,20 +26,20 @@ class Score:
     ----------
     top1, top5 : float
         Fractions in [0, 1].
-    loss : float
-        Mean cross-entropy in nats.
+    loss : float or None
+        Mean cross-entropy in nats; None of class scores that are no probabilities, such as an SVM's.
     records : int
     seconds : float
         Wall time of reading and forward passes.
     logits : numpy.ndarray
-        Float32 ``(N, classes)``, in record order.
+        Float32 ``(N, classes)``, in record order; of an SVM its class scores.
     labels : numpy.ndarray
         ``(N,)``.
     """
 
     top1: float
     top5: float
-    loss: float
+    loss: Optional[float]
     records: int
     seconds: float
     logits: np.ndarray
@@ -51,7 +55,8 @@ class Score:
                 "seconds": round(self.seconds, 3)}
 
     def __str__(self):
-        return (f"top-1 {self.top1:.4f}, top-5 {self.top5:.4f}, loss {self.loss:.4f} on {self.records} images "
+        loss = "" if self.loss is None else f", loss {self.loss:.4f}"
+        return (f"top-1 {self.top1:.4f}, top-5 {self.top5:.4f}{loss} on {self.records} images "
                 f"({self.images_per_second:.0f} images/s)")
 
 
@@ -74,21 +79,22 @@ def score_iterator(executor, iterator, progress=None):
         The network returns NaN or infinity.
     """
     began = time.perf_counter()
-    logits, labels = zip(*executor.over(iterator, progress))
-    logits, labels = np.concatenate(logits), np.concatenate(labels)
+    scores, labels = zip(*executor.over(iterator, progress))
+    scores, labels = flat_scores(np.concatenate(scores)), np.concatenate(labels)
     labels = labels if labels.ndim == 1 else labels[:, 0]
     seconds = time.perf_counter() - began
-    if not np.isfinite(logits).all():
-        bad = int((~np.isfinite(logits).all(axis=1)).sum())
+    if not np.isfinite(scores).all():
+        bad = int((~np.isfinite(scores).all(axis=1)).sum())
         raise RunError(f"scores are not finite: received NaN or infinity for {bad} of {len(labels)} images; "
                        "wrong mean or scale for this network, or damaged parameters?")
-    return _score_of(logits, labels, seconds)
+    logits = executor.outputs[0].logits(scores)
+    return _score_of(scores if logits is None else logits, labels, seconds, logits is not None)
 
 
-def _score_of(logits, labels, seconds):
+def _score_of(logits, labels, seconds, has_loss=True):
     k = min(5, logits.shape[1])
-    return Score(top_k(logits, labels, 1), top_k(logits, labels, k), cross_entropy(logits, labels), len(labels),
-                 seconds, logits, labels)
+    loss = cross_entropy(logits, labels) if has_loss else None
+    return Score(top_k(logits, labels, 1), top_k(logits, labels, k), loss, len(labels), seconds, logits, labels)
 
 
 def average(scores):
@@ -110,6 +116,9 @@ def average(scores):
         The networks were judged on different records, or have different numbers of classes.
     """
     first = scores[0]
+    if any(score.loss is None for score in scores):
+        raise InputError("ensemble: expected networks that give probabilities, received one that gives class scores, "
+                         "which cannot be averaged with another's")
     for other in scores[1:]:
         if other.logits.shape != first.logits.shape or not np.array_equal(other.labels, first.labels):
             raise InputError(f"ensemble: expected networks of {first.logits.shape[1]} classes judged on the same "
@@ -120,7 +129,7 @@ def average(scores):
 
 
 def score_records(checkpoint, spec, records, batch_size=32, context=None, threads=None, rewrite=True, crop_from=None,
-                  check="fast"):
+                  check="fast", output=None):
     """Score a checkpoint on a record file, with a progress bar.
 
     Parameters
@@ -138,6 +147,8 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
         Pixels of the square that ten crops are taken of, see `mxft.evaluation.crops`; one centre crop when None.
     check : {"fast", "full", "off"}
         How the images are looked at first, see `mxft.data.soundness`.
+    output : str, optional
+        Which output is judged, of a network that has several; the main one when None.
 
     Returns
     -------
@@ -148,13 +159,18 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
     Raises
     ------
     InputError
-        A label that is none of the network's classes; an image MXNet cannot decode.
+        A label that is none of the network's classes; an image MXNet cannot decode; an output that is a map, an
+        embedding, or numbers that name no class.
     RunError
         As `score_iterator`.
     """
+    judged = answering_outputs(checkpoint.anatomy, output)[0]
+    if judged.kind == VALUES:
+        raise InputError(f"network names no classes: expected class scores or probabilities to judge labels by, "
+                         f"received the values of {judged.name}")
     executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
-                                 batch_size, context, rewrite)
-    scan = check_labels(records, executor.output_shape[-1],
+                                 batch_size, context, rewrite, [judged])
+    scan = check_labels(records, max(2, math.prod(executor.output_shape[1:])),
                         "are these records of the classes this checkpoint was trained on?")
     check_records(scan, check, threads)
     if crop_from:

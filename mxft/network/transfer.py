@@ -153,3 +153,21 @@ def _wanted_shapes(symbol, arg_params, aux_params, image_shape):
     shapes = {("arg", name): tuple(shape) for name, shape in zip(symbol.list_arguments(), args) if name not in inputs}
     shapes.update({("aux", name): tuple(shape) for name, shape in zip(symbol.list_auxiliary_states(), auxs)})
     return shapes
+
+
+def check_fits(checkpoint, spec):
+    """Refuse a checkpoint whose parameters are not complete or do not fit its network at this image shape.
+
+    Parameters
+    ----------
+    checkpoint : mxft.network.checkpoint.Checkpoint
+    spec : mxft.network.input_spec.InputSpec
+
+    Raises
+    ------
+    InputError
+        The parameter is named, with both shapes.
+    """
+    served = checkpoint.anatomy.served_symbol(checkpoint.symbol)
+    report, _, _ = match_parameters(served, checkpoint.arg_params, checkpoint.aux_params, spec.shape)
+    report.require_only_new(())

@@ -7,7 +7,7 @@ from mxft.data.splits import CLUTTER
 from mxft.errors import InputError
 from mxft.network.graph import Graph
 from mxft.network.transfer import match_parameters
-from mxft.surgery import FeatureLayer, attach_head, cut_loss, data_name, find_feature_layer
+from mxft.surgery import FeatureLayer, attach_head, cut_loss, find_feature_layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,12 +136,6 @@ def without_parameters(network, image_shape):
     return dataclasses.replace(network, arg_params=args, aux_params=auxs, report=report)
 
 
-def check_fits(checkpoint, spec):
-    """Refuse a checkpoint whose parameters are not complete or do not fit its network at this image shape."""
-    report, _, _ = match_parameters(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape)
-    report.require_only_new(())
-
-
 def check_kept_head(checkpoint, spec, folder, exclude=(), keep_clutter=False):
     """Refuse, before `folder` is packed, a checkpoint whose classifier has another number of classes (--require-head).
 
@@ -156,19 +150,3 @@ def check_kept_head(checkpoint, spec, folder, exclude=(), keep_clutter=False):
     """
     left_out = set(exclude) | (set() if keep_clutter else {CLUTTER})
     with_kept_head(checkpoint, len(scan_class_folders(folder, exclude=left_out).classes), spec.shape)
-
-
-def count_outputs(checkpoint, spec):
-    """Return the number of scores the network gives an image, by shape inference."""
-    scores = cut_loss(checkpoint.symbol)
-    _, shapes, _ = scores.infer_shape_partial(**{data_name(scores): (1, *spec.shape)})
-    return int(shapes[0][-1])
-
-
-def check_classes(checkpoint, num_classes):
-    """Refuse a manifest with another number of class names than the network has outputs."""
-    names = checkpoint.classes
-    if names is not None and (not isinstance(names, list) or len(names) != num_classes):
-        count = len(names) if isinstance(names, list) else type(names).__name__
-        raise InputError(f"manifest of {checkpoint.name}: expected {num_classes} class names, one for each output, "
-                         f"received {count}; is it the manifest of another checkpoint?")

@@ -19,7 +19,7 @@ from mxft.network.anatomy.outputs import (
     Output,
     find_output,
 )
-from mxft.network.graph import Graph
+from mxft.network.graph import Graph, internal_output
 from mxft.network.input_spec import InputSpec
 
 PROBED_SIDES = (224, 112, 128, 299, 32, 64, 96, 160, 192, 256, 28, 48, 331, 384, 512)  # pixels, of published networks
@@ -126,6 +126,22 @@ class Anatomy:
             raise InputError(f"output is not in the network: expected one of {', '.join(names)}, received "
                              f"output={name!r}; {nearest(plain, names)}")
         return self.served[names.index(plain)]
+
+    def served_symbol(self, symbol):
+        """Return the network up to the scores of the outputs that serve, its losses left out.
+
+        Parameters
+        ----------
+        symbol : mx.sym.Symbol
+            The one this is the anatomy of.
+
+        Returns
+        -------
+        mx.sym.Symbol
+            One output for each of `served`, in their order.
+        """
+        self.output()
+        return mx.sym.Group([internal_output(symbol, *output.scores) for output in self.served])
 
     def require_feature(self):
         """Return `feature`; InputError with the reason where there is none."""

@@ -103,4 +103,5 @@ def test_a_face_network_in_training_is_told_from_a_classifier(make_face_checkpoi
     assert is_training_network(make_face_checkpoint(num_classes=5))
     margin = mx.sym.Group([mx.sym.one_hot(mx.sym.Variable("label"), depth=5)
                            + mx.sym.FullyConnected(DATA, num_hidden=5, name="fc7")])
-    assert is_training_network(Checkpoint(margin, {"fc7_weight": mx.nd.zeros((5, 192)), "fc7_bias": mx.nd.zeros((5,))}, {}))
+    parameters = {"fc7_weight": mx.nd.zeros((5, 192)), "fc7_bias": mx.nd.zeros((5,))}
+    assert is_training_network(Checkpoint(margin, parameters, {}))
