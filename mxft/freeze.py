@@ -10,7 +10,7 @@ import math
 
 from mxft.errors import InputError, nearest
 from mxft.network.graph import Graph
-from mxft.surgery import batch_norms_to_eval
+from mxft.surgery import stateful_layers, states_kept
 from mxft.surgery.depth import layers_above, parameters_of, parameters_through
 
 PLANS = {"full": "train every parameter",
@@ -82,8 +82,8 @@ class FreezePlan:
 
     def training_symbol(self, symbol):
         """Return the graph to bind for training, multipliers on its variables; what is saved stays the user's own."""
-        layers = self.fixed_batch_norms(symbol)
-        symbol = batch_norms_to_eval(symbol, layers) if layers else symbol
+        layers = self.fixed_layers(symbol)
+        symbol = states_kept(symbol, layers) if layers else symbol
         by_rate = self.frozen if self.method == "lr_mult" else ()
         if not by_rate and not self.multipliers:
             return symbol
@@ -97,25 +97,25 @@ class FreezePlan:
                 graph.set_attr(node, "__lr_mult__", repr(factor))
         return graph.to_symbol()
 
-    def fixed_batch_norms(self, symbol):
-        """Return the names of the BatchNorm layers whose moving statistics stay as they are."""
-        graph, frozen = Graph(symbol), set(self.frozen)
-        layers = {node.name: {graph.nodes[i].name for i, _ in node.inputs[1:3]}  # gamma and beta
-                  for node in graph.operators() if node.op == "BatchNorm"}
+    def fixed_layers(self, symbol):
+        """Return the names of the layers whose auxiliary states stay as they are: BatchNorms, of any kind."""
+        layers = stateful_layers(symbol)
         if self.batch_norm == "frozen":
-            return {name for name, scale_and_shift in layers.items() if scale_and_shift <= frozen}
+            graph, frozen = Graph(symbol), set(self.frozen)
+            own = {node.name: set(graph.variables_of(node, named_in=(*self.frozen, *self.trainable)))
+                   for node in graph.operators()}  # gamma and beta
+            return {name for name in layers if own[name] <= frozen}
         return set(layers) if self.batch_norm == "eval" else set()
 
     def fixed_statistics(self, symbol):
-        """Return the names of the moving statistics that stay bit for bit, and those of the others.
+        """Return the names of the auxiliary states that stay bit for bit, and those of the others.
 
         Returns
         -------
         fixed, moving : tuple of str
         """
-        graph, fixed = Graph(symbol), self.fixed_batch_norms(symbol)
-        names = {name for node in graph.operators() if node.name in fixed for name in graph.variables_of(node)}
-        states = symbol.list_auxiliary_states()
+        fixed, states = self.fixed_layers(symbol), symbol.list_auxiliary_states()
+        names = {name for layer, of_layer in stateful_layers(symbol).items() if layer in fixed for name in of_layer}
         return tuple(s for s in states if s in names), tuple(s for s in states if s not in names)
 
     def rates(self, learning_rate, symbol):

@@ -85,6 +85,7 @@ MOVED = {
     "mxft.slim": "mxft.deploy.slim",
     "mxft.streams": "mxft.inference.streams",
     "mxft.threads": "mxft.machine.threads",
+    "mxft.surgery.batch_norm": "mxft.surgery.states",
     "mxft.training.faces": "mxft.faces.training",
     "mxft.training.faces.announcing": "mxft.faces.training.announcing",
     "mxft.training.faces.checkpoints": "mxft.faces.training.checkpoints",

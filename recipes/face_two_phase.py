@@ -148,7 +148,7 @@ def train(args):
     from mxft.network.checkpoint import load_checkpoint
     from mxft.report.event_files import EventFiles
     from mxft.rewrite import rewrite_for_training
-    from mxft.surgery import batch_norms_to_eval
+    from mxft.surgery import states_kept
     from mxft.training.fit import seed_everything, silent_logger
 
     devices, events = contexts(visible_gpus(), args.cpus), event_folder(args.tensorboard, f"{args.prefix}-tensorboard")
@@ -163,7 +163,7 @@ def train(args):
     log_start(run, args, faces, network, transfer, batches, devices)
     print(transfer.report.summary(), flush=True)
 
-    bound = batch_norms_to_eval(network.bound) if args.bn == "eval" else network.bound
+    bound = states_kept(network.bound) if args.bn == "eval" else network.bound
     module = mx.mod.Module(rewrite_for_training(bound, devices[0].device_type)[0], ["data"], ["softmax_label"],
                            context=devices, logger=silent_logger())
     optimizer = mx.optimizer.SGD(learning_rate=args.lr, momentum=0.9, wd=0.0005, rescale_grad=1 / len(devices),

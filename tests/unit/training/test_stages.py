@@ -55,7 +55,7 @@ def test_gradual_unfreezing_opens_the_trunk_from_the_output_down(symbol):
     assert [[name for name in stage.plan.trainable if name.endswith("weight")] for stage in found] == [
         ["out_weight"], ["conv2_weight", "out_weight"], ["conv1_weight", "conv2_weight", "out_weight"],
         ["conv0_weight", "conv1_weight", "conv2_weight", "out_weight"]]
-    assert found[1].plan.fixed_batch_norms(symbol) == {"bn0", "bn1"} and not found[3].plan.fixed_batch_norms(symbol)
+    assert found[1].plan.fixed_layers(symbol) == {"bn0", "bn1"} and not found[3].plan.fixed_layers(symbol)
 
 
 def test_gradual_unfreezing_keeps_what_was_asked_to_stay(symbol):
