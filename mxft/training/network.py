@@ -5,6 +5,7 @@ from mxft.compat import mx
 from mxft.data.folders import scan_class_folders
 from mxft.data.splits import CLUTTER
 from mxft.errors import InputError
+from mxft.network.conversions import as_read
 from mxft.network.graph import Graph
 from mxft.network.transfer import match_parameters
 from mxft.surgery import FeatureLayer, attach_head, cut_loss, find_feature_layer
@@ -82,8 +83,8 @@ def with_new_head(checkpoint, num_classes, image_shape, layer=None, hidden=(), n
     report, args, auxs = match_parameters(head.symbol, checkpoint.arg_params, checkpoint.aux_params, image_shape,
                                           new=head.parameters)
     report.require_only_new(head.parameters)
-    return Network(head.symbol, args, auxs, head.parameters, head.layer, head.feature, report, num_classes,
-                   tuple(hidden))
+    return Network(head.symbol, as_read(head.symbol, args), auxs, head.parameters, head.layer, head.feature, report,
+                   num_classes, tuple(hidden))
 
 
 def with_kept_head(checkpoint, num_classes, image_shape):
@@ -110,7 +111,7 @@ def with_kept_head(checkpoint, num_classes, image_shape):
     report, args, auxs = match_parameters(symbol, checkpoint.arg_params, checkpoint.aux_params, image_shape)
     report.require_only_new(())
     head = tuple(graph.variables_of(layer, named_in=set(args)))
-    return Network(symbol, args, auxs, head, feature.classifier, feature, report, num_classes)
+    return Network(symbol, as_read(symbol, args), auxs, head, feature.classifier, feature, report, num_classes)
 
 
 def without_parameters(network, image_shape):

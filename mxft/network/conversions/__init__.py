@@ -6,12 +6,13 @@ words what it did; what none of them can open is refused by name.
 import dataclasses
 
 from mxft.network.conversions.batch_size import free_batch_size
+from mxft.network.conversions.gamma import set_fixed_gammas
 from mxft.network.conversions.layout import to_channels_first
 from mxft.network.conversions.operators import renew_operators
 from mxft.network.conversions.precision import to_float32
 from mxft.network.graph import Graph
 
-CONVERSIONS = (renew_operators, to_float32, to_channels_first, free_batch_size)  # in this order
+CONVERSIONS = (renew_operators, to_float32, to_channels_first, free_batch_size, set_fixed_gammas)  # in this order
 
 
 @dataclasses.dataclass
@@ -27,6 +28,23 @@ class Opened:
 
     graph: Graph
     values: dict
+
+
+def as_read(symbol, values):
+    """Return parameters as MXNet reads them, for a network that was not opened from files: fixed gammas are 1.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+    values : dict of str to mx.nd.NDArray
+
+    Returns
+    -------
+    dict of str to mx.nd.NDArray
+    """
+    opened = Opened(Graph(symbol), dict(values))
+    set_fixed_gammas(opened)
+    return opened.values
 
 
 def convert(graph, values):

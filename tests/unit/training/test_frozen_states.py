@@ -73,6 +73,14 @@ def test_every_plan_leaves_the_frozen_parameters_and_their_states_bit_for_bit(tr
             and np.array_equal(before[name], after[name])} == set()
 
 
+@pytest.mark.parametrize("method", ["fixed", "lr_mult"])
+def test_a_gamma_that_mxnet_reads_as_1_is_1_from_the_start_and_stays(trained, method):
+    """``fix_gamma``: MXNet writes the 1 into the array, which would be a frozen parameter that moved."""
+    before, after = trained(network(mx.sym.BatchNorm, fix_gamma=True), recipe_of("head", method))
+    assert not np.array_equal(before["bn0_gamma"], np.ones(4)) and np.array_equal(after["bn0_gamma"], np.ones(4))
+    assert np.array_equal(before["bn0_beta"], after["bn0_beta"])
+
+
 @pytest.mark.parametrize("kind", NORMS)
 @pytest.mark.parametrize("frozen_trunk", [True, False])
 def test_in_eval_mode_no_state_moves_though_all_parameters_train(trained, kind, frozen_trunk):
