@@ -15,7 +15,7 @@ def check_sizes(symbol, shapes):
     ----------
     symbol : mx.sym.Symbol
     shapes : dict of str to tuple of int
-        Of the inputs; batch of 1.
+        Of the image, batch of 1, and of what cannot be inferred from it.
 
     Raises
     ------
@@ -32,4 +32,4 @@ def check_sizes(symbol, shapes):
     node = next(node for node, position in reversed(list(zip(nodes, first))) if position <= largest)
     raise InputError(f"network does not fit into memory: expected at most {MOST_OF_A_LAYER:,} numbers from a layer "
                      f"and {MOST_OF_ALL:,} from all for one image, received {node.op} {node.name!r} with "
-                     f"{sizes[largest]:,}, {sum(sizes):,} in all, for inputs of {', '.join(map(str, shapes.values()))}")
+                     f"{sizes[largest]:,}, {sum(sizes):,} in all, for inputs of {next(iter(shapes.values()))}")

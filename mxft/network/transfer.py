@@ -135,22 +135,30 @@ def match_parameters(symbol, arg_params, aux_params, image_shape=(3, 224, 224), 
 def _wanted_shapes(symbol, arg_params, aux_params, image_shape):
     """Return {(kind, name): shape} of every parameter the symbol needs."""
     anatomy = anatomy_of(symbol, arg_params, aux_params)
-    image = anatomy.image
+    first = anatomy.inputs[0] if anatomy.inputs else anatomy.image
+    image = first if first.is_image or first.name == "data" else anatomy.image
     if image.channels and image.is_image and image.channels != image_shape[0]:
         raise InputError(f"network does not take this input: expected images of {image.channels} channels, received "
                          f"image-shape={tuple(image_shape)}")
     inputs = {image.name, *anatomy.labels}
+    given = {image.name: (1, *image_shape)}
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # MXNet prints the arguments of a failed inference there
-            args, _, auxs = symbol.infer_shape(**{image.name: (1, *image_shape)})
+            args, _, auxs = symbol.infer_shape_partial(**given)
+            names = symbol.list_arguments()
+            unknown = {name for name, shape in zip(names, args) if not shape or not all(shape)} & set(arg_params)
+            if unknown:  # a constant that is broadcast, whose shape only its value tells
+                given.update((name, arg_params[name].shape) for name in unknown)
+                args, _, auxs = symbol.infer_shape_partial(**given)
     except mx.base.MXNetError as error:
         raise InputError(f"network does not take this input: expected images it can process, received image-shape="
                          f"{tuple(image_shape)} ({last_line(error)})") from None
-    if args is None:
+    if not all(shape and all(shape) for shape in (*args, *auxs)):
+        anatomy.image  # noqa: B018 - names several inputs
         raise InputError(f"shapes cannot be inferred from the image alone: received image-shape={tuple(image_shape)} "
                          f"and inputs {sorted(inputs)}")
-    check_sizes(symbol, {image.name: (1, *image_shape)})
-    shapes = {("arg", name): tuple(shape) for name, shape in zip(symbol.list_arguments(), args) if name not in inputs}
+    check_sizes(symbol, given)
+    shapes = {("arg", name): tuple(shape) for name, shape in zip(names, args) if name not in inputs}
     shapes.update({("aux", name): tuple(shape) for name, shape in zip(symbol.list_auxiliary_states(), auxs)})
     return shapes
 

@@ -5,7 +5,7 @@ from typing import Optional
 from mxft.network.operators import find_operator
 
 # names MXNet's operators give to inputs that are learned, or tracked; whatever reads them there is no image
-_PARAMETER_SLOTS = frozenset((
+PARAMETER_SLOTS = frozenset((
     "weight", "bias", "gamma", "beta", "moving_mean", "moving_var", "moving_avg", "parameters", "quantized_weight",
     "parameters_size"))
 _LABEL_SLOT = "label"
@@ -67,12 +67,12 @@ def find_inputs(graph, shapes, spec=None):
     An input is a variable without a value in the checkpoint that no operator reads as a weight, bias or statistic.
     Where every variable has a value (some files hold ``data`` too), the one called ``data`` is it, or else the first.
     """
-    slots = _slots(graph)
+    slots = slots_of(graph)
     labels = [name for name, found in slots.items() if found and found <= {_LABEL_SLOT}]
     free = [name for name, found in slots.items()
-            if name not in shapes and name not in labels and not found & _PARAMETER_SLOTS]
+            if name not in shapes and name not in labels and not found & PARAMETER_SLOTS]
     if not free:
-        names = [name for name, found in slots.items() if not found & _PARAMETER_SLOTS and name not in labels]
+        names = [name for name, found in slots.items() if not found & PARAMETER_SLOTS and name not in labels]
         free = [name for name in names if name == "data"] or names[:1]
     by_name = [name for name in free if name == "label" or name.endswith("_label")]
     if len(by_name) < len(free):
@@ -86,8 +86,17 @@ def find_inputs(graph, shapes, spec=None):
     return tuple(found), tuple(labels)
 
 
-def _slots(graph):
-    """Return, for each variable, the names of the inputs it is read as: ``{"weight"}``, ``{"data"}``, ``{"lhs"}``."""
+def slots_of(graph):
+    """Return, for each variable, the names of the inputs it is read as: ``{"weight"}``, ``{"data"}``, ``{"lhs"}``.
+
+    Parameters
+    ----------
+    graph : mxft.network.graph.Graph
+
+    Returns
+    -------
+    dict of str to set of str
+    """
     slots = {node.name: set() for node in graph.nodes if node.is_variable}
     for node in graph.operators():
         names = slot_names(node)

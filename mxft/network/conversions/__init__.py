@@ -6,13 +6,15 @@ words what it did; what none of them can open is refused by name.
 import dataclasses
 
 from mxft.network.conversions.batch_size import free_batch_size
+from mxft.network.conversions.constants import declare_constants
 from mxft.network.conversions.gamma import set_fixed_gammas
 from mxft.network.conversions.layout import to_channels_first
 from mxft.network.conversions.operators import renew_operators
 from mxft.network.conversions.precision import to_float32
 from mxft.network.graph import Graph
 
-CONVERSIONS = (renew_operators, to_float32, to_channels_first, free_batch_size, set_fixed_gammas)  # in this order
+# in this order
+CONVERSIONS = (renew_operators, to_float32, to_channels_first, free_batch_size, set_fixed_gammas, declare_constants)
 
 
 @dataclasses.dataclass

@@ -3,6 +3,8 @@ import numpy as np
 
 from mxft.compat import mx
 
+DECAYED = 0.01  # from 1 and no more: what weight decay makes of it between two passes, which goes without saying
+
 
 def set_fixed_gammas(opened):
     """Set gammas that MXNet reads as 1 to 1; return notes.
@@ -20,11 +22,12 @@ def set_fixed_gammas(opened):
     ``fix_gamma`` is BatchNorm's default. Whoever reads the file without MXNet would otherwise see another network, and
     a frozen parameter would move in the first batch.
     """
-    changed = [name for name in _fixed_gammas(opened.graph) if name in opened.values
-               and not np.array_equal(opened.values[name].asnumpy(), np.ones(opened.values[name].shape, np.float32))]
-    for name in changed:
-        opened.values[name] = mx.nd.ones_like(opened.values[name])
-    return [f"gamma of {len(changed)} BatchNorm layers as the 1 that fix_gamma reads"] if changed else []
+    told = 0
+    for name in _fixed_gammas(opened.graph):
+        if name in opened.values:
+            told += bool((np.abs(opened.values[name].asnumpy() - 1) > DECAYED).any())
+            opened.values[name] = mx.nd.ones_like(opened.values[name])
+    return [f"gamma of {told} BatchNorm layers as the 1 that fix_gamma reads"] if told else []
 
 
 def _fixed_gammas(graph):
