@@ -133,16 +133,9 @@ def with_different_names(sets):
 
 
 def _image_size(checkpoint):
-    """Return the size a network takes, refusing one that does not normalise raw pixels by itself."""
-    from mxft.errors import InputError
-
+    """Return the size a network takes: its manifest's, or insightface's."""
     spec = checkpoint.input_spec
-    if spec is None:
-        return 112, 112
-    if any(spec.mean) or set(spec.scale) != {1.0}:
-        raise InputError(f"{checkpoint.name} is no face network: expected one that takes raw 0-255 RGB, received "
-                         f"mean={spec.mean} scale={spec.scale} in its manifest")
-    return spec.shape[1:]
+    return (112, 112) if spec is None else spec.shape[1:]
 
 
 def _verify(executor, pair_set, path, size, args):

@@ -22,6 +22,7 @@ from mxft.faces.training.preparation import prepare_faces
 from mxft.faces.training.verifying import Verifier
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import parent_entry
+from mxft.network.graph import Graph
 from mxft.network.input_spec import InputSpec
 from mxft.report.event_files import EventFiles
 from mxft.training.fit import seed_everything
@@ -140,6 +141,7 @@ def _manifest(task):
     backbone, head, faces, checkpoint = task.backbone, task.network.head, task.faces, task.checkpoint
     return {"format": 1, "input": InputSpec(task.image_shape).to_dict(),
             "network": {"name": backbone.name, "emb_size": backbone.emb_size},
+            "embedding": Graph(backbone.symbol).nodes[-1].name,
             "head": {"loss": head.name, "num_classes": head.num_classes, "describe": head.describe(),
                      **dataclasses.asdict(head.options)},
             "parent": parent_entry(checkpoint) if checkpoint else None,

@@ -94,9 +94,14 @@ class InputSpec:
             arguments["resize"] = self.resize
         return arguments
 
+    @property
+    def is_raw(self):
+        """Whether pixels go in as they are, 0 to 255."""
+        return not any(self.mean) and all(scale == 1 for scale in self.scale)
+
     def describe(self):
         """Return one line for a person."""
-        pixels = "raw 0-255" if not any(self.mean) and all(s == 1 for s in self.scale) else \
+        pixels = "raw 0-255" if self.is_raw else \
             f"(pixel - {_short(self.mean)}) x {_short(self.scale)}"
         resize = f", short side resized to {self.resize}" if self.resize else ""
         return f"{self.shape[2]}x{self.shape[1]} {self.channel_order}, {pixels}{resize}"

@@ -196,13 +196,27 @@ def test_an_image_that_breaks_while_decoding_is_3(here, capsys):
     assert "image 1 cannot be decoded: expected a whole JPEG or PNG, received" in capsys.readouterr().err
 
 
-def test_a_network_that_does_not_normalise_is_refused(here, capsys, make_checkpoint):
-    checkpoint = make_checkpoint(3)
-    checkpoint.manifest = {"format": 1, "input": InputSpec((3, *SIZE), mean=(1.0, 2.0, 3.0)).to_dict()}
-    checkpoint.save("photographs", 0)
-    assert verify("--bin", "data/lfw.bin", model="photographs,0") == 2
-    assert ("photographs,0 is no face network: expected one that takes raw 0-255 RGB, received mean=(1.0, 2.0, 3.0)"
-            in capsys.readouterr().err)
+@pytest.mark.parametrize("mean, scale", [((127.5,) * 3, (1 / 127.5,) * 3), ((120.0, 130.0, 110.0), (0.01, 0.02, 0.03))])
+def test_the_manifests_mean_and_scale_are_heeded(here, capsys, make_face_checkpoint, mean, scale):
+    """Distances to the last digit those of the network that has the same normalisation in its graph."""
+    from mxft.compat import mx
+    from mxft.network.checkpoint import Checkpoint
+
+    own = make_face_checkpoint()
+    own.manifest = {"format": 1, "input": InputSpec((3, *SIZE), mean, scale).to_dict()}
+    own.save("told", 0)
+    shift, factor = (mx.sym.Variable(name, shape=(1, 3, 1, 1)) for name in ("shift", "factor"))
+    pixels = mx.sym.broadcast_mul(mx.sym.broadcast_sub(mx.sym.Variable("data"), shift), factor)
+    values = {"shift": mx.nd.array(mean).reshape((1, 3, 1, 1)), "factor": mx.nd.array(scale).reshape((1, 3, 1, 1))}
+    Checkpoint(own.symbol(data=pixels), {**own.arg_params, **values}, own.aux_params).save("built", 0)
+    numbers = []
+    for model in ("told,0", "built,0"):
+        assert verify("--bin", "data/lfw.bin", "--image-size", ",".join(map(str, SIZE)), "--json", f"{model}.json",
+                      model=model) == 0
+        with open(f"{model}.json", encoding="utf-8") as f:
+            numbers.append(json.load(f)["sets"][0])
+    assert numbers[0]["xnorm"] == pytest.approx(numbers[1]["xnorm"], rel=1e-5)
+    assert numbers[0]["accuracy"] == numbers[1]["accuracy"]
 
 
 def test_embeddings_that_are_not_finite_are_3(here, capsys):

@@ -3,6 +3,7 @@
 The list's rows follow ``parse_lst_line`` of insightface's src/common/face_preprocess.py.
 """
 import os
+import shlex
 from collections import namedtuple
 from dataclasses import dataclass, field
 
@@ -73,6 +74,7 @@ def read_source(source, root=None, exts=EXTENSIONS, exclude=()):
     [FaceFile(identity=0, path='Ada/1.jpg')]
     """
     source = os.fspath(source)
+    _refuse_packed(source)
     found = _from_folder(source, exts) if os.path.isdir(source) else _from_list(source, root or "")
     for name in exclude:
         if name not in found.names:
@@ -80,6 +82,14 @@ def read_source(source, root=None, exts=EXTENSIONS, exclude=()):
                              f"{nearest(name, found.names)}")
     _require_names(found, source)
     return _without(found, set(exclude)) if exclude else found
+
+
+def _refuse_packed(folder):
+    """Refuse a folder that is a training set already."""
+    if all(os.path.isfile(os.path.join(folder, name)) for name in ("train.rec", "train.idx")):
+        raise InputError(f"people are packed already: expected one folder a person with images in it, received "
+                         f"{folder}, a face set; mxft unpack {shlex.quote(folder)} "
+                         f"{shlex.quote(folder.rstrip(os.sep) + '-people')} makes images of it again")
 
 
 def _from_folder(folder, exts):

@@ -1,7 +1,7 @@
 """Encoded face images to embeddings: decoding threads run ahead of the network, and only a few batches are held.
 
 Follows the input convention of insightface's ``eval/verification.py``: RGB, raw 0-255, ``(N, 3, H, W)``; the network
-normalises by itself.
+normalises by itself, or its manifest says how and that is written into its graph.
 """
 import contextlib
 import os
@@ -15,7 +15,7 @@ from mxft.errors import InputError, RunError
 from mxft.faces.pairs.bin_file import decode_rgb
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.graph import internal_output
-from mxft.surgery import embedding_layer
+from mxft.network.normalisation import normalised_in_graph
 
 
 def embedding_executor(checkpoint, batch_size, image_size=(112, 112), context=None, rewrite=True):
@@ -24,7 +24,7 @@ def embedding_executor(checkpoint, batch_size, image_size=(112, 112), context=No
     Parameters
     ----------
     checkpoint : mxft.network.checkpoint.Checkpoint
-        Slim, or with the head it was trained with, which is left out.
+        Slim, or with the head it was trained with, which is left out. The mean and scale of its manifest are heeded.
     batch_size : int
     image_size : (H, W)
     context : mx.Context, optional
@@ -41,7 +41,8 @@ def embedding_executor(checkpoint, batch_size, image_size=(112, 112), context=No
     InputError
         No embedding is found, a parameter is missing, or the network does not take images of that size.
     """
-    network = internal_output(checkpoint.symbol, embedding_layer(checkpoint.symbol).index)
+    checkpoint = normalised_in_graph(checkpoint)
+    network = internal_output(checkpoint.symbol, checkpoint.anatomy.require_embedding().index)
     return InferenceExecutor(network, checkpoint.arg_params, checkpoint.aux_params, (3, *image_size), batch_size,
                              context, rewrite)
 

@@ -8,7 +8,8 @@ import dataclasses
 from mxft.compat import mx
 from mxft.heads import softmax_output
 from mxft.network.graph import internal_output
-from mxft.surgery import embedding_layer, list_layers
+from mxft.network.normalisation import normalised_in_graph
+from mxft.surgery import list_layers
 from mxft.training.precision import half_precision
 
 MONITORS = ("loss", "margin_correct", "correct", "target_cosine")
@@ -40,6 +41,8 @@ class FaceBackbone:
 def pretrained_backbone(checkpoint, image_size=(112, 112)):
     """Return the FaceBackbone of a checkpoint's own graph, cut at its embedding; any architecture will do.
 
+    It takes raw pixels: the mean and scale of the checkpoint's manifest are written into its graph.
+
     Parameters
     ----------
     checkpoint : Checkpoint
@@ -51,7 +54,8 @@ def pretrained_backbone(checkpoint, image_size=(112, 112)):
     InputError
         No embedding is found, or the network does not take images of that size.
     """
-    symbol = internal_output(checkpoint.symbol, embedding_layer(checkpoint.symbol).index)
+    checkpoint = normalised_in_graph(checkpoint)
+    symbol = internal_output(checkpoint.symbol, checkpoint.anatomy.require_embedding().index)
     emb_size = list_layers(symbol, (3, *image_size))[-1].output_shape[-1]
     return FaceBackbone(symbol, "pretrained", emb_size, tuple(image_size))
 

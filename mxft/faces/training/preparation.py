@@ -10,6 +10,7 @@ from mxft.faces.training.memory import Division, available_memory, estimate_memo
 from mxft.faces.training.network import attach_face_head
 from mxft.faces.training.sharding import check_sharding
 from mxft.faces.training.transfer import transfer_face
+from mxft.network.normalisation import normalised_in_graph
 from mxft.rewrite import rewrite_for_training
 from mxft.training.precision import check_precision
 
@@ -85,6 +86,7 @@ def prepare_faces(backbone, head, faces, options, contexts, checkpoint=None, thr
     check_precision(options, contexts)
     check_sharding(options, head, contexts)
     _require_one_array(head)
+    checkpoint = _with_raw_input(checkpoint, backbone)
     network = attach_face_head(backbone.symbol, head, options.ce_loss)
     transfer = transfer_face(network, checkpoint, (3, *backbone.image_size), options.fc7_init == "keep",
                              options.reinit_embedding)
@@ -97,6 +99,18 @@ def prepare_faces(backbone, head, faces, options, contexts, checkpoint=None, thr
                          threads=threads, worker=workers.rank, workers=workers.count)
     return FacePreparation(backbone, network, faces, options, contexts, checkpoint, transfer, stages, workers, estimate,
                            train)
+
+
+def _with_raw_input(checkpoint, backbone):
+    """Return the checkpoint as one that takes raw pixels, as the network to train does, or refuse it."""
+    if checkpoint is None or checkpoint.input_spec is None or checkpoint.input_spec.is_raw:
+        return checkpoint
+    if backbone.name == "pretrained":
+        return normalised_in_graph(checkpoint)
+    raise InputError(f"input does not fit: expected a checkpoint that takes raw 0-255 pixels, as {backbone.name} does, "
+                     f"which normalises by itself, received {checkpoint.name} whose manifest says "
+                     f"{checkpoint.input_spec.describe()}; --network pretrained takes the checkpoint's own graph and "
+                     "writes the normalisation into it")
 
 
 def _require_one_array(head):

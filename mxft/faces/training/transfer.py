@@ -9,7 +9,6 @@ from mxft.errors import InputError
 from mxft.network.checkpoint import first_non_finite
 from mxft.network.graph import Graph, internal_output
 from mxft.network.transfer import match_parameters
-from mxft.surgery import embedding_layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +135,7 @@ def _trunk_of(checkpoint):
 def _embedding_network(checkpoint):
     """Return the checkpoint's own network up to its embedding; None where it is no face network."""
     try:
-        return internal_output(checkpoint.symbol, embedding_layer(checkpoint.symbol).index)
+        return internal_output(checkpoint.symbol, checkpoint.anatomy.require_embedding().index)
     except InputError:
         return None
 

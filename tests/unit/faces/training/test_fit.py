@@ -137,7 +137,7 @@ def test_freezing_for_an_epoch_lets_everything_go_afterwards(make_face_checkpoin
     for name, value in net.aux_params.items():
         assert (first.aux_params[name] == value).asnumpy().all(), name
     moved = [name for name, value in net.arg_params.items() if (second.arg_params[name] != value).asnumpy().any()]
-    assert set(moved) == set(net.arg_params)
+    assert set(moved) == set(net.arg_params) - {"fc1_gamma"}  # read as 1, whatever weight decay made of it
     assert (second.aux_params["bn0_moving_mean"] != net.aux_params["bn0_moving_mean"]).asnumpy().any()
 
 

@@ -1,0 +1,112 @@
+"""A face training set as plain records, one label each and nothing but images, for what reads records of any kind."""
+import os
+import tempfile
+from collections import namedtuple
+
+import numpy as np
+
+from mxft.data.recordio import IRHeader, RecordReader, RecordWriter, pack
+from mxft.errors import MxftError
+from mxft.faces.data.layout import FaceSet, read_face_set
+from mxft.faces.data.records import RecordFile
+from mxft.faces.data.sources import NAMES
+
+CHUNK = 8192  # images copied at a time
+
+Chunk = namedtuple("Chunk", ["path", "records", "left_out"])
+
+
+def is_face_set(path):
+    """Whether a path is a face training set in insightface's layout: its folder, or its ``train.rec``.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    bool
+        Of a ``.rec``: whether it begins with the header record, which has two labels and no image.
+
+    Examples
+    --------
+    >>> is_face_set("photos")
+    False
+    """
+    if os.path.isdir(path):
+        return all(os.path.isfile(os.path.join(path, name)) for name in ("train.rec", "train.idx"))
+    if not (path.endswith(".rec") and os.path.isfile(path)):
+        return False
+    try:
+        with RecordReader(path) as reader:
+            first = next(iter(reader))
+    except (MxftError, StopIteration):
+        return False
+    return first.header.flag == 2 and not first.payload
+
+
+def write_plain_records(faces, path, begin=0, count=None):
+    """Write images of a face set as plain records: their bytes unchanged, their class as the one label.
+
+    Parameters
+    ----------
+    faces : FaceSet
+    path : str
+        ``.rec`` to write.
+    begin, count : int
+        Which images, in the order of their keys; all when None.
+
+    Returns
+    -------
+    int
+        How many were written.
+    """
+    stop = len(faces.keys) if count is None else min(begin + count, len(faces.keys))
+    records = RecordFile(faces.rec)
+    try:
+        with RecordWriter(path) as writer:
+            for i in range(begin, stop):
+                _, payload = records.image(int(faces.offsets[i]), int(faces.sizes[i]))
+                writer.write(pack(IRHeader(0, float(faces.labels[i]), int(faces.keys[i]), 0), payload.tobytes()))
+    finally:
+        records.close()
+    return stop - begin
+
+
+class FaceSetImages:
+    """The images of a face set, for an extraction: see `mxft.features.image_chunks.FolderImages`.
+
+    Parameters
+    ----------
+    path : str
+        See `is_face_set`.
+
+    Attributes
+    ----------
+    names : list of str
+        Keys of the records.
+    labels : float32 array ``(N,)``
+    classes : list of str or None
+        Of ``identities.txt`` beside the records.
+    facts : dict
+    """
+
+    def __init__(self, path):
+        self._faces: FaceSet = read_face_set(path, show=False)
+        self.names = [str(int(key)) for key in self._faces.keys]
+        self.labels = self._faces.labels.astype(np.float32)
+        beside = os.path.join(os.path.dirname(os.path.abspath(self._faces.rec)), NAMES)
+        self.classes = None
+        if os.path.isfile(beside):
+            with open(beside, encoding="utf-8", errors="replace") as f:
+                names = [line.rstrip("\n") for line in f]
+            self.classes = names if len(names) == self._faces.num_classes else None
+        status = os.stat(self._faces.rec)
+        self.facts = {"images": [len(self.names), status.st_size, status.st_mtime_ns], "packing": None}
+
+    def chunks(self, begin=0, size=CHUNK):
+        """Yield a Chunk of each `size` images from number `begin` on; its file goes when the next one is asked for."""
+        for start in range(begin, len(self.names), size):
+            with tempfile.TemporaryDirectory(prefix="mxft-faces-") as scratch:
+                part = os.path.join(scratch, "chunk.rec")
+                yield Chunk(part, write_plain_records(self._faces, part, start, size), [])
