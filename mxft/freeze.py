@@ -225,6 +225,8 @@ def freeze_plan(name, symbol, head_parameters, batch_norm=None, options=FreezeOp
     frozen = set(parameters) - set(trainable) | _asked_to_freeze(symbol, options)
     multipliers = _multipliers(symbol, head_parameters, options) if name == "discriminative" else {}
     frozen |= {parameter for parameter, factor in multipliers.items() if factor == 0}
+    own = own_multipliers(symbol)
+    frozen |= {parameter for parameter in parameters if own.get(parameter) == 0 and parameter not in head_parameters}
     _require_both(parameters, frozen, options)
     mode = batch_norm or ("train" if not frozen else "eval" if name == "head" else "frozen")
     return FreezePlan(name, tuple(p for p in parameters if p not in frozen),

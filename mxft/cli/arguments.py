@@ -215,5 +215,5 @@ def input_spec(args, manifest_spec, default=None):
 
 def say_assumptions(checkpoint, spec):
     """Tell a user on stderr what is taken for granted of a checkpoint without manifest."""
-    if not checkpoint.manifest:
+    if checkpoint.input_spec is None:
         print(f"no manifest beside {checkpoint.name}: reading images as {spec.describe()}", file=sys.stderr)

@@ -49,7 +49,7 @@ def classifier_from(args, checkpoint, name):
     if checkpoint.anatomy.is_face_training:
         raise InputError(f"model: expected a network that gives class scores, received {checkpoint.name}, a face "
                          "network as it was trained; mxft export --to onnx writes its embedding")
-    outputs = answering_outputs(checkpoint.anatomy, args.output_name)
+    outputs = answering_outputs(checkpoint, args.output_name)
     spec = input_spec(args, checkpoint.input_spec)
     packing = packing_of(args, checkpoint, spec)
     check_fits(checkpoint, spec)

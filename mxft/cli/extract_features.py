@@ -34,7 +34,7 @@ def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft extract-features", epilog=EXAMPLES,
                description="Write any layer's output for a folder of images or a record file.")
-    p.add_argument("source", metavar="FOLDER|REC", help="images, in class folders or not, or a .rec file")
+    p.add_argument("source", metavar="FOLDER|REC", help="images, in class folders or not, a .rec file, or a face set")
     p.add_argument("out", metavar="OUT", help="file to write, .npz or .npy")
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--layer", metavar="NAME", help="any layer mxft layers lists (default: the feature layer)")
@@ -59,13 +59,13 @@ def main(argv=None):
     from mxft.inference.executor import InferenceExecutor
     from mxft.network.checkpoint import load_checkpoint
     from mxft.network.input_spec import InputSpec
-    from mxft.surgery import cut_at, find_feature_layer
+    from mxft.surgery import cut_at
 
     check_feature_path(args.out)
     context = contexts(args.gpus)[0]
     checkpoint = load_checkpoint(find_model(args.model))
     spec = input_spec(args, checkpoint.input_spec, InputSpec() if args.resize else None)
-    layer = args.layer or find_feature_layer(checkpoint.symbol).name
+    layer = args.layer or checkpoint.anatomy.require_feature().name
     network = cut_at(checkpoint.symbol, layer)
     source, spec = _source(args, checkpoint, spec)
     say_assumptions(checkpoint, spec)
@@ -78,17 +78,20 @@ def _source(args, checkpoint, spec):
     """Return the images and the InputSpec they are read with."""
     import dataclasses
 
-    from mxft.cli.data_options import QUALITY, default_resize
+    from mxft.cli.data_options import folder_packing
     from mxft.cli.preflight import check_resize
     from mxft.data.soundness import check_images
+    from mxft.faces.data.plain_records import FaceSetImages, is_face_set
     from mxft.features.image_chunks import FolderImages, RecordImages
 
     path = os.path.expanduser(args.source)
+    if is_face_set(path):
+        return FaceSetImages(path), dataclasses.replace(spec, resize=args.resize)
     if os.path.isdir(path):
         check_resize(args.resize, spec)
-        packing = dict(checkpoint.manifest.get("packing") or {"resize": default_resize(spec), "quality": QUALITY})
+        packing = folder_packing(checkpoint, spec)
         if args.resize:
-            packing["resize"] = args.resize
+            packing["resize"], spec = args.resize, dataclasses.replace(spec, resize=None)
         return FolderImages(path, packing, args.data_nthreads or os.cpu_count() or 1), spec
     if not path.endswith(".rec"):
         raise InputError(f"images: expected a folder or a .rec file, received {args.source!r}")

@@ -56,6 +56,7 @@ def main(argv=None):
     _check(args)
     from mxft.data.classes import read_classes
     from mxft.importing import import_weights
+    from mxft.network.anatomy.outputs import EMBEDDING
     from mxft.network.checkpoint import require_free_prefix
     from mxft.network.transfer import check_fits
 
@@ -64,7 +65,12 @@ def main(argv=None):
     size = args.image_shape[1] if args.image_shape else None
     checkpoint = import_weights(args.source, args.weights, args.arch, classes, size)
     spec = input_spec(args, checkpoint.input_spec)
-    spec = dataclasses.replace(spec, resize=args.resize or (round(size / 0.875) if size else spec.resize))
+    checkpoint.manifest["input"] = spec.to_dict()
+    output = checkpoint.anatomy.output()
+    if output.kind == EMBEDDING:
+        checkpoint.manifest["embedding"] = output.name
+    crop_from = size if output.kind == EMBEDDING else round(size / 0.875) if size else None
+    spec = dataclasses.replace(spec, resize=args.resize or crop_from or spec.resize)
     check_fits(checkpoint, spec)
     checkpoint.manifest["input"] = spec.to_dict()
     model = checkpoint.save(args.prefix, args.epoch)
@@ -86,14 +92,11 @@ def _check(args):
 
 def _told(checkpoint, spec):
     """Return what a person wants to know of what was imported."""
-    from mxft.surgery import find_feature_layer
-
     numbers = sum(value.size for value in checkpoint.arg_params.values())
-    outputs = checkpoint.symbol.infer_shape(data=(1, *spec.shape))[1][0][-1]
-    try:
-        head = f"a new head goes on {find_feature_layer(checkpoint.symbol).name}"
-    except InputError:
-        head = "no classifier is found: name the layer a new head goes on with --layer"
+    anatomy = checkpoint.anatomy
+    outputs = ", ".join(f"{output.size or ''} {output.kind}".strip() for output in anatomy.outputs)
+    head = (f"a new head goes on {anatomy.feature.name}" if anatomy.feature else
+            "no classifier is found: name the layer a new head goes on with --layer")
     return (f"{checkpoint.manifest['source']}: {len(checkpoint.arg_params)} parameters ({numbers:,} numbers), "
-            f"{len(checkpoint.aux_params)} moving statistics, {outputs} outputs; {head}\n"
+            f"{len(checkpoint.aux_params)} moving statistics, {outputs}; {head}\n"
             f"input: {spec.describe()}")

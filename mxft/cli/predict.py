@@ -60,7 +60,7 @@ def main(argv=None):
 
     context = contexts(args.gpus)[0]
     checkpoint = load_checkpoint(find_model(args.model))
-    outputs = answering_outputs(checkpoint.anatomy, args.output_name)
+    outputs = answering_outputs(checkpoint, args.output_name)
     spec = input_spec(args, checkpoint.input_spec)
     packing = packing_of(args, checkpoint, spec)
     check_fits(checkpoint, spec)

@@ -1,14 +1,17 @@
 """``mxft score``: top-1, top-5 and loss of a checkpoint on records, each counted once."""
+import contextlib
 import dataclasses
 import json
 import os
 import sys
+import tempfile
 
 from mxft.cli.arguments import (
     Parser,
     add_check_option,
     add_device_options,
     add_input_options,
+    add_output_option,
     add_rewrite_option,
     input_spec,
     say_assumptions,
@@ -34,13 +37,14 @@ def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft score", description="Give top-1, top-5 and loss of a checkpoint on a record file.",
                epilog=EXAMPLES)
-    p.add_argument("records", metavar="REC", help="a .rec file")
+    p.add_argument("records", metavar="REC", help="a .rec file, or a face set")
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="images at a time (default: 32)")
     p.add_argument("--resize", type=whole(1), metavar="N",
                    help="short side to resize each record to first (default: as it is packed)")
     p.add_argument("--with", dest="others", action="append", default=[], metavar="PREFIX,EPOCH",
                    help="a further checkpoint of an ensemble (as often as wanted)")
+    add_output_option(p)
     p.add_argument("--crops", type=int, choices=(1, 10), default=1, help="crops of each image (default: 1)")
     p.add_argument("--per-class", metavar="FILE", help="write images, recall, precision and F1 of each class, as CSV")
     p.add_argument("--confusion", metavar="FILE", help="write the confusion matrix, as CSV")
@@ -77,18 +81,36 @@ def main(argv=None):
 def _score(checkpoint, args, context):
     """Return (Score, rewrites) of one checkpoint."""
     from mxft.data.soundness import check_images
+    from mxft.evaluation.answer import answering_outputs
     from mxft.evaluation.scoring import score_records
     from mxft.network.transfer import check_fits
 
+    answering_outputs(checkpoint, args.output_name)
     spec = input_spec(args, checkpoint.input_spec)
     crop_from = _crop_from(args, checkpoint, spec) if args.crops == 10 else None
     if args.resize:
         spec = dataclasses.replace(spec, resize=args.resize)
     check_fits(checkpoint, spec)
     say_assumptions(checkpoint, spec)
-    check_images(args.records, spec)
-    return score_records(checkpoint, spec, args.records, args.batch_size, context, args.data_nthreads, args.rewrite,
-                         crop_from, args.check)
+    with _plain(args.records) as records:
+        check_images(records, spec)
+        return score_records(checkpoint, spec, records, args.batch_size, context, args.data_nthreads, args.rewrite,
+                             crop_from, args.check, args.output_name)
+
+
+@contextlib.contextmanager
+def _plain(path):
+    """Give records of one label each: those of a face set as a temporary file."""
+    from mxft.faces.data.layout import read_face_set
+    from mxft.faces.data.plain_records import is_face_set, write_plain_records
+
+    if not is_face_set(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="mxft-faces-") as scratch:
+        records = os.path.join(scratch, "faces.rec")
+        write_plain_records(read_face_set(path), records)
+        yield records
 
 
 def _crop_from(args, checkpoint, spec):

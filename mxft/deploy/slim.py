@@ -20,7 +20,7 @@ from mxft.network.checkpoint import (
     require_free_prefix,
 )
 from mxft.network.graph import Graph, internal_output
-from mxft.surgery import embedding_layer, feature_layer_named
+from mxft.surgery import feature_layer_named
 
 PROBE_IMAGES = 2
 
@@ -60,7 +60,7 @@ def slim(checkpoint, layer=None):
     checkpoint : Checkpoint
         Of a face network: the two-output training symbol, one ending in the softmax, or a slim one.
     layer : str, optional
-        The layer to keep as the output; found by graph when None (see `mxft.surgery.embedding_layer`).
+        The layer to keep as the output; found by graph when None (see `mxft.network.anatomy.features.find_embedding`).
 
     Returns
     -------
@@ -78,7 +78,8 @@ def slim(checkpoint, layer=None):
     'fc1'
     """
     try:
-        feature = feature_layer_named(checkpoint.symbol, layer) if layer else embedding_layer(checkpoint.symbol)
+        feature = (feature_layer_named(checkpoint.symbol, layer) if layer else
+                   checkpoint.anatomy.require_embedding())
     except InputError as error:
         raise InputError(str(error).replace("feature layer is not found", "embedding is not found")) from None
     graph = Graph(checkpoint.symbol)
@@ -93,9 +94,9 @@ def slim(checkpoint, layer=None):
     layers = tuple(node.name for node in graph.operators() if node.index not in ancestors)
     manifest = {key: value for key, value in checkpoint.manifest.items() if key in ("format", "input", "network",
                                                                                     "versions")}
-    if manifest:
-        manifest.update(embedding=feature.name, parent=parent_entry(checkpoint),
-                        trained_with=checkpoint.manifest.get("head"))
+    manifest["embedding"] = feature.name
+    if checkpoint.manifest:
+        manifest.update(parent=parent_entry(checkpoint), trained_with=checkpoint.manifest.get("head"))
     return SlimResult(Checkpoint(network, arg_params, aux_params, manifest, f"{checkpoint.name}, slim"),
                       feature, dropped, layers)
 

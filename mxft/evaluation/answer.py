@@ -8,10 +8,11 @@ from mxft.errors import InputError
 from mxft.network.anatomy import Output
 from mxft.network.anatomy.outputs import EMBEDDING, INDEPENDENT, LOG_PROBABILITIES, LOGITS, MAP, SCORES, VALUES
 
-_NOT_ANSWERED = {MAP: "a map: a segmentation's or a detector's, which no class or number sums up; mxft export writes "
-                      "the network as ONNX",
-                 EMBEDDING: "an embedding, which names nothing by itself; mxft extract-features writes it, mxft verify "
-                            "compares faces by it"}
+_NOT_ANSWERED = {
+    MAP: "a map: a segmentation's or a detector's, which no class or number sums up; mxft export --to onnx --model "
+         "{model} --output network.onnx writes the network",
+    EMBEDDING: "an embedding, which names nothing by itself; mxft extract-features --model {model} FOLDER "
+               "embeddings.npz writes it"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +61,12 @@ class Answer:
         return [(int(i), float(shown[i])) for i in order]
 
 
-def answering_outputs(anatomy, name=None):
+def answering_outputs(checkpoint, name=None):
     """Return the outputs that say something of an image: the one called `name`, or all that do.
 
     Parameters
     ----------
-    anatomy : mxft.network.anatomy.Anatomy
+    checkpoint : mxft.network.checkpoint.Checkpoint
     name : str, optional
 
     Returns
@@ -81,18 +82,19 @@ def answering_outputs(anatomy, name=None):
 
     Examples
     --------
-    >>> answering_outputs(checkpoint.anatomy)[0].kind            # doctest: +SKIP
+    >>> answering_outputs(checkpoint)[0].kind            # doctest: +SKIP
     'probabilities'
     """
+    anatomy, model = checkpoint.anatomy, checkpoint.name
     anatomy.image  # noqa: B018 - refuses several inputs
     main = anatomy.output(name)
     if main.kind in _NOT_ANSWERED and anatomy.is_face_training and name is None:
         raise InputError(f"network names nothing: expected classes, probabilities or values, received a face network "
-                         f"as it was trained, whose classes lie behind a margin that reads labels; mxft slim keeps its "
-                         f"embedding, {main.name}")
+                         f"as it was trained, whose classes lie behind a margin that reads labels; mxft slim --model "
+                         f"{model} keeps its embedding, {main.name}")
     if main.kind in _NOT_ANSWERED:
         raise InputError(f"network names nothing: expected classes, probabilities or values, received the output "
-                         f"{main.name}, {_NOT_ANSWERED[main.kind]}")
+                         f"{main.name}, {_NOT_ANSWERED[main.kind].format(model=model)}")
     others = () if name else tuple(output for output in anatomy.served
                                    if output != main and output.kind not in _NOT_ANSWERED)
     return (main, *others)

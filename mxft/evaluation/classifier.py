@@ -49,7 +49,7 @@ class Classifier:
 
     def __post_init__(self):
         if not self.outputs:
-            object.__setattr__(self, "outputs", answering_outputs(self.checkpoint.anatomy))
+            object.__setattr__(self, "outputs", answering_outputs(self.checkpoint))
 
     def names(self, output):
         """Return a name for each number of one of the outputs."""

@@ -84,7 +84,7 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
     """
     if not len(paths):
         raise InputError("nothing to predict: expected at least one image, received none")
-    outputs = answering_outputs(checkpoint.anatomy, output)
+    outputs = answering_outputs(checkpoint, output)
     with image_iterator(paths, spec, packing, batch_size, threads, show) as (iterator, problems):
         executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
                                      iterator.batch_size, context, rewrite, outputs)

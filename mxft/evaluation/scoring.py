@@ -164,7 +164,7 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
     RunError
         As `score_iterator`.
     """
-    judged = answering_outputs(checkpoint.anatomy, output)[0]
+    judged = answering_outputs(checkpoint, output)[0]
     if judged.kind == VALUES:
         raise InputError(f"network names no classes: expected class scores or probabilities to judge labels by, "
                          f"received the values of {judged.name}")

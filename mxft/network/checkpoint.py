@@ -5,6 +5,7 @@ On disk these are the files every MXNet program reads (``mx.model.load_checkpoin
 """
 import dataclasses
 import errno
+import logging
 import os
 import re
 import shutil
@@ -19,6 +20,8 @@ from mxft.network.input_spec import InputSpec
 from mxft.network.locating import near_prefixes, params_path, parse_model, saved_epochs
 from mxft.network.manifest import load_manifest
 from mxft.network.params_file import check_params_file
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
@@ -247,6 +250,8 @@ def load_checkpoint(model):
     moved = sum(kinds.get(name, kind) not in (kind, None) for kind, names in (("aux", aux), ("arg", arguments))
                 for name in names if name in values)
     notes += (f"{moved} arrays saved under the other of arg: and aux:",) if moved else ()
+    if notes:
+        _log.warning("opened %s: %s", f"{prefix},{epoch}", "; ".join(notes))
     return Checkpoint(symbol, {name: value for name, value in values.items() if name not in aux},
                       {name: value for name, value in values.items() if name in aux}, load_manifest(prefix),
                       f"{prefix},{epoch}", True, notes)

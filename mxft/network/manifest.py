@@ -35,6 +35,8 @@ def _wrong(manifest):
     classes = manifest.get("classes")
     if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
         yield "classes", "a list of names"
+    if not isinstance(manifest.get("embedding"), (str, type(None))):
+        yield "embedding", "the name of a layer"
     for entry in _FACTS:
         if entry in manifest and not isinstance(manifest[entry], (dict, type(None))):
             yield entry, "an object"

@@ -172,7 +172,7 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
                devices=[str(d) for d in devices], records=records, workers=workers.count)
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in ready.scans.items())
     print(f"{network.describe()}\n"
-          f"input: {spec.describe()}{'' if checkpoint.manifest else ' (no manifest: the default, or your flags)'}\n"
+          f"input: {spec.describe()}{'' if checkpoint.input_spec else ' (no manifest: the default, or your flags)'}\n"
           f"data: {counts} images, {network.num_classes} classes; on {', '.join(map(str, devices))}, "
           f"seed {recipe.seed}")
     if workers.count > 1 or recipe.fit.accumulate > 1:

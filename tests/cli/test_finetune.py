@@ -138,8 +138,8 @@ def test_tensorboard_without_its_package_is_refused_before_anything_is_made(here
     (["--data-nthreads", "-2"], "--data-nthreads: expected a whole number of at least 1"),
     (["--image-shape", "3,128"], "--image-shape: expected 3 comma-separated numbers, received image-shape='3,128'"),
     (["--image-shape", "3,0,0"], "--image-shape: expected C,H,W with C 1 or 3 and sizes in pixels"),
-    (["--image-shape", "1,16,16"], "parameter does not fit: expected conv0_weight of shape (6, 1, 3, 3), received "
-                                   "(6, 3, 3, 3)"),
+    (["--image-shape", "1,16,16"], "network does not take this input: expected images of 3 channels, received "
+                                   "image-shape=(1, 16, 16)"),
     (["--rgb-std", "0,0,0"], "--rgb-std: expected 3 numbers above 0, received rgb-std='0,0,0'"),
     (["--rgb-mean", "inf,0,0"], "--rgb-mean: expected 3 comma-separated numbers"),
     (["--layer", "flaten0"], "layer is not in the network: expected a layer name, received layer='flaten0'; nearest: "
@@ -172,7 +172,7 @@ def test_damaged_checkpoints(here, capsys):
     (here / "net-0001.params").write_bytes(whole[:len(whole) // 2])
     refused(capsys, finetune(model="net,1"), "parameters cannot be read: expected a whole MXNet parameter file")
     (here / "net-symbol.json").write_text("<html>not found</html>")
-    refused(capsys, finetune(), "symbol cannot be read: expected an MXNet graph in JSON, received net-symbol.json")
+    refused(capsys, finetune(), "symbol cannot be read: expected an MXNet graph in JSON, received a file beginning")
 
 
 def write(name, labels, payload):

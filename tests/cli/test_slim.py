@@ -10,7 +10,7 @@ def test_it_writes_where_upstream_does_and_says_what_went(make_face_checkpoint, 
     said = capsys.readouterr().out
     assert status == 0
     assert sorted(os.listdir(tmp_path)) == ["model-0003.params", "model-symbol.json", "models-0000.params",
-                                            "models-symbol.json"]
+                                            "models-manifest.json", "models-symbol.json"]
     assert "kept the network up to fc1; dropped fc7_weight (900, 4); layers: " in said
     assert "largest difference 0\n" in said and f"wrote {tmp_path}/models,0: " in said
 

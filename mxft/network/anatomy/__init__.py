@@ -175,8 +175,10 @@ class Anatomy:
 
     def describe(self):
         """Return three lines: what goes in, what comes out, where the features are."""
+        names = {one.name for one in self.inputs}
         return "\n".join((f"input: {'; '.join(map(_describe_input, self.inputs)) or 'none'}",
-                          f"output: {'; '.join(map(_describe_output, self.outputs))}", self._describe_features()))
+                          f"output: {'; '.join(_describe_output(output, names) for output in self.outputs)}",
+                          self._describe_features()))
 
     def _describe_features(self):
         parts = []
@@ -205,10 +207,12 @@ def _describe_input(one):
     return words + (f", the graph computes {one.normalisation} first" if one.normalisation else "")
 
 
-def _describe_output(output):
+def _describe_output(output, inputs=()):
     temperature = f" at temperature {output.link.temperature:g}" if output.link.temperature != 1 else ""
     size = f"{output.size:,} " if output.size else ""
-    return f"{output.name}, {size}{output.kind}{temperature}"
+    reads = [name for name in output.needs if name not in inputs]
+    labels = f" (reads {', '.join(reads)})" if reads else ""
+    return f"{output.name}, {size}{output.kind}{temperature}{labels}"
 
 
 def anatomy_of(symbol, arg_params=None, aux_params=None, manifest=None):
@@ -251,7 +255,8 @@ def anatomy_of(symbol, arg_params=None, aux_params=None, manifest=None):
     outputs = tuple(_as_embedding(graph, output, blocked) for output in outputs)
     served = {one.name for one in inputs}
     reads_labels = any(output.kind != LOSS and not set(output.needs) <= served for output in outputs)
-    feature, no_feature = _found(find_feature, graph, _main(outputs, served))
+    main = _main(outputs, served)
+    feature, no_feature = _found(find_feature, graph, main, main is not None and outputs[main].kind == EMBEDDING)
     embedding, no_embedding = _found(find_embedding, graph, facts)
     return Anatomy(inputs, labels, outputs, blocked is not None or (reads_labels and _main(outputs, served) is None),
                    feature, embedding, no_feature, no_embedding, _states(graph, symbol))

@@ -3,7 +3,7 @@ import dataclasses
 from typing import Optional
 
 from mxft.errors import InputError
-from mxft.network.anatomy.outputs import HANDING_ON, LOSSES, averaged_classifier, is_pointwise
+from mxft.network.anatomy.outputs import HANDING_ON, LOSSES, NORMALISING, averaged_classifier, is_pointwise
 
 _AFTER_A_CLASSIFIER = HANDING_ON | {"Pooling", "Activation", "LeakyReLU", "relu", "mean",
                                     "_contrib_AdaptiveAvgPooling2D"}
@@ -35,7 +35,7 @@ class FeatureLayer:
     discarded: tuple
 
 
-def find_feature(graph, head=None):
+def find_feature(graph, head=None, is_embedding=False):
     """Find the layer a new head should stand on, by walking back from an output.
 
     Parameters
@@ -43,6 +43,8 @@ def find_feature(graph, head=None):
     graph : mxft.network.graph.Graph
     head : int, optional
         Position of the output to begin at; the first that is a loss, or else the first, when None.
+    is_embedding : bool
+        That output is known to be an embedding, be it a plain FullyConnected: it is the feature itself.
 
     Returns
     -------
@@ -66,6 +68,8 @@ def find_feature(graph, head=None):
         behind = [node for node in graph.operators() if node.index not in kept]
         return feature_at(graph, blocked, next((n for n in behind if n.op == "FullyConnected"), None))
     heads = [index for index, _ in graph.heads]
+    if is_embedding:
+        return feature_at(graph, heads[head])
     start = heads[head] if head is not None else next((i for i in heads if graph.nodes[i].op in LOSSES), heads[0])
     node, saw_loss, pooled = graph.nodes[start], False, False
     while True:
@@ -158,13 +162,20 @@ def find_embedding(graph, facts):
     if blocked is not None:
         return _nothing_behind(graph, blocked)
     heads = [graph.nodes[index] for index, _ in graph.heads]
-    if not any(node.op in LOSSES for node in heads):
+    if not any(node.op in LOSSES for node in heads) and _ends_in_vector(graph, heads[0]):
         return _nothing_behind(graph, heads[0].index)
     normalised = [node for node in graph.operators()
                   if node.op == "BatchNorm" and graph.nodes[node.inputs[0][0]].op == "FullyConnected"]
     if normalised:
         return _nothing_behind(graph, normalised[-1].index)
     return find_feature(graph)
+
+
+def _ends_in_vector(graph, node):
+    """Whether an output is a fully connected layer, its normalisation, or an average, behind what hands it on."""
+    while node.op in HANDING_ON and node.inputs:
+        node = graph.nodes[node.inputs[0][0]]
+    return node.op in NORMALISING or node.op in ("FullyConnected", "Pooling", "mean") or is_pointwise(node)
 
 
 def _nothing_behind(graph, index):

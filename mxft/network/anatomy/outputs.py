@@ -8,6 +8,7 @@ import numpy as np
 PROBABILITIES, LOGITS, LOG_PROBABILITIES = "probabilities", "logits", "log-probabilities"
 INDEPENDENT, VALUES, SCORES = "independent probabilities", "values", "class scores"
 EMBEDDING, MAP, LOSS = "embedding", "map", "loss"
+FACE_SIZES = ([112, 112], [112, 96], 112)  # pixels of insightface's aligned faces: no classifier has such an input
 CLASS_KINDS = (PROBABILITIES, LOGITS, LOG_PROBABILITIES, SCORES)  # one of N classes
 KINDS = (*CLASS_KINDS, INDEPENDENT, VALUES, EMBEDDING, MAP, LOSS)
 
@@ -22,7 +23,7 @@ _ENDS = {"LinearRegressionOutput": VALUES, "MAERegressionOutput": VALUES, "SVMOu
          "LogisticRegressionOutput": INDEPENDENT, "sigmoid": INDEPENDENT, "SoftmaxOutput": PROBABILITIES,
          "softmax": PROBABILITIES, "SoftmaxActivation": PROBABILITIES, "log_softmax": LOG_PROBABILITIES,
          "softmax_cross_entropy": LOSS, "CTCLoss": LOSS, "smooth_l1": LOSS}
-_NORMALISING = frozenset(["BatchNorm", "L2Normalization", "InstanceNorm", "LayerNorm", "GroupNorm"])
+NORMALISING = frozenset(["BatchNorm", "L2Normalization", "InstanceNorm", "LayerNorm", "GroupNorm"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,7 +177,7 @@ def _read(graph, node, at, edge):
         return LOSS, edge, Link()
     if node.op == "FullyConnected" or is_pointwise(node) or averaged_classifier(graph, node) is not None:
         return LOGITS, edge, Link()
-    if node.op in _NORMALISING or node.op in ("Pooling", "Concat", "_contrib_AdaptiveAvgPooling2D", "mean"):
+    if node.op in NORMALISING or node.op in ("Pooling", "Concat", "_contrib_AdaptiveAvgPooling2D", "mean"):
         return EMBEDDING, edge, Link()
     rectified = node.op in ("relu", "LeakyReLU") or activation in ("relu", "softrelu")
     return (EMBEDDING if rectified else VALUES), edge, Link()
@@ -216,10 +217,10 @@ def _by_manifest(kind, node, name, facts):
     """Return what the manifest says of an output that ends in a plain layer: an embedding, or class scores."""
     if facts.get("embedding") in (node.name, name):
         return EMBEDDING
-    head = facts.get("head") or {}
-    if head.get("loss") in ("values", "regression"):
+    if (facts.get("head") or {}).get("loss") == VALUES:
         return VALUES
-    return LOGITS if facts.get("classes") and kind == LOGITS else kind
+    aligned_face = (facts.get("input") or {}).get("size") in FACE_SIZES
+    return EMBEDDING if aligned_face and node.op == "FullyConnected" and not facts.get("classes") else kind
 
 
 def _is_map(shape):
