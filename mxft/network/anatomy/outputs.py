@@ -53,8 +53,9 @@ class Link:
         if self.name == "sigmoid":
             return np.exp(-np.logaddexp(0, -scores))
         shifted = scores - scores.max(axis=-1, keepdims=True)
-        logs = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-        return logs if self.name == "log_softmax" else np.exp(logs)
+        powers = np.exp(shifted)
+        total = powers.sum(axis=-1, keepdims=True)
+        return shifted - np.log(total) if self.name == "log_softmax" else powers / total
 
 
 @dataclasses.dataclass(frozen=True)
