@@ -105,6 +105,17 @@ class Output:
             return np.exp(self.link(scores))
         return self.link(scores) if self.kind in (PROBABILITIES, INDEPENDENT) else None
 
+    def shown(self, values):
+        """Return what a person is shown of the output's own numbers ``(N, K)``: probabilities, or else themselves."""
+        if self.kind == LOGITS:
+            return Link("softmax")(values)
+        return np.exp(values) if self.kind == LOG_PROBABILITIES else np.asarray(values)
+
+    @property
+    def has_probabilities(self):
+        """Whether its numbers are, or can be read as, probabilities."""
+        return self.kind in (PROBABILITIES, LOGITS, LOG_PROBABILITIES, INDEPENDENT)
+
     def logits(self, scores):
         """Return numbers whose softmax are the probabilities of the classes, for the cross-entropy; None without.
 
