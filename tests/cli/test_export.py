@@ -1,26 +1,24 @@
 """``mxft export``: a file that was compared, what it says, and its refusals."""
 import os
 
-import cv2
-import numpy as np
 import pytest
 
 from mxft.cli import run_verb
 from mxft.compat import mx
+from tests.support.images import noise, write_image
 
 pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint):
+def here(here, make_checkpoint):
     """A working directory with the checkpoint ``net,0``, its manifest and cat.png."""
-    monkeypatch.chdir(tmp_path)
     checkpoint = make_checkpoint(5)
     checkpoint.manifest = {"input": {"size": 16, "resize": 20, "mean": [9, 9, 9], "scale": 0.1}}
     checkpoint.save("net", 0)
-    cv2.imwrite("cat.png", np.random.RandomState(0).randint(0, 255, (24, 30, 3), np.uint8))
-    return tmp_path
+    write_image("cat.png", noise(0, (24, 30)))
+    return here
 
 
 def run(*words):

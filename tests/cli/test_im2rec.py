@@ -3,7 +3,6 @@ import os
 import subprocess
 import sys
 
-import cv2
 import numpy as np
 import pytest
 
@@ -13,18 +12,16 @@ from mxft.data.classes import read_classes
 from mxft.data.labels import scan_labels
 from mxft.data.lists import read_list
 from mxft.errors import InputError
+from tests.support.images import write_classes
 
 
 @pytest.fixture
-def photos(tmp_path, monkeypatch):
+def photos(here):
     """Three class folders with images and one without, in the working directory."""
-    for label, name in enumerate(("cat", "dog", "emu")):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for i in range(4):
-            cv2.imwrite(str(tmp_path / "photos" / name / f"{i}.jpg"), np.full((30, 40, 3), 60 * label + i, np.uint8))
-    (tmp_path / "photos" / "fox").mkdir()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    write_classes("photos", ("cat", "dog", "emu"), 4,
+                  lambda number, label: np.full((30, 40, 3), 60 * label + number, np.uint8), ".jpg")
+    (here / "photos" / "fox").mkdir()
+    return here
 
 
 def run(*words):

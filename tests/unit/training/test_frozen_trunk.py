@@ -21,6 +21,7 @@ from mxft.training.frozen_trunk import fit_frozen_trunk
 from mxft.training.network import with_new_head
 from mxft.training.run import RunFolder
 from mxft.training.schedule import learning_rate_schedule
+from tests.support.images import coloured
 
 SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
 EPOCHS, SEED = 3, 5
@@ -33,9 +34,7 @@ def records(make_records):
     rng = np.random.RandomState(0)
 
     def picture(number, label):
-        image = rng.randint(0, 160, (10, 10, 3))
-        image[:, :, int(label) % 3] += 80
-        return image.astype(np.uint8)
+        return coloured(rng, label)
 
     return [make_records(name, [i % 3 for i in range(count)], picture)
             for name, count in (("train.rec", 26), ("val.rec", 10))]

@@ -25,15 +25,11 @@ from mxft.evaluation.classifier import Classifier
 from mxft.network.anatomy import Link, Output
 from mxft.network.checkpoint import Checkpoint
 from mxft.network.input_spec import InputSpec
+from tests.support.images import encoded, smooth, write_image
 
 CLASSES = ["ä one", "б", "猫", "four", "five", "six", "seven"]
 FILES = ["README.txt", "SHA256SUMS", "model-0000.params", "model-manifest.json", "model-symbol.json", "selftest.jpg",
          "selftest.json", "signature.json", "synset.txt"]
-
-
-def picture(rows=30, columns=40, seed=0):
-    noise = np.random.RandomState(seed).randint(0, 255, (4, 5, 3)).astype(np.uint8) // np.uint8([4, 2, 1])
-    return cv2.resize(noise, (columns, rows), interpolation=cv2.INTER_CUBIC)
 
 
 def tiny(make_checkpoint, **changes):
@@ -50,7 +46,7 @@ def bundle(tmp_path_factory, make_checkpoint):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     folder = tmp_path_factory.mktemp("bundle")
-    cv2.imwrite(str(folder / "cat.png"), picture())
+    write_image(folder / "cat.png", smooth())
     write_bundle(tiny(make_checkpoint), str(folder / "tiny"), str(folder / "cat.png"))
     return folder / "tiny"
 
@@ -105,7 +101,7 @@ def test_the_programs_of_its_readme_run_and_name_the_same_class(bundle, reposito
 
 
 def test_the_same_model_gives_the_same_archive(make_checkpoint, tmp_path):
-    cv2.imwrite(str(tmp_path / "cat.png"), picture())
+    write_image(tmp_path / "cat.png", smooth())
     for name in ("a.tar", "b.tar"):
         written = write_bundle(tiny(make_checkpoint), str(tmp_path / name), str(tmp_path / "cat.png"), onnx=False)
         assert written.check.onnx is None and sorted(written.files) == FILES
@@ -124,11 +120,11 @@ def test_the_picture_is_a_moderate_jpeg_without_notes():
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "a camera"
     stream = io.BytesIO()
-    Image.fromarray(picture(700, 1400)).save(stream, "JPEG", exif=exif)
+    Image.fromarray(smooth((700, 1400))).save(stream, "JPEG", exif=exif)
     kept = selftest_picture(stream.getvalue())
     assert b"a camera" in stream.getvalue() and b"a camera" not in kept and kept.startswith(b"\xff\xd8")
     assert Image.open(io.BytesIO(kept)).size == (512, 1024)
-    assert Image.open(io.BytesIO(selftest_picture(cv2.imencode(".png", picture())[1].tobytes()))).size == (40, 30)
+    assert Image.open(io.BytesIO(selftest_picture(encoded(smooth())))).size == (40, 30)
 
 
 def test_preprocessing_in_numbers_and_words(make_checkpoint):
@@ -300,7 +296,7 @@ def test_a_hostile_archive_is_refused_before_a_byte_is_written(member, message, 
 
 
 def test_nothing_is_left_of_a_bundle_that_fails(make_checkpoint, tmp_path, monkeypatch):
-    cv2.imwrite(str(tmp_path / "cat.png"), picture())
+    write_image(tmp_path / "cat.png", smooth())
     monkeypatch.setattr("mxft.deploy.bundle.writing.expectation",
                         lambda answer, classes: expected_of(np.roll(answer.shown, 1), classes))
     for name in ("folder", "file.tar"):
