@@ -86,7 +86,8 @@ def _translate(model, path):
     except mx.base.MXNetError as error:
         raise _not_built(path, error) from None
     if "data" not in symbol.list_arguments():
-        raise InputError(f"{path}: expected an output computed from the input {name!r}, received one of constants alone")
+        raise InputError(f"{path}: expected an output computed from the input {name!r}, received one of "
+                         "constants alone")
     return symbol, translation.arg_params, translation.aux_params, shape[2]
 
 
