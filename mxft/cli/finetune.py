@@ -146,7 +146,8 @@ def check_early(args, recipe, checkpoint, spec):
     if not args.data:  # nothing is packed: the records are asked with the rest
         return check_machine(recipe, checkpoint, spec, args.gpus, args.cpus)
     classes = scan_class_folders(args.data, exclude={*args.exclude, CLUTTER}).classes
-    return check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus, len(classes))
+    count = len(classes) if len(classes) > 1 else None  # one is refused when the folder is split
+    return check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus, count)
 
 
 def main(argv=None):
