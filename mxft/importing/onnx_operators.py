@@ -6,10 +6,12 @@ MXNet 1.9.1 has an importer of its own (mxnet/contrib/onnx/onnx2mx), for models 
 import numpy as np
 
 from mxft.compat import mx
-from mxft.errors import InputError
+from mxft.errors import InputError, last_line
 
 _PLAIN = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Softplus": "softrelu"}
 _LOWEST = -3.4e38
+# what Python says of an attribute or constant that is missing, or of another type, shape or number than it should be
+_UNLIKE_ONNX = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Refused(InputError):
@@ -45,7 +47,13 @@ class Translation:
 
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         self.name = self._free_name(node)
-        found = OPERATORS[node.op_type](self, node, attributes)
+        try:
+            found = OPERATORS[node.op_type](self, node, attributes)
+        except Refused:
+            raise
+        except _UNLIKE_ONNX as error:
+            raise Refused(f"{node.op_type} {self.name}: expected inputs and attributes as ONNX has them, received "
+                          f"{_received(node, attributes)} ({type(error).__name__}: {last_line(error)})") from None
         for output, symbol in zip(node.output, found if isinstance(found, tuple) else (found,)):
             self._symbols[output] = symbol
 
@@ -66,6 +74,8 @@ class Translation:
             name, number = f"{self.name}_{kind}{number}", number + 1
         self._names.add(name)
         value = np.asarray(value, np.float32)
+        if not value.size or not np.isfinite(value).all():
+            raise Refused(f"expected finite numbers in {name}, received {'NaN or infinity' if value.size else 'none'}")
         (self.aux_params if auxiliary else self.arg_params)[name] = mx.nd.array(value)
         return mx.sym.var(name, shape=value.shape)
 
@@ -88,6 +98,11 @@ class Translation:
             name, number = f"{base}_{number}", number + 1
         self._names.add(name)
         return name
+
+
+def _received(node, attributes):
+    told = [f"{len(node.input)} inputs", *(f"{name}={value!r:.40}" for name, value in attributes.items())]
+    return ", ".join(told[:8])
 
 
 def _text(value):
