@@ -226,7 +226,7 @@ def _without(name):
 
 
 def _repair_autocfg():
-    """Let autocfg 0.0.8, the settings of gluoncv.auto, know Optional (a name of its own since 3.10) and Any (a class)."""
+    """Let autocfg 0.0.8, which gluoncv.auto reads, know Optional (a name of its own since 3.10) and Any (a class)."""
     if importlib.util.find_spec("autocfg") is None:
         return
     checks = importlib.import_module("autocfg.type_check")
