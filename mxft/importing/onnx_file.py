@@ -10,6 +10,7 @@ import os
 
 from mxft.errors import InputError, nearest
 from mxft.machine.packages import require_package
+from mxft.wording import is_plain
 
 OLDEST_OPSET = 7
 MOST_BYTES = (2 << 30) - 1       # protobuf's own limit
@@ -182,9 +183,9 @@ def _distinct(names, what):
 
 
 def _check_name(name, what):
-    if len(name) > LONGEST_NAME or not name.isprintable():
-        raise ValueError(f"expected a printable name of at most {LONGEST_NAME} characters for {what}, received "
-                         f"{_short(name)}")
+    if len(name) > LONGEST_NAME or not is_plain(name):
+        raise ValueError(f"expected a name of at most {LONGEST_NAME} characters, none of them a control "
+                         f"character, for {what}, received {_short(name)}")
 
 
 def _called(node):
