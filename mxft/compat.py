@@ -14,6 +14,7 @@ import struct
 import sys
 import warnings
 
+from mxft.compat_mxnet import repair
 from mxft.errors import DependencyError, last_line
 from mxft.machine.cuda import CUDA_BUILD, is_cuda_build, load_cuda_libraries, missing_library_message, spare_old_drivers
 from mxft.machine.quiet import native_log_wanted
@@ -98,7 +99,8 @@ def load_mxnet():
     Returns
     -------
     module
-        ``mxnet``. A second call, or a call after a successful ``import mxnet``, changes nothing.
+        ``mxnet``, mended as `mxft.compat_mxnet.repair` says. A second call changes nothing; after a successful
+        ``import mxnet`` only the mending is left to do.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def load_mxnet():
     '1.9.1'
     """
     if "mxnet" in sys.modules:
-        return sys.modules["mxnet"]
+        return _repaired(sys.modules["mxnet"])
     _refuse_broken_import()
     _require_distutils()
     restore_numpy_names()
@@ -133,6 +135,12 @@ def load_mxnet():
         raise DependencyError(missing_library_message(str(error))) from None
     _restore_record_packing(mxnet.recordio)
     _leave_in_one_line(mxnet.base)
+    return _repaired(mxnet)
+
+
+def _repaired(mxnet):
+    if not getattr(mxnet.__spec__, "_initializing", False):  # a server unpickles optimizers while mxnet is imported
+        repair(mxnet)
     return mxnet
 
 

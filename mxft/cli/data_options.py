@@ -2,7 +2,7 @@
 import dataclasses
 import os
 
-from mxft.cli.arguments import add_check_option, whole
+from mxft.cli.arguments import add_check_option, real, whole
 from mxft.errors import InputError
 
 PER_CLASS, QUALITY = 60, 90
@@ -29,6 +29,45 @@ def add_data_options(parser):
     group.add_argument("--num-classes", type=whole(2), metavar="N",
                        help="of --train: classes (default: the highest label + 1)")
     add_check_option(group)
+
+
+def add_target_options(group, what="the targets are"):
+    """Add ``--multi-label`` and ``--regression`` to a parser or a group of it; `target_kind` reads them."""
+    group.add_argument("--multi-label", action="store_true", help=f"{what} several labels an image, each yes or no")
+    group.add_argument("--regression", action="store_true", help=f"{what} one or several numbers an image")
+
+
+def add_table_options(group, of=""):
+    """Add the flags of a table of labels; `check_table_flags` refuses what does not go together."""
+    group.add_argument("--labels", metavar="TABLE",
+                       help=f"{of}CSV, TSV or .lst of images and their labels or numbers, paths relative to the folder")
+    group.add_argument("--label-columns", type=names, default=(), metavar="NAME,NAME",
+                       help="of --labels: the columns that are labels (default: all but the image's)")
+    group.add_argument("--val-fraction", type=real(above=0, below=1), metavar="F",
+                       help="of --labels: part of the images to validate on (default: 0.2)")
+
+
+def names(text):
+    """Read comma-separated names; an argparse type."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def target_kind(args):
+    """Return "multi-label", "regression" or None, as the flags of `add_target_options` say."""
+    if args.multi_label and args.regression:
+        raise InputError("targets: expected one of --multi-label, --regression, received both")
+    return "multi-label" if args.multi_label else "regression" if args.regression else None
+
+
+def check_table_flags(args):
+    """Refuse a table of labels without its kind, or a flag of a table without one."""
+    kind = target_kind(args)
+    if args.labels and not kind:
+        raise InputError(f"--labels: expected --multi-label or --regression beside it, received labels="
+                         f"{args.labels!r} alone; one class an image is a folder of class folders")
+    for flag in ("label_columns", "val_fraction"):
+        if getattr(args, flag, None) and not args.labels:
+            raise InputError(f"--{flag.replace('_', '-')}: expected --labels TABLE beside it, received none")
 
 
 def check_data_flags(args):

@@ -3,6 +3,7 @@ import os
 import sys
 
 from mxft.cli.arguments import Parser, real, whole
+from mxft.cli.data_options import add_target_options, names, target_kind
 from mxft.errors import InputError, nearest
 
 SHORT_MAP = 30  # class names printed one by one; of more, a summary
@@ -11,9 +12,12 @@ EXAMPLES = """\
 examples:
   mxft im2rec --list --recursive flowers photos/
   mxft im2rec --resize 256 --quality 90 --num-thread 4 flowers photos/
+  mxft im2rec --list --labels tags.csv --multi-label tags photos/
+  mxft im2rec --pack-label --resize 256 tags photos/
 
 With --list it writes PREFIX.lst, and with --recursive PREFIX.classes.txt,
-whose line number (from 0) is the label. Without, it packs every list whose
+whose line number (from 0) is the label; with --labels the list has a column
+for each label or number of the table. Without --list, it packs every list whose
 name begins with PREFIX into .rec and .idx beside it; images that cannot be
 packed are left out and listed in .bad.tsv with the reason.
 """
@@ -41,6 +45,11 @@ def _add_list_options(group):
     group.add_argument("--classes", metavar="FILE",
                        help="class map to number the folders by; made where it does not exist, so that train and "
                             "validation lists can share it")
+    group.add_argument("--labels", metavar="TABLE",
+                       help="make the list from a CSV, TSV or .lst of images and their labels or numbers")
+    group.add_argument("--label-columns", type=names, default=(), metavar="NAME,NAME",
+                       help="of --labels: the columns that are labels (default: all but the image's)")
+    add_target_options(group, "of --labels:")
     group.add_argument("--chunks", type=whole(1), default=1, metavar="N",
                        help="cut the list into this many (default: 1)")
     group.add_argument("--train-ratio", type=real(least=0, most=1), default=1.0, metavar="R",
@@ -80,6 +89,9 @@ def add_image_options(group):
 def main(argv=None):
     """Run ``mxft im2rec``."""
     args = parser().parse_args(plain_booleans(sys.argv[1:] if argv is None else argv))
+    if args.labels and not args.list:
+        raise InputError(f"--labels: expected --list beside it, received labels={args.labels!r} alone; make the list "
+                         "first, then pack it with --pack-label")
     if args.list:
         make_lists(args)
     else:
@@ -105,30 +117,57 @@ def plain_booleans(argv):
 
 
 def make_lists(args):
-    """Scan the folder and write ``PREFIX*.lst`` and, with ``--recursive``, ``PREFIX.classes.txt``."""
+    """Write ``PREFIX*.lst`` of a folder or a table, and ``PREFIX.classes.txt`` where there are names."""
     from mxft.data.classes import read_classes, write_classes
-    from mxft.data.folders import scan_folder
     from mxft.data.lists import cut, shuffle, write_list
     from mxft.files.whole import check_writable
 
-    if args.classes and not args.recursive:
-        raise InputError("no classes to number: expected --recursive with --classes, received "
-                         f"classes={args.classes!r} alone")
+    check_list_flags(args)
     check_writable(os.path.dirname(args.prefix) or ".", "prefix")
     known = read_classes(args.classes) if args.classes and os.path.exists(args.classes) else None
-    scan = scan_folder(args.root, args.recursive, args.exts, args.exclude, known, args.classes)
-    rows = shuffle(scan.rows, args.seed) if args.shuffle else scan.rows
+    rows, classes, ignored = _scanned(args, known)
+    rows = shuffle(rows, args.seed) if args.shuffle else rows
     for name, part in cut(rows, args.chunks, args.train_ratio, args.test_ratio).items():
         write_list(f"{args.prefix}{name}.lst", part)
         print(f"wrote {args.prefix}{name}.lst: {len(part)} images")
-    if args.recursive:
-        say_classes(scan.classes)
-        write_classes(args.prefix + ".classes.txt", scan.classes)
+    if classes:
+        say_classes(classes)
+        write_classes(args.prefix + ".classes.txt", classes)
         if args.classes and known is None:
-            write_classes(args.classes, scan.classes)
-        print(f"wrote {args.prefix}.classes.txt: {len(scan.classes)} classes, line number (from 0) is label")
-    if scan.ignored:
-        print(f"no label for {len(scan.ignored)} folders without images: {some(scan.ignored)}")
+            write_classes(args.classes, classes)
+        what = "outputs, one a line" if args.labels else "classes, line number (from 0) is label"
+        print(f"wrote {args.prefix}.classes.txt: {len(classes)} {what}")
+    if ignored:
+        print(f"no label for {len(ignored)} folders without images: {some(ignored)}")
+
+
+def check_list_flags(args):
+    """Refuse flags of a list that do not go together."""
+    if args.classes and not args.recursive and not args.labels:
+        raise InputError("no classes to number: expected --recursive with --classes, received "
+                         f"classes={args.classes!r} alone")
+    if args.labels and (args.recursive or args.exclude):
+        given = "--recursive" if args.recursive else "--exclude"
+        raise InputError(f"--labels: expected the images and labels of a table, received {given} beside it; leave one "
+                         "of them out")
+    if bool(args.labels) != bool(target_kind(args)):
+        raise InputError("targets: expected --labels TABLE with --multi-label or --regression, received "
+                         + (f"labels={args.labels!r} alone" if args.labels else f"--{target_kind(args)} alone"))
+    if args.label_columns and not args.labels:
+        raise InputError("--label-columns: expected --labels TABLE beside it, received none")
+
+
+def _scanned(args, known):
+    """Return rows, names and folders passed over, of the folder or of a table."""
+    from mxft.data.folders import require_root, scan_folder
+    from mxft.data.tables import read_table, require_images
+
+    if not args.labels:
+        scan = scan_folder(args.root, args.recursive, args.exts, args.exclude, known, args.classes)
+        return scan.rows, scan.classes if args.recursive else None, scan.ignored
+    table = read_table(args.labels, target_kind(args), known, args.label_columns or None)
+    require_images(table, require_root(args.root))
+    return table.rows, table.target.output_names, []
 
 
 def say_classes(classes):

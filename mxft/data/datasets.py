@@ -7,9 +7,11 @@ import dataclasses
 import hashlib
 import json
 import os
+from typing import Optional
 
 from mxft.data.classes import read_classes
 from mxft.data.splits import split_folder
+from mxft.data.target_spec import CLASSES, check_kind
 from mxft.errors import InputError, MissingFileError
 from mxft.files.whole import sha256, write_json
 from mxft.network.image_options import ImageOptions
@@ -32,6 +34,8 @@ class Records:
         The ImageOptions the images went through, so that `predict` can do the same to a new one.
     check : {"fast", "full", "off"}
         How the records are looked at before training, see `mxft.data.soundness`.
+    target : {"classes", "multi-label", "regression"} or None
+        What their labels say, where it is known: see `mxft.data.target_spec`.
     """
 
     train: str
@@ -40,6 +44,7 @@ class Records:
     num_classes: int = None
     packing: dict = None
     check: str = "fast"
+    target: Optional[str] = None
 
 
 def prepare_records(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutter=False, num_thread=1, show=None,
@@ -74,7 +79,7 @@ def prepare_records(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutt
               "keep_clutter": keep_clutter, "strict": strict, "packing": options, "source": _fingerprint(folder)}
     if val_fraction is not None:  # only then a fact: files of earlier versions stay good
         wanted.update(per_class=None, val_fraction=val_fraction)
-    if _stands(prefix, wanted):
+    if records_stand(prefix, wanted):
         return load_records(prefix), None
     split = split_folder(folder, prefix, per_class, seed, exclude, keep_clutter, num_thread=num_thread, strict=strict,
                          show=show, val_fraction=val_fraction, **image_options)
@@ -113,8 +118,9 @@ def load_records(prefix):
     if not os.path.isfile(path):
         raise MissingFileError(f"records are missing: expected {path}, received records={prefix!r}; "
                                f"mxft split FOLDER {prefix} makes them")
+    facts = _read_facts(path)
     return Records(f"{prefix}-train.rec", f"{prefix}-val.rec", read_classes(f"{prefix}-classes.txt"),
-                   packing=_read_facts(path)["packing"])
+                   packing=facts["packing"], target=facts.get("target"))
 
 
 def _read_facts(path):
@@ -122,14 +128,26 @@ def _read_facts(path):
         with open(path, encoding="utf-8") as f:
             facts = json.load(f)
         ImageOptions(**facts["packing"])
+        check_kind(facts.get("target", CLASSES))
         return facts
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"records cannot be taken up: expected the facts mxft split writes, received {path} "
                          f"({error}); delete it and split again") from None
 
 
-def _stands(prefix, wanted):
-    """Whether the files under `prefix` are what `wanted` would make."""
+def records_stand(prefix, wanted):
+    """Whether the files under `prefix` are what `wanted` would make.
+
+    Parameters
+    ----------
+    prefix : str
+    wanted : dict
+        The facts `prefix`-records.json would hold, without the hashes of the record files.
+
+    Returns
+    -------
+    bool
+    """
     try:
         facts = _read_facts(facts_path(prefix))
         hashes = facts.pop("sha256")

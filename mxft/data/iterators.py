@@ -43,6 +43,10 @@ class RecordIterator(mx.io.DataIter):
         The part of the file one of several workers reads; all of it when None.
     state : tuple, optional
         What `file_state` said of the file when its records were looked at; as it is now when None.
+    label_width : int
+        Numbers of a record's label to read; the first alone, labels ``(N,)``, or so many, ``(N, label_width)``.
+    label_name : str
+        What the network calls its labels.
 
     Notes
     -----
@@ -64,7 +68,7 @@ class RecordIterator(mx.io.DataIter):
     """
 
     def __init__(self, path, spec, batch_size, num_records, augment=0, shuffle=False, seed=0, threads=None,
-                 share=None, state=None):
+                 share=None, state=None, label_width=1, label_name="softmax_label"):
         super().__init__(batch_size)
         augmentation = augmentation_of(augment)
         if num_records < 1 or batch_size < 1:
@@ -73,19 +77,22 @@ class RecordIterator(mx.io.DataIter):
         num_records = share.num_records if share else num_records
         self.path, self.num_records, self.seed, self._threads = path, num_records, seed, threads
         self._made_with, self._share = (path, spec, batch_size, num_records, augment, shuffle), share
+        self._labels = {"label_width": label_width, "label_name": label_name}
         self._read = -(-num_records // batch_size)
         self.batches = -(-share.most_records // batch_size) if share else self._read
         self._arguments = {
-            "path_imgrec": path, "data_name": "data", "label_name": "softmax_label", "batch_size": batch_size,
+            "path_imgrec": path, "data_name": "data", "label_name": label_name, "batch_size": batch_size,
             "shuffle": shuffle, "round_batch": False, "preprocess_threads": threads or os.cpu_count() or 1,
             "prefetch_buffer": 1,  # with more, MXNet loses so many batches of memory with every iterator that ends
             "verbose": False, **spec.iterator_arguments(), **augmentation.iterator_arguments(),
+            **({"label_width": label_width} if label_width > 1 else {}),
             **(share.iterator_arguments() if share else {})}
         self._augmented, self._own_each_epoch = augmentation.is_random, augmentation.is_random or shuffle
         self._seeds = _epoch_seeds(seed)
         shape = (batch_size, *spec.shape)
         self.provide_data = [mx.io.DataDesc("data", shape, np.float32)]
-        self.provide_label = [mx.io.DataDesc("softmax_label", (batch_size,), np.float32)]
+        labels = (batch_size, label_width) if label_width > 1 else (batch_size,)
+        self.provide_label = [mx.io.DataDesc(label_name, labels, np.float32)]
         self._records, self._done, self._first = None, 0, None
         self._state = state or file_state(path)
 
@@ -127,7 +134,7 @@ class RecordIterator(mx.io.DataIter):
         """
         seed = next(itertools.islice(_epoch_seeds(self.seed), number if self.is_random else 0, None))
         return RecordIterator(*self._made_with, seed=seed, threads=self._threads, share=self._share,
-                              state=self._state)
+                              state=self._state, **self._labels)
 
     def facts(self):
         """Return what the pixels and their order depend on, beside the file and the epoch: a dict for JSON."""

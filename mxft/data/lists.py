@@ -88,7 +88,7 @@ def read_list(path):
 
 
 def write_list(path, rows):
-    """Write rows as upstream does (labels with six decimals), whole or not at all.
+    """Write rows as upstream does (labels with six decimals, or as many as they need), whole or not at all.
 
     Parameters
     ----------
@@ -105,8 +105,14 @@ def write_list(path, rows):
             if any(mark in row.path for mark in "\t\n\r"):
                 raise InputError(f"file name does not fit a list: expected no tab or line end, received {row.path!r}; "
                                  "rename the file")
-            labels = "".join(f"{label:f}\t" for label in row.labels)
+            labels = "".join(f"{_as_text(label)}\t" for label in row.labels)
             f.write(f"{row.index}\t{labels}{row.path}\n".encode("utf-8", "surrogateescape"))
+
+
+def _as_text(label):
+    """Return six decimals as upstream's, or Python's shortest text where they are another number."""
+    text = f"{label:f}"
+    return text if float(text) == label else repr(float(label))
 
 
 def shuffle(rows, seed=UPSTREAM_SEED):

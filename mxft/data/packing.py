@@ -38,6 +38,8 @@ class PackResult:
     bad : list of BadRow
         The rows left out, each with its reason.
     seconds : float
+    label_width : int
+        Numbers packed as the label of each record.
     """
 
     rec: str
@@ -48,9 +50,11 @@ class PackResult:
     bytes: int
     bad: list
     seconds: float
+    label_width: int = 1
 
     def __str__(self):
-        text = (f"packed {self.packed} images of {self.classes} classes into {self.rec} "
+        what = f"{self.label_width} labels each" if self.label_width > 1 else f"{self.classes} classes"
+        text = (f"packed {self.packed} images of {what} into {self.rec} "
                 f"({self.bytes / 1e6:.1f} MB, {self.packed / max(self.seconds, 1e-9):.0f} images/s)")
         return text + (f"; {len(self.bad)} left out, listed in {self.bad_path}" if self.bad else "")
 
@@ -112,24 +116,25 @@ def pack_list(list_path, root, prefix=None, num_thread=1, pack_label=False, stri
     make = partial(_make_record, root=root, options=options, pack_label=pack_label)
     with stopped_when_full(rec), one_opencv_thread(), quiet_native(), \
             RecordWriter(rec, idx) as writer, progress(total, f"packing {os.path.basename(rec)}", show=show) as advance:
-        bad, labels = _write_records(writer, ordered_map(make, iter_list(list_path), num_thread), advance)
+        bad, labels, width = _write_records(writer, ordered_map(make, iter_list(list_path), num_thread), advance)
         _write_bad_rows(bad_path, bad)
         _refuse(bad, total, strict, list_path, bad_path)
     return PackResult(rec, idx, bad_path if bad else None, total - len(bad), len(labels), writer.offset, bad,
-                      time.monotonic() - began)
+                      time.monotonic() - began, width if pack_label else 1)
 
 
 def _write_records(writer, made, advance):
-    """Write what `_make_record` made, and return the bad rows and the set of labels written."""
-    bad, labels = [], set()
+    """Write what `_make_record` made; return the bad rows, the set of first labels written and labels a row."""
+    bad, labels, width = [], set(), 1
     for row, data, reason in made:
         if data is None:
             bad.append(BadRow(row, reason))
         else:
             writer.write(data, key=row.index)
             labels.add(row.labels[0])
+            width = max(width, len(row.labels))
         advance()
-    return bad, labels
+    return bad, labels, width
 
 
 def _make_record(row, root, options, pack_label):

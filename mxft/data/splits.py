@@ -131,7 +131,7 @@ def split_fraction(rows, val_fraction, seed=0, classes=None):
 def _members(rows, seed, classes):
     """Return {label: its rows in the seed's order}."""
     members = {float(label): [] for label in range(len(classes or ()))}
-    for row in sorted(rows, key=lambda row: _rank(row, seed)):
+    for row in sorted(rows, key=lambda row: rank(row, seed)):
         members.setdefault(row.labels[0], []).append(row)
     return members
 
@@ -140,12 +140,13 @@ def _divided(members, counts, seed):
     """Return the first ``counts[label]`` rows of every class for training, and the others."""
     chosen = {row.path for label, of_class in members.items() for row in of_class[:counts[label]]}
     train, val = [], []
-    for row in sorted((row for of_class in members.values() for row in of_class), key=lambda row: _rank(row, seed)):
+    for row in sorted((row for of_class in members.values() for row in of_class), key=lambda row: rank(row, seed)):
         (train if row.path in chosen else val).append(row)
     return train, val
 
 
-def _rank(row, seed):
+def rank(row, seed):
+    """Return what rows are ordered by: the SHA-256 of seed and path, bytes; see `split_per_class`."""
     return hashlib.sha256(f"{seed}/{row.path.replace(os.sep, '/')}".encode("utf-8", "surrogateescape")).digest()
 
 

@@ -50,7 +50,7 @@ class TrainingMeter(mx.metric.EvalMetric):
             target = prob[np.arange(len(label)), label]
             if not np.isfinite(prob).all():
                 raise RunError(f"training stopped: expected a finite loss, received NaN in batch {self.batches}")
-            self.batch_loss = float(-np.log(np.maximum(target, 1e-30)).mean())
+            self.batch_loss = float(-np.log(np.maximum(target, 1e-30)).mean(dtype=np.float64))
             self.loss_sum += self.batch_loss * len(label)
             self.hits += int((prob.argmax(axis=1) == label).sum())
             self.images += len(label)

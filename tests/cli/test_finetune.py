@@ -16,26 +16,20 @@ from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import InputError
 from mxft.network.checkpoint import load_checkpoint, saved_epochs
 from mxft.training.run import read_log
+from tests.support.images import levelled, write_classes
 
 SHAPE = ["--image-shape", "3,16,16", "--rgb-mean", "90,90,90", "--rgb-std", "60,60,60"]
 STOPPING = "stopping after this batch; once more stops at once"
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint, make_records):
+def here(here, make_checkpoint, make_records):
     """A working directory with a checkpoint ``net,0`` of 3 classes, train.rec, val.rec and class folders in photos."""
-    def picture(number, label):
-        return np.random.RandomState(number).randint(0, 60, (20, 20, 3)).astype(np.uint8) + np.uint8(60 * label)
-
-    monkeypatch.chdir(tmp_path)
     make_checkpoint(3).save("net", 0)
-    make_records("train.rec", [0, 1, 2] * 4, picture)
-    make_records("val.rec", [0, 1, 2] * 2, picture)
-    for label in range(3):
-        os.makedirs(f"photos/class {label}")
-        for number in range(4):
-            cv2.imwrite(f"photos/class {label}/{number}.png", picture(number, label))
-    return tmp_path
+    make_records("train.rec", [0, 1, 2] * 4, levelled)
+    make_records("val.rec", [0, 1, 2] * 2, levelled)
+    write_classes("photos", [f"class {label}" for label in range(3)], 4, levelled)
+    return here
 
 
 def finetune(*words, model="net,0", data=("--train", "train.rec", "--val", "val.rec"), run="run"):

@@ -3,7 +3,6 @@ import os
 import subprocess
 import sys
 
-import cv2
 import numpy as np
 import pytest
 
@@ -13,18 +12,16 @@ from mxft.data.classes import read_classes
 from mxft.data.labels import scan_labels
 from mxft.data.lists import read_list
 from mxft.errors import InputError
+from tests.support.images import write_classes
 
 
 @pytest.fixture
-def photos(tmp_path, monkeypatch):
+def photos(here):
     """Three class folders with images and one without, in the working directory."""
-    for label, name in enumerate(("cat", "dog", "emu")):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for i in range(4):
-            cv2.imwrite(str(tmp_path / "photos" / name / f"{i}.jpg"), np.full((30, 40, 3), 60 * label + i, np.uint8))
-    (tmp_path / "photos" / "fox").mkdir()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    write_classes("photos", ("cat", "dog", "emu"), 4,
+                  lambda number, label: np.full((30, 40, 3), 60 * label + number, np.uint8), ".jpg")
+    (here / "photos" / "fox").mkdir()
+    return here
 
 
 def run(*words):
@@ -129,3 +126,15 @@ def test_the_tool_runs_from_a_checkout_without_mxft_or_mxnet(photos, repository)
         assert (done.returncode, done.stderr) == (0, "")
     assert len(scan_labels("a.rec").ids) == 12
     assert subprocess.run([*tool, "gone", "photos"], env=environment, capture_output=True).returncode == 2
+
+
+def test_a_table_becomes_a_list_and_records_with_a_number_for_each_label(photos, capsys):
+    (photos / "tags.csv").write_text("image,labels\ncat/0.jpg,cat\ndog/1.jpg,dog|pet\nemu/2.jpg,\n")
+    assert main(["im2rec", "--list", "--labels", "tags.csv", "--multi-label", "tags", "photos"]) == 0
+    assert read_classes("tags.classes.txt") == ["cat", "dog", "pet"]
+    assert {row.path: row.labels for row in read_list("tags.lst")} == {
+        "cat/0.jpg": (1, 0, 0), "dog/1.jpg": (0, 1, 1), "emu/2.jpg": (0, 0, 0)}
+    assert main(["im2rec", "--pack-label", "--resize", "8", "tags", "photos"]) == 0
+    assert sorted(map(tuple, scan_labels("tags.rec").labels)) == [(0, 0, 0), (0, 1, 1), (1, 0, 0)]
+    assert main(["im2rec", "--labels", "tags.csv", "--multi-label", "tags", "photos"]) == 2
+    assert "--labels: expected --list beside it" in capsys.readouterr().err

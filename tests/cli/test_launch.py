@@ -15,7 +15,7 @@ from mxft.distributed.launchers import describe_by_hand, plan_for, start_command
 from mxft.distributed.plan import Member, free_ports, read_hosts
 from mxft.distributed.supervision import supervise
 from mxft.errors import InputError
-from tests.groups import left_of, start_logged, training_pids, wait_for
+from tests.support.groups import left_of, start_logged, training_pids, wait_for
 
 PY = sys.executable
 

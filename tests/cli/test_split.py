@@ -41,3 +41,33 @@ def test_a_class_that_ends_without_validation_is_said(categories, tmp_path, caps
 def test_a_small_class_ends_with_2(categories, capsys):
     assert main(["split", "all", "c"]) == 2
     assert "expected at least 60 images, received 001.ak47=4 (1 more classes are too small)" in capsys.readouterr().err
+
+
+@pytest.fixture
+def tagged(tmp_path, monkeypatch):
+    """Ten images and ``tags.csv``, in the working directory: all are cats, every second one a dog too."""
+    for number in range(10):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((10, 10, 3), 20 * number, np.uint8))
+    lines = [f"{number}.png,{['cat', 'cat dog'][number % 2]}" for number in range(10)]
+    (tmp_path / "tags.csv").write_text("\n".join(["image,labels", *lines]))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_table_of_labels_is_split_and_packed(tagged, capsys):
+    assert main(["split", "--labels", "tags.csv", "--multi-label", "--resize", "8", ".", "tags"]) == 0
+    said = capsys.readouterr().out
+    assert "tags-classes.txt: 2 labels, line number (from 0) is output" in said
+    assert "train: packed 8 images of 2 labels each" in said
+    assert scan_labels("tags-val.rec").labels.shape == (2, 2)
+
+
+@pytest.mark.parametrize("flags, expected", [
+    (["--labels", "tags.csv"], "--labels: expected --multi-label or --regression beside it"),
+    (["--labels", "tags.csv", "--multi-label", "--regression"], "expected one of --multi-label, --regression"),
+    (["--labels", "tags.csv", "--multi-label", "--per-class", "3"], "--per-class: expected a folder of class folders"),
+    (["--multi-label"], "--multi-label: expected --labels TABLE beside it"),
+    (["--val-fraction", "0.5"], "--val-fraction: expected --labels TABLE beside it"),
+])
+def test_flags_of_a_table_that_do_not_go_together_are_refused(tagged, capsys, flags, expected):
+    assert main(["split", *flags, ".", "tags"]) == 2
+    assert expected in capsys.readouterr().err

@@ -16,7 +16,7 @@ import pytest
 from mxft import zoo
 from mxft.cli import main
 from mxft.zoo import datasets, gluon, symbols
-from tests.web import PAGE
+from tests.support.web import PAGE
 
 DEAD = "http://127.0.0.1:9/"  # as the fixture mirror has it
 SYMBOL = json.dumps({"nodes": [], "heads": []})

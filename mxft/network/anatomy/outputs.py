@@ -53,8 +53,9 @@ class Link:
         if self.name == "sigmoid":
             return np.exp(-np.logaddexp(0, -scores))
         shifted = scores - scores.max(axis=-1, keepdims=True)
-        logs = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-        return logs if self.name == "log_softmax" else np.exp(logs)
+        powers = np.exp(shifted)
+        total = powers.sum(axis=-1, keepdims=True)
+        return shifted - np.log(total) if self.name == "log_softmax" else powers / total
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +104,17 @@ class Output:
         if self.kind == LOG_PROBABILITIES:
             return np.exp(self.link(scores))
         return self.link(scores) if self.kind in (PROBABILITIES, INDEPENDENT) else None
+
+    def shown(self, values):
+        """Return what a person is shown of the output's own numbers ``(N, K)``: probabilities, or else themselves."""
+        if self.kind == LOGITS:
+            return Link("softmax")(values)
+        return np.exp(values) if self.kind == LOG_PROBABILITIES else np.asarray(values)
+
+    @property
+    def has_probabilities(self):
+        """Whether its numbers are, or can be read as, probabilities."""
+        return self.kind in (PROBABILITIES, LOGITS, LOG_PROBABILITIES, INDEPENDENT)
 
     def logits(self, scores):
         """Return numbers whose softmax are the probabilities of the classes, for the cross-entropy; None without.

@@ -12,6 +12,13 @@ def test_lines_are_upstreams(tmp_path):
     assert (tmp_path / "a.lst").read_bytes() == b"3\t1.000000\tcat/1.jpg\n4\t0.500000\t2.000000\tcat/2.jpg\n"
 
 
+def test_a_number_that_six_decimals_do_not_hold_is_written_in_full(tmp_path):
+    rows = [Row(0, (1e-7, 0.1234567, 2.0), "a.jpg")]
+    write_list(tmp_path / "a.lst", rows)
+    assert (tmp_path / "a.lst").read_text() == "0\t1e-07\t0.1234567\t2.000000\ta.jpg\n"
+    assert read_list(tmp_path / "a.lst") == rows
+
+
 def test_what_was_written_is_read(tmp_path):
     rows = [*ROWS, Row(10, (1.0, 2.5), "çà/图 像.jpg"), Row(11, (0.0,), "latin\udce9.jpg")]
     write_list(tmp_path / "a.lst", rows)

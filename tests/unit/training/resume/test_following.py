@@ -20,6 +20,7 @@ from mxft.training.resume.following import ToldState, share_state
 from mxft.training.resume.state import Keeping, RunState, require_resumable
 from mxft.training.run import SilentRun, read_log
 from tests.reference.resumed_group import FACES, RECIPES
+from tests.support.images import banded
 
 ASKED = {"recipe": {"fit": {"epochs": 3}, "wd": 0.1}, "devices": ["gpu(0)"]}
 
@@ -183,12 +184,8 @@ def test_an_optimizer_of_random_numbers_is_refused(make_checkpoint, monkeypatch)
 @pytest.fixture
 def folder(coloured_records, make_records, make_checkpoint, make_face_checkpoint, tmp_path):
     """A folder with what tests/reference/resumed_group.py needs."""
-    def picture(number, label):
-        noise = np.random.RandomState(number).randint(0, 60, (16, 16, 3))
-        noise[label * 4:label * 4 + 4] += 150
-        return noise.astype(np.uint8)
     coloured_records(18, 10)
-    make_records("faces.rec", np.repeat(np.arange(4), 12), picture)
+    make_records("faces.rec", np.repeat(np.arange(4), 12), banded)
     make_checkpoint(5).save(str(tmp_path / "old"), 0)
     make_face_checkpoint().save(str(tmp_path / "face"), 0)
     return tmp_path
