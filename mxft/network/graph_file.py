@@ -73,6 +73,8 @@ def graph_of(content):
     heads = [_edge(edge, "heads", len(nodes)) for edge in _list(content.get("heads"), "heads")]
     if not heads:
         raise ValueError("expected at least one output, received heads=[]")
+    if all(0 <= index < len(nodes) and nodes[index].is_variable for index, _ in heads):
+        raise ValueError(f"expected an output that is computed, received {nodes[heads[0][0]].name!r}, a variable")
     _check_edges(nodes, heads, version)
     _refuse_twins(nodes)
     return Graph.from_nodes(nodes, heads, version)

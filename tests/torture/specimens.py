@@ -20,7 +20,7 @@ CACHED = ("finetune", "--model", "tiny,0", "--train", "t.rec", "--run", "out", "
 
 
 def make_specimens(folder):
-    """Write into `folder` (str, new): photos, records, checkpoints, faces, pairs, a run, an archive, others' weights."""
+    """Write into `folder` (str, new): photos, records, checkpoints, faces, pairs, a run, a tar, others' weights."""
     os.makedirs(folder)
     with contextlib.chdir(folder) if hasattr(contextlib, "chdir") else _chdir(folder), \
             contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
