@@ -51,6 +51,7 @@ def read_onnx(path, operators):
     onnx = require_package("onnx", "importing ONNX")
     model = _parsed(onnx, path)
     try:
+        _require_text(model)
         _check_model(onnx, model)
         _check_graph(onnx, model.graph, operators)
     except ValueError as error:
@@ -76,6 +77,19 @@ def _parsed(onnx, path):
 def _not_onnx(path, error):
     return InputError(f"weights cannot be read: expected an ONNX model, received {path} "
                       f"({' '.join(str(error).split())[:200]})")
+
+
+def _require_text(model):
+    """Refuse names that are no UTF-8: protobuf gives them as bytes."""
+    todo = [model]
+    while todo:
+        for field, value in todo.pop().ListFields():
+            if field.type == field.TYPE_STRING:
+                for text in (value,) if isinstance(value, (str, bytes)) else value:
+                    if not isinstance(text, str):
+                        raise ValueError(f"expected text as {field.name}, received {text[:40]!r}")
+            elif field.type == field.TYPE_MESSAGE:
+                todo += (value,) if hasattr(value, "ListFields") else value
 
 
 def _check_model(onnx, model):
