@@ -578,9 +578,7 @@ KERAS = {
     "root as layer": _names([b"/"]),
     "escape codes": _names([b"\x1b[2J"]),
     "not UTF-8": _names(np.array([b"\xff\xfe"])),
-    "layers are lists": lambda group, name: group.file.attrs.create(
-        "layer_names", [np.arange(3)] * 2, dtype=h5py.vlen_dtype(np.int32)
-    ),
+    "layers are references": _names(np.array([h5py.Reference()], h5py.ref_dtype)),
     "weights are a number": _names(5, "weight_names"),
     "weights are empty": _names(h5py.Empty("S1"), "weight_names"),
     "weights up": _names([b"../Conv1/kernel:0"], "weight_names"),
