@@ -91,7 +91,7 @@ class Translation:
 
     def _free_name(self, node):
         """Return ``layer1.0.conv1`` for ``/layer1/layer1.0/conv1/Conv``: the scope PyTorch wrote, or a number."""
-        parts = [part for part in (node.name or node.output[0]).split("/") if part]
+        parts = [part for part in (node.name or node.output[0]).split("/") if part] or ["node"]
         base = parts[-2] if len(parts) > 1 else parts[-1]
         name, number = base.replace("::", "_"), 2
         while name in self._names:
