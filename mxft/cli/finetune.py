@@ -142,9 +142,8 @@ def main(argv=None):
     args = parser().parse_args(argv)
     if serves():
         return serve()
-    from mxft.cli.models import find_model
+    from mxft.cli.models import open_model
     from mxft.cli.preflight import check_resize, event_folder, join_workers
-    from mxft.network.checkpoint import load_checkpoint
     from mxft.network.input_spec import InputSpec
     from mxft.training.network import check_kept_head
     from mxft.training.preparation import check_recipe
@@ -153,8 +152,8 @@ def main(argv=None):
 
     check_data_flags(args)
     recipe = recipe_from(args)
-    checkpoint = load_checkpoint(find_model(args.model))
-    spec = input_spec(args, checkpoint.input_spec, InputSpec())
+    checkpoint = open_model(args)
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
     check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
     check_resize(args.resize, spec)
     workers = join_workers(args.kv_store)
