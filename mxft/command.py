@@ -6,6 +6,7 @@ import sys
 import threading
 
 from mxft.errors import MxftError, describe_failure
+from mxft.machine.terminal import clean_streams
 
 
 class Terminated(KeyboardInterrupt):
@@ -38,8 +39,13 @@ def run_command(name, main, argv=None):
 
 
 def _run(name, main, argv):
-    """Run ``main(argv)``; return its exit status, or that of what stopped it."""
+    """Run ``main(argv)`` with prepared streams; return its exit status, or that of what stopped it."""
     _prepare_streams()
+    with clean_streams():
+        return _guarded(name, main, argv)
+
+
+def _guarded(name, main, argv):
     try:
         with _signals_as_interrupts():
             status = main(argv) or 0

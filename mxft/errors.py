@@ -1,6 +1,8 @@
 """What mxft says when it refuses an input (exit 2) or has to stop a run (exit 3)."""
 import difflib
 
+from mxft.wording import cleaned
+
 _LESS_MEMORY = "a smaller --batch-size or --image-shape needs less"
 
 
@@ -14,7 +16,7 @@ class MxftError(Exception):
     exit_code = 2
 
     def __str__(self):
-        return str(self.args[0]) if self.args else ""
+        return cleaned(str(self.args[0])) if self.args else ""
 
 
 class InputError(MxftError, ValueError):

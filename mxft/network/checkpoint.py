@@ -19,6 +19,7 @@ from mxft.network.graph_file import read_graph
 from mxft.network.input_spec import InputSpec
 from mxft.network.locating import near_prefixes, params_path, parse_model, saved_epochs
 from mxft.network.manifest import load_manifest
+from mxft.network.parameter_ranks import check_ranks
 from mxft.network.params_file import DamagedFile, read_arrays
 
 _log = logging.getLogger(__name__)
@@ -247,6 +248,10 @@ def load_checkpoint(model):
         raise MissingFileError(f"symbol is missing: expected {path}, received model={model!r}{near_prefixes(prefix)}")
     graph = read_graph(path)
     kinds, values = _read_values(params_path(prefix, epoch))
+    try:
+        check_ranks(graph, values)
+    except ValueError as error:
+        raise InputError(f"parameters do not fit the network: {error}; in {params_path(prefix, epoch)}") from None
     symbol, notes = _converted(graph, values, path)
     states = set(symbol.list_auxiliary_states())
     arguments = set(symbol.list_arguments())
