@@ -9,7 +9,6 @@ from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
 from mxft.files.whole import require_file
-from mxft.training.accumulation import check_accumulation
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.precision import check_precision
@@ -75,7 +74,7 @@ def _weighted(recipe, scan, num_classes, classes):
     weights = recipe.class_weight
     if weights == "balanced":
         weights = class_weights_balanced(scan.first, num_classes, classes)
-    options = dataclasses.replace(recipe.fit, class_weights=weights)
+    options = dataclasses.replace(recipe.fit, class_weights=recipe.fit.class_weights if weights is None else weights)
     check_targets(options, num_classes)
     return dataclasses.replace(recipe, fit=options)
 
@@ -112,47 +111,14 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
     devices = make_contexts(gpus, cpus)
     check_kvstore(recipe.fit.kvstore)
     check_precision(recipe.fit, devices)
-    check_accumulation(recipe.fit.accumulate)
-    _check_shareable(recipe)
     make_initializer(recipe.fit.initializer)
     network = with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
-    _check_solver(recipe)
     for stage in training_stages(recipe, network.symbol, network.head_parameters, spec.shape):
         optimizer_arguments(stage.fit, stage_schedule(recipe, stage, updates=1000))
         if stage.batch_size % len(devices):
             raise InputError(f"batch size: expected a multiple of the {len(devices)} devices, received "
-                             f"batch-size={stage.batch_size}")
+                             f"`batch_size={stage.batch_size}`")
     return devices
-
-
-def _check_shareable(recipe):
-    """Refuse what several workers cannot divide among them."""
-    if not recipe.fit.kvstore.startswith("dist"):
-        return
-    optimizers = {(name or "").lower() for name in (recipe.fit.optimizer, recipe.head_stage.optimizer)}
-    if recipe.fit.kvstore != "dist_async" and "sgld" in optimizers:
-        raise InputError("optimizer: expected one that draws no random numbers, since every worker updates its own "
-                         f"parameters, received optimizer='sgld' with kv-store={recipe.fit.kvstore!r}; train with "
-                         "--kv-store device")
-    for flag, value in (("--oversample", recipe.oversample), (f"--cache {recipe.cache.mode}",
-                                                              recipe.cache.mode != "none")):
-        if value:
-            raise InputError(f"{flag}: expected a kvstore of one machine beside it, received kv-store="
-                             f"{recipe.fit.kvstore!r}; leave {flag} out, or train with --kv-store device")
-
-
-def _check_solver(recipe):
-    """Refuse a solver that is unknown, or that the plan has no place for."""
-    if not recipe.solver:
-        return
-    from mxft.features.solvers import check_solver
-
-    check_solver(recipe.solver)
-    for what, value in (("plan head or two-stage", recipe.plan not in ("head", "two-stage") and recipe.plan),
-                        ("a head of one layer", bool(recipe.hidden) and "hidden layers"),
-                        ("a new head", recipe.require_head and "--require-head")):
-        if value:
-            raise InputError(f"--solver {recipe.solver}: expected {what}, received {value}")
 
 
 def _check_data(data):
@@ -165,7 +131,7 @@ def _check_data(data):
         num_classes = _classes_of(scan)
     if data.classes and len(data.classes) != num_classes:
         raise InputError(f"class names: expected as many as there are classes, {num_classes}, received "
-                         f"{len(data.classes)} names; give --classes a file with one a line")
+                         f"{len(data.classes)} names; give `classes` with one a line")
     scans = {"train": check_labels(scan, num_classes)}
     if data.val:
         scans["val"] = check_labels(scan_labels(data.val), num_classes)
@@ -184,7 +150,7 @@ def _classes_of(scan):
     classes = int(first.max()) + 1
     if classes > max(2, len(first)):
         raise InputError(f"number of classes: expected no more than there are records in {scan.path}, {len(first)}, "
-                         f"received a highest label of {classes - 1}; say --num-classes {classes} where that is meant")
+                         f"received a highest label of {classes - 1}; say `num_classes={classes}` where that is meant")
     return classes
 
 
@@ -192,5 +158,5 @@ def _check_sizes(data, spec):
     packed = (data.packing or {}).get("resize") or 0
     if packed and not spec.resize and packed < max(spec.shape[1:]):
         raise InputError(f"records are smaller than the network's input: expected images of at least "
-                         f"{max(spec.shape[1:])} pixels, received resize={packed}; pack with --resize "
-                         f"{max(spec.shape[1:])} or more, or choose a smaller --image-shape")
+                         f"{max(spec.shape[1:])} pixels, received resize={packed}; pack with `resize` "
+                         f"{max(spec.shape[1:])} or more, or choose a smaller `image_shape`")
