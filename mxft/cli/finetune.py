@@ -137,6 +137,19 @@ def _has_momentum(optimizer):
     return found is not None and "momentum" in inspect.signature(found.__init__).parameters
 
 
+def check_early(args, recipe, checkpoint, spec):
+    """Refuse before anything is packed what cannot be trained; return the CheckedRecipe to go on from."""
+    from mxft.data.folders import scan_class_folders
+    from mxft.data.splits import CLUTTER
+    from mxft.training.preparation import check_machine, check_recipe
+
+    if not args.data:  # nothing is packed: the records are asked with the rest
+        return check_machine(recipe, checkpoint, spec, args.gpus, args.cpus)
+    classes = scan_class_folders(args.data, exclude={*args.exclude, CLUTTER}).classes
+    count = len(classes) if len(classes) > 1 else None  # one is refused when the folder is split
+    return check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus, count)
+
+
 def main(argv=None):
     """Run ``mxft finetune``; exit status 130 where Ctrl-C ended it, 143 where SIGTERM did."""
     args = parser().parse_args(argv)
@@ -145,8 +158,6 @@ def main(argv=None):
     from mxft.cli.models import open_model
     from mxft.cli.preflight import check_resize, event_folder, join_workers
     from mxft.network.input_spec import InputSpec
-    from mxft.training.network import check_kept_head
-    from mxft.training.preparation import check_recipe
     from mxft.training.run import check_run_folder
     from mxft.workflows.finetune import finetune
 
@@ -154,18 +165,16 @@ def main(argv=None):
     recipe = recipe_from(args)
     checkpoint = open_model(args)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
-    check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
+    checked = check_early(args, recipe, checkpoint, spec)
     check_resize(args.resize, spec)
     workers = join_workers(args.kv_store)
     events = None
     if workers.writes:
         check_run_folder(args.run, args.resume)
         events = event_folder(args.tensorboard, os.path.join(args.run, "tensorboard"), args.resume)
-    if args.data and args.require_head:
-        check_kept_head(checkpoint, spec, args.data, args.exclude)
     records = workers.first_then_others(lambda: records_from(args, spec))
     result = finetune(checkpoint, records, args.run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
-                      keeping_from(args), events)
+                      keeping_from(args), events, checked)
     return conclude(result)
 
 

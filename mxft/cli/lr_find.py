@@ -6,7 +6,7 @@ import tempfile
 
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole
 from mxft.cli.data_options import add_data_options, check_data_flags, records_from
-from mxft.cli.finetune import add_training_options, recipe_from
+from mxft.cli.finetune import add_training_options, check_early, recipe_from
 
 EXAMPLES = """\
 examples:
@@ -48,8 +48,6 @@ def main(argv=None):
     from mxft.cli.preflight import check_resize
     from mxft.files.whole import check_writable
     from mxft.network.input_spec import InputSpec
-    from mxft.training.network import check_kept_head
-    from mxft.training.preparation import check_recipe
     from mxft.workflows.lr_finder import check_search, find_learning_rate
 
     check_data_flags(args)
@@ -57,12 +55,10 @@ def main(argv=None):
     check_search(recipe, args.start_lr, args.end_lr, args.batches)
     checkpoint = open_model(args)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
-    check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
+    check_early(args, recipe, checkpoint, spec)
     check_resize(args.resize, spec)
     prefix = os.path.normpath(args.run) + "-lr"
     check_writable(os.path.dirname(os.path.abspath(prefix)), "--run")
-    if args.data and args.require_head:
-        check_kept_head(checkpoint, spec, args.data, args.exclude)
     with _Bar(args.batches) as bar, _named(checkpoint, args.mean_image) as model:
         found = find_learning_rate(model, records_from(args, spec), recipe, spec, args.gpus, args.cpus,
                                    args.data_nthreads, args.start_lr, args.end_lr, args.batches, bar)
