@@ -2,6 +2,8 @@
 import difflib
 import re
 
+from mxft.wording import cleaned
+
 _LESS_MEMORY = "a smaller --batch-size or --image-shape needs less"
 
 
@@ -23,7 +25,7 @@ class MxftError(Exception):
     exit_code = 2
 
     def __str__(self):
-        return plain_message(self.message)
+        return cleaned(plain_message(self.message))
 
     @property
     def message(self):

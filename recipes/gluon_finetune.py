@@ -122,8 +122,8 @@ def train(net, records, trainer, epochs):
                 loss = loss_of(scores, labels)
             loss.backward()
             trainer.step(rows)
-            total += loss.sum().asscalar()
-            right += (scores.argmax(axis=1) == labels).sum().asscalar()
+            total += float(loss.sum().asscalar())  # a float plus a float32 is a float32
+            right += float((scores.argmax(axis=1) == labels).sum().asscalar())
         mx.nd.waitall()
         if not total < float("inf"):
             raise RunError(f"training stopped: expected a finite loss, received {total} in epoch {epoch}; try a lower "

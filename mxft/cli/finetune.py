@@ -155,17 +155,16 @@ def main(argv=None):
     args = parser().parse_args(argv)
     if serves():
         return serve()
-    from mxft.cli.models import find_model
+    from mxft.cli.models import open_model
     from mxft.cli.preflight import check_resize, event_folder, join_workers
-    from mxft.network.checkpoint import load_checkpoint
     from mxft.network.input_spec import InputSpec
     from mxft.training.run import check_run_folder
     from mxft.workflows.finetune import finetune
 
     check_data_flags(args)
     recipe = recipe_from(args)
-    checkpoint = load_checkpoint(find_model(args.model))
-    spec = input_spec(args, checkpoint.input_spec, InputSpec())
+    checkpoint = open_model(args)
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
     checked = check_early(args, recipe, checkpoint, spec)
     check_resize(args.resize, spec)
     workers = join_workers(args.kv_store)

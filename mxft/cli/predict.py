@@ -51,17 +51,16 @@ def parser():
 def main(argv=None):
     """Run ``mxft predict``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
-    from mxft.cli.models import find_model
+    from mxft.cli.models import open_model
     from mxft.devices import contexts
     from mxft.evaluation.answer import answering_outputs, names_of
     from mxft.evaluation.prediction import predict_files
-    from mxft.network.checkpoint import load_checkpoint
     from mxft.network.transfer import check_fits
 
     context = contexts(args.gpus)[0]
-    checkpoint = load_checkpoint(find_model(args.model))
+    checkpoint = open_model(args)
     outputs = answering_outputs(checkpoint, args.output_name)
-    spec = input_spec(args, checkpoint.input_spec)
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec())
     packing = packing_of(args, checkpoint, spec)
     check_fits(checkpoint, spec)
     names = [class_names(args.synset, checkpoint, outputs[0]), *map(names_of, outputs[1:])]
@@ -71,6 +70,7 @@ def main(argv=None):
                                     rewrite=args.rewrite, output=args.output_name)
     predictions = [dataclasses.replace(p, path=path) for p, path in zip(predictions, args.images)]
     for prediction in predictions:
+        _require_a_name_for_each_number(prediction, names)
         _print(prediction, names, args)
     unread = sum(p.problem is not None for p in predictions)
     if unread:
@@ -123,6 +123,13 @@ def class_names(synset, checkpoint, output):
         raise InputError(f"synset: expected {output.size} class names, one for each output, received {len(names)} in "
                          f"{synset}")
     return names_of(output, names)
+
+
+def _require_a_name_for_each_number(prediction, names):
+    for answer, own in zip(prediction.answers, names):
+        if len(own) != len(answer.scores):
+            raise InputError(f"network does not answer by class: expected {len(own)} numbers of {answer.output.name}, "
+                             f"received {len(answer.scores)}")
 
 
 def _print(prediction, names, args):

@@ -7,6 +7,7 @@ import threading
 
 from mxft.command.flags import as_flags
 from mxft.errors import MxftError, describe_failure
+from mxft.machine.terminal import clean_streams
 
 
 class Terminated(KeyboardInterrupt):
@@ -41,8 +42,13 @@ def run_command(name, main, argv=None, flags=None):
 
 
 def _run(name, main, argv, flags):
-    """Run ``main(argv)``; return its exit status, or that of what stopped it."""
+    """Run ``main(argv)`` with prepared streams; return its exit status, or that of what stopped it."""
     _prepare_streams()
+    with clean_streams():
+        return _guarded(name, main, argv, flags)
+
+
+def _guarded(name, main, argv, flags):
     try:
         with _signals_as_interrupts():
             status = main(argv) or 0

@@ -7,6 +7,7 @@ import os
 
 from mxft.errors import InputError, last_line
 from mxft.machine.packages import require_package
+from mxft.wording import is_plain
 
 MOST_EXPANSION = 64  # numbers stored compressed may be that much larger than the file
 _MOST_NAMES = 100_000
@@ -69,7 +70,7 @@ def _names(group, attribute, path):
     found = group.attrs[attribute]
     names = [name.decode("utf-8") if isinstance(name, bytes) else name
              for name in (found.tolist() if getattr(found, "ndim", 0) == 1 else [None])]
-    if len(names) > _MOST_NAMES or not all(isinstance(name, str) and name.isprintable() for name in names):
+    if len(names) > _MOST_NAMES or not all(isinstance(name, str) and is_plain(name) for name in names):
         raise InputError(f"weights cannot be read: expected a list of names as {attribute} of {group.name!r}, received "
                          f"{str(found)[:60]!r} in {path}")
     return names

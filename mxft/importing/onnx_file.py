@@ -10,6 +10,7 @@ import os
 
 from mxft.errors import InputError, nearest
 from mxft.machine.packages import require_package
+from mxft.wording import is_plain
 
 OLDEST_OPSET = 7
 MOST_BYTES = (2 << 30) - 1       # protobuf's own limit
@@ -50,6 +51,7 @@ def read_onnx(path, operators):
     onnx = require_package("onnx", "importing ONNX")
     model = _parsed(onnx, path)
     try:
+        _require_text(model)
         _check_model(onnx, model)
         _check_graph(onnx, model.graph, operators)
     except ValueError as error:
@@ -75,6 +77,19 @@ def _parsed(onnx, path):
 def _not_onnx(path, error):
     return InputError(f"weights cannot be read: expected an ONNX model, received {path} "
                       f"({' '.join(str(error).split())[:200]})")
+
+
+def _require_text(model):
+    """Refuse names that are no UTF-8: protobuf gives them as bytes."""
+    todo = [model]
+    while todo:
+        for field, value in todo.pop().ListFields():
+            if field.type == field.TYPE_STRING:
+                for text in (value,) if isinstance(value, (str, bytes)) else value:
+                    if not isinstance(text, str):
+                        raise ValueError(f"expected text as {field.name}, received {text[:40]!r}")
+            elif field.type == field.TYPE_MESSAGE:
+                todo += (value,) if hasattr(value, "ListFields") else value
 
 
 def _check_model(onnx, model):
@@ -182,9 +197,9 @@ def _distinct(names, what):
 
 
 def _check_name(name, what):
-    if len(name) > LONGEST_NAME or not name.isprintable():
-        raise ValueError(f"expected a printable name of at most {LONGEST_NAME} characters for {what}, received "
-                         f"{_short(name)}")
+    if len(name) > LONGEST_NAME or not is_plain(name):
+        raise ValueError(f"expected a name of at most {LONGEST_NAME} characters, none of them a control "
+                         f"character, for {what}, received {_short(name)}")
 
 
 def _called(node):

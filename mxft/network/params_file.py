@@ -9,6 +9,7 @@ import os
 import struct
 
 from mxft.compat import mx
+from mxft.wording import is_plain
 
 LONGEST_NAME = 1024
 _LIST_MAGIC = 0x112
@@ -126,9 +127,10 @@ def _check_names(names):
     for name in names:
         if name in ("", "arg:", "aux:"):
             raise ValueError(f"expected a name for each array, received {name!r}")
-        if len(name) > LONGEST_NAME or not name.isprintable():
+        if len(name) > LONGEST_NAME or not is_plain(name):
             shown = name if len(name) < 80 else name[:80] + " …"
-            raise ValueError(f"expected printable names of at most {LONGEST_NAME} characters, received {shown!r}")
+            raise ValueError(f"expected names of at most {LONGEST_NAME} characters, none of them a control character, "
+                             f"received {shown!r}")
         if name in seen:
             raise ValueError(f"expected a name of its own for each array, received {name!r} twice")
         seen.add(name)

@@ -101,7 +101,7 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     keeping = keeping or Keeping()
     require_resumable(recipe.fit.kvstore, keeping)
     checkpoint = load_checkpoint(model) if isinstance(model, str) else model
-    spec = spec or checkpoint.input_spec or InputSpec()
+    spec = spec or checkpoint.input_spec or checkpoint.assumed_spec(InputSpec())
     ready = prepare(checkpoint, data, recipe, spec, gpus, cpus, checked)
     recipe, network, scans = ready.recipe, ready.network, ready.scans
     workers = join(recipe.fit.kvstore)

@@ -97,7 +97,7 @@ CASES = {
     "twice": (model(tensors=tensor() * 2), "expected a name of its own for an initializer, received 'w' twice"),
     "no name": (model(tensors=tensor(name="")), "expected a name of its own for an initializer, received ''"),
     "escape codes": (model([relu("image", "\x1b[2J")], [], output="\x1b[2J"),
-                     r"expected a printable name of at most 512 characters for a node, received '\\x1b\[2J'"),
+                     r"none of them a control character, for a node, received '\\x1b\[2J'"),
     "missing input": (model([relu("nowhere")], []), "nodes after what they read, received Relu y of 'nowhere'"),
     "cycle": (model([relu("b", "a"), relu("a", "b")], [], output="b"),
               "received Relu a of 'b', which no node before it gives: a cycle, or an input that is missing"),
