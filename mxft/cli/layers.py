@@ -11,7 +11,8 @@ examples:
 
 The marked layer (*) is where a new head goes unless --layer names another. The
 last three lines say what the network takes, what it gives and what that is
-(probabilities, logits, values, an embedding, a map), and where its features are.
+(probabilities, logits, values, an embedding, a map), and where its features
+are.
 """
 
 
