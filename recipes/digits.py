@@ -22,7 +22,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command
-from mxft.command.arguments import Parser, whole  # noqa: E402
+from mxft.commandline.arguments import Parser, whole  # noqa: E402
 from mxft.errors import DependencyError  # noqa: E402
 
 SIZE = 32

@@ -27,7 +27,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import Terminated, run_command
-from mxft.command.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
+from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 FEW_CLASSES, DIGITS_HELD_OUT = 40, 60
@@ -112,7 +112,7 @@ def _write_digits(target, per_class):
 
 def pick(args, checkpoint, spec, folder, per_class):
     """Return the case `mxft advise` picks for a folder by its own evidence, and the layer of features for case 3."""
-    from mxft.command.data_options import default_resize
+    from mxft.commandline.data_options import default_resize
     from mxft.data.folders import scan_class_folders
     from mxft.features.advice import is_small
     from mxft.features.probe import measure_folder
@@ -127,8 +127,8 @@ def pick(args, checkpoint, spec, folder, per_class):
 
 def train(args, case, folder, per_class, layer, seed, run, spec):
     """Fine-tune by the command of one case's advice; return its Score on the validation images."""
-    from mxft.command.data_options import default_resize
-    from mxft.command.training_options import add_training_options, recipe_from
+    from mxft.commandline.data_options import default_resize
+    from mxft.commandline.training_options import add_training_options, recipe_from
     from mxft.data.datasets import prepare_records
     from mxft.features.advice import advise
     from mxft.workflows.finetune import finetune

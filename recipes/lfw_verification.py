@@ -23,7 +23,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command
-from mxft.command.arguments import Parser, add_device_options, whole  # noqa: E402
+from mxft.commandline.arguments import Parser, add_device_options, whole  # noqa: E402
 
 SIZE = (112, 112)
 
@@ -46,7 +46,7 @@ def parser():
 def main(argv=None):
     """Unpack, pack the pairs, verify."""
     args = parser().parse_args(argv)
-    from mxft.command import verification
+    from mxft.commandline import verification
     from mxft.faces.pairs.bin_file import pack_pairs
     from mxft.files.archive import folder_of
     from mxft.files.whole import check_writable, require_file

@@ -23,7 +23,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command
-from mxft.command.arguments import Parser, numbers, real, whole  # noqa: E402
+from mxft.commandline.arguments import Parser, numbers, real, whole  # noqa: E402
 
 FLOAT = 4
 EMBEDDING = 512

@@ -2,7 +2,7 @@
 import re
 
 from mxft.cli.classifier_options import add_classifier_options
-from mxft.command.arguments import Parser
+from mxft.commandline.arguments import Parser
 from mxft.errors import InputError
 
 EXAMPLES = """\
@@ -39,7 +39,7 @@ def main(argv=None):
     """Run ``mxft bundle``."""
     args = parser().parse_args(argv)
     from mxft.cli.classifier_options import classifier_from, model_name
-    from mxft.command.models import open_model
+    from mxft.commandline.models import open_model
     from mxft.deploy.bundle.writing import require_free_output, write_bundle
 
     require_free_output(args.output)

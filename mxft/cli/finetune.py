@@ -1,10 +1,10 @@
 """``mxft finetune``: put a new head on a checkpoint and train it on a folder of images or on records."""
 import os
 
-from mxft.command.arguments import Parser, add_device_options, add_input_options, add_tensorboard_option, input_spec
-from mxft.command.data_options import add_data_options, check_data_flags, records_from
-from mxft.command.pages import conclude
-from mxft.command.training_options import (
+from mxft.commandline.arguments import Parser, add_device_options, add_input_options, add_tensorboard_option, input_spec
+from mxft.commandline.data_options import add_data_options, check_data_flags, records_from
+from mxft.commandline.pages import conclude
+from mxft.commandline.training_options import (
     add_keeping_options,
     add_training_options,
     check_early,
@@ -47,8 +47,8 @@ def main(argv=None):
     args = parser().parse_args(argv)
     if serves():
         return serve()
-    from mxft.command.models import open_model
-    from mxft.command.preflight import check_resize, event_folder, join_workers
+    from mxft.commandline.models import open_model
+    from mxft.commandline.preflight import check_resize, event_folder, join_workers
     from mxft.network.input_spec import InputSpec
     from mxft.training.run import check_run_folder
     from mxft.workflows.finetune import finetune

@@ -2,9 +2,9 @@
 import os
 import sys
 
-from mxft.command.arguments import Parser, real, whole
-from mxft.command.data_options import add_target_options, names, target_kind
-from mxft.command.splitting import some
+from mxft.commandline.arguments import Parser, real, whole
+from mxft.commandline.data_options import add_target_options, names, target_kind
+from mxft.commandline.splitting import some
 from mxft.errors import InputError, nearest
 from mxft.network.image_options import INTERPOLATIONS
 

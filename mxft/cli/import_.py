@@ -1,7 +1,7 @@
 """``mxft import``: weights of PyTorch, timm, Keras or ONNX as an ordinary MXNet checkpoint."""
 import dataclasses
 
-from mxft.command.arguments import Parser, add_input_options, input_spec, whole
+from mxft.commandline.arguments import Parser, add_input_options, input_spec, whole
 from mxft.errors import InputError, MxftError
 
 EXAMPLES = """\

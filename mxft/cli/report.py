@@ -4,8 +4,8 @@ import os
 import sys
 import traceback
 
-from mxft.command.arguments import Parser, add_device_options, whole
-from mxft.command.verification import FOLDS
+from mxft.commandline.arguments import Parser, add_device_options, whole
+from mxft.commandline.verification import FOLDS
 from mxft.errors import InputError, MxftError
 
 EXAMPLES = """\
@@ -151,7 +151,7 @@ def _score(run, args, records):
 
 def _verified(files, args):
     """Return {set: Verification} of a face run's best checkpoint."""
-    from mxft.command.verification import set_paths, verify_sets
+    from mxft.commandline.verification import set_paths, verify_sets
     from mxft.network.checkpoint import load_checkpoint
 
     paths = set_paths(args)

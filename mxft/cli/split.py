@@ -1,8 +1,8 @@
 """``mxft split``: n images a class for training and the rest for validation, listed and packed."""
 from mxft.cli.im2rec import add_image_options
-from mxft.command.arguments import Parser, whole
-from mxft.command.data_options import add_table_options, add_target_options, check_table_flags, target_kind
-from mxft.command.splitting import say_split
+from mxft.commandline.arguments import Parser, whole
+from mxft.commandline.data_options import add_table_options, add_target_options, check_table_flags, target_kind
+from mxft.commandline.splitting import say_split
 from mxft.errors import InputError
 
 PER_CLASS = 60

@@ -1,6 +1,6 @@
 """``mxft verify``: a face checkpoint on verification sets; the flags of insightface's ``eval/verification.py``."""
-from mxft.command.arguments import Parser, add_device_options, add_rewrite_option, face_size, whole
-from mxft.command.verification import FOLDS, set_paths, verify_sets, write_results
+from mxft.commandline.arguments import Parser, add_device_options, add_rewrite_option, face_size, whole
+from mxft.commandline.verification import FOLDS, set_paths, verify_sets, write_results
 
 EXAMPLES = """\
 examples:
@@ -44,7 +44,7 @@ def main(argv=None):
 
     args = parser().parse_args(argv)
     paths = set_paths(args)
-    from mxft.command.models import find_model
+    from mxft.commandline.models import find_model
     from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
 

@@ -34,7 +34,7 @@ def here(here, random_parameters):
 
 @pytest.mark.parametrize("lfw", ["lfw.tar", "source"])
 def test_from_a_tar_or_a_folder_to_the_number(run, here, capsys, monkeypatch, lfw):
-    monkeypatch.setattr("mxft.command.verification.FOLDS", 3)            # six pairs do not make ten folds
+    monkeypatch.setattr("mxft.commandline.verification.FOLDS", 3)            # six pairs do not make ten folds
     words = ["--lfw", lfw, "--pairs", "pairs.txt", "--model", "face,0"]
     assert run(*words) == 0
     out = capsys.readouterr().out

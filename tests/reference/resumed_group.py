@@ -12,7 +12,7 @@ import os
 import sys
 
 from mxft.command import run_command
-from mxft.command.preflight import join_workers
+from mxft.commandline.preflight import join_workers
 from mxft.compat import mx
 from mxft.data.datasets import Records
 from mxft.faces.data.layout import read_face_set

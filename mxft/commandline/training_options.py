@@ -1,7 +1,7 @@
 """The flags of a training run, and the Recipe, the Keeping and the early check that are made of them."""
 import inspect
 
-from mxft.command.arguments import (
+from mxft.commandline.arguments import (
     add_memory_options,
     add_resume_options,
     add_setting,
@@ -10,7 +10,7 @@ from mxft.command.arguments import (
     typed,
     whole,
 )
-from mxft.command.plan_options import add_plan_options, plan_settings
+from mxft.commandline.plan_options import add_plan_options, plan_settings
 from mxft.options import STEP_FACTOR, FitOptions
 from mxft.settings import default_of, kind_of
 from mxft.training.recipe import LEVEL, Recipe
