@@ -1,4 +1,5 @@
 """What happens between batches and epochs of ``Module.fit``: meters, progress, checkpoints, early stopping."""
+import logging
 import sys
 import time
 
@@ -6,6 +7,8 @@ import numpy as np
 
 from mxft.compat import mx
 from mxft.errors import RunError
+
+LOG = logging.getLogger("mxft.progress")
 
 
 class StopTraining(Exception):
@@ -98,8 +101,8 @@ class Progress:
             self._bar.set_postfix_str(f"loss {meter.loss:.4f} top-1 {meter.top1:.4f}", refresh=False)
         elif done % self._every == 0 and done < self._batches:
             rate = (done - 1 - self._from) * self._batch_size / max(time.perf_counter() - self._since, 1e-9)
-            print(f"epoch {param.epoch + 1}/{self._epochs} batch {done}/{self._batches}: {rate:.1f} images/s, "
-                  f"loss {meter.loss:.4f}, top-1 {meter.top1:.4f}", file=sys.stderr)
+            LOG.info(f"epoch {param.epoch + 1}/{self._epochs} batch {done}/{self._batches}: {rate:.1f} images/s, "
+                        f"loss {meter.loss:.4f}, top-1 {meter.top1:.4f}")
         if done == self._batches:
             self.close()
 

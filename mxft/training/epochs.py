@@ -1,9 +1,12 @@
 """The end of an epoch: validate, log, save, and decide whether to go on."""
+import logging
 import time
 
 from mxft.distributed.workers import join
 from mxft.training.accumulation import updates_of
 from mxft.training.callbacks import Patience, StopTraining
+
+LOG = logging.getLogger("mxft")
 
 
 class Epochs:
@@ -79,6 +82,6 @@ def _tell(row, epochs, better):
     figures = f"train top-1 {row['train_top1']:.4f} loss {row['train_loss']:.4f}"
     if "val_top1" in row:
         figures += f", validation top-1 {row['val_top1']:.4f} loss {row['val_loss']:.4f}"
-    print(f"epoch {row['epoch']}/{epochs}: {figures}; "
-          f"{row['seconds']:.0f} s, {row['images_per_second']:.0f} images/s, lr {row['lr']:.3g}"
-          f"{'  (best so far)' if better else ''}", flush=True)
+    LOG.info(f"epoch {row['epoch']}/{epochs}: {figures}; "
+             f"{row['seconds']:.0f} s, {row['images_per_second']:.0f} images/s, lr {row['lr']:.3g}"
+             f"{'  (best so far)' if better else ''}")

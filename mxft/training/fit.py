@@ -273,7 +273,7 @@ def _save_interrupted(module, run, epochs, meter, at_the_end):
     try:
         name = run.save("interrupted", *module.get_params(), {"train_loss": meter.loss, "train_top1": meter.top1})
     except MxftError as error:
-        return f"interrupted; {error}"
+        return f"interrupted; {error.message}"
     epochs.last = name
     if at_the_end:
         run.log("interrupted", epoch=epochs.number - 1)
