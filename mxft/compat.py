@@ -225,8 +225,17 @@ def _without(name):
         sys.modules.update(hidden)
 
 
+def _repair_autocfg():
+    """Let autocfg 0.0.8, which gluoncv.auto reads, know Optional (a name of its own since 3.10) and Any (a class)."""
+    if importlib.util.find_spec("autocfg") is None:
+        return
+    checks = importlib.import_module("autocfg.type_check")
+    checks._get_name = lambda kind: getattr(kind, "_name", None) or kind.__name__
+    checks._SPECIAL_INSTANCE_CHECKERS["Optional"] = checks._instancecheck_union
+
+
 def load_gluoncv():
-    """Import GluonCV (after mxnet) and return it.
+    """Import GluonCV (after mxnet) and return it; ``gluoncv.auto`` can be imported then, if autocfg is installed.
 
     Raises
     ------
@@ -237,6 +246,7 @@ def load_gluoncv():
     try:
         with warnings.catch_warnings(), _without("torch"):
             warnings.simplefilter("ignore")
+            _repair_autocfg()
             return importlib.import_module("gluoncv")
     except ImportError as error:  # GluonCV turns a missing portalocker or scipy into "missing mxnet & torch"
         name = getattr(error, "name", None) or next(

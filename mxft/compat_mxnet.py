@@ -1,4 +1,4 @@
-"""Repairs of a loaded MXNet 1.9.1: numbers that it writes as text, sums of its metrics, errors of a kvstore's updater.
+"""Repairs of a loaded MXNet 1.9.1: numbers written as text, NDArrays read by NumPy, sums of metrics, updaters' errors.
 
 MXNet hands every parameter of an operator, an iterator and a kvstore to its library as text, by Python's own ``str``.
 Since NumPy 2 a tuple or list that holds NumPy's scalars reads ``(np.int64(2), np.int64(3))``, which the library cannot
@@ -27,8 +27,9 @@ def repair(mxnet):
 
     if getattr(mxnet, _REPAIRED, False):
         return
-    if repr(np.int64(2)) != "2":
+    if repr(np.int64(2)) != "2":  # NumPy 2
         _write_numbers_plainly(mxnet)
+        _convert_to_numpy(mxnet.nd.NDArray)
     if isinstance(0.0 + np.float32(1), np.float32):
         _add_up_in_float64(mxnet.metric)
     _raise_what_an_updater_raised(mxnet.kvstore.kvstore.KVStore)
@@ -80,6 +81,19 @@ def _write_numbers_plainly(mxnet):
     for name in _WRITERS:
         module = functools.reduce(getattr, name.split("."), mxnet)
         module.str = _NumberText
+
+
+def _convert_to_numpy(ndarray):
+    """Let NumPy's functions take an NDArray: it is a sequence of arrays without end, which NumPy 1 cut at 32 levels."""
+    def array(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("an NDArray becomes a NumPy array by a copy: expected copy=None or True, received "
+                             "copy=False")
+        values = self.asnumpy()
+        return values if dtype is None else values.astype(dtype, copy=False)
+
+    if not hasattr(ndarray, "__array__"):
+        ndarray.__array__ = array
 
 
 def _add_up_in_float64(metric):

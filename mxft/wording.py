@@ -57,7 +57,7 @@ def plural(count, noun):
     >>> plural(1, "epoch"), plural(1200, "image")
     ('1 epoch', '1,200 images')
     """
-    return f"{count:,} {noun}" + "s" * (count != 1)
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def size(count):

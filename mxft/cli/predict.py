@@ -51,17 +51,16 @@ def parser():
 def main(argv=None):
     """Run ``mxft predict``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
-    from mxft.cli.models import find_model
+    from mxft.cli.models import open_model
     from mxft.devices import contexts
     from mxft.evaluation.answer import answering_outputs, names_of
     from mxft.evaluation.prediction import predict_files
-    from mxft.network.checkpoint import load_checkpoint
     from mxft.network.transfer import check_fits
 
     context = contexts(args.gpus)[0]
-    checkpoint = load_checkpoint(find_model(args.model))
+    checkpoint = open_model(args)
     outputs = answering_outputs(checkpoint, args.output_name)
-    spec = input_spec(args, checkpoint.input_spec)
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec())
     packing = packing_of(args, checkpoint, spec)
     check_fits(checkpoint, spec)
     names = [class_names(args.synset, checkpoint, outputs[0]), *map(names_of, outputs[1:])]

@@ -97,16 +97,16 @@ def with_kept_head(checkpoint, num_classes, image_shape):
     """
     feature = find_feature_layer(checkpoint.symbol)
     if feature.classifier is None:
-        raise InputError(f"--require-head: expected a classifier in {checkpoint.name}, received a network that ends in "
-                         f"the embedding {feature.name!r}; leave --require-head out to get a new head")
+        raise InputError(f"`require_head`: expected a classifier in {checkpoint.name}, received a network that ends in "
+                         f"the embedding {feature.name!r}; leave `require_head` out to get a new head")
     logits = cut_loss(checkpoint.symbol)
     graph = Graph(logits)
     layer = [node for node in graph.operators() if node.name == feature.classifier
              and node.op in ("FullyConnected", "Convolution")][-1]
     outputs = int(layer.attrs.get("num_hidden", layer.attrs.get("num_filter", 0)))
     if outputs != num_classes:
-        raise InputError(f"--require-head: expected a head of {num_classes} classes, received {feature.classifier} "
-                         f"with {outputs} in {checkpoint.name}; leave --require-head out to get a new head")
+        raise InputError(f"`require_head`: expected a head of {num_classes} classes, received {feature.classifier} "
+                         f"with {outputs} in {checkpoint.name}; leave `require_head` out to get a new head")
     symbol = mx.sym.SoftmaxOutput(logits, name="softmax")
     report, args, auxs = match_parameters(symbol, checkpoint.arg_params, checkpoint.aux_params, image_shape)
     report.require_only_new(())

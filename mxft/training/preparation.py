@@ -8,8 +8,7 @@ from mxft.data.soundness import check_records
 from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
-from mxft.files.whole import require_file
-from mxft.training.accumulation import check_accumulation
+from mxft.files.whole import require_file, sha256
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.precision import check_precision
@@ -31,6 +30,8 @@ class Preparation:
     scans : dict of str to LabelScan
         Of ``train`` and, where there is one, ``val``.
     devices : list of mx.Context
+    hashes : dict of str to str
+        SHA-256 of the record files, by the names of `scans`.
     """
 
     recipe: object
@@ -38,9 +39,36 @@ class Preparation:
     stages: list
     scans: dict
     devices: list
+    hashes: dict
 
 
-def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1):
+@dataclasses.dataclass(frozen=True)
+class CheckedRecipe:
+    """What `check_recipe` found to be possible, for `prepare` to go on from.
+
+    Parameters
+    ----------
+    recipe : mxft.training.recipe.Recipe
+    checkpoint : Checkpoint
+    spec : InputSpec
+    devices : list of mx.Context
+    network : mxft.training.network.Network or None
+        None where only the machine was asked.
+    """
+
+    recipe: object
+    checkpoint: object
+    spec: object
+    devices: list
+    network: object = None
+
+    def network_for(self, recipe, checkpoint, spec, num_classes):
+        """Return the network where it is the one of these, None where it has to be made."""
+        same = self.recipe is recipe and self.checkpoint is checkpoint and self.spec == spec
+        return self.network if same and self.network and self.network.num_classes == num_classes else None
+
+
+def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1, checked=None):
     """Refuse, before anything is written, what cannot be trained; return what training starts from.
 
     Parameters
@@ -51,6 +79,8 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1):
     spec : InputSpec
     gpus : str
     cpus : int
+    checked : CheckedRecipe, optional
+        Of the same recipe and checkpoint: what has been made for it is not made again.
 
     Returns
     -------
@@ -61,13 +91,14 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1):
     InputError
         What `check_recipe` refuses, and records, labels or class names that do not go together.
     """
-    devices = check_recipe(recipe, checkpoint, spec, gpus, cpus)
-    scans, num_classes = _check_data(data)
+    checked = checked or check_machine(recipe, checkpoint, spec, gpus, cpus)
+    scans, num_classes, hashes = _check_data(data)
     _check_sizes(data, spec)
+    network = (checked.network_for(recipe, checkpoint, spec, num_classes)
+               or _network(recipe, checkpoint, num_classes, spec))
     recipe = _weighted(recipe, scans["train"], num_classes, data.classes)
-    network = _network(recipe, checkpoint, num_classes, spec)
-    stages = training_stages(recipe, network.symbol, network.head_parameters, spec.shape)
-    return Preparation(recipe, network, stages, scans, devices)
+    stages = _checked_stages(recipe, network, spec, checked.devices)
+    return Preparation(recipe, network, stages, scans, checked.devices, hashes)
 
 
 def _weighted(recipe, scan, num_classes, classes):
@@ -75,7 +106,7 @@ def _weighted(recipe, scan, num_classes, classes):
     weights = recipe.class_weight
     if weights == "balanced":
         weights = class_weights_balanced(scan.first, num_classes, classes)
-    options = dataclasses.replace(recipe.fit, class_weights=weights)
+    options = dataclasses.replace(recipe.fit, class_weights=recipe.fit.class_weights if weights is None else weights)
     check_targets(options, num_classes)
     return dataclasses.replace(recipe, fit=options)
 
@@ -88,7 +119,16 @@ def _network(recipe, checkpoint, num_classes, spec):
     return without_parameters(network, spec.shape) if recipe.plan == "scratch" else network
 
 
-def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
+def check_machine(recipe, checkpoint, spec, gpus="", cpus=1):
+    """Refuse (InputError) devices, a kvstore or names MXNet does not have; return a CheckedRecipe without network."""
+    devices = make_contexts(gpus, cpus)
+    check_kvstore(recipe.fit.kvstore)
+    check_precision(recipe.fit, devices)
+    make_initializer(recipe.fit.initializer)
+    return CheckedRecipe(recipe, checkpoint, spec, devices)
+
+
+def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1, num_classes=None):
     """Refuse, before any data is touched, a recipe that cannot be carried out on this checkpoint and machine.
 
     Parameters
@@ -98,10 +138,12 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
     spec : InputSpec
     gpus : str
     cpus : int
+    num_classes : int, optional
+        Where it is known already, `prepare` takes the network made here.
 
     Returns
     -------
-    list of mx.Context
+    CheckedRecipe
 
     Raises
     ------
@@ -109,54 +151,26 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
         Devices, kvstore, plan, schedule, optimizer, layer, or parameters that are missing or do not fit; the message
         gives what there is instead.
     """
-    devices = make_contexts(gpus, cpus)
-    check_kvstore(recipe.fit.kvstore)
-    check_precision(recipe.fit, devices)
-    check_accumulation(recipe.fit.accumulate)
-    _check_shareable(recipe)
-    make_initializer(recipe.fit.initializer)
-    network = with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
-    _check_solver(recipe)
-    for stage in training_stages(recipe, network.symbol, network.head_parameters, spec.shape):
+    checked = check_machine(recipe, checkpoint, spec, gpus, cpus)
+    network = (with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
+               if num_classes is None else _network(recipe, checkpoint, num_classes, spec))
+    _checked_stages(recipe, network, spec, checked.devices)
+    return dataclasses.replace(checked, network=None if num_classes is None else network)
+
+
+def _checked_stages(recipe, network, spec, devices):
+    """Return the stages of a recipe, refusing an optimizer, a schedule or a batch size that cannot be."""
+    stages = training_stages(recipe, network.symbol, network.head_parameters, spec.shape)
+    for stage in stages:
         optimizer_arguments(stage.fit, stage_schedule(recipe, stage, updates=1000))
         if stage.batch_size % len(devices):
             raise InputError(f"batch size: expected a multiple of the {len(devices)} devices, received "
-                             f"batch-size={stage.batch_size}")
-    return devices
-
-
-def _check_shareable(recipe):
-    """Refuse what several workers cannot divide among them."""
-    if not recipe.fit.kvstore.startswith("dist"):
-        return
-    optimizers = {(name or "").lower() for name in (recipe.fit.optimizer, recipe.head_stage.optimizer)}
-    if recipe.fit.kvstore != "dist_async" and "sgld" in optimizers:
-        raise InputError("optimizer: expected one that draws no random numbers, since every worker updates its own "
-                         f"parameters, received optimizer='sgld' with kv-store={recipe.fit.kvstore!r}; train with "
-                         "--kv-store device")
-    for flag, value in (("--oversample", recipe.oversample), (f"--cache {recipe.cache.mode}",
-                                                              recipe.cache.mode != "none")):
-        if value:
-            raise InputError(f"{flag}: expected a kvstore of one machine beside it, received kv-store="
-                             f"{recipe.fit.kvstore!r}; leave {flag} out, or train with --kv-store device")
-
-
-def _check_solver(recipe):
-    """Refuse a solver that is unknown, or that the plan has no place for."""
-    if not recipe.solver:
-        return
-    from mxft.features.solvers import check_solver
-
-    check_solver(recipe.solver)
-    for what, value in (("plan head or two-stage", recipe.plan not in ("head", "two-stage") and recipe.plan),
-                        ("a head of one layer", bool(recipe.hidden) and "hidden layers"),
-                        ("a new head", recipe.require_head and "--require-head")):
-        if value:
-            raise InputError(f"--solver {recipe.solver}: expected {what}, received {value}")
+                             f"`batch_size={stage.batch_size}`")
+    return stages
 
 
 def _check_data(data):
-    """Scan the labels of both files and check their images; return the scans and the number of classes."""
+    """Scan the labels of both files and check their images; return the scans, the number of classes and the hashes."""
     for path in filter(None, (data.train, data.val)):
         require_file(path, "records")
     scan = scan_labels(data.train)
@@ -165,15 +179,14 @@ def _check_data(data):
         num_classes = _classes_of(scan)
     if data.classes and len(data.classes) != num_classes:
         raise InputError(f"class names: expected as many as there are classes, {num_classes}, received "
-                         f"{len(data.classes)} names; give --classes a file with one a line")
+                         f"{len(data.classes)} names; give `classes` with one a line")
     scans = {"train": check_labels(scan, num_classes)}
     if data.val:
         scans["val"] = check_labels(scan_labels(data.val), num_classes)
     if num_classes < 2 or len(np.unique(scan.first)) < 2:
         raise InputError(f"nothing to learn: expected at least 2 classes in {data.train}, received one")
-    for scanned in scans.values():
-        check_records(scanned, data.check)
-    return scans, num_classes
+    hashes = {name: check_records(scanned, data.check) or sha256(scanned.path) for name, scanned in scans.items()}
+    return scans, num_classes, hashes
 
 
 def _classes_of(scan):
@@ -184,7 +197,7 @@ def _classes_of(scan):
     classes = int(first.max()) + 1
     if classes > max(2, len(first)):
         raise InputError(f"number of classes: expected no more than there are records in {scan.path}, {len(first)}, "
-                         f"received a highest label of {classes - 1}; say --num-classes {classes} where that is meant")
+                         f"received a highest label of {classes - 1}; say `num_classes={classes}` where that is meant")
     return classes
 
 
@@ -192,5 +205,5 @@ def _check_sizes(data, spec):
     packed = (data.packing or {}).get("resize") or 0
     if packed and not spec.resize and packed < max(spec.shape[1:]):
         raise InputError(f"records are smaller than the network's input: expected images of at least "
-                         f"{max(spec.shape[1:])} pixels, received resize={packed}; pack with --resize "
-                         f"{max(spec.shape[1:])} or more, or choose a smaller --image-shape")
+                         f"{max(spec.shape[1:])} pixels, received resize={packed}; pack with `resize` "
+                         f"{max(spec.shape[1:])} or more, or choose a smaller `image_shape`")

@@ -11,13 +11,11 @@ import numpy as np
 
 from mxft import __version__
 from mxft.compat import mx
-from mxft.data.augmentation import augmentation_of
 from mxft.data.labels import scan_labels
 from mxft.data.oversampling import oversample_records
 from mxft.data.sharing import share_records
 from mxft.distributed.workers import join
 from mxft.errors import RunError
-from mxft.files.whole import sha256
 from mxft.freeze import describe_rates
 from mxft.network.checkpoint import load_checkpoint, parent_entry
 from mxft.network.input_spec import InputSpec
@@ -56,7 +54,8 @@ class FinetuneResult:
     written: bool = True
 
 
-def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=None, keeping=None, tensorboard=None):
+def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=None, keeping=None, tensorboard=None,
+             checked=None):
     """Put a new head on a checkpoint, train it by a plan, and score the best epoch.
 
     Parameters
@@ -78,6 +77,8 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     keeping : Keeping, optional
     tensorboard : str, optional
         Folder for TensorBoard's event files; it may lie in the run folder.
+    checked : mxft.training.preparation.CheckedRecipe, optional
+        What `check_recipe` gave for this recipe and checkpoint: it is not made again.
 
     Returns
     -------
@@ -100,14 +101,14 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     keeping = keeping or Keeping()
     require_resumable(recipe.fit.kvstore, keeping)
     checkpoint = load_checkpoint(model) if isinstance(model, str) else model
-    spec = spec or checkpoint.input_spec or InputSpec()
-    ready = prepare(checkpoint, data, recipe, spec, gpus, cpus)
+    spec = spec or checkpoint.input_spec or checkpoint.assumed_spec(InputSpec())
+    ready = prepare(checkpoint, data, recipe, spec, gpus, cpus, checked)
     recipe, network, scans = ready.recipe, ready.network, ready.scans
     workers = join(recipe.fit.kvstore)
     share = None
     if workers.count > 1:
         share = share_records(data.train, scans["train"].offsets, workers.rank, workers.count)
-    folder = _folder(run, keeping, recipe, _manifest(checkpoint, network, spec, data), ready, workers)
+    folder = _folder(run, keeping, recipe, _manifest(checkpoint, network, spec, data, ready.hashes), ready, workers)
     if tensorboard and workers.writes:
         folder.listen(EventFiles(tensorboard))
     _announce(folder, checkpoint, ready, spec, data, workers)
@@ -149,9 +150,9 @@ def _oversampled(data, folder, seed):
     return dataclasses.replace(data, train=path), scan
 
 
-def _manifest(checkpoint, network, spec, data):
+def _manifest(checkpoint, network, spec, data, hashes):
     """Return what the weights alone do not tell."""
-    records = {name: {"file": os.path.basename(path), "sha256": sha256(path)}
+    records = {name: {"file": os.path.basename(path), "sha256": hashes[name]}
                for name, path in (("train", data.train), ("val", data.val)) if path}
     return {"format": 1, "classes": data.classes, "input": spec.to_dict(), "packing": data.packing,
             "head": {"layer": network.layer, "feature": network.feature.name, "num_classes": network.num_classes,
@@ -169,7 +170,8 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
     records = {name: os.path.abspath(path) for name, path in (("train", data.train), ("val", data.val)) if path}
     goes_on = folder.state and folder.state.goes_on
     folder.log("resumed" if goes_on else "start", model=checkpoint.name, recipe=dataclasses.asdict(recipe),
-               devices=[str(d) for d in devices], records=records, workers=workers.count)
+               devices=[str(d) for d in devices], records=records, workers=workers.count,
+               augmentation=[dataclasses.asdict(stage.augmentation) for stage in ready.stages])
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in ready.scans.items())
     print(f"{network.describe()}\n"
           f"input: {spec.describe()}{'' if checkpoint.input_spec else ' (no manifest: the default, or your flags)'}\n"
@@ -180,12 +182,18 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
     if recipe.solver:
         print(f"head: solved, {recipe.solver}")
     if ready.stages:
-        print(f"augmentation: {augmentation_of(recipe.augment).describe()}")
+        print(f"augmentation: {_augmentations(ready.stages)}")
     for number, stage in enumerate(ready.stages, 1):
         print(f"{f'stage {number}, ' if len(ready.stages) > 1 else ''}{stage.plan.describe(shapes)}\n"
               f"  {plural(stage.fit.epochs, 'epoch')}, batch {stage.batch_size}, {stage.fit.optimizer} "
               f"({recipe.schedule}); {describe_rates(stage.plan.rates(stage.learning_rate, network.symbol))}")
     print(f"run folder: {os.path.abspath(folder.path)}", flush=True)
+
+
+def _augmentations(stages):
+    """Return in one line what happens to training images at random, stage by stage where it is not the same."""
+    told = [stage.augmentation.describe() for stage in stages]
+    return told[0] if len(set(told)) == 1 else "; ".join(f"stage {i}: {text}" for i, text in enumerate(told, 1))
 
 
 def _division(workers, recipe):

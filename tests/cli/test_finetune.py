@@ -117,9 +117,9 @@ def test_tensorboard_without_its_package_is_refused_before_anything_is_made(here
     (["--optimizer", "adam", "--mom", "0.9"], "optimizer adam: expected no momentum, received mom=0.9"),
     (["--plan", "heda"], "plan: expected one of full, head, discriminative, gradual, two-stage, scratch, "
                          "received plan='heda'; nearest: head"),
-    (["--bn", "evl"], "BatchNorm mode: expected train or eval, received bn='evl'"),
+    (["--bn", "evl"], "--bn: expected one of train, eval, received bn='evl'"),
     (["--lr-schedule", "cosin"], "expected one of constant, step, cosine, received lr-schedule='cosin'"),
-    (["--lr-schedule", "step"], "step schedule: expected growing epochs between 0 and 1"),
+    (["--lr-schedule", "step"], "step schedule: expected growing epochs as --lr-step-epochs"),
     (["--lr-step-epochs", "1"], "--lr-step-epochs: expected --lr-schedule step beside it, received lr-schedule="),
     (["--lr-factor", "2"], "--lr-factor: expected a number above 0 and of at most 1, received lr-factor='2'"),
     (["--warmup-epochs", "1"], "warm-up: expected at least 0 and fewer than 1 epochs"),
@@ -333,8 +333,8 @@ def test_a_run_does_not_go_on_with_other_images(here, capsys):
     capsys.readouterr()
     assert finetune("--augment", "3", "--epochs", "2", "--resume") == 2
     assert capsys.readouterr().err == (
-        "mxft finetune: resume: expected what the run was begun with, received recipe.augment.rand_mirror=True (it was "
-        "False); say the same, or begin anew with another --run\n")
+        "mxft finetune: resume: expected what the run was begun with, received recipe.mirror=True (it was False)"
+        "; say the same, or begin anew with another --run\n")
 
 
 def test_what_cannot_be_gone_on_with_is_refused(here, capsys):

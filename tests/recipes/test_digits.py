@@ -7,9 +7,8 @@ import pytest
 from mxft.training.run import read_log
 
 
-def test_the_table_the_curves_and_the_runs(recipe, run, tmp_path, monkeypatch, capsys):
+def test_the_table_the_curves_and_the_runs(recipe, run, here, monkeypatch, capsys):
     pytest.importorskip("sklearn")
-    monkeypatch.chdir(tmp_path)
     train = recipe.train
     monkeypatch.setattr(recipe, "train", lambda *args, **options: train(*args, **{**options, "epochs": 3})
                         if options else train(*args))
@@ -35,17 +34,15 @@ def test_the_table_the_curves_and_the_runs(recipe, run, tmp_path, monkeypatch, c
     (["--per-class", "151"], "--per-class: expected a whole number from 1 to 150, received per-class='151'"),
     (["--run", "file"], "run folder: expected a new or empty folder, received run='file', which is a file"),
 ])
-def test_what_is_refused_leaves_nothing(words, message, run, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").write_text("")
+def test_what_is_refused_leaves_nothing(words, message, run, here, capsys):
+    (here / "file").write_text("")
     assert run(*words) == 2
     out, err = capsys.readouterr()
     assert out == "" and message in err and err.count("\n") == 1
     assert os.listdir() == ["file"]
 
 
-def test_without_scikit_learn_its_name_is_told(run, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_without_scikit_learn_its_name_is_told(run, here, monkeypatch, capsys):
     monkeypatch.setitem(__import__("sys").modules, "sklearn", None)
     assert run() == 2
     assert "expected scikit-learn" in capsys.readouterr().err and os.listdir() == []

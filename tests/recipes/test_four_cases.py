@@ -55,7 +55,7 @@ def test_every_advice_is_tried_on_every_data_set(recipe, run, here):
     for run_folder in ("photographs-many-advice2-seed0", "digits-few-advice3-seed0"):
         assert os.path.exists(f"cases/{run_folder}/model-best.params")
     for name, mirrored in (("photographs-many", True), ("digits-few", False)):
-        assert start_of(f"{name}-advice2-seed0")["recipe"]["augment"]["rand_mirror"] == mirrored
+        assert start_of(f"{name}-advice2-seed0")["augmentation"][0]["rand_mirror"] == mirrored
 
 
 def test_a_folder_without_the_classes_is_refused(run, here, capsys):

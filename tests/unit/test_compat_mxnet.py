@@ -9,6 +9,7 @@ from mxft.compat import mx
 from mxft.compat_mxnet import number_text, repair
 
 SHAPE = tuple(np.array([2, 3]))
+ON_NUMPY_2 = pytest.mark.skipif(np.__version__ < "2", reason="NumPy 1 reads an NDArray as nested sequences, as ever")
 
 
 @pytest.mark.parametrize("value, text", [
@@ -75,6 +76,23 @@ def test_an_optimizer_with_numpys_numbers_updates_several_weights_at_once():
         momentum = 0.9 * momentum - 0.02 * (1 + 0.01 * weight)
         weight = weight + momentum
     np.testing.assert_allclose(expected[:, 0, 0], weight, rtol=1e-6)
+
+
+@ON_NUMPY_2
+def test_numpys_functions_take_an_ndarray():
+    array = mx.nd.array([[1, 2], [3, 4]], dtype="int32")
+    assert np.all(array == 1) == np.False_ and np.all(array > 0) and np.array_equal(array, [[1, 2], [3, 4]])
+    assert np.asarray(array).dtype == np.int32 and np.asarray(array, np.float16).dtype == np.float16
+    assert np.array([array[0], array[1]]).tolist() == [[1, 2], [3, 4]] and np.abs(-array).tolist() == [[1, 2], [3, 4]]
+    doubled = np.float32(2) * array.astype("float32")
+    assert type(doubled) is mx.nd.NDArray and doubled.asnumpy().tolist() == [[2, 4], [6, 8]], "MXNet multiplies"
+    assert type(np.sum(array)) is mx.nd.NDArray, "its own method comes first, as before"
+
+
+@ON_NUMPY_2
+def test_an_ndarray_is_no_numpy_array_without_a_copy():
+    with pytest.raises(ValueError, match="expected copy=None or True, received copy=False"):
+        np.asarray(mx.nd.ones(2), copy=False)
 
 
 @pytest.mark.parametrize("make", [mx.metric.Loss, mx.metric.MAE, mx.metric.MSE, mx.metric.RMSE, mx.metric.CrossEntropy,
@@ -156,6 +174,20 @@ def test_a_kvstore_trains_with_an_optimizer_of_numpys_numbers():
     store.push("w", mx.nd.ones(2))
     store.pull("w", out)
     assert out.asnumpy().tolist() == [0.75, 0.75]
+
+
+def test_a_run_takes_a_learning_rate_of_numpy(coloured_records, make_checkpoint, tmp_path, monkeypatch):
+    from mxft.network.input_spec import InputSpec
+    from mxft.training.fit import FitOptions
+    from mxft.training.recipe import Recipe
+    from mxft.workflows.finetune import finetune
+
+    monkeypatch.setattr("mxft.workflows.finetune.draw_curves", lambda *_: None)
+    data = coloured_records(12)
+    losses = [finetune(make_checkpoint(5), data, str(tmp_path / str(number)), Recipe(
+        batch_size=4, learning_rate=rate, fit=FitOptions(epochs=2)), InputSpec((3, 8, 8))).fit.history[-1]["train_loss"]
+        for number, rate in enumerate((0.02, np.float64(0.02)))]
+    assert losses[0] == losses[1] > 0
 
 
 def test_a_server_prints_as_before_for_nobody_could_catch():

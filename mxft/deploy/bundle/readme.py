@@ -93,16 +93,17 @@ def _printing(output):
 def _reading(classifier):
     """Return what the reading part of a program depends on."""
     spec, rule = classifier.spec, resize_rule(classifier)
-    lines = []
+    lines, interp = [], classifier.packing.get("interp", "auto")
+    interp = f"cv2.INTER_{'AREA' if interp == 'auto' else interp.upper()}"
     if classifier.packing.get("center_crop"):
         lines += ["side = min(image.shape[:2])",
                   "top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2",
                   "image = image[top:top + side, left:left + side]"]
     if rule and "short_side" in rule:
         lines += [f"factor = {rule['short_side']} / min(image.shape[:2])",
-                  "image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)"]
+                  f"image = cv2.resize(image, None, fx=factor, fy=factor, interpolation={interp})"]
     elif rule:
-        lines.append(f"image = cv2.resize(image, ({rule['width']}, {rule['height']}), interpolation=cv2.INTER_AREA)")
+        lines.append(f"image = cv2.resize(image, ({rule['width']}, {rule['height']}), interpolation={interp})")
     channels, height, width = spec.shape
     opened = 'cv2.imread("selftest.jpg")[:, :, ::-1]' if channels == 3 else 'cv2.imread("selftest.jpg", 0)'
     mean, scale = list(spec.mean[:channels]), list(spec.scale[:channels])

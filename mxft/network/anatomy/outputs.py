@@ -23,6 +23,7 @@ _ENDS = {"LinearRegressionOutput": VALUES, "MAERegressionOutput": VALUES, "SVMOu
          "LogisticRegressionOutput": INDEPENDENT, "sigmoid": INDEPENDENT, "SoftmaxOutput": PROBABILITIES,
          "softmax": PROBABILITIES, "SoftmaxActivation": PROBABILITIES, "log_softmax": LOG_PROBABILITIES,
          "softmax_cross_entropy": LOSS, "CTCLoss": LOSS, "smooth_l1": LOSS}
+_OF_A_LENGTH = frozenset(("square", "_power_scalar", "sum", "norm", "_plus_scalar", "_maximum_scalar", "clip", "sqrt"))
 NORMALISING = frozenset(["BatchNorm", "L2Normalization", "InstanceNorm", "LayerNorm", "GroupNorm"])
 
 
@@ -189,6 +190,8 @@ def _read(graph, node, at, edge):
         return LOSS, edge, Link()
     if node.op == "FullyConnected" or is_pointwise(node) or averaged_classifier(graph, node) is not None:
         return LOGITS, edge, Link()
+    if divides_by_length(graph, node):
+        return EMBEDDING, edge, Link()
     if node.op in NORMALISING or node.op in ("Pooling", "Concat", "_contrib_AdaptiveAvgPooling2D", "mean"):
         return EMBEDDING, edge, Link()
     rectified = node.op in ("relu", "LeakyReLU") or activation in ("relu", "softrelu")
@@ -210,6 +213,17 @@ def _over_classes(graph, node):
 def is_pointwise(node):
     """Whether a node is a 1x1 convolution, which is a fully connected layer at every place of a map."""
     return node.op == "Convolution" and set(node.numbers("kernel")) == {1} and int(node.attrs.get("num_group", 1)) == 1
+
+
+def divides_by_length(graph, node):
+    """Whether a node divides numbers by their own length: an L2Normalization written out."""
+    if node.op not in ("broadcast_div", "elemwise_div"):
+        return False
+    edge, steps = node.inputs[1], []
+    while edge != node.inputs[0] and graph.nodes[edge[0]].op in _OF_A_LENGTH:
+        steps.append(graph.nodes[edge[0]].op)
+        edge = graph.nodes[edge[0]].inputs[0]
+    return edge == node.inputs[0] and bool({"sum", "norm"} & set(steps))
 
 
 def averaged_classifier(graph, node):

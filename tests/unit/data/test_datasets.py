@@ -44,7 +44,7 @@ def test_the_first_call_packs_and_the_second_takes_up(photographs, prefix):
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"per_class": 3}, {"resize": 18}, {"quality": 80},
                                     {"encoding": ".png", "quality": None}, {"exclude": ["eel"]},
-                                    {"val_fraction": 0.5}, {"squash": True}])
+                                    {"val_fraction": 0.5}, {"squash": True}, {"interp": "linear"}])
 def test_another_option_packs_anew(photographs, prefix, change):
     prepare_records(str(photographs), prefix, **OPTIONS)
     assert prepare_records(str(photographs), prefix, **{**OPTIONS, **change})[1] is not None

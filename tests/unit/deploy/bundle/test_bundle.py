@@ -170,7 +170,7 @@ def test_a_bundle_gives_the_networks_own_numbers(case, random_parameters, tmp_pa
     checkpoint = Checkpoint(symbol, *random_parameters(symbol, (3, 16, 16)), name="net,0")
     classifier = Classifier(checkpoint, InputSpec((3, 16, 16), scale=(.01, .02, .03)), {"resize": 16, "quality": 90},
                             CLASSES[:count], "net")
-    cv2.imwrite(str(tmp_path / "cat.png"), picture())
+    write_image(tmp_path / "cat.png", smooth())
     bundle = write_bundle(classifier, str(tmp_path / "net"), str(tmp_path / "cat.png"))
     assert bundle.check.signature["output"]["values"] == bundle.check.signature["onnx"]["values"] == kind
     assert bundle.check.mxnet < 1e-5 and bundle.check.onnx < 1e-4
