@@ -2,7 +2,7 @@
 import dataclasses
 import os
 
-from mxft.cli.arguments import add_check_option, real, whole
+from mxft.commandline.arguments import add_check_option, real, whole
 from mxft.errors import InputError
 
 PER_CLASS, QUALITY = 60, 90
@@ -88,7 +88,7 @@ def check_data_flags(args):
 
 def records_from(args, spec):
     """Return the Records the flags name, looked at, packing a folder where that is what was given."""
-    from mxft.cli.split import say_split
+    from mxft.commandline.splitting import say_split
     from mxft.data.classes import read_classes
     from mxft.data.datasets import Records, load_records, prepare_records
     from mxft.data.soundness import check_images
