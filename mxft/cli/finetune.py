@@ -14,7 +14,7 @@ from mxft.cli.arguments import (
     real,
     whole,
 )
-from mxft.cli.data_options import add_data_options, check_data_flags, records_from
+from mxft.cli.data_options import add_data_options, check_data_flags, check_head_to_keep, records_from, target_of
 from mxft.cli.plan_options import add_plan_options, augmentation_from, plan_settings
 from mxft.distributed.serving import serve, serves
 from mxft.errors import InputError
@@ -26,8 +26,11 @@ examples:
       --run runs/head
   mxft finetune --model resnet-50,0 --train train.rec --val val.rec \\
       --num-classes 256 --run runs/mine
+  mxft finetune --model resnet-50,0 --data photos/ --labels tags.csv \\
+      --multi-label --run runs/tags
 
-photos/ holds one folder of images a class. The run folder holds the
+photos/ holds one folder of images a class, or with --labels the images of a
+table: of several labels each (--multi-label) or of numbers (--regression). The run folder holds the
 checkpoints (model-best.params and the last epoch), model-manifest.json,
 transfer.json, log.jsonl, curves.png and report.html. The defaults are the
 MXNet tutorial's.
@@ -120,8 +123,18 @@ def keeping_from(args):
     return Keeping(args.keep_every, args.keep_last, args.save_batches, args.save_minutes, args.resume)
 
 
-def recipe_from(args):
-    """Turn the flags of `add_training_options` into a Recipe, refusing those that contradict each other."""
+def recipe_from(args, target="classes"):
+    """Turn the flags of `add_training_options` into a Recipe, refusing those that contradict each other.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+    target : {"classes", "multi-label", "regression"}
+
+    Returns
+    -------
+    mxft.training.recipe.Recipe
+    """
     from mxft.training.fit import FitOptions
     from mxft.training.recipe import Recipe
 
@@ -136,7 +149,7 @@ def recipe_from(args):
                          initializer=args.initializer, kvstore=args.kv_store, patience=args.patience,
                          min_delta=args.min_delta, label_smoothing=args.label_smoothing, mixup=args.mixup,
                          accumulate=args.accumulate, fp16=args.fp16, rewrite=args.rewrite)
-    return Recipe(**plan_settings(args), layer=args.layer, require_head=args.require_head,
+    return Recipe(**plan_settings(args), target=target, layer=args.layer, require_head=args.require_head,
                   batch_size=args.batch_size, learning_rate=args.lr, schedule=args.lr_schedule,
                   lr_steps=args.lr_step_epochs, lr_factor=args.lr_factor, warmup_epochs=args.warmup_epochs,
                   augment=augmentation_from(args), seed=args.seed, fit=options)
@@ -159,13 +172,12 @@ def main(argv=None):
     from mxft.cli.preflight import check_resize, event_folder, join_workers
     from mxft.network.checkpoint import load_checkpoint
     from mxft.network.input_spec import InputSpec
-    from mxft.training.network import check_kept_head
     from mxft.training.preparation import check_recipe
     from mxft.training.run import check_run_folder
     from mxft.workflows.finetune import finetune
 
     check_data_flags(args)
-    recipe = recipe_from(args)
+    recipe = recipe_from(args, target_of(args))
     checkpoint = load_checkpoint(find_model(args.model))
     spec = input_spec(args, checkpoint.input_spec, InputSpec())
     check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
@@ -175,9 +187,8 @@ def main(argv=None):
     if workers.writes:
         check_run_folder(args.run, args.resume)
         events = event_folder(args.tensorboard, os.path.join(args.run, "tensorboard"), args.resume)
-    if args.data and args.require_head:
-        check_kept_head(checkpoint, spec, args.data, args.exclude)
-    records = workers.first_then_others(lambda: records_from(args, spec))
+    check_head_to_keep(args, checkpoint, spec)
+    records = workers.first_then_others(lambda: records_from(args, spec, checkpoint))
     result = finetune(checkpoint, records, args.run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
                       keeping_from(args), events)
     return conclude(result)

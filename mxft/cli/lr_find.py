@@ -3,7 +3,7 @@ import os
 import sys
 
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole
-from mxft.cli.data_options import add_data_options, check_data_flags, records_from
+from mxft.cli.data_options import add_data_options, check_data_flags, check_head_to_keep, records_from, target_of
 from mxft.cli.finetune import add_training_options, recipe_from
 
 EXAMPLES = """\
@@ -47,12 +47,11 @@ def main(argv=None):
     from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
     from mxft.network.input_spec import InputSpec
-    from mxft.training.network import check_kept_head
     from mxft.training.preparation import check_recipe
     from mxft.workflows.lr_finder import check_search, find_learning_rate
 
     check_data_flags(args)
-    recipe = recipe_from(args)
+    recipe = recipe_from(args, target_of(args))
     check_search(recipe, args.start_lr, args.end_lr, args.batches)
     model = find_model(args.model)
     checkpoint = load_checkpoint(model)
@@ -61,10 +60,9 @@ def main(argv=None):
     check_resize(args.resize, spec)
     prefix = os.path.normpath(args.run) + "-lr"
     check_writable(os.path.dirname(os.path.abspath(prefix)), "--run")
-    if args.data and args.require_head:
-        check_kept_head(checkpoint, spec, args.data, args.exclude)
+    check_head_to_keep(args, checkpoint, spec)
     with _Bar(args.batches) as bar:
-        found = find_learning_rate(model, records_from(args, spec), recipe, spec, args.gpus, args.cpus,
+        found = find_learning_rate(model, records_from(args, spec, checkpoint), recipe, spec, args.gpus, args.cpus,
                                    args.data_nthreads, args.start_lr, args.end_lr, args.batches, bar)
     _report(found, prefix, f"{os.path.basename(args.model)}, {found.stage}: {args.optimizer}, batch "
                           f"{args.batch_size * args.accumulate}")

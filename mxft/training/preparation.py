@@ -5,9 +5,11 @@ import numpy as np
 
 from mxft.data.labels import check_labels, scan_labels
 from mxft.data.soundness import check_records
+from mxft.data.target_spec import CLASSES, MULTI_LABEL, TargetSpec, check_kind, check_target, target_of
 from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
+from mxft.features.solvers import SOLVERS_OF, check_solver
 from mxft.files.whole import require_file
 from mxft.training.accumulation import check_accumulation
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
@@ -62,10 +64,13 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1):
         What `check_recipe` refuses, and records, labels or class names that do not go together.
     """
     devices = check_recipe(recipe, checkpoint, spec, gpus, cpus)
-    scans, num_classes = _check_data(data)
+    if data.target not in (None, recipe.target):
+        raise InputError(f"targets: expected the records' own target, {data.target!r}, received target="
+                         f"{recipe.target!r}; train them as what they were made for")
+    scans, target = _check_data(data, recipe.target)
     _check_sizes(data, spec)
-    recipe = _weighted(recipe, scans["train"], num_classes, data.classes)
-    network = _network(recipe, checkpoint, num_classes, spec)
+    recipe = _weighted(recipe, scans["train"], target.size, data.classes)
+    network = _network(recipe, checkpoint, target, spec)
     stages = training_stages(recipe, network.symbol, network.head_parameters, spec.shape)
     return Preparation(recipe, network, stages, scans, devices)
 
@@ -80,11 +85,11 @@ def _weighted(recipe, scan, num_classes, classes):
     return dataclasses.replace(recipe, fit=options)
 
 
-def _network(recipe, checkpoint, num_classes, spec):
+def _network(recipe, checkpoint, target, spec):
     """Return the network the recipe trains, its parameters matched, or none loaded for the plan ``scratch``."""
     if recipe.require_head:
-        return with_kept_head(checkpoint, num_classes, spec.shape)
-    network = with_new_head(checkpoint, num_classes, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
+        return with_kept_head(checkpoint, target.size, spec.shape, target)
+    network = with_new_head(checkpoint, target.size, spec.shape, recipe.layer, recipe.hidden, recipe.head_name, target)
     return without_parameters(network, spec.shape) if recipe.plan == "scratch" else network
 
 
@@ -115,6 +120,7 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
     check_accumulation(recipe.fit.accumulate)
     _check_shareable(recipe)
     make_initializer(recipe.fit.initializer)
+    _check_target(recipe)
     network = with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
     _check_solver(recipe)
     for stage in training_stages(recipe, network.symbol, network.head_parameters, spec.shape):
@@ -141,12 +147,27 @@ def _check_shareable(recipe):
                              f"{recipe.fit.kvstore!r}; leave {flag} out, or train with --kv-store device")
 
 
+def _check_target(recipe):
+    """Refuse what has a meaning for one of N classes alone, beside labels or numbers."""
+    check_kind(recipe.target)
+    if recipe.target == CLASSES:
+        return
+    for what, value in (("label smoothing", recipe.fit.label_smoothing), ("mixup", recipe.fit.mixup),
+                        ("class weights", recipe.class_weight or recipe.fit.class_weights),
+                        ("oversampling", recipe.oversample)):
+        if value:
+            raise InputError(f"{what}: expected target {CLASSES!r}, one of several classes, received target="
+                             f"{recipe.target!r}; leave it out")
+    if recipe.solver and recipe.solver != SOLVERS_OF[recipe.target]:
+        check_solver(recipe.solver)
+        raise InputError(f"solver: expected {SOLVERS_OF[recipe.target]!r}, the one there is for target="
+                         f"{recipe.target!r}, received solver={recipe.solver!r}")
+
+
 def _check_solver(recipe):
     """Refuse a solver that is unknown, or that the plan has no place for."""
     if not recipe.solver:
         return
-    from mxft.features.solvers import check_solver
-
     check_solver(recipe.solver)
     for what, value in (("plan head or two-stage", recipe.plan not in ("head", "two-stage") and recipe.plan),
                         ("a head of one layer", bool(recipe.hidden) and "hidden layers"),
@@ -155,11 +176,32 @@ def _check_solver(recipe):
             raise InputError(f"--solver {recipe.solver}: expected {what}, received {value}")
 
 
-def _check_data(data):
-    """Scan the labels of both files and check their images; return the scans and the number of classes."""
+def _check_data(data, kind):
+    """Scan the labels of both files and check their images; return the scans and the TargetSpec."""
     for path in filter(None, (data.train, data.val)):
         require_file(path, "records")
     scan = scan_labels(data.train)
+    if kind == CLASSES:
+        scans, target = _check_classes(data, scan)
+    else:
+        target = target_of(scan, kind, data.classes, data.num_classes)
+        scans = {"train": scan, **({"val": _check_validation(data.val, target)} if data.val else {})}
+    for scanned in scans.values():
+        check_records(scanned, data.check)
+    return scans, target
+
+
+def _check_validation(path, target):
+    """Return the scan of validation records, refusing some that no figure can be made of."""
+    scan = check_target(scan_labels(path), target)
+    if target.kind == MULTI_LABEL and not scan.labels.any():
+        raise InputError(f"nothing to validate by: expected images with labels in {path}, received "
+                         f"{len(scan.ids)} without any")
+    return scan
+
+
+def _check_classes(data, scan):
+    """Return the scans of records of one class each, and their TargetSpec."""
     num_classes = data.num_classes or (len(data.classes) if data.classes else None)
     if num_classes is None:
         num_classes = _classes_of(scan)
@@ -171,9 +213,7 @@ def _check_data(data):
         scans["val"] = check_labels(scan_labels(data.val), num_classes)
     if num_classes < 2 or len(np.unique(scan.first)) < 2:
         raise InputError(f"nothing to learn: expected at least 2 classes in {data.train}, received one")
-    for scanned in scans.values():
-        check_records(scanned, data.check)
-    return scans, num_classes
+    return scans, TargetSpec(CLASSES, num_classes, tuple(data.classes) if data.classes else None)
 
 
 def _classes_of(scan):

@@ -1,6 +1,7 @@
 """Recipe: every setting of a training, one frozen value; the defaults are the tutorial's."""
 import dataclasses
 
+from mxft.data.target_spec import CLASSES
 from mxft.features.store import CacheOptions
 from mxft.freeze import FreezeOptions
 from mxft.training.fit import FitOptions
@@ -15,6 +16,9 @@ class Recipe:
     ----------
     plan : str
         See `mxft.freeze`.
+    target : {"classes", "multi-label", "regression"}
+        What is learnt: one of several classes, each of several labels for itself, or numbers; see
+        `mxft.data.target_spec`.
     batch_norm : {"train", "eval"} or None
     freezing : mxft.freeze.FreezeOptions
         Patterns, a layer to freeze through, multipliers.
@@ -57,6 +61,7 @@ class Recipe:
     """
 
     plan: str = "full"
+    target: str = CLASSES
     batch_norm: str = None
     freezing: FreezeOptions = FreezeOptions()
     head_stage: HeadStage = HeadStage()
