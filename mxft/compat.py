@@ -14,6 +14,7 @@ import struct
 import sys
 import warnings
 
+from mxft.compat_mxnet import repair
 from mxft.errors import DependencyError, last_line
 from mxft.machine.cuda import CUDA_BUILD, is_cuda_build, load_cuda_libraries, missing_library_message, spare_old_drivers
 from mxft.machine.quiet import native_log_wanted
@@ -98,7 +99,8 @@ def load_mxnet():
     Returns
     -------
     module
-        ``mxnet``. A second call, or a call after a successful ``import mxnet``, changes nothing.
+        ``mxnet``, mended as `mxft.compat_mxnet.repair` says. A second call changes nothing; after a successful
+        ``import mxnet`` only the mending is left to do.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def load_mxnet():
     '1.9.1'
     """
     if "mxnet" in sys.modules:
-        return sys.modules["mxnet"]
+        return _repaired(sys.modules["mxnet"])
     _refuse_broken_import()
     _require_distutils()
     restore_numpy_names()
@@ -133,6 +135,12 @@ def load_mxnet():
         raise DependencyError(missing_library_message(str(error))) from None
     _restore_record_packing(mxnet.recordio)
     _leave_in_one_line(mxnet.base)
+    return _repaired(mxnet)
+
+
+def _repaired(mxnet):
+    if not getattr(mxnet.__spec__, "_initializing", False):  # a server unpickles optimizers while mxnet is imported
+        repair(mxnet)
     return mxnet
 
 
@@ -217,8 +225,17 @@ def _without(name):
         sys.modules.update(hidden)
 
 
+def _repair_autocfg():
+    """Let autocfg 0.0.8, which gluoncv.auto reads, know Optional (a name of its own since 3.10) and Any (a class)."""
+    if importlib.util.find_spec("autocfg") is None:
+        return
+    checks = importlib.import_module("autocfg.type_check")
+    checks._get_name = lambda kind: getattr(kind, "_name", None) or kind.__name__
+    checks._SPECIAL_INSTANCE_CHECKERS["Optional"] = checks._instancecheck_union
+
+
 def load_gluoncv():
-    """Import GluonCV (after mxnet) and return it.
+    """Import GluonCV (after mxnet) and return it; ``gluoncv.auto`` can be imported then, if autocfg is installed.
 
     Raises
     ------
@@ -229,6 +246,7 @@ def load_gluoncv():
     try:
         with warnings.catch_warnings(), _without("torch"):
             warnings.simplefilter("ignore")
+            _repair_autocfg()
             return importlib.import_module("gluoncv")
     except ImportError as error:  # GluonCV turns a missing portalocker or scipy into "missing mxnet & torch"
         name = getattr(error, "name", None) or next(

@@ -7,8 +7,7 @@ from mxft.distributed.environment import read_part
 from mxft.errors import InputError, last_line, nearest
 from mxft.machine.cards import query_driver, refuse_cards_without_code, refuse_driver
 from mxft.machine.cuda import CUDA_BUILD
-
-KVSTORES = ("local", "device", "nccl", "dist_sync", "dist_device_sync", "dist_async")
+from mxft.options import KVSTORES
 
 
 def contexts(gpus="", cpus=1):
@@ -90,14 +89,14 @@ def kvstore(name):
         for ever, or on a build without it.
     """
     if name not in KVSTORES:
-        raise InputError(f"kvstore: expected one of {', '.join(KVSTORES)}, received kv-store={name!r}; "
+        raise InputError(f"kvstore: expected one of {', '.join(KVSTORES)}, received `kvstore={name!r}`; "
                          f"{nearest(str(name), KVSTORES)}")
     if name == "nccl" and not mx.runtime.Features().is_enabled("NCCL"):
         raise InputError(f"kvstore nccl: expected an mxnet with NCCL, received {mx.__version__} without it; use "
-                         "--kv-store device")
+                         "`kvstore='device'`")
     if name.startswith("dist"):
         if not mx.runtime.Features().is_enabled("DIST_KVSTORE"):
             raise InputError(f"kvstore {name}: expected an mxnet with DIST_KVSTORE, received {mx.__version__} without "
-                             "it; use --kv-store device on one machine")
+                             "it; use `kvstore='device'` on one machine")
         read_part(f"kvstore {name}")
     return name

@@ -1,5 +1,8 @@
 """What mxft says when it refuses an input (exit 2) or has to stop a run (exit 3)."""
 import difflib
+import re
+
+from mxft.wording import cleaned
 
 _LESS_MEMORY = "a smaller --batch-size or --image-shape needs less"
 
@@ -9,11 +12,24 @@ class MxftError(Exception):
 
     The message is one paragraph: what failed, what was expected, what was received as ``name=value``,
     and the nearest names or the next command. ``exit_code`` is what the command line ends with.
+
+    A message may name settings by their fields, in backticks: ```lr_factor```, or ```schedule='step'``` with a value.
+    `str` leaves the backticks out; a command gives each as its flag instead, see `mxft.command.as_flags`.
+
+    Examples
+    --------
+    >>> str(InputError("`lr_factor`: expected `schedule='step'` beside it"))
+    "lr_factor: expected schedule='step' beside it"
     """
 
     exit_code = 2
 
     def __str__(self):
+        return cleaned(plain_message(self.message))
+
+    @property
+    def message(self):
+        """The message with its backticks."""
         return str(self.args[0]) if self.args else ""
 
 
@@ -33,6 +49,14 @@ class RunError(MxftError, RuntimeError):
     """Work that had begun could not go on (exit 3); what was earned is on disk."""
 
     exit_code = 3
+
+
+SETTING = re.compile(r"`([a-z][a-z0-9_.]*)(?:=([^`]*))?`")
+
+
+def plain_message(message):
+    """Return a message whose settings stand without backticks."""
+    return SETTING.sub(lambda found: found.group(0)[1:-1], message)
 
 
 def last_line(error):

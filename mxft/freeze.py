@@ -10,43 +10,9 @@ import math
 
 from mxft.errors import InputError, nearest
 from mxft.network.graph import Graph
+from mxft.options import METHODS, PLANS, TRUNK_LR_MULT, FreezeOptions, check_plan  # noqa: F401 (known by this place)
 from mxft.surgery import stateful_layers, states_kept
 from mxft.surgery.depth import layers_above, parameters_of, parameters_through
-
-PLANS = {"full": "train every parameter",
-         "head": "train the new head on a fixed trunk",
-         "discriminative": "train every parameter, the trunk at a lower rate",
-         "gradual": "train the head, then unfreeze the trunk stage by stage, from the output down",
-         "two-stage": "train the head first, then everything",
-         "scratch": "load nothing and train every parameter from random numbers"}
-METHODS = ("fixed", "lr_mult")
-_RATE_BLIND = {"adadelta", "ftrl"}  # optimizers that move a parameter whose learning rate is 0, or divide by it
-
-
-@dataclasses.dataclass(frozen=True)
-class FreezeOptions:
-    """What a plan may be told beside its name.
-
-    Parameters
-    ----------
-    patterns : tuple of str
-        Parameters to freeze as well: names, or shell patterns such as ``stage1_*``.
-    through : str or None
-        A layer: it and everything before it is frozen.
-    method : {"fixed", "lr_mult"}
-    trunk_lr_mult, head_lr_mult : float
-        Of the plan ``discriminative``.
-    layer_decay : float
-        Of the plan ``discriminative``: the rate of a layer is this much lower than that of the weighted layer after
-        it; 1 for none (as the layer-wise decay of ELECTRA and BEiT, arXiv:2003.10555).
-    """
-
-    patterns: tuple = ()
-    through: str = None
-    method: str = "fixed"
-    trunk_lr_mult: float = 0.1
-    head_lr_mult: float = 1.0
-    layer_decay: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +148,7 @@ def describe_rates(rates):
     return "learning rate (tensors): " + ", ".join(rows)
 
 
-def freeze_plan(name, symbol, head_parameters, batch_norm=None, options=FreezeOptions()):
+def freeze_plan(name, symbol, head_parameters, batch_norm=None, options=None):
     """Make a plan by name.
 
     Parameters
@@ -195,7 +161,7 @@ def freeze_plan(name, symbol, head_parameters, batch_norm=None, options=FreezeOp
         The head's own parameters.
     batch_norm : {"train", "eval"}, optional
         When None, eval in frozen layers and train in all others.
-    options : FreezeOptions
+    options : FreezeOptions, optional
 
     Returns
     -------
@@ -215,6 +181,7 @@ def freeze_plan(name, symbol, head_parameters, batch_norm=None, options=FreezeOp
     >>> freeze_plan("head", net, ["fc1_weight", "fc1_bias"]).frozen
     ('fc0_weight', 'fc0_bias')
     """
+    options = options or FreezeOptions()
     check_plan(name, batch_norm, options)
     parameters = parameters_of(symbol)
     for parameter in head_parameters:
@@ -235,29 +202,6 @@ def freeze_plan(name, symbol, head_parameters, batch_norm=None, options=FreezeOp
                       options.method)
 
 
-def check_plan(name, batch_norm=None, options=FreezeOptions(), optimizer="sgd"):
-    """Refuse (InputError) a plan, BatchNorm mode, method, multiplier or optimizer that cannot be."""
-    if name not in PLANS:
-        raise InputError(f"plan: expected one of {', '.join(PLANS)}, received plan={name!r}; {nearest(name, PLANS)}")
-    if batch_norm not in (None, "train", "eval"):
-        raise InputError(f"BatchNorm mode: expected train or eval, received bn={batch_norm!r}")
-    if options.method not in METHODS:
-        raise InputError(f"freezing: expected {' or '.join(METHODS)}, received freeze-by={options.method!r}")
-    for what, value in (("trunk-lr-mult", options.trunk_lr_mult), ("head-lr-mult", options.head_lr_mult)):
-        if not 0 <= value < math.inf:
-            raise InputError(f"rates: expected a finite number of at least 0, received {what}={value}")
-    if not 0 < options.layer_decay <= 1:
-        raise InputError(f"rates: expected a number above 0 and of at most 1, received "
-                         f"layer-decay={options.layer_decay}")
-    by_rate = options.method == "lr_mult" or name == "discriminative"
-    if by_rate and optimizer.lower() in _RATE_BLIND:
-        raise InputError(f"plan {name} by learning rates: expected an optimizer that heeds them, received "
-                         f"optimizer={optimizer!r}; sgd, nag, adam and rmsprop do")
-    if name == "scratch" and (options.patterns or options.through):
-        raise InputError("plan scratch: expected nothing to freeze, received --freeze or --freeze-through; random "
-                         "numbers are not worth keeping")
-
-
 def _asked_to_freeze(symbol, options):
     through = set(parameters_through(symbol, options.through)) if options.through else set()
     return through | _matching(options.patterns, parameters_of(symbol))
@@ -268,8 +212,8 @@ def _matching(patterns, parameters):
     for pattern in patterns:
         matched = fnmatch.filter(parameters, pattern)
         if not matched:
-            raise InputError(f"freeze: expected a pattern that matches a parameter, received freeze={pattern!r}; "
-                             f"{nearest(pattern, parameters)}")
+            raise InputError(f"freeze: expected a pattern that matches a parameter, received "
+                             f"`freezing.patterns={pattern!r}`; {nearest(pattern, parameters)}")
         frozen.update(matched)
     return frozen
 
@@ -277,16 +221,19 @@ def _matching(patterns, parameters):
 def _require_both(parameters, frozen, options):
     """Refuse a plan that leaves nothing to train."""
     if parameters and len(frozen) == len(parameters):
-        asked = ",".join(options.patterns) or options.through or f"trunk-lr-mult {options.trunk_lr_mult:g}"
-        raise InputError(f"freeze: expected something left to train, received freeze={asked!r}, which "
+        given = next((name for name in ("patterns", "through") if getattr(options, name)), "trunk_lr_mult")
+        raise InputError("freeze: expected something left to train, received "
+                         f"`freezing.{given}={getattr(options, given)!r}`, which "
                          f"matches all {len(parameters)} parameters")
 
 
 def _multipliers(symbol, head_parameters, options):
     head, above = set(head_parameters), layers_above(symbol)
     first = min([above[name] for name in above if name not in head], default=0)
-    return {name: options.head_lr_mult if name in head
-            else options.trunk_lr_mult * options.layer_decay ** (above[name] - first) for name in above}
+    of_head = 1.0 if options.head_lr_mult is None else options.head_lr_mult
+    of_trunk = TRUNK_LR_MULT if options.trunk_lr_mult is None else options.trunk_lr_mult
+    decay = options.layer_decay or 1.0
+    return {name: of_head if name in head else of_trunk * decay ** (above[name] - first) for name in above}
 
 
 def freeze_matching(patterns, symbol):

@@ -1,4 +1,33 @@
-"""Numbers and counts as a person says them."""
+"""Numbers and counts as a person says them, and text without what a terminal would obey."""
+import re
+
+# C0 but tab and line feed, DEL, C1, and what turns the direction of the text around it; a carriage return but where
+# progress bars have it, in the beginning or before a line feed
+_CONTROLS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]|(?<=[\\s\\S])\r(?!\n)")
+
+
+def cleaned(text):
+    """Return text with control characters as their codes, as JSON writes them.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> cleaned("cat\\x1b[31m")
+    'cat\\\\u001b[31m'
+    """
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def is_plain(text):
+    """Whether a name is one line without control characters; letters of any script are."""
+    return cleaned(text) == text and not any(end in text for end in "\n\r\t")
 
 
 def number(value, digits):
@@ -28,7 +57,7 @@ def plural(count, noun):
     >>> plural(1, "epoch"), plural(1200, "image")
     ('1 epoch', '1,200 images')
     """
-    return f"{count:,} {noun}" + "s" * (count != 1)
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def size(count):

@@ -37,6 +37,13 @@ def testdata():
     return folder
 
 
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder, the working directory of the test; files of tests fill it by a fixture of the same name."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def repository():
     """The root of the checkout."""
@@ -83,16 +90,13 @@ def make_records(tmp_path):
 def coloured_records(make_records):
     """A function ``(train, val=0) -> Records``: so many 10x10 images in turn red, green and blue, under noise."""
     from mxft.data.datasets import Records
+    from tests.support.images import coloured
 
     rng = np.random.RandomState(0)
 
-    def picture(number, label):
-        image = rng.randint(0, 160, (10, 10, 3))
-        image[:, :, int(label) % 3] += 80
-        return image.astype(np.uint8)
-
     def make(train, val=0):
-        paths = [make_records(f"{name}.rec", [i % 3 for i in range(count)], picture) if count else None
+        paths = [make_records(f"{name}.rec", [i % 3 for i in range(count)], lambda _, label: coloured(rng, label))
+                 if count else None
                  for name, count in (("train", train), ("val", val))]
         return Records(*paths, ["red", "green", "blue"], packing={"resize": 10})
 
@@ -217,9 +221,9 @@ def torch_arrays():
 
 @pytest.fixture
 def server(monkeypatch):
-    """A web server on this machine that misbehaves on demand, see `tests.web`; retries do not wait."""
+    """A web server on this machine that misbehaves on demand, see `tests.support.web`; retries do not wait."""
     from mxft.files import download, http_stream
-    from tests.web import serving
+    from tests.support.web import serving
 
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)

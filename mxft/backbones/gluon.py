@@ -200,11 +200,13 @@ def _pruned_weights(path):
     They alone are saved under full names, which `load_parameters` cannot read (gluoncv/model_zoo/pruned_resnet).
     """
     from mxft.compat import mx
+    from mxft.network.params_file import read_arrays
 
     try:
-        arrays = mx.nd.load(path)
-    except mx.MXNetError:
-        return {}
+        arrays = read_arrays(path)
+    except (ValueError, mx.MXNetError) as error:
+        raise InputError(f"Gluon weights cannot be read: expected what save_parameters writes, received {path} "
+                         f"({last_line(error)}); copy or download it again") from None
     pruned = isinstance(arrays, dict) and arrays and all(name.startswith(_PRUNED_PREFIX) for name in arrays)
     return arrays if pruned else {}
 

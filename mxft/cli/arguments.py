@@ -5,6 +5,7 @@ import math
 import re
 import sys
 
+from mxft import settings
 from mxft.errors import InputError, nearest
 
 
@@ -52,35 +53,65 @@ def _expectation(flag, text):
 
 def whole(least, most=None):
     """Return an argparse type for a whole number of at least `least` (and at most `most`)."""
-    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
-
-    def parse(text):
-        try:
-            value = int(text)
-        except ValueError:
-            value = None
-        if value is None or value < least or (most is not None and value > most):
-            raise argparse.ArgumentTypeError(f"expected a whole number {limits}, received {text!r}")
-        return value
-    return parse
+    return typed(settings.whole(least, most))
 
 
 def real(least=None, above=None, below=None, most=None):
     """Return an argparse type for a finite number within the limits that are given."""
-    words = {"of at least": least, "above": above, "below": below, "of at most": most}
-    limits = " and ".join(f"{word} {limit:g}" for word, limit in words.items() if limit is not None)
-    expected = f"a number {limits}".rstrip()
+    return typed(settings.real(least, above, below, most))
 
+
+def typed(kind):
+    """Return an argparse type for what a setting may be, a `mxft.settings.Kind`."""
     def parse(text):
         try:
-            value = float(text)
+            value = kind.read(text)
         except ValueError:
-            value = math.nan
-        inside = math.isfinite(value) and (least is None or value >= least) and (above is None or value > above)
-        if not inside or (below is not None and value >= below) or (most is not None and value > most):
-            raise argparse.ArgumentTypeError(f"expected {expected}, received {text!r}")
+            value = None
+        if not kind.accepts(value):
+            raise argparse.ArgumentTypeError(f"expected {kind.expected}, received {text!r}")
         return value
     return parse
+
+
+def add_setting(group, options, field, text, flag=None, **more):
+    """Add the flag of a dataclass's field: its type and its default are the field's, and stand there only.
+
+    Parameters
+    ----------
+    group : argparse.ArgumentParser or a group of one
+    options : dataclass
+    field : str
+    text : str
+        For ``--help``; the default is told behind it, where there is one.
+    flag : str, optional
+        The field's name with hyphens when None.
+    **more
+        For ``add_argument``. A `default` is for the help only: what "not given" means where the field says None.
+    """
+    value = settings.default_of(options, field)
+    default = more.pop("default", value)
+    kind = settings.kind_of(options, field)
+    told = "" if default in (None, "", ()) else f" (default: {default:g})" if isinstance(default, float) else (
+        f" (default: {default})")
+    convert = {} if kind.read is str else {"type": typed(kind)}
+    group.add_argument(flag or "--" + field.replace("_", "-"), help=text + told,
+                       **{"metavar": "NAME", "default": value, **convert, **more})
+
+
+def given_settings(args, *names, **renamed):
+    """Return ``{field: value}`` of the flags that say something, to make a dataclass of: a None is left out.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+    *names : str
+        Fields whose flag has their name.
+    **renamed : str
+        ``field="name in args"`` of the others.
+    """
+    renamed = {**{name: name for name in names}, **renamed}
+    return {field: getattr(args, name) for field, name in renamed.items() if getattr(args, name) is not None}
 
 
 def numbers(count, kind=float):

@@ -13,8 +13,8 @@ examples:
       --synset imagenet-synset.txt --image cat.jpg --output mobilenet.tar
 
 A bundle holds the network, its class names, its signature (input, output and
-preprocessing), model.onnx, a self-test picture with the five classes it gets,
-a README and the hashes of them all. It is read back and tested, with MXNet and
+preprocessing), model.onnx, a self-test picture with what it gets, a
+README and the hashes of them all. It is read back and tested, with MXNet and
 with ONNX Runtime, before it appears. The folder is a checkpoint too: any verb
 takes it as --model. The picture is kept as a JPEG of at most 512 pixels on its
 shorter side, without what the camera noted; without --image a validation
@@ -75,13 +75,16 @@ def _require_onnx():
 
 
 def _say(bundle):
+    from mxft.deploy.bundle.selftest import number_of
+
     check = bundle.check
     print("self-test picture:")
     for entry in check.expected["top"]:
-        print(f"  {entry['probability']:.4f}  {entry['class']}")
-    print(f"read back, MXNet: the same five, largest difference {check.mxnet:.1e}")
+        print(f"  {number_of(entry):.4f}  {entry['class']}")
+    same = "the same five" if "factor" in check.expected else "the same values"
+    print(f"read back, MXNet: {same}, largest difference {check.mxnet:.1e}")
     if check.onnx is not None:
-        print(f"read back, ONNX Runtime: the same five, largest difference {check.onnx:.1e}")
+        print(f"read back, ONNX Runtime: {same}, largest difference {check.onnx:.1e}")
     print(f"wrote {bundle.path}: {check.signature['name']}, {check.signature['classes']} classes, "
           f"{len(bundle.files)} files, {sum(bundle.files.values()) / 1e6:.1f} MB\n"
           f"next: mxft serve {bundle.path}")

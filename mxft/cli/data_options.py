@@ -27,7 +27,7 @@ def add_data_options(parser):
     group.add_argument("--train", metavar="REC", help="a .rec file")
     group.add_argument("--val", metavar="REC", help="of --train: a .rec file to validate on")
     group.add_argument("--classes", metavar="FILE", help="of --train: class names, one a line")
-    group.add_argument("--num-classes", type=whole(1), metavar="N",
+    group.add_argument("--num-classes", type=whole(2), metavar="N",
                        help="of --train: classes (default: the highest label + 1), or labels or numbers of a record")
     add_target_options(group, "the labels are")
     add_check_option(group)
@@ -91,8 +91,6 @@ def check_data_flags(args):
         raise InputError("--labels: expected the images of a table, received "
                          f"--{'per-class' if args.per_class else 'exclude'} beside it, which is for class folders; "
                          "--val-fraction divides a table")
-    if args.num_classes == 1 and not target_kind(args):
-        raise InputError("--num-classes: expected a whole number of at least 2, received num-classes='1'")
     if (args.records or "").endswith(".rec"):
         raise InputError(f"--records: expected the PREFIX of `mxft split FOLDER PREFIX`, received records="
                          f"{args.records!r}; a record file is given with --train {args.records}")

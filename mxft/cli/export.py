@@ -8,12 +8,17 @@ examples:
   mxft export --to onnx --model runs/photos --output photos.onnx \\
       --images cat.jpg dog.jpg
   mxft export --to onnx --model runs/faces/model,best --output embedding.onnx
+  mxft export --to onnx --model runs/photos --layer flatten0 \\
+      --output features.onnx
 
-The file is written only if ONNX Runtime computes from it what the checkpoint
-does, on --images or on noise, to 1e-4 of the largest output; otherwise the
-first layer that differs is named. Of a face network with its training head the
-embedding is exported. The file takes what the checkpoint takes: pixels less
-the mean, times the scale, which are printed and stand in the manifest.
+Every output an image alone gives is written, under its own name: classes,
+tags, numbers, maps; a loss becomes the softmax, sigmoid or scores it is for
+inference. Of a face network with its training head the embedding is exported,
+with --layer any layer. The file is written only if ONNX Runtime computes from
+it what the unaltered checkpoint does, on --images or on noise, to 1e-4 of the
+largest output; otherwise the first layer that differs is named. The file takes
+what the checkpoint takes: pixels less the mean, times the scale, which are
+printed and stand in the manifest.
 """
 
 
@@ -23,6 +28,7 @@ def parser():
     p.add_argument("--to", required=True, choices=("onnx",), help="the format")
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--output", required=True, metavar="FILE", help="the file to write, NAME.onnx")
+    p.add_argument("--layer", metavar="NAME", help="end the network at this layer, one mxft layers lists")
     p.add_argument("--images", nargs="+", default=[], metavar="IMAGE", help="image files to compare on")
     p.add_argument("--resize", type=whole(1), metavar="N",
                    help="short side of --images before the crop (default: the manifest's)")
@@ -45,7 +51,9 @@ def main(argv=None):
     if os.path.lexists(args.output) and not args.force:
         raise InputError(f"output: expected a name that is free, received {args.output!r}; --force replaces it")
     checkpoint = load_checkpoint(find_model(args.model))
-    if is_training_network(checkpoint):
+    if args.layer:
+        checkpoint = _cut(checkpoint, args.layer)
+    elif is_training_network(checkpoint):
         result = slim(checkpoint)
         checkpoint = result.checkpoint
         print(f"a face network as it was trained: exporting it up to its embedding, {result.feature.name}")
@@ -55,11 +63,21 @@ def main(argv=None):
     probe = _probe(args, checkpoint, spec)
     result = export_onnx(checkpoint, args.output, spec.shape, probe)
     batch = "N" if result.any_batch else "1"
-    print(f"input {result.input} ({batch}, {', '.join(map(str, spec.shape))}): {spec.describe()}\n"
-          f"output {result.output} ({', '.join(map(str, (batch, *result.output_shape)))})\n"
-          f"ONNX Runtime on {len(probe)} {'images' if args.images else 'images of noise'}: largest difference "
+    print(f"input {result.input} ({batch}, {', '.join(map(str, spec.shape))}): {spec.describe()}")
+    for output, (name, shape) in zip(checkpoint.anatomy.served, result.outputs.items()):
+        print(f"output {name} ({', '.join(map(str, (batch, *shape)))}): {output.kind}")
+    print(f"ONNX Runtime on {len(probe)} {'images' if args.images else 'images of noise'}: largest difference "
           f"{result.error:.1e} of the largest value\n"
           f"wrote {result.path}: {os.path.getsize(result.path) / 1e6:.1f} MB")
+
+
+def _cut(checkpoint, layer):
+    """Return the checkpoint up to a layer, its parameters as they are."""
+    import dataclasses
+
+    from mxft.surgery import cut_at
+
+    return dataclasses.replace(checkpoint, symbol=cut_at(checkpoint.symbol, layer), name=f"{checkpoint.name}, {layer}")
 
 
 def _probe(args, checkpoint, spec):

@@ -8,16 +8,20 @@ from mxft.cli.arguments import (
     add_input_options,
     add_memory_options,
     add_resume_options,
+    add_setting,
     add_tensorboard_option,
+    given_settings,
     input_spec,
     numbers,
-    real,
+    typed,
     whole,
 )
 from mxft.cli.data_options import add_data_options, check_data_flags, check_head_to_keep, records_from, target_of
-from mxft.cli.plan_options import add_plan_options, augmentation_from, plan_settings
+from mxft.cli.plan_options import add_plan_options, plan_settings
 from mxft.distributed.serving import serve, serves
-from mxft.errors import InputError
+from mxft.options import STEP_FACTOR, FitOptions
+from mxft.settings import default_of, kind_of
+from mxft.training.recipe import LEVEL, Recipe
 
 EXAMPLES = """\
 examples:
@@ -69,38 +73,32 @@ def add_training_options(parser, momentum=None):
                      help="of the new head, any name mx.init knows (default: the tutorial's Xavier)")
     add_plan_options(parser)
     t = parser.add_argument_group("training")
-    t.add_argument("--epochs", "--num-epochs", type=whole(1), default=8, metavar="N", help="(default: 8)")
-    t.add_argument("--batch-size", type=whole(1), default=128, metavar="N",
-                   help="images over all devices of a process; workers x N make an update of dist_sync (default: 128)")
+    t.add_argument("--epochs", "--num-epochs", type=typed(kind_of(FitOptions, "epochs")), metavar="N",
+                   default=default_of(FitOptions, "epochs"), help="(default: %(default)s)")
+    add_setting(t, Recipe, "batch_size", "images over all devices of a process; workers x N make an update of "
+                "dist_sync", metavar="N")
     add_memory_options(t, "--batch-size")
-    t.add_argument("--lr", type=real(least=0), default=0.01, metavar="R", help="learning rate (default: 0.01)")
-    t.add_argument("--lr-schedule", default="constant", metavar="NAME",
-                   help="constant, step or cosine (default: constant)")
-    t.add_argument("--lr-step-epochs", type=numbers(None), default=(), metavar="E,E",
+    add_setting(t, Recipe, "learning_rate", "learning rate", "--lr", metavar="R")
+    add_setting(t, Recipe, "schedule", "constant, step or cosine", "--lr-schedule")
+    t.add_argument("--lr-step-epochs", type=numbers(None), metavar="E,E",
                    help="epochs after which the step schedule lowers the rate")
-    t.add_argument("--lr-factor", type=real(above=0, most=1), default=0.1, metavar="F",
-                   help="of the step schedule (default: 0.1)")
-    t.add_argument("--warmup-epochs", type=real(least=0), default=0.0, metavar="E",
-                   help="of linear growth of the rate (default: 0)")
-    t.add_argument("--optimizer", default="sgd", metavar="NAME", help="any name mx.optimizer knows (default: sgd)")
-    t.add_argument("--mom", type=real(least=0, below=1), metavar="M",
-                   help="momentum (default: " + ("the optimizer's)" if momentum is None else
-                                                 f"{momentum:g} for an optimizer that has one)"))
-    t.add_argument("--wd", type=real(least=0), default=0.0, metavar="W", help="weight decay (default: 0)")
+    add_setting(t, Recipe, "lr_factor", "of the step schedule", metavar="F", default=STEP_FACTOR)
+    add_setting(t, Recipe, "warmup_epochs", "of linear growth of the rate", metavar="E")
+    add_setting(t, FitOptions, "optimizer", "any name mx.optimizer knows")
+    add_setting(t, FitOptions, "momentum", "momentum (default: " + (
+        "the optimizer's)" if momentum is None else f"{momentum:g} for an optimizer that has one)"), "--mom",
+        metavar="M")
+    add_setting(t, FitOptions, "wd", "weight decay", metavar="W")
     t.add_argument("--augment", type=int, choices=(0, 1, 2, 3),
-                   help="0 centre crop; 1 random crop, mirror; 2 and colour; 3 and rotation, shear (default: 1; 0 with "
-                        "--cache of one view)")
+                   help="0 centre crop; 1 random crop, mirror; 2 and colour; 3 and rotation, shear (default: "
+                        f"{LEVEL}; 0 where --cache keeps one view)")
     t.add_argument("--no-mirror", action="store_true",
                    help="never from left to right: for digits, words and all that has a right way round")
-    t.add_argument("--patience", type=whole(0), default=0, metavar="N",
-                   help="stop after N epochs without a better one (default: 0, never)")
-    t.add_argument("--min-delta", type=real(least=0), default=0.0, metavar="D",
-                   help="what counts as better for --patience (default: 0)")
-    t.add_argument("--seed", type=whole(0, 2**31 - 1), default=0, metavar="N",
-                   help="of order, augmentation and new weights (default: 0)")
-    t.add_argument("--kv-store", default="device", metavar="NAME",
-                   help="local, device or nccl on one machine; dist_sync, dist_device_sync or dist_async under "
-                        "tools/launch.py (default: device)")
+    add_setting(t, FitOptions, "patience", "stop after N epochs without a better one; 0 for never", metavar="N")
+    add_setting(t, FitOptions, "min_delta", "what counts as better, for --patience", metavar="D", default=0)
+    add_setting(t, Recipe, "seed", "of order, augmentation and new weights", metavar="N")
+    add_setting(t, FitOptions, "kvstore", "local, device or nccl on one machine; dist_sync, dist_device_sync or "
+                "dist_async under tools/launch.py", "--kv-store")
     t.add_argument("--cpus", type=whole(1), default=1, metavar="N",
                    help="CPU contexts to divide a batch over (default: 1)")
     parser.set_defaults(momentum=momentum)
@@ -124,7 +122,7 @@ def keeping_from(args):
 
 
 def recipe_from(args, target="classes"):
-    """Turn the flags of `add_training_options` into a Recipe, refusing those that contradict each other.
+    """Turn the flags of `add_training_options` into a Recipe, which refuses those that contradict each other.
 
     Parameters
     ----------
@@ -135,24 +133,13 @@ def recipe_from(args, target="classes"):
     -------
     mxft.training.recipe.Recipe
     """
-    from mxft.training.fit import FitOptions
-    from mxft.training.recipe import Recipe
-
-    if args.require_head and args.layer:
-        raise InputError(f"--require-head: expected no --layer beside it, received layer={args.layer!r}; a kept head "
-                         "stands where it stood")
-    if args.lr_step_epochs and args.lr_schedule != "step":
-        raise InputError(f"--lr-step-epochs: expected --lr-schedule step beside it, received lr-schedule="
-                         f"{args.lr_schedule!r}")
-    momentum = args.momentum if args.mom is None and _has_momentum(args.optimizer) else args.mom
-    options = FitOptions(epochs=args.epochs, optimizer=args.optimizer, momentum=momentum, wd=args.wd,
-                         initializer=args.initializer, kvstore=args.kv_store, patience=args.patience,
-                         min_delta=args.min_delta, label_smoothing=args.label_smoothing, mixup=args.mixup,
-                         accumulate=args.accumulate, fp16=args.fp16, rewrite=args.rewrite)
-    return Recipe(**plan_settings(args), target=target, layer=args.layer, require_head=args.require_head,
-                  batch_size=args.batch_size, learning_rate=args.lr, schedule=args.lr_schedule,
-                  lr_steps=args.lr_step_epochs, lr_factor=args.lr_factor, warmup_epochs=args.warmup_epochs,
-                  augment=augmentation_from(args), seed=args.seed, fit=options)
+    fit = given_settings(args, "epochs", "optimizer", "wd", "initializer", "patience", "min_delta", "label_smoothing",
+                         "mixup", "accumulate", "fp16", "rewrite", kvstore="kv_store", momentum="mom")
+    if args.momentum is not None and _has_momentum(fit.get("optimizer", default_of(FitOptions, "optimizer"))):
+        fit.setdefault("momentum", args.momentum)
+    recipe = given_settings(args, "layer", "require_head", "batch_size", "lr_factor", "warmup_epochs", "augment",
+                            "seed", learning_rate="lr", schedule="lr_schedule", lr_steps="lr_step_epochs")
+    return Recipe(**plan_settings(args), **recipe, target=target, mirror=not args.no_mirror, fit=FitOptions(**fit))
 
 
 def _has_momentum(optimizer):

@@ -5,6 +5,7 @@ import sys
 from mxft.cli.arguments import Parser, real, whole
 from mxft.cli.data_options import add_target_options, names, target_kind
 from mxft.errors import InputError, nearest
+from mxft.network.image_options import INTERPOLATIONS
 
 SHORT_MAP = 30  # class names printed one by one; of more, a summary
 
@@ -78,6 +79,9 @@ def add_image_options(group):
     """Add the packing options that ``im2rec`` and ``split`` share."""
     group.add_argument("--resize", type=whole(0), default=0, metavar="N",
                        help="length of the shorter edge in pixels (default: 0, the size is kept)")
+    group.add_argument("--interp", default="auto", choices=INTERPOLATIONS,
+                       help="how to resize: auto (default) shrinks large JPEGs in the decoder and averages areas; "
+                            "linear gives the bytes of MXNet's im2rec.py; nearest, cubic, area, lanczos4: OpenCV's")
     group.add_argument("--quality", type=whole(1, 100), metavar="Q",
                        help="JPEG quality 1-100 (default: 95), or PNG compression 1-9 (default: 3)")
     group.add_argument("--num-thread", type=whole(1), default=1, metavar="N",
@@ -191,7 +195,7 @@ def pack_lists(args):
     for path in find_lists(args.prefix):
         print(pack_list(path, args.root, num_thread=args.num_thread, pack_label=args.pack_label, strict=args.strict,
                         resize=args.resize, center_crop=args.center_crop, quality=args.quality, color=args.color,
-                        encoding=args.encoding, pass_through=args.pass_through))
+                        encoding=args.encoding, pass_through=args.pass_through, interp=args.interp))
 
 
 def find_lists(prefix):

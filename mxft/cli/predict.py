@@ -71,6 +71,7 @@ def main(argv=None):
                                     rewrite=args.rewrite, output=args.output_name)
     predictions = [dataclasses.replace(p, path=path) for p, path in zip(predictions, args.images)]
     for prediction in predictions:
+        _require_a_name_for_each_number(prediction, names)
         _print(prediction, names, args)
     unread = sum(p.problem is not None for p in predictions)
     if unread:
@@ -123,6 +124,13 @@ def class_names(synset, checkpoint, output):
         raise InputError(f"synset: expected {output.size} class names, one for each output, received {len(names)} in "
                          f"{synset}")
     return names_of(output, names)
+
+
+def _require_a_name_for_each_number(prediction, names):
+    for answer, own in zip(prediction.answers, names):
+        if len(own) != len(answer.scores):
+            raise InputError(f"network does not answer by class: expected {len(own)} numbers of {answer.output.name}, "
+                             f"received {len(answer.scores)}")
 
 
 def _print(prediction, names, args):

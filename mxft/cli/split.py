@@ -47,7 +47,8 @@ def main(argv=None):
     """Run ``mxft split``."""
     args = parser().parse_args(argv)
     _check_flags(args)
-    packing = {"num_thread": args.num_thread, "strict": args.strict, "resize": args.resize, "quality": args.quality}
+    packing = {"num_thread": args.num_thread, "strict": args.strict, "resize": args.resize, "quality": args.quality,
+               "interp": args.interp}
     if args.labels:
         say_split(*reversed(_labelled(args, packing)))
         return

@@ -40,7 +40,11 @@ def read_classes(path, unique=True):
 
 
 def write_classes(path, names):
-    """Write a class map, whole or not at all."""
+    """Write a class map, whole or not at all; refuse a name that would be two lines of it."""
+    for name in names:
+        if "\n" in name or "\r" in name:
+            raise InputError(f"class name does not fit into {path}: expected one line, received {name!r}; rename its "
+                             "folder")
     with whole_file(path) as f:
         f.write("".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
 

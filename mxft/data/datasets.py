@@ -89,16 +89,17 @@ def prepare_records(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutt
 
 
 def image_facts(options):
-    """Return ImageOptions as a dict, for facts and manifests; `squash` only where it is set, as earlier files have it.
+    """Return ImageOptions as a dict, for facts and manifests; `squash` and `interp` only where they are set.
+
+    Earlier files have neither.
 
     Parameters
     ----------
     options : ImageOptions
     """
     facts = dataclasses.asdict(options)
-    if not facts["squash"]:
-        del facts["squash"]
-    return facts
+    defaults = {"squash": False, "interp": "auto"}
+    return {name: value for name, value in facts.items() if name not in defaults or value != defaults[name]}
 
 
 def facts_path(prefix):

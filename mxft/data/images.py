@@ -173,7 +173,7 @@ def reduction(file, options):
     libjpeg rounds an odd size up. That is put right by `shape`, which must know at which edge the half pixel lies;
     an image that EXIF data may have turned is therefore reduced only where nothing is rounded.
     """
-    if file.format != "JPEG" or not options.resize or options.color < 0:
+    if file.format != "JPEG" or not options.resize or options.color < 0 or options.interp != "auto":
         return 1
     for factor in (8, 4, 2):
         rounded = file.width % factor or file.height % factor
@@ -223,15 +223,17 @@ def shape(image, factor, full, options):
     size = (options.resize, longer) if rows > columns else (longer, options.resize)
     # a reduced image is cut at whole pixels of its own: that moves the square by less than one of them
     part = image[top // factor:-(-(top + rows) // factor), left // factor:-(-(left + columns) // factor)]
+    if options.interp != "auto":
+        return cv2.resize(part, size, interpolation=getattr(cv2, f"INTER_{options.interp.upper()}"))
     return _resample(part, (rows / factor, columns / factor), size, smooth=factor > 1)
 
 
 def _resample(image, extent, size, smooth):
     """Resize an image to size (W, H), counting only its first `extent` (rows, columns), which may be fractions.
 
-    The filters: bilinear where upstream's full-size image is at hand, which gives upstream's bytes; bicubic where
-    libjpeg has shrunk it (`smooth`), as bilinear would blur it a second time; and area averaging where more than a
-    factor of 2 is left, which the other two would fill with aliases.
+    The filters of ``interp="auto"``: bilinear where upstream's full-size image is at hand, which gives upstream's
+    bytes; bicubic where libjpeg has shrunk it (`smooth`), as bilinear would blur it a second time; and area averaging
+    where more than a factor of 2 is left, which the other two would fill with aliases.
     """
     if image.shape[1::-1] == size:
         return image

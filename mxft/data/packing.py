@@ -77,7 +77,7 @@ def pack_list(list_path, root, prefix=None, num_thread=1, pack_label=False, stri
     show : bool, optional
         False: no progress on stderr.
     **image_options
-        `resize`, `center_crop`, `quality`, `color`, `encoding`, `pass_through`: see ImageOptions.
+        `resize`, `center_crop`, `quality`, `color`, `encoding`, `pass_through`, `interp`: see ImageOptions.
 
     Returns
     -------

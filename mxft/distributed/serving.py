@@ -8,8 +8,8 @@ import signal
 import sys
 
 from mxft.distributed.environment import prepare_heartbeats, read_part, role
-from mxft.distributed.watching import PeerWatch
-from mxft.errors import InputError
+from mxft.distributed.watching import PeerWatch, end_process
+from mxft.errors import InputError, last_line
 
 
 def serve():
@@ -32,6 +32,7 @@ def serve():
 
     os.environ["DMLC_ROLE"] = part.role
     store = mx.kv.create("dist")
+    end_at_the_first_error(store, part.role)
     watch = PeerWatch(store, part.role, part)
     watch.start()
     from mxnet.kvstore.kvstore_server import KVStoreServer
@@ -45,6 +46,30 @@ def serve():
                          "python tools/launch.py --address and --port choose others") from None
     watch.stop()
     return 0
+
+
+def end_at_the_first_error(store, name):
+    """Let a server whose optimizer raises end with status 3: it has no caller, and the workers would train on in vain.
+
+    Parameters
+    ----------
+    store : mx.kvstore.KVStore
+    name : str
+        What this process is called in the message.
+    """
+    set_updater = store._set_updater
+
+    def set_ending_updater(updater):
+        def update(key, received, stored):
+            try:
+                updater(key, received, stored)
+            except Exception as error:
+                key = key.decode() if isinstance(key, bytes) else key
+                end_process(f"{name}: the optimizer cannot update key {key}: {type(error).__name__}: "
+                            f"{last_line(error)}")
+        set_updater(update)
+
+    store._set_updater = set_ending_updater
 
 
 def serves():

@@ -43,15 +43,15 @@ class PeerWatch(threading.Thread):
             dead = self._silent_for(self._seconds)
             in_a_row = in_a_row + 1 if dead else 0
             if in_a_row == _IN_A_ROW:
-                _end(f"{self._who}: a peer is gone: expected a sign of life every {self._seconds} s, received none "
-                     f"from {dead} process{'es' * (dead > 1)}; what was saved is on disk")
+                end_process(f"{self._who}: a peer is gone: expected a sign of life every {self._seconds} s, received "
+                            f"none from {dead} process{'es' * (dead > 1)}; what was saved is on disk")
 
     def _see_complete(self):
         """Wait until everybody is there: before, ps-lite calls nobody silent, not even by the strictest measure."""
         limit = time.monotonic() + join_seconds()
         while not self._stopped.wait(1) and not self._silent_for(-1):
             if time.monotonic() > limit:
-                _end(_incomplete(self._who, self._part))
+                end_process(_incomplete(self._who, self._part))
 
     def _silent_for(self, limit):
         """Return how many peers gave no sign of life for so many seconds."""
@@ -77,7 +77,7 @@ class JoinLimit:
     """
 
     def __init__(self, name, part):
-        self._timer = threading.Timer(join_seconds(), _end, [_incomplete(name, part)])
+        self._timer = threading.Timer(join_seconds(), end_process, [_incomplete(name, part)])
         self._timer.daemon = True
 
     def __enter__(self):
@@ -98,8 +98,8 @@ def _incomplete(name, part):
             "each reach that address?")
 
 
-def _end(message):
-    """Say `message` and end the process, whatever its threads wait for."""
+def end_process(message):
+    """Say `message` and end the process with status 3, whatever its threads wait for."""
     try:
         sys.stdout.flush()
         print(message, file=sys.stderr, flush=True)

@@ -128,11 +128,6 @@ class BoundClassifier:
         scores = self._executor.forward_all(pixels)
         return tuple(Answer(output, flat_scores(each)[0]) for output, each in zip(self.classifier.outputs, scores))
 
-    def probabilities(self, data):
-        """Return what a person is shown of the main output, float ``(K,)``, and the picture's size: see `answers`."""
-        answers, size = self.answers(data)
-        return answers[0].shown, size
-
     def read(self, data):
         """Return the network's input for an image file, float32 ``(1, C, H, W)``, and the picture's (width, height)."""
         payload, size = prepare_with_size(data, self._options)

@@ -23,7 +23,7 @@ def ten_crops(images, height, width):
 
     Examples
     --------
-    >>> [crop.ravel().tolist() for crop in ten_crops(np.arange(4).reshape(1, 1, 2, 2), 1, 1)][:5]
+    >>> [crop.ravel().tolist() for crop in ten_crops(np.arange(4).reshape(1, 1, 2, 2), 1, 1)][::2]
     [[0], [1], [2], [3], [0]]
     """
     bottom, right = images.shape[2] - height, images.shape[3] - width

@@ -10,12 +10,10 @@ import warnings
 
 import numpy as np
 
-from mxft.data.target_spec import MULTI_LABEL, REGRESSION
 from mxft.errors import InputError, nearest
+from mxft.options import SOLVERS
 
 PENALTIES = {"ridge": (0.03, 0.1, 0.3, 1.0, 3.0), "logistic": (10.0, 30.0), "svm": (0.3, 3.0), "imprint": (0.0,)}
-SOLVERS = tuple(PENALTIES)
-SOLVERS_OF = {MULTI_LABEL: "logistic", REGRESSION: "ridge"}  # of other targets: see `mxft.features.target_solvers`
 TEMPERATURES = np.geomspace(0.25, 256, 41)
 _FLAT = 1e-6  # standard deviation below which a feature is taken to be constant
 

@@ -1,5 +1,4 @@
 """A trunk's features kept for the epochs to come: in memory, or on disk under the hash of all they depend on."""
-import dataclasses
 import glob
 import hashlib
 import os
@@ -12,9 +11,7 @@ from mxft.errors import InputError, RunError, nearest
 from mxft.features.extraction import DTYPES, extract_view, feature_batches
 from mxft.features.view_file import UnusableView, differing, key_of, read_facts, read_view, write_view
 from mxft.files.whole import require_folder, require_space
-
-MODES = ("none", "memory", "disk")
-BUDGET_BYTES = 2 << 30
+from mxft.options import BUDGET_BYTES, MODES, CacheOptions  # noqa: F401 (CacheOptions is known by this place too)
 
 
 class FeatureStore:
@@ -215,34 +212,3 @@ def _megabytes(count):
     return f"{count / 1e6:,.1f} MB"
 
 
-@dataclasses.dataclass(frozen=True)
-class CacheOptions:
-    """Whether, where and in how many views features are kept.
-
-    Parameters
-    ----------
-    mode : {"none", "memory", "disk"}
-        ``none``: the trunk runs for every batch, at inference speed; every epoch has crops of its own.
-    folder : str or None
-        For ``disk``; may be shared by any number of runs.
-    budget_bytes : int
-        For training and validation features together.
-    views : int
-        Epochs with crops of their own; epoch e uses view ``e mod views``. No more are made than there are epochs, and
-        one where nothing is random.
-    dtype : {"float32", "float16"}
-
-    Raises
-    ------
-    InputError
-        What `mxft.features.store.check_cache` refuses.
-    """
-
-    mode: str = "none"
-    folder: str = None
-    budget_bytes: int = BUDGET_BYTES
-    views: int = 1
-    dtype: str = "float32"
-
-    def __post_init__(self):
-        check_cache(self.mode, self.folder, self.budget_bytes, self.dtype, self.views)

@@ -11,7 +11,8 @@ import numpy as np
 from mxft.data.target_spec import MULTI_LABEL
 from mxft.errors import InputError
 from mxft.evaluation.multi_label import average_precisions, mean_of_defined
-from mxft.features.solvers import PENALTIES, SOLVERS_OF, SolvedHead, rows_of, standardised
+from mxft.features.solvers import PENALTIES, SolvedHead, rows_of, standardised
+from mxft.options import SOLVERS_OF
 
 
 def solve_target_head(features, labels, target, seed=0, images=None):

@@ -8,7 +8,7 @@ from typing import Callable
 import numpy as np
 
 from mxft.backbones.gluon import MEAN, SCALE, build, checkpoint_from_gluon
-from mxft.errors import InputError
+from mxft.errors import InputError, last_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,12 +92,26 @@ def import_into(architecture, entries, what, classes=None):
     if outputs is None:
         raise InputError(f"{what}: expected the classifier's {architecture.classifier}, received {len(entries)} arrays "
                          f"without it ({', '.join(list(entries)[:3])}, …); is --arch right?")
+    if outputs.ndim != 1 or not len(outputs):
+        raise InputError(f"{what}: expected one number for each class in {architecture.classifier}, received shape "
+                         f"{outputs.shape}; is --arch right?")
     if classes is not None and len(classes) != len(outputs):
         raise InputError(f"{what}: expected the names of {len(outputs)} classes, received {len(classes)}")
+    renamed = _renamed(architecture, entries, what)
     network = architecture.build(len(outputs))
-    _fill(network, architecture.rename(entries), what)
+    _fill(network, renamed, what)
     return checkpoint_from_gluon(network, classes=classes, input_size=architecture.size, resize=architecture.resize,
                                  mean=architecture.mean, scale=architecture.scale, source=what)
+
+
+def _renamed(architecture, entries, what):
+    """Return the entries under the network's names; refuse those it cannot be done with, as in another network's."""
+    try:
+        return architecture.rename(entries)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        missing = f"{error} missing" if isinstance(error, KeyError) else last_line(error)
+        raise InputError(f"{what}: expected the arrays of that network, received {len(entries)} that cannot be brought "
+                         f"into its names and axes ({missing}); is --arch right?") from None
 
 
 def _fill(network, entries, what):

@@ -1,13 +1,17 @@
 """ONNX classifiers as checkpoints, compared with ONNX Runtime before they are believed."""
+import json
 import os
 
 import numpy as np
 
-from mxft.errors import InputError, RunError, last_line, nearest
+from mxft.errors import InputError, RunError, last_line
 from mxft.files.whole import require_file
+from mxft.importing.onnx_file import read_onnx
 from mxft.machine.packages import require_package
+from mxft.network.graph_file import graph_of
 
 TOLERANCE = 1e-4
+LARGEST_SIDE = 1 << 13  # pixels
 
 
 def import_onnx(path, classes=None, input_size=None, seed=0):
@@ -16,7 +20,7 @@ def import_onnx(path, classes=None, input_size=None, seed=0):
     Parameters
     ----------
     path : str or os.PathLike
-        A model of one input ``(N, 3, H, W)`` and one output.
+        A model of one input ``(N, C, H, W)``, C = 1 or 3, and one output or several.
     classes : list of str, optional
         Names of the outputs.
     input_size : int, optional
@@ -27,15 +31,15 @@ def import_onnx(path, classes=None, input_size=None, seed=0):
     Returns
     -------
     mxft.network.checkpoint.Checkpoint
-        The input is called ``data``, parameters after their nodes. The manifest has size and classes, and ImageNet's
-        mean and deviation, which an ONNX file does not tell: name others where they are others.
+        The input is called ``data``, parameters after their nodes. The manifest has size and classes, and of a colour
+        network ImageNet's mean and deviation, which an ONNX file does not tell: name others where they are others.
 
     Raises
     ------
     InputError
-        No ONNX model, more than one input or output, or an operator that is not known.
+        No ONNX model, more than one input, or an operator that is not known.
     RunError
-        The network computes something else than ONNX Runtime, by more than 1e-4 of the largest score.
+        The network computes something else than ONNX Runtime, by more than 1e-4 of the largest number of an output.
 
     Examples
     --------
@@ -43,63 +47,86 @@ def import_onnx(path, classes=None, input_size=None, seed=0):
     'data'
     """
     from mxft.backbones.gluon import MEAN, SCALE
+    from mxft.importing.onnx_operators import OPERATORS
     from mxft.network.checkpoint import Checkpoint
+    from mxft.network.input_spec import InputSpec
 
     path = require_file(path, "weights")
-    symbol, arg_params, aux_params, open_size = _translate(_load(path), path)
-    size = open_size or input_size or 224
+    symbol, arg_params, aux_params, found = _translate(read_onnx(path, OPERATORS), path)
+    side = input_size or 224
+    shape = (found[1] or 3, found[2] or side, found[3] or side)
     what = f"onnx, {os.path.basename(path)}"
-    outputs = symbol.infer_shape(data=(1, 3, size, size))[1][0][-1]
+    _refuse_sizes(symbol, shape, arg_params, path)
+    outputs = symbol.infer_shape(data=(1, *shape))[1][0][-1]
     if classes is not None and outputs != len(classes):
         raise InputError(f"{what}: expected the names of {outputs} classes, received {len(classes)}")
+    mean, scale = (MEAN, SCALE) if shape[0] == 3 else ((0.0,) * 3, (1.0,) * 3)
+    spec = InputSpec(shape, tuple(mean), tuple(scale), round(min(shape[1:]) / 0.875))
     checkpoint = Checkpoint(symbol, arg_params, aux_params, {
-        "input": {"size": size, "resize": round(size / 0.875), "mean": list(MEAN), "scale": list(SCALE),
-                  "channel_order": "RGB"},
-        "classes": None if classes is None else list(classes), "parent": None, "source": what}, what)
-    _check(checkpoint, path, size, seed)
+        "input": spec.to_dict(), "classes": None if classes is None else list(classes), "parent": None,
+        "source": what}, what)
+    _check(checkpoint, path, shape, seed)
     return checkpoint
 
 
-def _load(path):
-    onnx = require_package("onnx", "importing ONNX")
-    try:
-        model = onnx.load(path)
-        onnx.checker.check_model(model)
-        return onnx.shape_inference.infer_shapes(model)
-    except Exception as error:  # protobuf's and the checker's own kinds
-        raise InputError(f"weights cannot be read: expected an ONNX model, received {path} "
-                         f"({' '.join(str(error).split())[:200]})") from None
-
-
 def _translate(model, path):
-    """Return (symbol, arg_params, aux_params, height of the input or 0 where it is open)."""
+    """Return (symbol, arg_params, aux_params, shape of the input, 0 where it is open)."""
     from mxft.compat import mx
-    from mxft.importing.onnx_operators import OPERATORS, Translation
+    from mxft.importing.onnx_operators import Translation
 
     graph, values = model.graph, _constants(model.graph)
-    nodes = [node for node in graph.node if node.output[0] not in values]
-    inputs = [entry for entry in graph.input if entry.name not in values]
-    if len(inputs) != 1 or len(graph.output) != 1:
-        raise InputError(f"{path}: expected a classifier with one input and one output, received {len(inputs)} and "
-                         f"{len(graph.output)}")
-    unknown = sorted({node.op_type for node in nodes} - set(OPERATORS))
-    if unknown:
-        raise InputError(f"{path}: expected operators of image classifiers, received {', '.join(unknown)}; "
-                         f"{nearest(unknown[0], OPERATORS)}")
-    shape = _shape(inputs[0])
-    if len(shape) != 4 or shape[1] not in (0, 3) or shape[2] != shape[3]:
-        raise InputError(f"{path}: expected an input (N, 3, H, H), received {shape}")
+    name, shape = _image_input(graph, values, path)
     shapes = {entry.name: _shape(entry) for entry in (*graph.value_info, *graph.input, *graph.output)}
-    translation = Translation(values, shapes, inputs[0].name)
+    translation = Translation(values, shapes, name)
     try:
-        for node in nodes:
-            translation.add(node)
-        symbol = translation.symbol(graph.output[0].name)
-        symbol.infer_shape(data=(1, 3, shape[2] or 224, shape[2] or 224))
+        for node in graph.node:
+            if node.output[0] not in values:
+                translation.add(node)
+        outputs = [translation.symbol(output.name) for output in graph.output]
+        symbol = outputs[0] if len(outputs) == 1 else mx.sym.Group(outputs)
+        graph_of(json.loads(symbol.tojson()))  # the bounds of every symbol file
+    except (InputError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from None
     except mx.base.MXNetError as error:
-        raise InputError(f"{path}: expected a network MXNet can build, received one it stopped at: "
-                         f"{last_line(error)}") from None
-    return symbol, translation.arg_params, translation.aux_params, shape[2]
+        raise _not_built(path, error) from None
+    if "data" not in symbol.list_arguments():
+        raise InputError(f"{path}: expected an output computed from the input {name!r}, received one of "
+                         "constants alone")
+    return symbol, translation.arg_params, translation.aux_params, shape
+
+
+def _not_built(path, error):
+    return InputError(f"{path}: expected a network MXNet can build, received one it stopped at: {last_line(error)}")
+
+
+def _image_input(graph, values, path):
+    """Return (name, shape) of the one input, an image."""
+    inputs = [entry for entry in graph.input if entry.name not in values]
+    if len(inputs) != 1 or not graph.output:
+        raise InputError(f"{path}: expected a network with one input and at least one output, received {len(inputs)} "
+                         f"and {len(graph.output)}")
+    shape, kind = _shape(inputs[0]), inputs[0].type.tensor_type.elem_type
+    if len(shape) != 4 or shape[1] not in (0, 1, 3) or not 0 <= max(shape[2:]) <= LARGEST_SIDE:
+        raise InputError(f"{path}: expected an input (N, C, H, W), C 1 or 3, of at most {LARGEST_SIDE} pixels, "
+                         f"received {shape}")
+    if kind != 1:
+        raise InputError(f"{path}: expected an input of float32 numbers, ONNX's type 1, received type {kind}")
+    return inputs[0].name, shape
+
+
+def _refuse_sizes(symbol, shape, arg_params, path):
+    """Refuse what cannot be built for an image of this size, or would take more memory than a network for images."""
+    from mxft.compat import mx
+    from mxft.network.sizes import check_sizes
+
+    try:
+        args = symbol.infer_shape(data=(1, *shape))[0]
+    except mx.base.MXNetError as error:
+        raise _not_built(path, error) from None
+    for name, wanted in zip(symbol.list_arguments(), args):
+        if name != "data" and arg_params[name].shape != wanted:
+            raise InputError(f"{path}: expected {name} of shape {wanted}, received {arg_params[name].shape}")
+    check_sizes(symbol, {"data": (1, *shape)})
 
 
 def _constants(graph):
@@ -118,21 +145,36 @@ def _constants(graph):
 
 
 def _shape(entry):
-    return tuple(axis.dim_value for axis in entry.type.tensor_type.shape.dim)
+    return tuple(max(axis.dim_value, 0) for axis in entry.type.tensor_type.shape.dim)
 
 
-def _check(checkpoint, path, size, seed):
+def _check(checkpoint, path, shape, seed):
     """Refuse a network that computes something else than the file it came from."""
     from mxft.compat import mx
 
-    runtime = require_package("onnxruntime", "checking what was imported")
-    images = np.random.RandomState(seed).randn(1, 3, size, size).astype(np.float32)
-    session = runtime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
-    expected = session.run(None, {session.get_inputs()[0].name: images})[0]
-    executor = checkpoint.symbol.simple_bind(mx.cpu(), grad_req="null", data=images.shape)
+    images = np.random.RandomState(seed).randn(1, *shape).astype(np.float32)
+    expected = _outputs_of_runtime(path, images)
+    executor = checkpoint.symbol.simple_bind(mx.cpu(), grad_req="write", data=images.shape)  # without fused subgraphs
     executor.copy_params_from(checkpoint.arg_params, checkpoint.aux_params)
-    received = executor.forward(is_train=False, data=mx.nd.array(images))[0].asnumpy()
-    apart = float(abs(received - expected).max() / abs(expected).max())
-    if not apart <= TOLERANCE:
-        raise RunError(f"{path} was not imported: expected the scores of ONNX Runtime to {TOLERANCE:g}, received a "
-                       f"largest relative difference of {apart:.1e}")
+    received = [output.asnumpy() for output in executor.forward(is_train=False, data=mx.nd.array(images))]
+    for wanted, found in zip(expected, received):
+        if found.shape != wanted.shape:
+            raise RunError(f"{path} was not imported: expected the output of ONNX Runtime, of shape {wanted.shape}, "
+                           f"received shape {found.shape}")
+        with np.errstate(all="ignore"):
+            apart = float(abs(found - wanted).max() / abs(wanted).max())
+        if not apart <= TOLERANCE:
+            raise RunError(f"{path} was not imported: expected the scores of ONNX Runtime to {TOLERANCE:g}, received a "
+                           f"largest relative difference of {apart:.1e}")
+
+
+def _outputs_of_runtime(path, images):
+    runtime = require_package("onnxruntime", "checking what was imported")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4  # what it has to say comes as an exception
+    try:
+        session = runtime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+        return [np.asarray(output, np.float32) for output in session.run(None, {session.get_inputs()[0].name: images})]
+    except Exception as error:  # ONNX Runtime's own kinds, a dozen
+        raise InputError(f"{path}: expected a network ONNX Runtime can compute, received one it stopped at: "
+                         f"{last_line(error)[:300]}") from None

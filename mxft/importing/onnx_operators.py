@@ -6,10 +6,12 @@ MXNet 1.9.1 has an importer of its own (mxnet/contrib/onnx/onnx2mx), for models 
 import numpy as np
 
 from mxft.compat import mx
-from mxft.errors import InputError
+from mxft.errors import InputError, last_line
 
 _PLAIN = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Softplus": "softrelu"}
 _LOWEST = -3.4e38
+# what Python says of an attribute or constant that is missing, or of another type, shape or number than it should be
+_UNLIKE_ONNX = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Refused(InputError):
@@ -45,7 +47,13 @@ class Translation:
 
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         self.name = self._free_name(node)
-        found = OPERATORS[node.op_type](self, node, attributes)
+        try:
+            found = OPERATORS[node.op_type](self, node, attributes)
+        except Refused:
+            raise
+        except _UNLIKE_ONNX as error:
+            raise Refused(f"{node.op_type} {self.name}: expected inputs and attributes as ONNX has them, received "
+                          f"{_received(node, attributes)} ({type(error).__name__}: {last_line(error)})") from None
         for output, symbol in zip(node.output, found if isinstance(found, tuple) else (found,)):
             self._symbols[output] = symbol
 
@@ -66,6 +74,8 @@ class Translation:
             name, number = f"{self.name}_{kind}{number}", number + 1
         self._names.add(name)
         value = np.asarray(value, np.float32)
+        if not value.size or not np.isfinite(value).all():
+            raise Refused(f"expected finite numbers in {name}, received {'NaN or infinity' if value.size else 'none'}")
         (self.aux_params if auxiliary else self.arg_params)[name] = mx.nd.array(value)
         return mx.sym.var(name, shape=value.shape)
 
@@ -81,13 +91,18 @@ class Translation:
 
     def _free_name(self, node):
         """Return ``layer1.0.conv1`` for ``/layer1/layer1.0/conv1/Conv``: the scope PyTorch wrote, or a number."""
-        parts = [part for part in (node.name or node.output[0]).split("/") if part]
+        parts = [part for part in (node.name or node.output[0]).split("/") if part] or ["node"]
         base = parts[-2] if len(parts) > 1 else parts[-1]
         name, number = base.replace("::", "_"), 2
         while name in self._names:
             name, number = f"{base}_{number}", number + 1
         self._names.add(name)
         return name
+
+
+def _received(node, attributes):
+    told = [f"{len(node.input)} inputs", *(f"{name}={value!r:.40}" for name, value in attributes.items())]
+    return ", ".join(told[:8])
 
 
 def _text(value):
@@ -279,8 +294,71 @@ def _transpose(t, node, attributes):
     return mx.sym.transpose(t.symbol(node.input[0]), axes=tuple(attributes["perm"]), name=t.name)
 
 
-def _softmax(t, node, attributes):
-    return mx.sym.softmax(t.symbol(node.input[0]), axis=attributes.get("axis", -1), name=t.name)
+def _softmax(kind):
+    def translate(t, node, attributes):
+        return getattr(mx.sym, kind)(t.symbol(node.input[0]), axis=attributes.get("axis", -1), name=t.name)
+    return translate
+
+
+def _of_each(kind):
+    """Return the translation of a function of each number."""
+    def translate(t, node, _):
+        return getattr(mx.sym, kind)(t.symbol(node.input[0]), name=t.name)
+    return translate
+
+
+def _power(t, node, _):
+    exponent = t.constant(node, 1)
+    if exponent.size != 1:
+        raise Refused(f"Pow {t.name}: expected one number as exponent, received {exponent.size}")
+    return mx.sym._internal._power_scalar(t.symbol(node.input[0]), scalar=float(exponent.item()), name=t.name)
+
+
+def _reduce(kind):
+    """Return the translation of a sum, maximum or length over axes that the node names."""
+    def translate(t, node, attributes):
+        axes = tuple(int(axis) for axis in t.constant(node, 1, attributes.get("axes", ())))
+        if not axes:
+            raise Refused(f"{node.op_type} {t.name}: expected its axes, received none")
+        data = t.symbol(node.input[0])
+        keep = bool(attributes.get("keepdims", 1))
+        if kind == "norm":
+            total = mx.sym.sum(mx.sym.square(data), axis=axes, keepdims=keep)
+            return mx.sym.sqrt(total, name=t.name)
+        return getattr(mx.sym, kind)(data, axis=axes, keepdims=keep, name=t.name)
+    return translate
+
+
+def _elu(t, node, attributes):
+    return mx.sym.LeakyReLU(t.symbol(node.input[0]), act_type="elu", slope=attributes.get("alpha", 1.0), name=t.name)
+
+
+def _selu(t, node, _):
+    return mx.sym.LeakyReLU(t.symbol(node.input[0]), act_type="selu", name=t.name)
+
+
+def _of_length_one(t, node, attributes):
+    axis, order = attributes.get("axis", -1), attributes.get("p", 2)
+    if order != 2:
+        raise Refused(f"LpNormalization {t.name}: expected p=2, received p={order}")
+    data = t.symbol(node.input[0])
+    length = mx.sym.sqrt(mx.sym.sum(mx.sym.square(data), axis=axis, keepdims=True))
+    return mx.sym.broadcast_div(data, length, name=t.name)
+
+
+def _conv_transpose(t, node, attributes):
+    weight = t.constant(node, 1)
+    before, after = _padding(t, node, attributes, 2)
+    if weight.ndim != 4 or before != after or "output_shape" in attributes:
+        raise Refused(f"ConvTranspose {t.name}: expected two dimensions and even pads, received {weight.ndim - 2} and "
+                      f"{before + after}")
+    bias, groups = t.constant(node, 2), attributes.get("group", 1)
+    rest = [] if bias is None else [t.parameter("bias", bias)]
+    return mx.sym.Deconvolution(t.symbol(node.input[0]), t.parameter("weight", weight), *rest, kernel=weight.shape[2:],
+                                stride=tuple(attributes.get("strides", (1, 1))), pad=before,
+                                dilate=tuple(attributes.get("dilations", (1, 1))),
+                                adj=tuple(attributes.get("output_padding", (0, 0))), num_group=groups,
+                                num_filter=weight.shape[1] * groups, no_bias=bias is None, name=t.name)
 
 
 def _pad(t, node, attributes):
@@ -310,6 +388,10 @@ OPERATORS = {
     "HardSigmoid": _hard_sigmoid, "HardSwish": _hard_swish, "MaxPool": _pool("max"), "AveragePool": _pool("avg"),
     "GlobalAveragePool": _global_pool("avg"), "GlobalMaxPool": _global_pool("max"), "ReduceMean": _reduce_mean,
     "Flatten": _flatten, "Reshape": _reshape, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Concat": _concat,
-    "Split": _split, "Transpose": _transpose, "Softmax": _softmax, "Pad": _pad, "Dropout": _same, "Identity": _same,
-    "Sum": _sum,
+    "Split": _split, "Transpose": _transpose, "Softmax": _softmax("softmax"), "LogSoftmax": _softmax("log_softmax"),
+    "Pad": _pad, "Dropout": _same, "Identity": _same, "Sum": _sum, "Pow": _power, "Elu": _elu, "Selu": _selu,
+    "LpNormalization": _of_length_one, "ConvTranspose": _conv_transpose,
+    "ReduceSum": _reduce("sum"), "ReduceMax": _reduce("max"), "ReduceL2": _reduce("norm"),
+    **{name: _of_each(name.lower()) for name in ("Sqrt", "Exp", "Log", "Abs", "Erf", "Softsign")},
+    "Neg": _of_each("negative"), "Reciprocal": _of_each("reciprocal"),
 }

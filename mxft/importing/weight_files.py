@@ -5,8 +5,11 @@ import numpy as np
 
 from mxft.errors import InputError
 from mxft.files.whole import require_file
+from mxft.importing.keras_file import read_keras
 from mxft.machine.packages import require_package
 
+_SAFETENSORS_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+                       "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
 
@@ -43,28 +46,39 @@ def read_weights(path):
     path = require_file(path, "weights")
     ending = os.path.splitext(path)[1].lower()
     readers = {".safetensors": _read_safetensors, ".pth": _read_torch, ".pt": _read_torch, ".bin": _read_torch,
-               ".h5": _read_keras, ".hdf5": _read_keras}
+               ".h5": read_keras, ".hdf5": read_keras}
     if ending not in readers:
         raise InputError(f"weights: expected a file ending in one of {', '.join(readers)}, received {path}")
-    return {name: _as_float32(array) for name, array in readers[ending](path).items()}
+    arrays = {name: _as_float32(array) for name, array in readers[ending](path).items()}
+    if not arrays:
+        raise InputError(f"weights cannot be read: expected arrays, received none in {path}")
+    return arrays
 
 
 def _as_float32(array):
     array = np.asarray(array)
-    return array.astype(np.float32) if array.dtype.kind == "f" else array
+    return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
 
 
 def _read_safetensors(path):
     safetensors = require_package("safetensors", "reading .safetensors")
-    numpy_reader = require_package("safetensors.numpy", "reading .safetensors")
     try:
-        return numpy_reader.load_file(path)
+        with open(path, "rb") as f:
+            entries = safetensors.deserialize(f.read())  # lengths, offsets, names and overlaps are checked there
     except (safetensors.SafetensorError, ValueError, OSError) as error:
         raise _damaged(path, "a safetensors file", error) from None
-    except (KeyError, TypeError):  # bfloat16: NumPy has none
-        from safetensors.torch import load_file
-        require_package("torch", f"reading bfloat16 numbers of {path}")
-        return {name: tensor.float().numpy() for name, tensor in load_file(path).items()}
+    return {name: _safetensors_array(name, entry, path) for name, entry in entries}
+
+
+def _safetensors_array(name, entry, path):
+    kind, shape = entry["dtype"], entry["shape"]
+    if kind == "BF16":  # the upper half of a float32; NumPy has none
+        halves = np.frombuffer(entry["data"], "<u2").astype(np.uint32)
+        return (halves << 16).view(np.float32).reshape(shape)
+    if kind not in _SAFETENSORS_DTYPES:
+        raise InputError(f"weights cannot be read: expected {', '.join(_SAFETENSORS_DTYPES)} or BF16 numbers, received "
+                         f"{name!r} of {kind} in {path}; save the network in float32 or float16")
+    return np.frombuffer(entry["data"], _SAFETENSORS_DTYPES[kind]).reshape(shape)
 
 
 def _read_torch(path):
@@ -87,28 +101,6 @@ def _read_torch(path):
     if all(name.startswith("module.") for name in found):
         found = {name[len("module."):]: value for name, value in found.items()}
     return {name: (tensor.float() if tensor.is_floating_point() else tensor).numpy() for name, tensor in found.items()}
-
-
-def _read_keras(path):
-    h5py = require_package("h5py", "reading Keras' .h5")
-    entries = {}
-    try:
-        with h5py.File(path, "r") as f:
-            root = f.get("model_weights", f)
-            if "layer_names" not in root.attrs:
-                raise InputError(f"weights cannot be read: expected Keras' .h5 with layer names in {path}, received "
-                                 f"entries {', '.join(list(root)[:4])}; save it with model.save('name.h5')")
-            for layer in root.attrs["layer_names"]:
-                layer = _text(layer)
-                for name in root[layer].attrs["weight_names"]:
-                    entries[f"{layer}/{_text(name).split('/')[-1].split(':')[0]}"] = root[layer][_text(name)][()]
-    except (OSError, KeyError, RuntimeError) as error:
-        raise _damaged(path, "Keras' weights in HDF5", error) from None
-    return entries
-
-
-def _text(name):
-    return name.decode("utf-8") if isinstance(name, bytes) else str(name)
 
 
 def _damaged(path, what, error):

@@ -29,7 +29,7 @@ class InferenceExecutor:
         CPU when None.
     rewrite : bool
         Bind the graph of `mxft.rewrite.rewrite_for_inference`, which computes the same faster; False binds the
-        network's own, but for the cure of a crash.
+        network's own, but for the cures of faults of MXNet's.
     outputs : sequence of mxft.network.anatomy.Output, optional
         Which outputs' scores to compute, of the anatomy of `symbol`; its first one when None.
 

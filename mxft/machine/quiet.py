@@ -3,6 +3,8 @@ import contextlib
 import os
 import sys
 
+from mxft.machine.terminal import CleanStream
+
 VERBOSE_SWITCH = "MXFT_MXNET_LOG"
 
 
@@ -27,8 +29,9 @@ def quiet_native():
     try:
         python_stderr.flush()
         if _writes_to_2(python_stderr):
-            sys.stderr = os.fdopen(os.dup(saved), "w", encoding=python_stderr.encoding, errors="backslashreplace",
-                                   buffering=1)
+            fresh = os.fdopen(os.dup(saved), "w", encoding=python_stderr.encoding, errors="backslashreplace",
+                              buffering=1)
+            sys.stderr = CleanStream(fresh) if isinstance(python_stderr, CleanStream) else fresh
         os.dup2(nowhere, 2)
         yield
     finally:

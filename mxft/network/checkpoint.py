@@ -19,7 +19,8 @@ from mxft.network.graph_file import read_graph
 from mxft.network.input_spec import InputSpec
 from mxft.network.locating import near_prefixes, params_path, parse_model, saved_epochs
 from mxft.network.manifest import load_manifest
-from mxft.network.params_file import check_params_file
+from mxft.network.parameter_ranks import check_ranks
+from mxft.network.params_file import DamagedFile, read_arrays
 
 _log = logging.getLogger(__name__)
 
@@ -196,12 +197,13 @@ def _read_values(path):
         hint = f"epochs there: {', '.join(epochs)}" if epochs else "no epoch of that prefix exists"
         raise MissingFileError(f"parameters are missing: expected a file, received {path!r}; {hint}")
     try:
-        check_params_file(path)
-        entries = mx.nd.load(path)
-    except (ValueError, mx.base.MXNetError) as error:
+        entries = read_arrays(path)
+    except (DamagedFile, mx.base.MXNetError) as error:
         raise InputError(f"parameters cannot be read: expected a whole MXNet parameter file, received {path} of "
                          f"{os.path.getsize(path)} bytes, cut short or not one ({last_line(error)}); copy or "
                          "download it again") from None
+    except ValueError as error:
+        raise InputError(f"parameters cannot be read: {error}; in {path}") from None
     if not isinstance(entries, dict):
         raise InputError(f"parameters cannot be read: expected named arrays, received {path} with "
                          f"{len(entries)} arrays without names")
@@ -209,6 +211,9 @@ def _read_values(path):
     for key, value in entries.items():
         kind, colon, name = key.partition(":")
         name, kind = (name, kind) if colon and kind in ("arg", "aux") else (key, None)
+        if name in values:
+            raise InputError(f"parameters cannot be read: expected one array for each name, received {name!r} twice, "
+                             f"under arg:, aux: or neither; in {path}")
         kinds[name], values[name] = kind, value
     return kinds, values
 
@@ -243,6 +248,10 @@ def load_checkpoint(model):
         raise MissingFileError(f"symbol is missing: expected {path}, received model={model!r}{near_prefixes(prefix)}")
     graph = read_graph(path)
     kinds, values = _read_values(params_path(prefix, epoch))
+    try:
+        check_ranks(graph, values)
+    except ValueError as error:
+        raise InputError(f"parameters do not fit the network: {error}; in {params_path(prefix, epoch)}") from None
     symbol, notes = _converted(graph, values, path)
     states = set(symbol.list_auxiliary_states())
     arguments = set(symbol.list_arguments())

@@ -14,6 +14,7 @@ from mxft.files.whole import require_file
 from mxft.network.attributes import LONGEST, check_attributes
 from mxft.network.graph import Graph, Node
 from mxft.network.operators import ALLOWED, find_operator, signature_of
+from mxft.wording import is_plain
 
 MOST_BYTES = 64 << 20
 MOST_NODES = 100_000
@@ -72,6 +73,8 @@ def graph_of(content):
     heads = [_edge(edge, "heads", len(nodes)) for edge in _list(content.get("heads"), "heads")]
     if not heads:
         raise ValueError("expected at least one output, received heads=[]")
+    if all(0 <= index < len(nodes) and nodes[index].is_variable for index, _ in heads):
+        raise ValueError(f"expected an output that is computed, received {nodes[heads[0][0]].name!r}, a variable")
     _check_edges(nodes, heads, version)
     _refuse_twins(nodes)
     return Graph.from_nodes(nodes, heads, version)
@@ -105,7 +108,7 @@ def _node(index, entry):
     """Return a node; its attributes are those of ``attrs``, ``attr`` and ``param`` together."""
     if not isinstance(entry, dict):
         raise ValueError(f"expected an object as node {index}, received {_short(entry)}")
-    op, name = (_text(entry.get(key), f"{key} of node {index}", 512) for key in ("op", "name"))
+    op, name = (_name(entry.get(key), f"{key} of node {index}") for key in ("op", "name"))
     if "subgraphs" in entry:
         raise ValueError(f"expected plain operators, received {op} {name!r} with subgraphs: control flow is not run")
     attrs = {}
@@ -132,6 +135,12 @@ def _text(value, what, longest=LONGEST):
         value.encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError(f"expected text as {what}, received {_short(value)}") from None
+    return value
+
+
+def _name(value, what):
+    if not is_plain(_text(value, what, 512)):
+        raise ValueError(f"expected a name without control characters as {what}, received {_short(value)}")
     return value
 
 

@@ -2,9 +2,10 @@
 from dataclasses import dataclass
 from typing import Optional
 
-from mxft.errors import InputError
+from mxft.errors import InputError, nearest
 
 QUALITY_RANGE = {".jpg": (1, 100), ".png": (1, 9)}
+INTERPOLATIONS = ("auto", "nearest", "linear", "cubic", "area", "lanczos4")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class ImageOptions:
     squash : bool
         Resize to `resize` x `resize` whatever the image's proportions, as Keras's ``target_size`` does; im2rec has no
         such flag.
+    interp : {"auto", "nearest", "linear", "cubic", "area", "lanczos4"}
+        How to resize: ``"auto"`` lets libjpeg shrink a large JPEG and averages areas where much is left; any other is
+        OpenCV's filter of that name on the image decoded whole. ``"linear"`` is what MXNet's im2rec.py does, and gives
+        its bytes.
     """
 
     resize: int = 0
@@ -37,6 +42,7 @@ class ImageOptions:
     encoding: str = ".jpg"
     pass_through: bool = False
     squash: bool = False
+    interp: str = "auto"
 
     def __post_init__(self):
         if self.encoding not in QUALITY_RANGE:
@@ -50,6 +56,13 @@ class ImageOptions:
         if self.squash and (not self.resize or self.pass_through):
             raise InputError(f"cannot squash: expected a length in pixels to resize to, and no pass-through, received "
                              f"resize={self.resize} and pass_through={self.pass_through}")
+        if self.interp not in INTERPOLATIONS:
+            raise InputError(f"unknown interpolation: expected one of {', '.join(INTERPOLATIONS)}, received "
+                             f"interp={self.interp!r}; {nearest(str(self.interp), INTERPOLATIONS)}")
+        if self.interp != "auto" and (not self.resize or self.pass_through):
+            raise InputError(f"cannot choose how to resize: expected a length in pixels to resize to, and no "
+                             f"pass-through, received interp={self.interp!r} with resize={self.resize} and "
+                             f"pass_through={self.pass_through}")
         least, most = QUALITY_RANGE[self.encoding]
         if self.quality is not None and not least <= self.quality <= most:
             raise InputError(f"quality out of range: expected {least} to {most} for {self.encoding}, received "

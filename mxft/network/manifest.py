@@ -32,6 +32,9 @@ def load_manifest(prefix):
 
 def _wrong(manifest):
     """Yield (entry, what it should be) of the entries that are not."""
+    for entry in manifest:
+        if any(end in text for text in _texts(manifest[entry]) for end in "\r\n"):
+            yield entry, "text of one line each"
     classes = manifest.get("classes")
     if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
         yield "classes", "a list of names"
@@ -48,6 +51,19 @@ def _wrong(manifest):
         yield "data", "an object of facts for each record file"
     if isinstance(manifest.get("packing"), dict) and not _packs(manifest["packing"]):
         yield "packing", "im2rec's options"
+
+
+def _texts(value):
+    """Yield every text of a JSON value, keys included."""
+    todo = [value]
+    while todo:
+        found = todo.pop()
+        if isinstance(found, str):
+            yield found
+        elif isinstance(found, dict):
+            todo += [*found, *found.values()]
+        elif isinstance(found, list):
+            todo += found
 
 
 def _packs(packing):

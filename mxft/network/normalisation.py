@@ -9,7 +9,7 @@ from mxft.errors import InputError, last_line
 from mxft.files.whole import require_file
 from mxft.network.graph import Graph
 from mxft.network.input_spec import InputSpec
-from mxft.network.params_file import check_params_file
+from mxft.network.params_file import read_arrays
 
 _FIXED = {"__lr_mult__": "0.0", "__wd_mult__": "0.0"}
 
@@ -91,8 +91,7 @@ def with_mean_image(checkpoint, path):
 def _read_mean_image(path):
     """Return the float32 ``(C, H, W)`` array of a mean image's file."""
     try:
-        check_params_file(require_file(path, "mean image"))
-        entries = mx.nd.load(path)
+        entries = read_arrays(require_file(path, "mean image"))
     except (ValueError, mx.base.MXNetError) as error:
         if isinstance(error, InputError):
             raise

@@ -6,6 +6,7 @@ from mxft.network.graph import Graph, first_outputs
 
 MOST_OF_A_LAYER = 1 << 28  # numbers a layer gives for one image: 1 GB of float32; VGG's largest are 3 million at 224
 MOST_OF_ALL = 1 << 31
+MOST_DIMENSIONS = 16
 
 
 def check_sizes(symbol, shapes):
@@ -25,11 +26,21 @@ def check_sizes(symbol, shapes):
     internals = symbol.get_internals()
     _, found, _ = internals.infer_shape_partial(**shapes)
     sizes = [math.prod(shape) for shape in found]
+    deepest = max(range(len(found)), key=lambda position: len(found[position]))
+    if len(found[deepest]) > MOST_DIMENSIONS:
+        node = _node_at(symbol, deepest)
+        raise InputError(f"network cannot be computed: expected at most {MOST_DIMENSIONS} dimensions, received "
+                         f"{node.op} {node.name!r} with {len(found[deepest])}")
     largest = max(range(len(sizes)), key=sizes.__getitem__)
     if sizes[largest] <= MOST_OF_A_LAYER and sum(sizes) <= MOST_OF_ALL:
         return
-    nodes, first = Graph(symbol).nodes, first_outputs(symbol)
-    node = next(node for node, position in reversed(list(zip(nodes, first))) if position <= largest)
+    node = _node_at(symbol, largest)
     raise InputError(f"network does not fit into memory: expected at most {MOST_OF_A_LAYER:,} numbers from a layer "
                      f"and {MOST_OF_ALL:,} from all for one image, received {node.op} {node.name!r} with "
                      f"{sizes[largest]:,}, {sum(sizes):,} in all, for inputs of {next(iter(shapes.values()))}")
+
+
+def _node_at(symbol, position):
+    """Return the node that gives output `position` of a symbol's internals."""
+    nodes, first = Graph(symbol).nodes, first_outputs(symbol)
+    return next(node for node, begin in reversed(list(zip(nodes, first))) if begin <= position)

@@ -53,7 +53,7 @@ class TrainingMeter(mx.metric.EvalMetric):
             label = (label.argmax(axis=1) if label.ndim == 2 and label.shape[1] > 1 else label.ravel()).astype(int)
             target = prob[np.arange(len(label)), label]
             self._require_finite(prob)
-            self._count(float(-np.log(np.maximum(target, 1e-30)).mean()), len(label))
+            self._count(float(-np.log(np.maximum(target, 1e-30)).mean(dtype=np.float64)), len(label))
             self.hits += int((prob.argmax(axis=1) == label).sum())
 
     def _require_finite(self, output):

@@ -25,7 +25,7 @@ class Epochs:
         self._batches, self._batch_size, self._validate = train.batches, train.batch_size, validate
         self._quiet, self._workers = quiet, join(options.kvstore)
         self._updates = updates_of(train.batches, options.accumulate) * self._workers.updates_a_batch
-        self._patience = Patience(options.patience, options.min_delta,
+        self._patience = Patience(options.patience, options.min_delta or 0.0,
                                   higher_is_better=validate is not None and meter.validation_rises)
         self._began, self._seconds_before = time.perf_counter(), 0.0
 

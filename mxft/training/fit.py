@@ -14,6 +14,7 @@ from mxft.compat import mx
 from mxft.distributed.workers import join
 from mxft.errors import MxftError, RunError, describe_failure
 from mxft.network.graph import has_random_layers
+from mxft.options import FitOptions
 from mxft.rewrite import rewrite_for_training
 from mxft.training.callbacks import Progress, StopTraining
 from mxft.training.epochs import Epochs
@@ -25,65 +26,6 @@ from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.precision import half_precision_classifier
 from mxft.training.resume.snapshots import Snapshots, parameters_of, seed_batch
 from mxft.training.targets import soften
-
-
-@dataclasses.dataclass(frozen=True)
-class FitOptions:
-    """How to train.
-
-    Parameters
-    ----------
-    epochs : int
-    optimizer : str
-        A name ``mx.optimizer`` knows: sgd, adam, nag, rmsprop …
-    momentum : float or None
-        For optimizers that have one; None leaves the optimizer's default.
-    wd : float
-        Weight decay.
-    optimizer_params : dict
-        Further keyword arguments of the optimizer.
-    initializer : str, mx.init.Initializer or None
-        Of the new head: a name ``mx.init`` knows (normal, msraprelu, zero …) or an object; the tutorial's
-        Xavier(gaussian, in, 2) when None.
-    kvstore : str
-        With a ``dist_`` one every worker is given the same options, and as many batches as the others.
-    patience : int
-        Epochs without a better validation top-1 (see `FitResult.best`) before stopping; 0 never.
-    min_delta : float
-    label_smoothing : float
-        Of the target's probability, spread over all classes.
-    mixup : float
-        Alpha of the Beta distribution that images are mixed by; 0 for none.
-    class_weights : tuple of float or None
-        What an image of each class counts in the loss.
-    accumulate : int
-        Batches whose gradients make one update, as if they were one batch; BatchNorm sees each by itself.
-    fp16 : bool
-        Compute in float16 on GPUs: see `mxft.training.precision`.
-    rewrite : bool
-        Bind the graph `mxft.rewrite` makes for speed; False binds the user's own.
-    """
-
-    epochs: int = 8
-    optimizer: str = "sgd"
-    momentum: float = None
-    wd: float = 0.0
-    optimizer_params: dict = dataclasses.field(default_factory=dict)
-    initializer: object = None
-    kvstore: str = "device"
-    patience: int = 0
-    min_delta: float = 0.0
-    label_smoothing: float = 0.0
-    mixup: float = 0.0
-    class_weights: tuple = None
-    accumulate: int = 1
-    fp16: bool = False
-    rewrite: bool = True
-
-    @property
-    def soft_targets(self):
-        """Whether training sees other targets than the label alone."""
-        return bool(self.label_smoothing or self.mixup or self.class_weights)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -363,7 +305,7 @@ def _with_what_is_left(failed, epochs, schedule, workers):
     kept = [f"the last good checkpoint is {epochs.last}"] if epochs.last else []
     kept += [f"the best is {epochs.best}"] if epochs.best else []
     nothing = "no epoch was finished, so nothing was saved" if workers.writes else "what rank 0 saved is on disk"
-    advice = "; try a lower --lr or --warmup-epochs 1" if "finite" in failed else ""
+    advice = "; try a lower `learning_rate` or `warmup_epochs=1`" if "finite" in failed else ""
     return (f"{failed} (epoch {epochs.number}, learning rate {schedule.base_lr:g}): "
             f"{', '.join(kept) or nothing}{advice}")
 

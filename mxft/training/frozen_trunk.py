@@ -10,12 +10,13 @@ import weakref
 from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.evaluation.scoring import score_iterator
-from mxft.features.cut import HEAD_INPUT, trunk_cut
+from mxft.features.cut import HEAD_INPUT
 from mxft.features.iterator import FeatureIterator, LiveFeatures
 from mxft.features.store import CacheOptions, FeatureStore, trunk_facts
 from mxft.files.whole import sha256
 from mxft.inference.executor import InferenceExecutor
 from mxft.training.fit import FitOptions, fit
+from mxft.training.stages import require_cut
 
 
 def fit_frozen_trunk(network, plan, train, run, schedule, options=None, contexts=None, validation=None, cache=None,
@@ -70,10 +71,10 @@ def fit_frozen_trunk(network, plan, train, run, schedule, options=None, contexts
     options, cache, contexts = options or FitOptions(), cache or CacheOptions(), contexts or [mx.cpu()]
     cut = require_cut(network.symbol, plan)
     if options.mixup:
-        raise InputError(f"frozen trunk: expected mixup=0, received mixup={options.mixup}; images are mixed before the "
-                         "trunk, so train with the plain plan")
+        raise InputError(f"frozen trunk: expected `mixup=0`, received `mixup={options.mixup}`; images are mixed before "
+                         "the trunk, so train with the plain plan")
     trunk = TrunkFeatures(cut, network, contexts[0], cache, train.num_records, options.rewrite, run.log)
-    features = trunk.features(train, "train", cache.budget_bytes, min(cache.views, options.epochs))
+    features = trunk.features(train, "train", cache.budget, min(cache.view_count, options.epochs))
     held_out = trunk.features(validation, "validation", trunk.left, 1, shuffle=False) if validation else None
     metrics = trunk.validation(held_out, scored) if validation else None
     result = fit(cut.head, _of(cut.head.list_arguments(), network.arg_params),
@@ -82,16 +83,6 @@ def fit_frozen_trunk(network, plan, train, run, schedule, options=None, contexts
     if result.parameters[0]:
         result = dataclasses.replace(result, parameters=_joined(network, *result.parameters))
     return result
-
-
-def require_cut(symbol, plan):
-    """Return `trunk_cut(symbol, plan)`, or refuse (InputError) a plan that leaves no frozen trunk."""
-    cut = trunk_cut(symbol, plan)
-    if cut is None:
-        raise InputError("frozen trunk: expected a plan that freezes everything below some layer, with BatchNorm in "
-                         f"eval mode there, received plan={plan.name!r} with {len(plan.frozen)} frozen parameters and "
-                         f"bn={plan.batch_norm!r}; --plan head --bn eval has one")
-    return cut
 
 
 def head_plan(plan, cut):
@@ -129,7 +120,7 @@ class TrunkFeatures:
     def __init__(self, cut, network, context, cache, images, rewrite=True, log=None):
         self._cut, self._network, self._context, self._cache = cut, network, context, cache
         self._images, self._rewrite, self._log = images, rewrite, log
-        self._facts, self.left = None, cache.budget_bytes
+        self._facts, self.left = None, cache.budget
         self._executors = weakref.WeakValueDictionary()  # by batch size, for as long as someone has use for it
 
     def features(self, records, name, budget, views, shuffle=True):
@@ -143,7 +134,7 @@ class TrunkFeatures:
             self._facts = trunk_facts(self._cut.trunk, self._network.arg_params, self._network.aux_params)
         facts = {**self._facts, "records": sha256(records.path), "reading": records.facts()} if self._facts else {}
         store = FeatureStore(lambda: self._executor(records), records.epoch, facts, self._cache.mode,
-                             self._cache.folder, max(1, budget), self._cache.dtype, views, name)
+                             self._cache.place, max(1, budget), self._cache.dtype, views, name)
         if store.mode == "none":
             return self._live(records)
         self.left = budget - views * store.view_bytes(store.dtype)

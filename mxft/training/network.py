@@ -149,22 +149,22 @@ def with_kept_head(checkpoint, num_classes, image_shape, target=None):
         return _with_kept_loss(checkpoint, image_shape, target)
     given = _own_output(checkpoint)
     if given is not None and given.kind in (INDEPENDENT, VALUES) and given.size == num_classes > 1:
-        flag = "--multi-label" if given.kind == INDEPENDENT else "--regression"
-        raise InputError(f"--require-head: expected a head of one of {num_classes} classes, received the "
-                         f"{given.kind} of {given.name} in {checkpoint.name}; {flag} goes on with it, or leave "
-                         "--require-head out to get a new head")
+        kind = MULTI_LABEL if given.kind == INDEPENDENT else REGRESSION
+        raise InputError(f"`require_head`: expected a head of one of {num_classes} classes, received the "
+                         f"{given.kind} of {given.name} in {checkpoint.name}; `target={kind!r}` goes on with it, "
+                         "or leave `require_head` out to get a new head")
     feature = find_feature_layer(checkpoint.symbol)
     if feature.classifier is None:
-        raise InputError(f"--require-head: expected a classifier in {checkpoint.name}, received a network that ends in "
-                         f"the embedding {feature.name!r}; leave --require-head out to get a new head")
+        raise InputError(f"`require_head`: expected a classifier in {checkpoint.name}, received a network that ends in "
+                         f"the embedding {feature.name!r}; leave `require_head` out to get a new head")
     logits = cut_loss(checkpoint.symbol)
     graph = Graph(logits)
     layer = [node for node in graph.operators() if node.name == feature.classifier
              and node.op in ("FullyConnected", "Convolution")][-1]
     outputs = int(layer.attrs.get("num_hidden", layer.attrs.get("num_filter", 0)))
     if outputs != num_classes:
-        raise InputError(f"--require-head: expected a head of {num_classes} classes, received {feature.classifier} "
-                         f"with {outputs} in {checkpoint.name}; leave --require-head out to get a new head")
+        raise InputError(f"`require_head`: expected a head of {num_classes} classes, received {feature.classifier} "
+                         f"with {outputs} in {checkpoint.name}; leave `require_head` out to get a new head")
     symbol = mx.sym.SoftmaxOutput(logits, name="softmax")
     report, args, auxs = match_parameters(symbol, checkpoint.arg_params, checkpoint.aux_params, image_shape)
     report.require_only_new(())
@@ -185,14 +185,15 @@ def _with_kept_loss(checkpoint, image_shape, target):
     output = checkpoint.anatomy.output()
     kinds = (INDEPENDENT,) if target.kind == MULTI_LABEL else (VALUES, LOGITS)
     if output.kind not in kinds or output.size not in (target.size, None):
-        raise InputError(f"--require-head: expected a head that gives {target.describe()}, received the {output.kind} "
-                         f"of {output.name}, {output.size} an image, in {checkpoint.name}; leave --require-head out to "
+        raise InputError(f"`require_head`: expected a head that gives {target.describe()}, received the {output.kind} "
+                         f"of {output.name}, {output.size} an image, in {checkpoint.name}; leave `require_head` out to "
                          "get a new head")
     names = checkpoint.classes
     if target.names and names and list(target.names) != list(names):
         place = next(number for number, pair in enumerate(zip(target.names, names)) if pair[0] != pair[1])
-        raise InputError(f"--require-head: expected the outputs of {checkpoint.name} in their order, received "
-                         f"{target.names[place]!r} in place of {names[place]!r}; --classes gives the order")
+        raise InputError(f"`require_head`: expected the outputs of {checkpoint.name} in their order, received "
+                         f"{target.names[place]!r} in place of {names[place]!r}; pack the records with the names in "
+                         "its order")
     graph, feature = Graph(checkpoint.symbol), find_feature_layer(checkpoint.symbol)
     end, scores = graph.nodes[graph.heads[output.position][0]], graph.nodes[output.scores[0]]
     symbol = checkpoint.symbol[output.position]

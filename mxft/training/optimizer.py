@@ -15,7 +15,7 @@ def optimizer_arguments(options, schedule):
     """
     known = mx.optimizer.Optimizer.opt_registry
     if options.optimizer.lower() not in known:
-        raise InputError(f"optimizer: expected a name MXNet knows, received optimizer={options.optimizer!r}; "
+        raise InputError(f"optimizer: expected a name MXNet knows, received `optimizer={options.optimizer!r}`; "
                          f"{nearest(options.optimizer.lower(), sorted(known))}")
     accepted = set()
     for base in known[options.optimizer.lower()].__mro__[:-1]:
@@ -23,7 +23,8 @@ def optimizer_arguments(options, schedule):
     arguments = {"learning_rate": schedule.base_lr, "lr_scheduler": schedule, "wd": options.wd}
     if options.momentum is not None:
         if "momentum" not in accepted:
-            raise InputError(f"optimizer {options.optimizer}: expected no momentum, received mom={options.momentum}")
+            raise InputError(f"optimizer {options.optimizer}: expected no momentum, received "
+                             f"`momentum={options.momentum}`")
         arguments["momentum"] = options.momentum
     for name, value in options.optimizer_params.items():
         if name not in accepted - {"self", "kwargs"}:
@@ -47,6 +48,6 @@ def make_initializer(initializer):
         return initializer
     known = mx.registry.get_registry(mx.init.Initializer)
     if initializer.lower() not in known:
-        raise InputError(f"initializer: expected a name MXNet knows, received initializer={initializer!r}; "
+        raise InputError(f"initializer: expected a name MXNet knows, received `initializer={initializer!r}`; "
                          f"{nearest(initializer.lower(), sorted(known))}")
     return mx.init.create(initializer)

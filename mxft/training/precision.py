@@ -33,10 +33,10 @@ def check_precision(options, devices):
     cpu = [str(device) for device in devices if device.device_type != "gpu"]
     if cpu:
         raise InputError(f"fp16: expected GPUs, received {', '.join(cpu)}, where MXNet has no float16 convolution; "
-                         "leave --fp16 out, or choose cards (--gpus 0; CUDA_VISIBLE_DEVICES=0 for faces)")
+                         "leave `fp16` out, or choose cards (`gpus='0'`; CUDA_VISIBLE_DEVICES=0 for faces)")
     if options.kvstore.startswith("dist"):
-        raise InputError(f"fp16: expected a kvstore of one machine beside it, received kv-store={options.kvstore!r}: a "
-                         "worker that skips an update would leave the others waiting; use --kv-store device")
+        raise InputError(f"fp16: expected a kvstore of one machine beside it, received `kvstore={options.kvstore!r}`: "
+                         "a worker that skips an update would leave the others waiting; use `kvstore='device'`")
 
 
 def half_precision(layers, dtype="float16"):

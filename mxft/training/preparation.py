@@ -5,13 +5,11 @@ import numpy as np
 
 from mxft.data.labels import check_labels, scan_labels
 from mxft.data.soundness import check_records
-from mxft.data.target_spec import CLASSES, MULTI_LABEL, TargetSpec, check_kind, check_target, target_of
+from mxft.data.target_spec import CLASSES, MULTI_LABEL, TargetSpec, check_target, target_of
 from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
-from mxft.features.solvers import SOLVERS_OF, check_solver
 from mxft.files.whole import require_file
-from mxft.training.accumulation import check_accumulation
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.precision import check_precision
@@ -65,8 +63,8 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1):
     """
     devices = check_recipe(recipe, checkpoint, spec, gpus, cpus)
     if data.target not in (None, recipe.target):
-        raise InputError(f"targets: expected the records' own target, {data.target!r}, received target="
-                         f"{recipe.target!r}; train them as what they were made for")
+        raise InputError(f"targets: expected what the records were made for, `target={data.target!r}`, received "
+                         f"`target={recipe.target!r}`")
     scans, target = _check_data(data, recipe.target)
     _check_sizes(data, spec)
     recipe = _weighted(recipe, scans["train"], target.size, data.classes)
@@ -80,7 +78,7 @@ def _weighted(recipe, scan, num_classes, classes):
     weights = recipe.class_weight
     if weights == "balanced":
         weights = class_weights_balanced(scan.first, num_classes, classes)
-    options = dataclasses.replace(recipe.fit, class_weights=weights)
+    options = dataclasses.replace(recipe.fit, class_weights=recipe.fit.class_weights if weights is None else weights)
     check_targets(options, num_classes)
     return dataclasses.replace(recipe, fit=options)
 
@@ -117,63 +115,14 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
     devices = make_contexts(gpus, cpus)
     check_kvstore(recipe.fit.kvstore)
     check_precision(recipe.fit, devices)
-    check_accumulation(recipe.fit.accumulate)
-    _check_shareable(recipe)
     make_initializer(recipe.fit.initializer)
-    _check_target(recipe)
     network = with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
-    _check_solver(recipe)
     for stage in training_stages(recipe, network.symbol, network.head_parameters, spec.shape):
         optimizer_arguments(stage.fit, stage_schedule(recipe, stage, updates=1000))
         if stage.batch_size % len(devices):
             raise InputError(f"batch size: expected a multiple of the {len(devices)} devices, received "
-                             f"batch-size={stage.batch_size}")
+                             f"`batch_size={stage.batch_size}`")
     return devices
-
-
-def _check_shareable(recipe):
-    """Refuse what several workers cannot divide among them."""
-    if not recipe.fit.kvstore.startswith("dist"):
-        return
-    optimizers = {(name or "").lower() for name in (recipe.fit.optimizer, recipe.head_stage.optimizer)}
-    if recipe.fit.kvstore != "dist_async" and "sgld" in optimizers:
-        raise InputError("optimizer: expected one that draws no random numbers, since every worker updates its own "
-                         f"parameters, received optimizer='sgld' with kv-store={recipe.fit.kvstore!r}; train with "
-                         "--kv-store device")
-    for flag, value in (("--oversample", recipe.oversample), (f"--cache {recipe.cache.mode}",
-                                                              recipe.cache.mode != "none")):
-        if value:
-            raise InputError(f"{flag}: expected a kvstore of one machine beside it, received kv-store="
-                             f"{recipe.fit.kvstore!r}; leave {flag} out, or train with --kv-store device")
-
-
-def _check_target(recipe):
-    """Refuse what has a meaning for one of N classes alone, beside labels or numbers."""
-    check_kind(recipe.target)
-    if recipe.target == CLASSES:
-        return
-    for what, value in (("label smoothing", recipe.fit.label_smoothing), ("mixup", recipe.fit.mixup),
-                        ("class weights", recipe.class_weight or recipe.fit.class_weights),
-                        ("oversampling", recipe.oversample)):
-        if value:
-            raise InputError(f"{what}: expected target {CLASSES!r}, one of several classes, received target="
-                             f"{recipe.target!r}; leave it out")
-    if recipe.solver and recipe.solver != SOLVERS_OF[recipe.target]:
-        check_solver(recipe.solver)
-        raise InputError(f"solver: expected {SOLVERS_OF[recipe.target]!r}, the one there is for target="
-                         f"{recipe.target!r}, received solver={recipe.solver!r}")
-
-
-def _check_solver(recipe):
-    """Refuse a solver that is unknown, or that the plan has no place for."""
-    if not recipe.solver:
-        return
-    check_solver(recipe.solver)
-    for what, value in (("plan head or two-stage", recipe.plan not in ("head", "two-stage") and recipe.plan),
-                        ("a head of one layer", bool(recipe.hidden) and "hidden layers"),
-                        ("a new head", recipe.require_head and "--require-head")):
-        if value:
-            raise InputError(f"--solver {recipe.solver}: expected {what}, received {value}")
 
 
 def _check_data(data, kind):
@@ -207,7 +156,7 @@ def _check_classes(data, scan):
         num_classes = _classes_of(scan)
     if data.classes and len(data.classes) != num_classes:
         raise InputError(f"class names: expected as many as there are classes, {num_classes}, received "
-                         f"{len(data.classes)} names; give --classes a file with one a line")
+                         f"{len(data.classes)} names; give `classes` with one a line")
     scans = {"train": check_labels(scan, num_classes)}
     if data.val:
         scans["val"] = check_labels(scan_labels(data.val), num_classes)
@@ -224,7 +173,7 @@ def _classes_of(scan):
     classes = int(first.max()) + 1
     if classes > max(2, len(first)):
         raise InputError(f"number of classes: expected no more than there are records in {scan.path}, {len(first)}, "
-                         f"received a highest label of {classes - 1}; say --num-classes {classes} where that is meant")
+                         f"received a highest label of {classes - 1}; say `num_classes={classes}` where that is meant")
     return classes
 
 
@@ -232,5 +181,5 @@ def _check_sizes(data, spec):
     packed = (data.packing or {}).get("resize") or 0
     if packed and not spec.resize and packed < max(spec.shape[1:]):
         raise InputError(f"records are smaller than the network's input: expected images of at least "
-                         f"{max(spec.shape[1:])} pixels, received resize={packed}; pack with --resize "
-                         f"{max(spec.shape[1:])} or more, or choose a smaller --image-shape")
+                         f"{max(spec.shape[1:])} pixels, received resize={packed}; pack with `resize` "
+                         f"{max(spec.shape[1:])} or more, or choose a smaller `image_shape`")

@@ -24,7 +24,7 @@ def require_free(path):
     free = free_folder(path)
     if free != path:
         raise InputError(f"run folder: expected a new or empty folder, received run={path!r} with "
-                         f"{len(os.listdir(path))} files; try --run {free}")
+                         f"{len(os.listdir(path))} files; try `run={free!r}`")
 
 
 class Run:

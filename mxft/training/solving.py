@@ -16,8 +16,9 @@ from mxft.features.target_solvers import solve_target_head
 from mxft.training.callbacks import row_told
 from mxft.training.epochs import best_validation
 from mxft.training.fit import FitResult, fit
-from mxft.training.frozen_trunk import TrunkFeatures, head_plan, require_cut
+from mxft.training.frozen_trunk import TrunkFeatures, head_plan
 from mxft.training.schedule import learning_rate_schedule
+from mxft.training.stages import require_cut
 
 
 def solve_stage(network, plan, train, validation, run, recipe, context, scored=None):
@@ -55,9 +56,9 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     began, cut = time.perf_counter(), require_cut(network.symbol, plan)
     cache = recipe.cache if recipe.cache.mode != "none" else dataclasses.replace(recipe.cache, mode="memory")
     trunk = TrunkFeatures(cut, network, context, cache, train.num_records, recipe.fit.rewrite, run.log)
-    iterator = trunk.features(train, "train", cache.budget_bytes, cache.views)
+    iterator = trunk.features(train, "train", cache.budget, cache.view_count)
     held_out = trunk.features(validation, "validation", trunk.left, 1, shuffle=False) if validation else None
-    features, labels, images = _gathered(iterator, cache.views if train.is_random else 1)
+    features, labels, images = _gathered(iterator, cache.view_count if train.is_random else 1)
     ready = time.perf_counter()
     solved = _solved(recipe, network, features, labels, images)
     values = _head_values(network, solved, features.shape[1])

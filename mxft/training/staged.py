@@ -5,7 +5,6 @@ import os
 from mxft.data.iterators import RecordIterator, file_state
 from mxft.distributed.workers import join
 from mxft.evaluation.scoring import score_iterator
-from mxft.features.cut import trunk_cut
 from mxft.freeze import freeze_plan
 from mxft.inference.executor import InferenceExecutor
 from mxft.machine.memory import give_back
@@ -16,6 +15,7 @@ from mxft.training.frozen_trunk import fit_frozen_trunk
 from mxft.training.proof import freeze_proof, parameter_hashes
 from mxft.training.schedule import learning_rate_schedule
 from mxft.training.solving import solve_stage
+from mxft.training.stages import runs_apart
 
 
 def stage_schedule(recipe, stage, updates):
@@ -122,24 +122,19 @@ class StagedTraining:
     def _validation_records(self):
         return self._records("val", min(self._recipe.batch_size, self._counts["val"])) if self._data.val else None
 
-    def _runs_apart(self, stage):
-        """Whether the stage has a frozen trunk that is not to be run as training."""
-        return (self._recipe.frozen_trunk and stage.plan.method == "fixed" and not stage.fit.mixup
-                and trunk_cut(self._network.symbol, stage.plan) is not None)
-
     def _solve(self, plan):
         """Make the head by a solver, from the centre crops, or from the views of the cache, each in the same order."""
-        recipe, views = self._recipe, self._recipe.cache.views
-        train = self._records("train", recipe.batch_size, augment=recipe.augment if views > 1 else 0,
+        recipe, views = self._recipe, self._recipe.cache.view_count
+        train = self._records("train", recipe.batch_size, augment=recipe.augmentation() if views > 1 else 0,
                               shuffle=views == 1)
         return solve_stage(self._network, plan, train, self._validation_records(), self._folder, recipe,
                            self._devices[0], self._keep_score)
 
     def _carry_out(self, stage, result):
-        train = self._records("train", stage.batch_size, augment=self._recipe.augment, shuffle=True, share=self._share)
+        train = self._records("train", stage.batch_size, augment=stage.augmentation, shuffle=True, share=self._share)
         schedule = stage_schedule(self._recipe, stage, updates_of(train.batches, stage.fit.accumulate)
                                   * self._workers.updates_a_batch)
-        if self._runs_apart(stage):
+        if runs_apart(self._recipe, stage, self._network.symbol):
             network = dataclasses.replace(self._network, arg_params=self._parameters[0],
                                           aux_params=self._parameters[1])
             return fit_frozen_trunk(network, stage.plan, train, self._folder, schedule, stage.fit, self._devices,
@@ -176,6 +171,7 @@ class StagedTraining:
         proof = freeze_proof(symbol, plans, before, after)
         rows = [{"name": stage.name, "epochs": stage.fit.epochs, "trainable": len(stage.plan.trainable),
                  "frozen": len(stage.plan.frozen), "method": stage.plan.method, "batch_norm": stage.plan.batch_norm,
+                 "augmentation": stage.augmentation.describe(),
                  "rates": {f"{rate:.6g}": count
                            for rate, count in stage.plan.rates(stage.learning_rate, symbol).items()}}
                 for stage in stages]

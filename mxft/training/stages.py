@@ -7,28 +7,10 @@ optimizer, a rate and a batch size of its own. ``gradual`` unfreezes the trunk f
 import dataclasses
 
 from mxft.errors import InputError
-from mxft.freeze import FreezePlan, check_plan, freeze_plan
+from mxft.features.cut import trunk_cut
+from mxft.freeze import FreezePlan, freeze_plan
+from mxft.options import HEAD_EPOCHS, UNFREEZE_EPOCHS, HeadStage  # noqa: F401 (known by this place too)
 from mxft.surgery.depth import parameters_of, resolution_stages
-
-
-@dataclasses.dataclass(frozen=True)
-class HeadStage:
-    """The first stage of ``two-stage`` and ``gradual``: the head alone.
-
-    Parameters
-    ----------
-    epochs : int
-        0 where a solver makes the head.
-    learning_rate : float or None
-        The run's own when None, as the next two.
-    optimizer : str or None
-    batch_size : int or None
-    """
-
-    epochs: int = 2
-    learning_rate: float = None
-    optimizer: str = None
-    batch_size: int = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +25,8 @@ class Stage:
     batch_size : int
     fit : mxft.training.fit.FitOptions
         Its `epochs` are this stage's.
+    augmentation : mxft.data.augmentation.Augmentation
+        Of the training images.
     from_best : bool
         Begins with the best parameters so far, and not with the last.
     """
@@ -52,6 +36,7 @@ class Stage:
     learning_rate: float
     batch_size: int
     fit: object
+    augmentation: object = None
     from_best: bool = False
 
 
@@ -75,26 +60,59 @@ def training_stages(recipe, symbol, head_parameters, image_shape):
     Raises
     ------
     InputError
-        What `mxft.freeze` refuses, and epochs that do not suffice for ``gradual``.
+        What `mxft.freeze` refuses, epochs that do not suffice for ``gradual``, and what no stage has a use for: a cache
+        or a solver where no trunk is frozen, ``lr_mult`` where nothing is.
 
     Examples
     --------
     >>> [stage.name for stage in training_stages(Recipe(plan="two-stage"), net, head, (3, 224, 224))]  # doctest: +SKIP
     ['head', 'everything']
     """
-    check_plan(recipe.plan, recipe.batch_norm, recipe.freezing, recipe.fit.optimizer)
+    stages = [dataclasses.replace(stage, augmentation=recipe.augmentation(_keeps_one_view(recipe, stage, symbol)))
+              for stage in _stages(recipe, symbol, head_parameters, image_shape)]
+    if recipe.cache.mode != "none" and not recipe.solver and not any(
+            runs_apart(recipe, stage, symbol) for stage in stages):
+        require_cut(symbol, stages[0].plan, "`cache.mode`")
+    if recipe.freezing.method == "lr_mult" and not any(stage.plan.frozen for stage in stages):
+        raise InputError("`freezing.method`: expected something to freeze, received `freezing.method='lr_mult'` with "
+                         f"`plan={recipe.plan!r}`, which trains every parameter")
+    return stages
+
+
+def runs_apart(recipe, stage, symbol):
+    """Whether a stage has a frozen trunk that is run by itself, at inference speed or from a cache."""
+    return (recipe.frozen_trunk and stage.plan.method == "fixed" and not stage.fit.mixup
+            and trunk_cut(symbol, stage.plan) is not None)
+
+
+def require_cut(symbol, plan, what="frozen trunk"):
+    """Return `mxft.features.cut.trunk_cut`, or refuse (InputError) a plan that leaves no frozen trunk."""
+    cut = trunk_cut(symbol, plan)
+    if cut is None:
+        raise InputError(f"{what}: expected a plan that freezes everything below some layer, with BatchNorm in eval "
+                         f"mode there, received `plan={plan.name!r}` with {len(plan.frozen)} frozen parameters and "
+                         f"`batch_norm={plan.batch_norm!r}`; `plan='head'` with `batch_norm='eval'` has one")
+    return cut
+
+
+def _keeps_one_view(recipe, stage, symbol):
+    return recipe.cache.mode != "none" and recipe.cache.view_count == 1 and runs_apart(recipe, stage, symbol)
+
+
+def _stages(recipe, symbol, head_parameters, image_shape):
     whole = (recipe.learning_rate, recipe.batch_size, recipe.fit)
 
     def plan(name):
         return freeze_plan(name, symbol, head_parameters, recipe.batch_norm, recipe.freezing)
 
+    if recipe.solver:
+        require_cut(symbol, plan("head"), "`solver`")
     if recipe.plan == "two-stage":
-        return [*_head_stage(recipe, plan("head")), Stage("everything", plan(recipe.second_plan), *whole,
-                                                          from_best=True)]
+        second = recipe.second_plan or ("discriminative" if recipe.freezing.multipliers else "full")
+        return [*_head_stage(recipe, plan("head")), Stage("everything", plan(second), *whole, from_best=True)]
     if recipe.plan == "gradual":
         return _gradual(recipe, symbol, head_parameters, image_shape, plan)
     if recipe.plan == "head" and recipe.solver:
-        plan("head")  # refuses what cannot be
         return []
     return [Stage(recipe.plan, plan(recipe.plan), *whole)]
 
@@ -103,10 +121,8 @@ def _head_stage(recipe, plan):
     if recipe.solver:
         return []
     head = recipe.head_stage
-    if head.epochs < 1:
-        raise InputError(f"plan {recipe.plan}: expected at least 1 epoch for the head, received "
-                         f"head-epochs={head.epochs}; a --solver needs none")
-    options = dataclasses.replace(recipe.fit, epochs=head.epochs, optimizer=head.optimizer or recipe.fit.optimizer)
+    options = dataclasses.replace(recipe.fit, epochs=head.epochs or HEAD_EPOCHS,
+                                  optimizer=head.optimizer or recipe.fit.optimizer)
     if head.optimizer and head.optimizer != recipe.fit.optimizer:
         options = dataclasses.replace(options, momentum=None, optimizer_params={})
     rate = recipe.learning_rate if head.learning_rate is None else head.learning_rate
@@ -120,7 +136,7 @@ def _gradual(recipe, symbol, head_parameters, image_shape, plan):
     left = recipe.fit.epochs
     if left < len(groups):
         raise InputError(f"plan gradual: expected an epoch or more for each of the {len(groups)} stages of the trunk, "
-                         f"received epochs={left}")
+                         f"received `epochs={left}`")
     asked = set(plan("full").frozen)
     for number in range(1, len(groups) + 1):
         opened = {name for group in groups[-number:] for name in group} - asked
@@ -130,7 +146,7 @@ def _gradual(recipe, symbol, head_parameters, image_shape, plan):
         frozen = () if last and not asked else tuple(name for name in names if name not in trainable)
         this = FreezePlan("gradual", tuple(name for name in names if name not in frozen), frozen,
                           recipe.batch_norm or "frozen", method=recipe.freezing.method)
-        epochs = left if last else recipe.unfreeze_epochs
+        epochs = left if last else recipe.unfreeze_epochs or UNFREEZE_EPOCHS
         epochs = min(epochs, left - (len(groups) - number))
         left -= epochs
         stages.append(Stage(f"last {number} of {len(groups)} stages", this, recipe.learning_rate, recipe.batch_size,

@@ -76,9 +76,10 @@ def check_targets(options, num_classes=None):
     """
     if not 0 <= options.label_smoothing < 1:
         raise InputError(f"label smoothing: expected a number of at least 0 and below 1, received "
-                         f"label-smoothing={options.label_smoothing}")
+                         f"`label_smoothing={options.label_smoothing}`")
     if not 0 <= options.mixup < math.inf:
-        raise InputError(f"mixup: expected alpha to be a finite number of at least 0, received mixup={options.mixup}")
+        raise InputError(f"mixup: expected alpha to be a finite number of at least 0, received "
+                         f"`mixup={options.mixup}`")
     if options.class_weights is not None:
         _check_weights(options.class_weights)
         if num_classes not in (None, len(options.class_weights)):
@@ -89,7 +90,7 @@ def check_targets(options, num_classes=None):
 def _check_weights(weights):
     if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
         raise InputError(f"class weights: expected finite numbers of at least 0, not all of them 0, received "
-                         f"class-weight={','.join(f'{weight:g}' for weight in weights)}")
+                         f"`class_weight={tuple(weights)}`")
 
 
 def soft_softmax(symbol):
@@ -129,7 +130,7 @@ def _check_loss(loss):
             raise InputError(f"soft targets: expected {expected}, received {key}=True on {loss.name!r}")
     if float(loss.attrs.get("smooth_alpha", 0)):
         raise InputError(f"soft targets: expected label smoothing to be asked for once, received smooth_alpha="
-                         f"{loss.attrs['smooth_alpha']} on {loss.name!r}; take it off and say --label-smoothing")
+                         f"{loss.attrs['smooth_alpha']} on {loss.name!r}; take it off and say `label_smoothing`")
     return loss.attrs.get("normalization", "null")
 
 
@@ -278,6 +279,6 @@ def parse_class_weight(text):
     except ValueError:
         near = f"; {nearest(words[0], ['balanced'])}" if len(words) == 1 else ""
         raise InputError(f"class weights: expected balanced, or a number for each class as in 1,2.5,1, received "
-                         f"class-weight={text!r}{near}") from None
+                         f"`class_weight={text!r}`{near}") from None
     _check_weights(weights)
     return weights

@@ -11,7 +11,6 @@ import numpy as np
 
 from mxft import __version__
 from mxft.compat import mx
-from mxft.data.augmentation import augmentation_of
 from mxft.data.labels import scan_labels
 from mxft.data.oversampling import oversample_records
 from mxft.data.sharing import share_records
@@ -171,7 +170,8 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
     records = {name: os.path.abspath(path) for name, path in (("train", data.train), ("val", data.val)) if path}
     goes_on = folder.state and folder.state.goes_on
     folder.log("resumed" if goes_on else "start", model=checkpoint.name, recipe=dataclasses.asdict(recipe),
-               devices=[str(d) for d in devices], records=records, workers=workers.count)
+               devices=[str(d) for d in devices], records=records, workers=workers.count,
+               augmentation=[dataclasses.asdict(stage.augmentation) for stage in ready.stages])
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in ready.scans.items())
     print(f"{network.describe()}\n"
           f"input: {spec.describe()}{'' if checkpoint.input_spec else ' (no manifest: the default, or your flags)'}\n"
@@ -182,12 +182,18 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
     if recipe.solver:
         print(f"head: solved, {recipe.solver}")
     if ready.stages:
-        print(f"augmentation: {augmentation_of(recipe.augment).describe()}")
+        print(f"augmentation: {_augmentations(ready.stages)}")
     for number, stage in enumerate(ready.stages, 1):
         print(f"{f'stage {number}, ' if len(ready.stages) > 1 else ''}{stage.plan.describe(shapes)}\n"
               f"  {plural(stage.fit.epochs, 'epoch')}, batch {stage.batch_size}, {stage.fit.optimizer} "
               f"({recipe.schedule}); {describe_rates(stage.plan.rates(stage.learning_rate, network.symbol))}")
     print(f"run folder: {os.path.abspath(folder.path)}", flush=True)
+
+
+def _augmentations(stages):
+    """Return in one line what happens to training images at random, stage by stage where it is not the same."""
+    told = [stage.augmentation.describe() for stage in stages]
+    return told[0] if len(set(told)) == 1 else "; ".join(f"stage {i}: {text}" for i, text in enumerate(told, 1))
 
 
 def _division(workers, recipe):

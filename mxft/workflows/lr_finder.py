@@ -133,7 +133,7 @@ def serve():
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             send(**_range_test(send=send, **job))
     except MxftError as error:
-        send(error=type(error).__name__, text=str(error))
+        send(error=type(error).__name__, text=error.message)
     except BrokenPipeError:
         os._exit(1)  # the caller is gone
 
@@ -152,8 +152,8 @@ def _range_test(model, data, recipe, spec, gpus, cpus, threads, start, end, batc
     recipe, network, stage = ready.recipe, ready.network, ready.stages[0]
     with _records(recipe, data, ready.scans["train"]) as (path, records):
         seed_everything(recipe.seed)
-        train = RecordIterator(path, spec, stage.batch_size, records, recipe.augment, shuffle=True, seed=recipe.seed,
-                               threads=threads, label_width=network.target.label_width,
+        train = RecordIterator(path, spec, stage.batch_size, records, stage.augmentation, shuffle=True,
+                               seed=recipe.seed, threads=threads, label_width=network.target.label_width,
                                label_name=network.label_name)
         watch, rise = _Watch(send, batches), ExponentialRise(start, end, batches)
         options = dataclasses.replace(stage.fit, epochs=batches, patience=0)

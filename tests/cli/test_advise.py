@@ -1,20 +1,15 @@
 """mxft advise as a user types it."""
-import cv2
 import numpy as np
 import pytest
 
 from mxft.cli import run_verb
+from tests.support.images import coloured, write_classes
 
 
 @pytest.fixture
 def photos(tmp_path):
     rng = np.random.RandomState(0)
-    for label, name in enumerate(("red", "green", "blue")):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for number in range(8):
-            image = rng.randint(0, 160, (10, 10, 3))
-            image[:, :, 2 - label] += 80
-            cv2.imwrite(str(tmp_path / "photos" / name / f"{number}.png"), image)
+    write_classes(tmp_path / "photos", ("red", "green", "blue"), 8, lambda _, label: coloured(rng, 2 - label))
     return str(tmp_path / "photos")
 
 

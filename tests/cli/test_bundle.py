@@ -3,36 +3,33 @@ import json
 import os
 import sys
 
-import cv2
-import numpy as np
 import pytest
 
 from mxft.cli import main
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.files.whole import sha256
+from tests.support.images import encoded, noise, write_image
 
 CLASSES = ["ä", "б", "猫"]
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint):
+def here(here, make_checkpoint):
     """A run folder with validation records, ``plain,0`` without a manifest, and cat.png."""
-    monkeypatch.chdir(tmp_path)
     checkpoint = make_checkpoint(3)
     checkpoint.save("plain", 0)
-    cv2.imwrite("cat.png", np.random.RandomState(0).randint(0, 255, (24, 30, 3)).astype(np.uint8))
+    write_image("cat.png", noise(0, (24, 30)))
     with RecordWriter("val.rec") as writer:
         for number in range(4):
-            image = np.random.RandomState(number).randint(0, 255, (20, 22, 3)).astype(np.uint8)
-            writer.write(pack(IRHeader(0, float(number % 3), number, 0), cv2.imencode(".jpg", image)[1].tobytes()))
+            writer.write(pack(IRHeader(0, float(number % 3), number, 0), encoded(noise(number, (20, 22)), ".jpg")))
     checkpoint.manifest = {"format": 1, "input": {"size": 16, "scale": .01}, "classes": CLASSES,
                            "packing": {"resize": 20}, "data": {"val": {"file": "val.rec", "sha256": sha256("val.rec")}},
                            "metrics": {"best": {"val_top1": 0.5}}}
     os.makedirs("runs/my net")
     checkpoint.save("runs/my net/model", "best")
-    (tmp_path / "runs/my net/log.jsonl").write_text(
-        json.dumps({"event": "start", "records": {"val": str(tmp_path / "val.rec")}}) + "\n")
-    return tmp_path
+    (here / "runs/my net/log.jsonl").write_text(
+        json.dumps({"event": "start", "records": {"val": str(here / "val.rec")}}) + "\n")
+    return here
 
 
 def bundle(*words):

@@ -1,25 +1,24 @@
 """``mxft export``: a file that was compared, what it says, and its refusals."""
 import os
 
-import cv2
-import numpy as np
 import pytest
 
 from mxft.cli import run_verb
+from mxft.compat import mx
+from tests.support.images import noise, write_image
 
 pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint):
+def here(here, make_checkpoint):
     """A working directory with the checkpoint ``net,0``, its manifest and cat.png."""
-    monkeypatch.chdir(tmp_path)
     checkpoint = make_checkpoint(5)
     checkpoint.manifest = {"input": {"size": 16, "resize": 20, "mean": [9, 9, 9], "scale": 0.1}}
     checkpoint.save("net", 0)
-    cv2.imwrite("cat.png", np.random.RandomState(0).randint(0, 255, (24, 30, 3), np.uint8))
-    return tmp_path
+    write_image("cat.png", noise(0, (24, 30)))
+    return here
 
 
 def run(*words):
@@ -30,7 +29,7 @@ def test_it_says_what_goes_in_what_comes_out_and_how_near_it_is(here, capsys):
     assert run("--model", "net,0", "--images", "cat.png") == 0
     said = capsys.readouterr().out
     assert "input data (N, 3, 16, 16): 16x16 RGB, (pixel - [9, 9, 9]) x [0.1, 0.1, 0.1], short side " in said
-    assert "output softmax (N, 5)\nONNX Runtime on 1 images: largest difference " in said
+    assert "output softmax (N, 5): probabilities\nONNX Runtime on 1 images: largest difference " in said
     assert onnxruntime.InferenceSession("net.onnx").get_inputs()[0].shape == ["N", 3, 16, 16]
     assert run("--model", "net,0") == 2
     assert capsys.readouterr().err == ("mxft export: output: expected a name that is free, received 'net.onnx'; "
@@ -44,7 +43,21 @@ def test_a_face_network_is_exported_up_to_its_embedding(here, make_face_checkpoi
     assert run("--model", "face,3", "--image-shape", "3,16,16") == 0
     said = capsys.readouterr().out
     assert said.startswith("a face network as it was trained: exporting it up to its embedding, fc1\n")
-    assert "output fc1 (N, 4)" in said
+    assert "output fc1 (N, 4): embedding" in said
+
+
+def test_a_layer_is_exported_and_several_outputs_are_named(here, make_checkpoint, capsys):
+    assert run("--model", "net,0", "--layer", "flatten0") == 0
+    assert "output flatten0 (N, " in capsys.readouterr().out
+    assert run("--model", "net,0", "--layer", "flaten0", "--force") == 2
+    assert "nearest: flatten0" in capsys.readouterr().err
+    two = make_checkpoint(5)
+    two.symbol = mx.sym.Group([two.symbol, mx.sym.sigmoid(two.symbol.get_internals()["fc1_output"], name="tags")])
+    two.save("two", 0)
+    assert run("--model", "two,0", "--image-shape", "3,16,16", "--force") == 0
+    said = capsys.readouterr().out
+    assert "output softmax (N, 5): probabilities\noutput tags (N, 5): independent probabilities\n" in said
+    assert [output.name for output in onnxruntime.InferenceSession("net.onnx").get_outputs()] == ["softmax", "tags"]
 
 
 @pytest.mark.parametrize("words, message", [

@@ -2,7 +2,6 @@
 import os
 import shutil
 
-import cv2
 import numpy as np
 import pytest
 
@@ -15,28 +14,23 @@ from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.input_spec import InputSpec
 from mxft.surgery import cut_at
+from tests.support.images import noise, write_image
 
 SPEC = InputSpec((3, 16, 16), (90.0,) * 3)
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint, make_records):
+def here(here, make_checkpoint, make_records):
     """``told,0`` with and ``plain,0`` without a manifest, val.rec of 7 images, photos/ of two classes and a flat/."""
-    monkeypatch.chdir(tmp_path)
     checkpoint = make_checkpoint(3)
     checkpoint.save("plain", 0)
     checkpoint.manifest = {"format": 1, "input": SPEC.to_dict(), "packing": {"resize": 20, "encoding": ".png"}}
     checkpoint.save("told", 0)
-    make_records("val.rec", [0, 1, 2, 0, 1, 2, 0], picture)
+    make_records("val.rec", [0, 1, 2, 0, 1, 2, 0], lambda number, label: noise(number))
     for folder, count in (("photos/ant", 2), ("photos/bee", 3), ("flat", 4)):
-        os.makedirs(folder)
         for number in range(count):
-            cv2.imwrite(f"{folder}/{number}.png", picture(len(folder) + number))
-    return tmp_path
-
-
-def picture(number, label=0):
-    return np.random.RandomState(number).randint(0, 255, (24, 20, 3)).astype(np.uint8)
+            write_image(f"{folder}/{number}.png", noise(len(folder) + number))
+    return here
 
 
 def extract(source, out, *words, model="told,0"):

@@ -3,24 +3,21 @@ import os
 import subprocess
 import sys
 
-import cv2
 import numpy as np
 import pytest
 
 from mxft.cli import main
 from mxft.cli.arguments import face_size
 from mxft.cli.face_pack import part_or_number
+from tests.support.images import write_classes
 
 
 @pytest.fixture
-def people(tmp_path, monkeypatch):
+def people(here):
     """Three people with five images of 16 x 16 pixels each, in the working directory."""
-    for label, name in enumerate(("Ada", "Bob", "Cy")):
-        (tmp_path / "people" / name).mkdir(parents=True)
-        for i in range(5):
-            cv2.imwrite(str(tmp_path / "people" / name / f"{i}.jpg"), np.full((16, 16, 3), 60 * label + i, np.uint8))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "people"
+    write_classes("people", ("Ada", "Bob", "Cy"), 5,
+                  lambda number, label: np.full((16, 16, 3), 60 * label + number, np.uint8), ".jpg")
+    return here / "people"
 
 
 def run(*words):

@@ -16,26 +16,20 @@ from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import InputError
 from mxft.network.checkpoint import load_checkpoint, saved_epochs
 from mxft.training.run import read_log
+from tests.support.images import levelled, write_classes
 
 SHAPE = ["--image-shape", "3,16,16", "--rgb-mean", "90,90,90", "--rgb-std", "60,60,60"]
 STOPPING = "stopping after this batch; once more stops at once"
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint, make_records):
+def here(here, make_checkpoint, make_records):
     """A working directory with a checkpoint ``net,0`` of 3 classes, train.rec, val.rec and class folders in photos."""
-    def picture(number, label):
-        return np.random.RandomState(number).randint(0, 60, (20, 20, 3)).astype(np.uint8) + np.uint8(60 * label)
-
-    monkeypatch.chdir(tmp_path)
     make_checkpoint(3).save("net", 0)
-    make_records("train.rec", [0, 1, 2] * 4, picture)
-    make_records("val.rec", [0, 1, 2] * 2, picture)
-    for label in range(3):
-        os.makedirs(f"photos/class {label}")
-        for number in range(4):
-            cv2.imwrite(f"photos/class {label}/{number}.png", picture(number, label))
-    return tmp_path
+    make_records("train.rec", [0, 1, 2] * 4, levelled)
+    make_records("val.rec", [0, 1, 2] * 2, levelled)
+    write_classes("photos", [f"class {label}" for label in range(3)], 4, levelled)
+    return here
 
 
 def finetune(*words, model="net,0", data=("--train", "train.rec", "--val", "val.rec"), run="run"):
@@ -123,9 +117,9 @@ def test_tensorboard_without_its_package_is_refused_before_anything_is_made(here
     (["--optimizer", "adam", "--mom", "0.9"], "optimizer adam: expected no momentum, received mom=0.9"),
     (["--plan", "heda"], "plan: expected one of full, head, discriminative, gradual, two-stage, scratch, "
                          "received plan='heda'; nearest: head"),
-    (["--bn", "evl"], "BatchNorm mode: expected train or eval, received bn='evl'"),
+    (["--bn", "evl"], "--bn: expected one of train, eval, received bn='evl'"),
     (["--lr-schedule", "cosin"], "expected one of constant, step, cosine, received lr-schedule='cosin'"),
-    (["--lr-schedule", "step"], "step schedule: expected growing epochs between 0 and 1"),
+    (["--lr-schedule", "step"], "step schedule: expected growing epochs as --lr-step-epochs"),
     (["--lr-step-epochs", "1"], "--lr-step-epochs: expected --lr-schedule step beside it, received lr-schedule="),
     (["--lr-factor", "2"], "--lr-factor: expected a number above 0 and of at most 1, received lr-factor='2'"),
     (["--warmup-epochs", "1"], "warm-up: expected at least 0 and fewer than 1 epochs"),
@@ -339,8 +333,8 @@ def test_a_run_does_not_go_on_with_other_images(here, capsys):
     capsys.readouterr()
     assert finetune("--augment", "3", "--epochs", "2", "--resume") == 2
     assert capsys.readouterr().err == (
-        "mxft finetune: resume: expected what the run was begun with, received recipe.augment.rand_mirror=True (it was "
-        "False); say the same, or begin anew with another --run\n")
+        "mxft finetune: resume: expected what the run was begun with, received recipe.mirror=True (it was False)"
+        "; say the same, or begin anew with another --run\n")
 
 
 def test_what_cannot_be_gone_on_with_is_refused(here, capsys):

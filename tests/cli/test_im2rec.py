@@ -9,22 +9,21 @@ import pytest
 
 from mxft.cli import main
 from mxft.cli.im2rec import find_lists, plain_booleans, say_classes
+from mxft.compat import mx
 from mxft.data.classes import read_classes
 from mxft.data.labels import scan_labels
 from mxft.data.lists import read_list
 from mxft.errors import InputError
+from tests.support.images import smooth, write_classes
 
 
 @pytest.fixture
-def photos(tmp_path, monkeypatch):
+def photos(here):
     """Three class folders with images and one without, in the working directory."""
-    for label, name in enumerate(("cat", "dog", "emu")):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for i in range(4):
-            cv2.imwrite(str(tmp_path / "photos" / name / f"{i}.jpg"), np.full((30, 40, 3), 60 * label + i, np.uint8))
-    (tmp_path / "photos" / "fox").mkdir()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    write_classes("photos", ("cat", "dog", "emu"), 4,
+                  lambda number, label: np.full((30, 40, 3), 60 * label + number, np.uint8), ".jpg")
+    (here / "photos" / "fox").mkdir()
+    return here
 
 
 def run(*words):
@@ -129,6 +128,36 @@ def test_the_tool_runs_from_a_checkout_without_mxft_or_mxnet(photos, repository)
         assert (done.returncode, done.stderr) == (0, "")
     assert len(scan_labels("a.rec").ids) == 12
     assert subprocess.run([*tool, "gone", "photos"], env=environment, capture_output=True).returncode == 2
+
+
+@pytest.mark.parametrize("words, encoding, quality", [((), ".jpg", 95),
+                                                      (("--encoding", ".png", "--quality", "9"), ".png", 9)])
+def test_interp_linear_makes_the_record_files_of_mxnets_im2rec(here, words, encoding, quality):
+    """Compared with the steps of MXNet 1.9.1's tools/im2rec.py, image_encode and write_worker, by OpenCV and MXNet."""
+    write_classes("photos", ("cat", "dog"), 3, lambda number, label: smooth((200 + 50 * number, 300), label), ".jpg")
+    run("--list", "--recursive", "a", "photos")
+    record = mx.recordio.MXIndexedRecordIO("theirs.idx", "theirs.rec", "w")
+    for row in read_list("a.lst"):
+        image = cv2.imread(os.path.join("photos", row.path), 1)
+        rows, columns = image.shape[:2]
+        size = (64, rows * 64 // columns) if rows > columns else (columns * 64 // rows, 64)
+        header = mx.recordio.IRHeader(0, row.labels[0], row.index, 0)
+        record.write_idx(row.index, mx.recordio.pack_img(header, cv2.resize(image, size), quality, encoding))
+    record.close()
+    assert run("--resize", "64", "--interp", "linear", "--num-thread", "2", *words, "a", "photos") == 0
+    for suffix in (".rec", ".idx"):
+        assert (here / f"a{suffix}").read_bytes() == (here / f"theirs{suffix}").read_bytes()
+    assert run("--resize", "64", *words, "a", "photos") == 0
+    assert (here / "a.rec").read_bytes() != (here / "theirs.rec").read_bytes(), "auto reads more pixels"
+
+
+def test_interp_without_a_size_is_refused(photos, capsys):
+    run("--list", "--recursive", "a", "photos")
+    capsys.readouterr()
+    assert run("--interp", "linear", "a", "photos") == 2
+    assert "expected a length in pixels to resize to" in capsys.readouterr().err
+    assert run("--resize", "8", "--interp", "bilinear", "a", "photos") == 2
+    assert "--interp: expected one of 'auto', 'nearest', 'linear'" in capsys.readouterr().err
 
 
 def test_a_table_becomes_a_list_and_records_with_a_number_for_each_label(photos, capsys):

@@ -58,8 +58,7 @@ def test_the_list_has_every_source(capsys):
     (["--from", "timm", "--arch", "resnet18", "--weights", "a.safetensors", "--prefix", "b/"],
      "output name: expected a folder and the beginning of the files' names, received 'b/'; try b/model"),
 ])
-def test_refusals(words, message, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_refusals(words, message, here, capsys):
     assert run_verb("import", words) == 2
     assert message in capsys.readouterr().err
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(here) == []

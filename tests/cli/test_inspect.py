@@ -10,11 +10,10 @@ from mxft.cli import main
 
 
 @pytest.fixture
-def records(make_records, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def records(make_records, here):
     make_records("good.rec", [0, 1, 1])
     make_records("bad.rec", [0, 1.5, -1], lambda number, label: b"text")
-    return tmp_path
+    return here
 
 
 def test_consistent_is_0_and_says_so(records, capsys):

@@ -15,7 +15,7 @@ from mxft.distributed.launchers import describe_by_hand, plan_for, start_command
 from mxft.distributed.plan import Member, free_ports, read_hosts
 from mxft.distributed.supervision import supervise
 from mxft.errors import InputError
-from tests.groups import left_of, start_logged, training_pids, wait_for
+from tests.support.groups import left_of, start_logged, training_pids, wait_for
 
 PY = sys.executable
 
@@ -142,14 +142,13 @@ def on_hosts(launcher, hosts, script):
     return supervise(quiet, lambda member: start_command(member, launcher))
 
 
-def test_ssh_starts_them_where_it_is_told_in_this_folder_with_their_variables(fake, tmp_path, capfd, monkeypatch):
+def test_ssh_starts_them_where_it_is_told_in_this_folder_with_their_variables(fake, here, capfd, monkeypatch):
     fake("ssh", 'for last; do :; done; echo "$@" | head -1 >> "$SAID"; cd / ; exec sh -c "$last"\n')
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MXNET_ODD", "it's $HOME")
     assert on_hosts("ssh", ["host1", "host2"], 'echo "$DMLC_ROLE $DMLC_NUM_WORKER $MXNET_ODD $PWD"') == 0
     said = capfd.readouterr().out.splitlines()
-    assert sorted(said) == [f"worker {n} | worker 2 it's $HOME {tmp_path}" for n in range(2)]
-    hosts = [re.search(r" (host\d) cd ", line).group(1) for line in (tmp_path / "said").read_text().splitlines()]
+    assert sorted(said) == [f"worker {n} | worker 2 it's $HOME {here}" for n in range(2)]
+    hosts = [re.search(r" (host\d) cd ", line).group(1) for line in (here / "said").read_text().splitlines()]
     assert sorted(hosts) == ["host1", "host1", "host2"]
 
 

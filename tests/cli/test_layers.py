@@ -5,10 +5,9 @@ from mxft.cli import main
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint):
-    monkeypatch.chdir(tmp_path)
+def here(here, make_checkpoint):
     make_checkpoint(3).save("net", 0)
-    return tmp_path
+    return here
 
 
 @pytest.mark.parametrize("model", ["net,0", "net, 0", "net-symbol.json"])

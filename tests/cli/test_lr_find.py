@@ -10,6 +10,7 @@ from mxft.command import run_command
 from mxft.files.whole import sha256
 from mxft.training.lr_curve import LearningRates, smooth, suggest
 from mxft.workflows import lr_finder
+from tests.support.images import levelled
 
 COMMAND = ["--model", "net,0", "--train", "train.rec", "--val", "val.rec", "--run", "runs/one", "--epochs", "3",
            "--lr-schedule", "cosine", "--batch-size", "4", "--lr", "0.1", "--image-shape", "3,16,16", "--rgb-mean",
@@ -17,16 +18,12 @@ COMMAND = ["--model", "net,0", "--train", "train.rec", "--val", "val.rec", "--ru
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint, make_records):
+def here(here, make_checkpoint, make_records):
     """A working directory with a checkpoint ``net,0`` of 3 classes, train.rec and val.rec."""
-    def picture(number, label):
-        return np.random.RandomState(number).randint(0, 60, (20, 20, 3)).astype(np.uint8) + np.uint8(60 * label)
-
-    monkeypatch.chdir(tmp_path)
     make_checkpoint(3).save("net", 0)
-    make_records("train.rec", [0, 1, 2] * 4, picture)
-    make_records("val.rec", [0, 1, 2] * 2, picture)
-    return tmp_path
+    make_records("train.rec", [0, 1, 2] * 4, levelled)
+    make_records("val.rec", [0, 1, 2] * 2, levelled)
+    return here
 
 
 def find(*words):

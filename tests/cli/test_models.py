@@ -6,11 +6,10 @@ from mxft.cli.models import find_model
 
 
 @pytest.fixture
-def cached(mirror, make_checkpoint, monkeypatch, tmp_path):
+def cached(mirror, make_checkpoint, here):
     """The prefix of a tiny checkpoint in the cache, under the name of the zoo's resnet-50."""
     prefix = str(mirror.cache / "models" / "imagenet1k-resnet-50" / "resnet-50")
     make_checkpoint().save(prefix, 0)
-    monkeypatch.chdir(tmp_path)
     return prefix
 
 
@@ -51,18 +50,17 @@ VERBS = [["layers"], ["score", "val.rec", "--model"], ["predict", "a.jpg", "--mo
 
 
 @pytest.fixture
-def inputs(tmp_path, monkeypatch, make_records):
+def inputs(here, make_records):
     """What the verbs look at before the model."""
     import cv2
     import numpy as np
 
-    monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):
-        (tmp_path / "photos" / name).mkdir(parents=True)
+        (here / "photos" / name).mkdir(parents=True)
         for number in range(3):
-            cv2.imwrite(str(tmp_path / "photos" / name / f"{number}.jpg"), np.zeros((9, 9, 3), np.uint8))
+            cv2.imwrite(str(here / "photos" / name / f"{number}.jpg"), np.zeros((9, 9, 3), np.uint8))
     make_records("val.rec", [0, 1])
-    (tmp_path / "lfw.bin").write_bytes(b"")
+    (here / "lfw.bin").write_bytes(b"")
 
 
 @pytest.mark.parametrize("words", VERBS, ids=[words[0] for words in VERBS])
@@ -79,16 +77,14 @@ def test_a_verb_takes_the_cached_network(cached, capsys):
     assert "feature layer: flatten0, classifier fc1" in out and err.endswith("from the zoo's cache\n")
 
 
-def test_a_misspelled_name_is_told_the_zoos_nearest(mirror, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_a_misspelled_name_is_told_the_zoos_nearest(mirror, here, capsys):
     assert main(["layers", "gluon:resnet18_b"]) == 2
     assert capsys.readouterr().err == (
         "mxft layers: model: expected 'prefix,epoch', received model='gluon:resnet18_b'; checkpoints in .: there are "
         "none; in the zoo nearest: gluon:resnet18_v1b, gluon:resnet18_v2, gluon:resnet18_v1\n")
 
 
-def test_a_data_set_is_no_model(mirror, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_a_data_set_is_no_model(mirror, here, capsys):
     assert main(["layers", "caltech256"]) == 2
     assert "model: expected 'prefix,epoch', received model='caltech256'" in capsys.readouterr().err
 

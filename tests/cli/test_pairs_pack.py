@@ -1,25 +1,21 @@
 """``mxft pairs-pack`` as a user runs it."""
 import os
 
-import cv2
-import numpy as np
 import pytest
 
 from mxft.cli import main
 from mxft.faces.pairs.bin_file import load_pairs
+from tests.support.images import noise, write_image
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(here):
     """faces/Ann and faces/Bob with two 8x8 images each, and pairs.txt of two rows."""
-    monkeypatch.chdir(tmp_path)
     for seed, name in enumerate(["Ann", "Bob"]):
-        os.makedirs(f"faces/{name}")
         for number in (1, 2):
-            pixels = np.random.RandomState(2 * seed + number).randint(0, 255, (8, 8, 3)).astype(np.uint8)
-            cv2.imwrite(f"faces/{name}/{name}_{number:04d}.jpg", pixels)
-    (tmp_path / "pairs.txt").write_text("1\t1\nAnn\t1\t2\nAnn\t1\tBob\t2\n")
-    return tmp_path
+            write_image(f"faces/{name}/{name}_{number:04d}.jpg", noise(2 * seed + number, (8, 8)))
+    (here / "pairs.txt").write_text("1\t1\nAnn\t1\t2\nAnn\t1\tBob\t2\n")
+    return here
 
 
 def test_it_says_what_it_packed(here, capsys):

@@ -9,28 +9,22 @@ import pytest
 
 from mxft.cli import main
 from mxft.network.input_spec import InputSpec
+from tests.support.images import noise, write_image
 
 CLASSES = ["ä", "б", "猫"]
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint):
+def here(here, make_checkpoint):
     """``plain,0`` without and ``told,0`` with a manifest, cat.png and text.jpg."""
-    monkeypatch.chdir(tmp_path)
     checkpoint = make_checkpoint(3)
     checkpoint.save("plain", 0)
     checkpoint.manifest = {"format": 1, "input": InputSpec((3, 16, 16)).to_dict(), "classes": CLASSES,
                            "packing": {"resize": 20, "encoding": ".png"}}
     checkpoint.save("told", 0)
-    picture("cat.png")
-    (tmp_path / "text.jpg").write_text("not an image")
-    return tmp_path
-
-
-def picture(path, seed=0):
-    data = cv2.imencode(".png", np.random.RandomState(seed).randint(0, 255, (30, 40, 3)).astype(np.uint8))[1]
-    with open(path, "wb") as f:
-        f.write(data.tobytes())
+    write_image("cat.png", noise(0, (30, 40)))
+    (here / "text.jpg").write_text("not an image")
+    return here
 
 
 def predict(*words, model="told,0"):
@@ -55,7 +49,7 @@ def test_one_image(here, capsys):
 def test_33_images_are_answered_in_order_and_as_one_by_one(here, capsys):
     names = [f"{number}.png" for number in range(33)]
     for number, name in enumerate(names):
-        picture(name, seed=number)
+        write_image(name, noise(number, (30, 40)))
     assert predict("--json", "--top", "3", *names) == 0
     together = answers(capsys)
     assert [row["image"] for row in together] == names
@@ -69,7 +63,7 @@ def test_33_images_are_answered_in_order_and_as_one_by_one(here, capsys):
 @pytest.mark.parametrize("name", ["a b.png", " a.png", "a\tb.png", "a\nb.png", "a\rb.png", "ü 猫.png", "'\".png",
                                   "%s.png"])
 def test_any_file_name_is_answered(name, here, capsys):
-    picture(name)
+    write_image(name, noise(0, (30, 40)))
     assert predict("--json", name, "cat.png") == 0
     odd, plain = answers(capsys)
     assert odd["image"] == name and odd["top"] == plain["top"] and odd["problem"] is None
@@ -78,7 +72,7 @@ def test_any_file_name_is_answered(name, here, capsys):
 @pytest.mark.skipif(sys.platform == "darwin", reason="expected a file system that takes any bytes")
 def test_a_name_that_is_no_text_can_be_printed(here, capsys):
     name = os.fsdecode(b"bad\xff.png")
-    picture(name)
+    write_image(name, noise(0, (30, 40)))
     assert predict(name) == 0
     assert capsys.readouterr().out.startswith("bad\\udcff.png\n")
 

@@ -8,19 +8,19 @@ import pytest
 from mxft.cli import main
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.input_spec import InputSpec
+from tests.support.images import noise
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint, make_records):
+def here(here, make_checkpoint, make_records):
     """``plain,0`` without and ``told,0`` with a manifest, and val.rec of 7 images."""
-    monkeypatch.chdir(tmp_path)
     checkpoint = make_checkpoint(3)
     checkpoint.save("plain", 0)
     checkpoint.manifest = {"format": 1, "input": InputSpec((3, 16, 16)).to_dict(), "classes": ["ä", "б", "猫"]}
     checkpoint.save("told", 0)
     make_records("val.rec", [0, 1, 2, 0, 1, 2, 0],
-                 lambda number, label: np.random.RandomState(number).randint(0, 255, (20, 20, 3)).astype(np.uint8))
-    return tmp_path
+                 lambda number, label: noise(number, (20, 20)))
+    return here
 
 
 def score(*words, model="told,0", records="val.rec"):

@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from mxft.cli import main
-from tests.browser import find_chromium, open_page
+from tests.support.browser import find_chromium, open_page
 
 for package in ("flask", "waitress", "PIL"):
     pytest.importorskip(package)

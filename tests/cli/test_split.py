@@ -8,13 +8,12 @@ from mxft.data.labels import scan_labels
 
 
 @pytest.fixture
-def categories(tmp_path, monkeypatch):
+def categories(here):
     """Two classes of four images and Caltech's clutter, in the working directory."""
     for name in ("001.ak47", "002.flag", "257.clutter"):
-        (tmp_path / "all" / name).mkdir(parents=True)
+        (here / "all" / name).mkdir(parents=True)
         for i in range(4):
-            cv2.imwrite(str(tmp_path / "all" / name / f"{i}.jpg"), np.full((30, 40, 3), 20 * i, np.uint8))
-    monkeypatch.chdir(tmp_path)
+            cv2.imwrite(str(here / "all" / name / f"{i}.jpg"), np.full((30, 40, 3), 20 * i, np.uint8))
 
 
 def test_it_splits_packs_and_says_what_it_left_out(categories, capsys):
@@ -44,13 +43,12 @@ def test_a_small_class_ends_with_2(categories, capsys):
 
 
 @pytest.fixture
-def tagged(tmp_path, monkeypatch):
+def tagged(here):
     """Ten images and ``tags.csv``, in the working directory: all are cats, every second one a dog too."""
     for number in range(10):
-        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((10, 10, 3), 20 * number, np.uint8))
+        cv2.imwrite(str(here / f"{number}.png"), np.full((10, 10, 3), 20 * number, np.uint8))
     lines = [f"{number}.png,{['cat', 'cat dog'][number % 2]}" for number in range(10)]
-    (tmp_path / "tags.csv").write_text("\n".join(["image,labels", *lines]))
-    monkeypatch.chdir(tmp_path)
+    (here / "tags.csv").write_text("\n".join(["image,labels", *lines]))
 
 
 def test_a_table_of_labels_is_split_and_packed(tagged, capsys):

@@ -32,9 +32,8 @@ def write_set(path, pairs=30, seed=0, issame=None, size=SIZE):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, random_parameters):
+def here(here, random_parameters):
     """``face,0`` with its training head and a manifest, ``slim,0`` without either; data/lfw.bin, data/agedb_30.bin."""
-    monkeypatch.chdir(tmp_path)
     net = (mx.sym.Variable("data") - 127.5) * 0.0078125
     net = mx.sym.Convolution(net, kernel=(4, 4), stride=(4, 4), num_filter=8, name="conv0")
     slim = mx.sym.BatchNorm(mx.sym.FullyConnected(net, num_hidden=16, name="pre_fc1"), name="fc1")
@@ -46,7 +45,7 @@ def here(tmp_path, monkeypatch, random_parameters):
     os.mkdir("data")
     write_set("data/lfw.bin")
     write_set("data/agedb_30.bin", 24, 1)
-    return tmp_path
+    return here
 
 
 def verify(*words, model="face,0"):

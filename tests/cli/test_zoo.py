@@ -16,7 +16,7 @@ import pytest
 from mxft import zoo
 from mxft.cli import main
 from mxft.zoo import datasets, gluon, symbols
-from tests.web import PAGE
+from tests.support.web import PAGE
 
 DEAD = "http://127.0.0.1:9/"  # as the fixture mirror has it
 SYMBOL = json.dumps({"nodes": [], "heads": []})
@@ -176,13 +176,12 @@ def test_local_copies_are_taken_and_left_where_they_are(mirror, tmp_path, capsys
     ("gluon:resnet18_v1", {"a.zip": PARAMS}, "local copy of resnet18_v1-a0666292.zip: a.zip: expected a zip with "
      "resnet18_v1-a0666292.params in it, received something else; it was left as it is"),
 ])
-def test_a_local_copy_that_is_not_the_file_is_refused_and_left(mirror, tmp_path, monkeypatch, capsys, name, files,
+def test_a_local_copy_that_is_not_the_file_is_refused_and_left(mirror, here, capsys, name, files,
                                                                message):
-    monkeypatch.chdir(tmp_path)
     for file, content in files.items():
-        (tmp_path / file).write_bytes(content)
+        (here / file).write_bytes(content)
     assert mxft(capsys, "get", name, "--file", *files) == (2, "", f"mxft zoo: {message}\n")
-    assert [(tmp_path / file).read_bytes() for file in files] == list(files.values())
+    assert [(here / file).read_bytes() for file in files] == list(files.values())
     assert not [path for path in mirror.home.rglob("*") if path.is_file()]
 
 

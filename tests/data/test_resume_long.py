@@ -12,7 +12,7 @@ import pytest
 
 from mxft.compat import mx
 from mxft.files.archive import extract_tar
-from tests.groups import start_logged, training_pids, wait_for
+from tests.support.groups import start_logged, training_pids, wait_for
 
 KILLS = 30
 ROLES = ("worker", "server", "scheduler", "launcher", "TERM to the launcher")

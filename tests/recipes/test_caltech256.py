@@ -8,44 +8,30 @@ import sys
 import tarfile
 import threading
 
-import cv2
-import numpy as np
 import pytest
 
 from mxft.command import run_command
 from mxft.data.labels import scan_labels
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.run import read_log
-
-
-@pytest.fixture(scope="module")
-def recipe(load_recipe):
-    return load_recipe("caltech256")
+from tests.support.images import levelled, write_image
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint):
+def here(here, monkeypatch, make_checkpoint):
     """A working directory with a tiny checkpoint ``net,0`` and generated photographs of three classes and clutter."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MXNET_HOME", str(here / "home"))
     make_checkpoint(3).save("net", 0)
     for label, name in enumerate(("001.ak47", "002.flag", "003.cät", "257.clutter")):
-        os.makedirs(f"all/256_ObjectCategories/{name}")
         for number in range(4):
-            image = np.random.RandomState(10 * label + number).randint(0, 60, (24, 30, 3)).astype(np.uint8) + 60 * label
-            data = cv2.imencode(".png", image.astype(np.uint8))[1].tobytes()
-            with open(f"all/256_ObjectCategories/{name}/{label:03d}_{number:04d}.png", "wb") as f:
-                f.write(data)
-    return tmp_path
+            write_image(f"all/256_ObjectCategories/{name}/{label:03d}_{number:04d}.png",
+                        levelled(10 * label + number, label, (24, 30)))
+    return here
 
 
 FOLDER = "all/256_ObjectCategories"
 TINY = ["--model", "net,0", "--per-class", "3", "--epochs", "2", "--batch-size", "4", "--image-shape", "3,16,16",
         "--rgb-mean", "90,90,90", "--rgb-std", "60,60,60"]
-
-
-def run(recipe, *words):
-    return run_command("caltech256", recipe.main, [*TINY, *words])
 
 
 def pack_tar(path, folder=FOLDER, extra=()):
@@ -67,16 +53,16 @@ def read(path):
         return f.read()
 
 
-def test_help_fits_80_columns(recipe, capsys, monkeypatch):
+def test_help_fits_80_columns(run, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
-        run(recipe, "--help")
+        run("--help")
     text = capsys.readouterr().out
     assert all(len(line) <= 80 for line in text.splitlines()) and "momentum (default: 0.9 for an optimizer" in text
 
 
-def test_from_a_folder_to_the_score(recipe, here, capsys):
-    assert run(recipe, "--caltech256", FOLDER) == 0
+def test_from_a_folder_to_the_score(run, here, capsys):
+    assert run("--caltech256", FOLDER) == 0
     out, err = capsys.readouterr()
     assert "left out 257.clutter" in out and "data: 9 train, 3 val images, 3 classes" in out and err == ""
     assert "saved: runs/caltech256-net-full/model,best\nreport: " in out
@@ -86,10 +72,10 @@ def test_from_a_folder_to_the_score(recipe, here, capsys):
     assert len(os.listdir(f"{FOLDER}/001.ak47")) == 4
 
 
-def test_the_same_seed_gives_the_same_lists_records_and_losses(recipe, here):
+def test_the_same_seed_gives_the_same_lists_records_and_losses(run, here):
     figures = ("train_loss", "train_top1", "val_loss", "val_top1", "lr")
     for work in ("one", "two"):
-        assert run(recipe, "--caltech256", FOLDER, "--plan", "full", "--work", work, "--run", f"{work}-run") == 0
+        assert run("--caltech256", FOLDER, "--plan", "full", "--work", work, "--run", f"{work}-run") == 0
     packed, = os.listdir("one")
     names = sorted(os.listdir(f"one/{packed}"))
     assert [name for name in names if name.endswith((".lst", ".rec"))] == [
@@ -98,28 +84,28 @@ def test_the_same_seed_gives_the_same_lists_records_and_losses(recipe, here):
         assert read(f"one/{packed}/{name}") == read(f"two/{packed}/{name}"), name
     assert losses("one-run", *figures) == losses("two-run", *figures) and len(losses("one-run", "lr")) == 2
     assert read("one-run/model-0002.params") == read("two-run/model-0002.params")
-    assert run(recipe, "--caltech256", FOLDER, "--plan", "full", "--work", "two", "--seed", "1", "--run", "other") == 0
+    assert run("--caltech256", FOLDER, "--plan", "full", "--work", "two", "--seed", "1", "--run", "other") == 0
     assert losses("other", *figures) != losses("one-run", *figures)
 
 
-def test_a_second_run_takes_up_the_records_and_a_folder_of_its_own(recipe, here, capsys):
-    assert run(recipe, "--caltech256", FOLDER) == run(recipe, "--caltech256", FOLDER) == 0
+def test_a_second_run_takes_up_the_records_and_a_folder_of_its_own(run, here, capsys):
+    assert run("--caltech256", FOLDER) == run("--caltech256", FOLDER) == 0
     assert "records are up to date" in capsys.readouterr().out
     assert sorted(os.listdir("runs")) == ["caltech256-net-full", "caltech256-net-full-2"]
     assert losses("runs/caltech256-net-full", "train_loss") == losses("runs/caltech256-net-full-2", "train_loss")
 
 
-def test_momentum_is_nine_tenths_for_an_optimizer_that_has_one(recipe, here):
+def test_momentum_is_nine_tenths_for_an_optimizer_that_has_one(recipe, run, here):
     for words, momentum in ((["--run", "sgd"], 0.9), (["--run", "adam", "--optimizer", "adam"], None),
                             (["--run", "zero", "--mom", "0"], 0.0)):
-        assert run(recipe, "--caltech256", FOLDER, "--epochs", "1", *words) == 0
+        assert run("--caltech256", FOLDER, "--epochs", "1", *words) == 0
         assert read_log(f"{words[1]}/log.jsonl")[0]["recipe"]["fit"]["momentum"] == momentum
 
 
-def test_a_tar_with_stray_links_does_its_job(recipe, here, capsys):
+def test_a_tar_with_stray_links_does_its_job(run, here, capsys):
     link = tarfile.TarInfo("256_ObjectCategories/198.spider/stray")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc"
-    assert run(recipe, "--caltech256", pack_tar("photos.tar", extra=[link]), "--epochs", "1") == 0
+    assert run("--caltech256", pack_tar("photos.tar", extra=[link]), "--epochs", "1") == 0
     out, err = capsys.readouterr()
     assert err == ("skipped 1 links or special files of photos.tar, which are never created: the first is "
                    "'256_ObjectCategories/198.spider/stray'\n")
@@ -145,19 +131,19 @@ def server(here, monkeypatch):
         thread.join()
 
 
-def test_a_tar_from_an_address_is_fetched_once(recipe, here, server, capsys):
+def test_a_tar_from_an_address_is_fetched_once(run, here, server, capsys):
     pack_tar("256_ObjectCategories.tar")
     address = server + "/256_ObjectCategories.tar"
-    assert run(recipe, "--caltech256", address, "--epochs", "1") == 0
+    assert run("--caltech256", address, "--epochs", "1") == 0
     assert f"fetching {address}\n" in capsys.readouterr().err
     os.unlink("256_ObjectCategories.tar")
-    assert run(recipe, "--caltech256", address, "--epochs", "1") == 0
+    assert run("--caltech256", address, "--epochs", "1") == 0
     out, err = capsys.readouterr()
     assert "fetching" not in err and "records are up to date" in out
 
 
-def test_an_address_without_the_file_is_refused(recipe, here, server, capsys):
-    assert run(recipe, "--caltech256", server + "/gone.tar") == 2
+def test_an_address_without_the_file_is_refused(run, here, server, capsys):
+    assert run("--caltech256", server + "/gone.tar") == 2
     err = capsys.readouterr().err
     assert f"{server}/gone.tar: HTTP 404" in err and "give a folder or .tar with CALTECH256=" in err
     assert not os.path.exists("runs")
@@ -183,13 +169,13 @@ def test_a_name_of_the_zoo_is_fetched(recipe, here, mirror, make_checkpoint):
     assert recipe.find_model("net,0") == "net,0" and recipe.find_model("net") == "net"
 
 
-def test_without_a_network_the_ways_to_give_local_files_are_told(recipe, here, no_network, capsys):
-    assert run(recipe) == 2
+def test_without_a_network_the_ways_to_give_local_files_are_told(run, here, no_network, capsys):
+    assert run() == 2
     err = capsys.readouterr().err
     assert "cannot fetch 256_ObjectCategories.tar: expected one of these addresses to give it, received" in err
     assert "  http://127.0.0.1:9/mirror/256_ObjectCategories.tar: " in err and "  https://data.caltech.edu/" in err
     assert "CALTECH256=FOLDER-OR-TAR" in err and "MXFT_MIRRORS" in err and "Traceback" not in err
-    assert run(recipe, "--model", "resnet-50") == 2
+    assert run("--model", "resnet-50") == 2
     err = capsys.readouterr().err
     assert "cannot fetch imagenet1k-resnet-50" in err and "MODEL=prefix,epoch" in err and "Traceback" not in err
     assert not os.path.exists("runs")
@@ -212,8 +198,8 @@ def test_without_a_network_the_ways_to_give_local_files_are_told(recipe, here, n
     (["--caltech256", FOLDER, "--require-head", "--keep-clutter"], "--require-head: expected a head of 4 classes, "
                                                                    "received fc1 with 3"),
 ])
-def test_what_is_refused_makes_no_run_and_no_records(words, message, recipe, here, capsys):
-    assert run(recipe, *words) == 2
+def test_what_is_refused_makes_no_run_and_no_records(words, message, run, here, capsys):
+    assert run(*words) == 2
     err = capsys.readouterr().err
     assert err.startswith("caltech256: ") and message in err and "Traceback" not in err
     assert not os.path.exists("runs")

@@ -3,51 +3,40 @@ import json
 import os
 import tarfile
 
-import cv2
 import numpy as np
 import pytest
 
 from mxft.cli import main
-from mxft.command import run_command
 from mxft.network.checkpoint import load_checkpoint
+from tests.support.images import noise, write_classes
 
-
-@pytest.fixture(scope="module")
-def recipe(load_recipe):
-    return load_recipe("cnn_codes_svm")
+TINY = ["--images", "photos", "--model", "net,0", "--per-class", "6", "--run", "codes", "--image-shape", "3,16,16"]
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint):
+def here(here, make_checkpoint):
     """A working directory with a tiny checkpoint ``net,0`` and photos/ of three classes that its codes can separate."""
-    monkeypatch.chdir(tmp_path)
+    def image(number, label):
+        pixels = noise(10 * label + number, (20, 24), 0, 120) + np.uint8([0, 130, 60][label])
+        pixels[..., label] //= 2
+        return pixels
+
     make_checkpoint(5).save("net", 0)
-    for label, name in enumerate(("ant", "bee", "cät")):
-        os.makedirs(f"photos/{name}")
-        for number in range(9):
-            image = np.random.RandomState(10 * label + number).randint(0, 120, (20, 24, 3)) + [0, 130, 60][label]
-            image[..., label] //= 2
-            with open(f"photos/{name}/{number}.png", "wb") as f:
-                f.write(cv2.imencode(".png", image.astype(np.uint8))[1].tobytes())
-    return tmp_path
+    write_classes("photos", ("ant", "bee", "cät"), 9, image)
+    return here
 
 
-def run(recipe, *words, images="photos"):
-    return run_command("cnn_codes_svm", recipe.main, ["--images", images, "--model", "net,0", "--per-class", "6",
-                                                      "--run", "codes", "--image-shape", "3,16,16", *words])
-
-
-def test_help_fits_80_columns(recipe, capsys, monkeypatch):
+def test_help_fits_80_columns(run, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
-        run(recipe, "--help")
+        run("--help")
     assert all(len(line) <= 80 for line in capsys.readouterr().out.splitlines())
 
 
-def test_every_head_scores_as_the_table_says(recipe, here, capsys):
+def test_every_head_scores_as_the_table_says(recipe, run, here, capsys):
     with tarfile.open("photos.tar", "w") as tar:
         tar.add("photos")
-    assert run(recipe, images="photos.tar") == 0
+    assert run("--images", "photos.tar") == 0
     out = capsys.readouterr().out
     assert "codes of flatten0: 18 + 9 images x 6 in " in out
     table = [line.rsplit(None, 4) for line in out.splitlines()]
@@ -65,8 +54,8 @@ def test_every_head_scores_as_the_table_says(recipe, here, capsys):
         assert checkpoint.classes == ["ant", "bee", "cät"] and checkpoint.symbol.list_outputs() == ["softmax_output"]
 
 
-def test_an_earlier_layer(recipe, here, capsys):
-    assert run(recipe, "--layer", "pool0") == 0
+def test_an_earlier_layer(run, here, capsys):
+    assert run("--layer", "pool0") == 0
     assert "codes of pool0: 18 + 9 images x 6" in capsys.readouterr().out
     assert load_checkpoint("codes/svm").manifest["head"]["feature"] == "pool0"
 
@@ -93,7 +82,7 @@ def test_neighbours_vote_by_cosine(recipe):
     (["--model", "net,3"], "parameters are missing"),
     (["--per-class", "20"], "expected at least 20 images, received ant=9"),
 ])
-def test_what_is_refused_makes_no_run(words, message, recipe, here, capsys):
-    assert run(recipe, *words) == 2
+def test_what_is_refused_makes_no_run(words, message, run, here, capsys):
+    assert run(*words) == 2
     err = capsys.readouterr().err
     assert message in err and "Traceback" not in err and not os.path.exists("codes")

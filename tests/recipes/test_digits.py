@@ -4,26 +4,15 @@ import os
 
 import pytest
 
-from mxft.command import run_command
 from mxft.training.run import read_log
 
 
-@pytest.fixture(scope="module")
-def recipe(load_recipe):
-    return load_recipe("digits")
-
-
-def run(recipe, *words):
-    return run_command("digits", recipe.main, list(words))
-
-
-def test_the_table_the_curves_and_the_runs(recipe, tmp_path, monkeypatch, capsys):
+def test_the_table_the_curves_and_the_runs(recipe, run, here, monkeypatch, capsys):
     pytest.importorskip("sklearn")
-    monkeypatch.chdir(tmp_path)
     train = recipe.train
     monkeypatch.setattr(recipe, "train", lambda *args, **options: train(*args, **{**options, "epochs": 3})
                         if options else train(*args))
-    assert run(recipe, "--seeds", "1", "--epochs", "2") == 0
+    assert run("--seeds", "1", "--epochs", "2") == 0
     out, err = capsys.readouterr()
     assert os.listdir("runs") == ["digits"] and err == ""
     with open("runs/digits/table.md", encoding="utf-8") as f:
@@ -45,17 +34,15 @@ def test_the_table_the_curves_and_the_runs(recipe, tmp_path, monkeypatch, capsys
     (["--per-class", "151"], "--per-class: expected a whole number from 1 to 150, received per-class='151'"),
     (["--run", "file"], "run folder: expected a new or empty folder, received run='file', which is a file"),
 ])
-def test_what_is_refused_leaves_nothing(words, message, recipe, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").write_text("")
-    assert run(recipe, *words) == 2
+def test_what_is_refused_leaves_nothing(words, message, run, here, capsys):
+    (here / "file").write_text("")
+    assert run(*words) == 2
     out, err = capsys.readouterr()
     assert out == "" and message in err and err.count("\n") == 1
     assert os.listdir() == ["file"]
 
 
-def test_without_scikit_learn_its_name_is_told(recipe, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_without_scikit_learn_its_name_is_told(run, here, monkeypatch, capsys):
     monkeypatch.setitem(__import__("sys").modules, "sklearn", None)
-    assert run(recipe) == 2
+    assert run() == 2
     assert "expected scikit-learn" in capsys.readouterr().err and os.listdir() == []

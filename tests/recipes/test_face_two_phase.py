@@ -7,6 +7,7 @@ import pytest
 from mxft.command import run_command
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.run import read_log
+from tests.support.images import noise
 
 SIZE = (112, 112)
 
@@ -15,7 +16,7 @@ SIZE = (112, 112)
 def run(load_recipe, make_records, make_face_checkpoint, tmp_path, capsys):
     """A function (*flags) -> (exit status, stdout, stderr, the checkpoint it began from)."""
     def picture(number, label):
-        return np.random.RandomState(number).randint(label * 60, label * 60 + 60, (*SIZE, 3)).astype(np.uint8)
+        return noise(number, SIZE, label * 60, label * 60 + 60)
 
     def command(*flags):
         from mxft.compat import mx

@@ -2,35 +2,25 @@
 import json
 import os
 
-import cv2
 import numpy as np
 import pytest
 
 from mxft.backbones.gluon import build, checkpoint_from_gluon
 from mxft.cli import score
-from mxft.command import run_command
 from mxft.compat import mx
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.preparation import check_recipe
 from mxft.training.recipe import Recipe
-
-
-@pytest.fixture(scope="module")
-def recipe(load_recipe):
-    return load_recipe("gluon_finetune")
+from tests.support.images import noise, write_classes
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint):
+def here(here, make_checkpoint):
     """A working directory with a tiny checkpoint ``net,0`` and photographs of three classes."""
-    monkeypatch.chdir(tmp_path)
     make_checkpoint(3).save("net", 0)
-    for label, name in enumerate(("cat", "dog", "owl")):
-        os.makedirs(f"photos/{name}")
-        for number in range(7):
-            image = np.random.RandomState(100 * label + number).randint(0, 60, (40, 44, 3)).astype(np.uint8)
-            cv2.imwrite(f"photos/{name}/{number}.png", image + 90 * label)
-    return tmp_path
+    write_classes("photos", ("cat", "dog", "owl"), 7, lambda number, label: noise(
+        100 * label + number, (40, 44), 0, 60) + np.uint8(90 * label))
+    return here
 
 
 TINY = ["--data", "photos", "--per-class", "4", "--batch-size", "5", "--epochs", "2", "--run", "run"]
@@ -38,13 +28,9 @@ NET = ["--model", "net,0", "--image-shape", "3,16,16", "--rgb-mean", "120,120,12
 ZOO = ["--network", "mobilenetv2_0.25", "--image-shape", "3,32,32"]
 
 
-def run(recipe, *words):
-    return run_command("gluon_finetune", recipe.main, [*TINY, *words])
-
-
 @pytest.mark.parametrize("words", [NET, ZOO])
-def test_the_exported_checkpoint_scores_as_the_gluon_network(words, recipe, here, capsys):
-    assert run(recipe, *words) == 0
+def test_the_exported_checkpoint_scores_as_the_gluon_network(words, run, here, capsys):
+    assert run(*words) == 0
     out = capsys.readouterr().out
     assert "the same class for 9 of 9 images" in out and "features at 0.01, output at 0.1" in out
     assert "images, 3 updates an epoch" in out  # 12 / 5
@@ -60,15 +46,15 @@ def test_the_exported_checkpoint_scores_as_the_gluon_network(words, recipe, here
     check_recipe(Recipe(require_head=True), checkpoint, checkpoint.input_spec)
 
 
-def test_a_name_of_the_zoo_is_fetched_and_its_features_taken(recipe, here, monkeypatch):
+def test_a_name_of_the_zoo_is_fetched_and_its_features_taken(run, here, monkeypatch):
     from mxft import zoo
     monkeypatch.setattr(zoo, "get_model", {"gluon:resnet18_v2": "net,0"}.get)
-    assert run(recipe, "--model", "gluon:resnet18_v2", *NET[2:]) == 0
+    assert run("--model", "gluon:resnet18_v2", *NET[2:]) == 0
     assert load_checkpoint("run").manifest["source"] == "recipes/gluon_finetune.py from net,0"
 
 
-def test_what_differs_from_the_network_is_refused(recipe, here):
-    assert run(recipe, *NET) == 0
+def test_what_differs_from_the_network_is_refused(recipe, run, here):
+    assert run(*NET) == 0
     checkpoint = load_checkpoint("run")
     features = recipe.features_of(recipe.parser().parse_args([*TINY, *NET]), 16)
     net = recipe.with_new_output(features, 3, checkpoint.input_spec, 10, seed=0)  # not the one that was trained
@@ -124,19 +110,19 @@ def test_a_checkpoints_own_features(recipe, here):
     ([*NET, "--data", "fotos"], "photographs are missing: expected a folder or a .tar, received 'fotos'"),
     ([*NET, "--run", "photos"], "run folder: expected a new or empty folder, received run='photos' with 3 files"),
 ])
-def test_what_is_refused(words, message, recipe, here, capsys):
-    assert run(recipe, *words) == 2
+def test_what_is_refused(words, message, run, here, capsys):
+    assert run(*words) == 2
     err = capsys.readouterr().err
     assert message in err and not os.path.exists("run")
 
 
-def test_a_loss_that_is_not_finite_stops_and_exports_nothing(recipe, here, capsys):
-    assert run(recipe, *NET, "--lr", "1e30") == 3
+def test_a_loss_that_is_not_finite_stops_and_exports_nothing(run, here, capsys):
+    assert run(*NET, "--lr", "1e30") == 3
     assert "training stopped: expected a finite loss" in capsys.readouterr().err and not os.path.exists("run")
 
 
-def test_help_fits_80_columns(recipe, capsys, monkeypatch):
+def test_help_fits_80_columns(run, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
-        run(recipe, "--help")
+        run("--help")
     assert all(len(line) <= 80 for line in capsys.readouterr().out.splitlines())

@@ -3,48 +3,34 @@ import math
 import os
 import re
 
-import cv2
 import numpy as np
 import pytest
 
-from mxft.command import run_command
 from mxft.compat import mx
 from mxft.data.labels import scan_labels
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.graph import Graph
 from mxft.training.run import read_log
-
-
-@pytest.fixture(scope="module")
-def recipe(load_recipe):
-    return load_recipe("keras_freeze_conv")
+from tests.support.images import noise, write_classes
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint):
+def here(here, make_checkpoint):
     """A working directory with a tiny checkpoint ``net,0`` and bright, dark and middling photographs."""
-    monkeypatch.chdir(tmp_path)
     make_checkpoint(3).save("net", 0)
-    for label, name in enumerate(("dark", "bright", "middling")):
-        os.makedirs(f"photos/{name}")
-        for number in range(10):
-            image = np.random.RandomState(10 * label + number).randint(0, 60, (24, 40, 3)) + (10, 190, 100)[label]
-            cv2.imwrite(f"photos/{name}/{number}.png", image.astype(np.uint8))
-    return tmp_path
+    write_classes("photos", ("dark", "bright", "middling"), 10, lambda number, label: noise(
+        10 * label + number, (24, 40), 0, 60) + np.uint8((10, 190, 100)[label]))
+    return here
 
 
 TINY = ["--data", "photos", "--model", "net,0", "--image-shape", "3,16,16", "--rgb-mean", "127,127,127", "--rgb-std",
         "60,60,60", "--epochs", "2"]
 
 
-def run(recipe, *words):
-    return run_command("keras_freeze_conv", recipe.main, [*TINY, *words])
-
-
-def test_help_fits_80_columns(recipe, capsys, monkeypatch):
+def test_help_fits_80_columns(run, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
-        run(recipe, "--help")
+        run("--help")
     assert all(len(line) <= 80 for line in capsys.readouterr().out.splitlines())
 
 
@@ -65,8 +51,8 @@ def test_the_settings_are_the_scripts(recipe):
     assert 0.98 < abs(weight.asnumpy()).max() / math.sqrt(6 / (64 + 32)) <= 1  # glorot_uniform's limit
 
 
-def test_packed_trained_saved_and_read_back(recipe, here, capsys):
-    assert run(recipe, "--lr", "0.05") == 0
+def test_packed_trained_saved_and_read_back(run, here, capsys):
+    assert run("--lr", "0.05") == 0
     out, err = capsys.readouterr()
     assert err == "" and "steps an epoch: 21 // 8 = 2 in Keras, here 3, the last filled up" in out
     assert "new head: fc1 with 3 classes on flatten0 through 128 relu dropout 0.25, 64 relu" in out
@@ -87,7 +73,7 @@ def test_packed_trained_saved_and_read_back(recipe, here, capsys):
     assert "scores 0\n" in out and "last layer: weight (3, 64), bias (3,), the same from both" in out
 
 
-def test_a_file_that_changed_on_disk_is_told(recipe, here, capsys, monkeypatch):
+def test_a_file_that_changed_on_disk_is_told(run, here, capsys, monkeypatch):
     """The comparison can fail: here MXNet's loader is made to return another last layer."""
     def damaged(prefix, epoch):
         symbol, args, auxs = load(prefix, epoch)
@@ -95,14 +81,14 @@ def test_a_file_that_changed_on_disk_is_told(recipe, here, capsys, monkeypatch):
 
     load = mx.model.load_checkpoint
     monkeypatch.setattr(mx.model, "load_checkpoint", damaged)
-    assert run(recipe, "--epochs", "1") == 0
+    assert run("--epochs", "1") == 0
     out = capsys.readouterr().out
     assert "NOT the same from both" in out and "scores 0\n" not in out
 
 
-def test_chosen_classes_and_a_second_run_that_takes_up_the_records(recipe, here, capsys):
+def test_chosen_classes_and_a_second_run_that_takes_up_the_records(run, here, capsys):
     for time in range(2):
-        assert run(recipe, "--classes", "dark,bright", "--epochs", "1") == 0
+        assert run("--classes", "dark,bright", "--epochs", "1") == 0
         assert ("records are up to date" in capsys.readouterr().out) == bool(time)
     assert load_checkpoint("runs/keras-freeze-conv-2").classes == ["bright", "dark"]
 
@@ -114,7 +100,7 @@ def test_chosen_classes_and_a_second_run_that_takes_up_the_records(recipe, here,
     (["--model", "nat,0"], "symbol is missing: expected nat-symbol.json"),
     (["--val-fraction", "0.05"], "no images left for validation: expected a class with more than 19 images"),
 ])
-def test_what_is_refused_leaves_no_run(recipe, here, words, message, capsys):
-    assert run(recipe, *words) == 2
+def test_what_is_refused_leaves_no_run(run, here, words, message, capsys):
+    assert run(*words) == 2
     out, err = capsys.readouterr()
     assert message in err and err.count("\n") == 1 and not os.path.exists("runs")

@@ -6,32 +6,23 @@ import numpy as np
 import pytest
 
 from mxft.backbones.gluon import build, checkpoint_from_gluon, trace
-from mxft.command import run_command
 from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.evaluation.classification import softmax
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import load_checkpoint, load_symbol
 from mxft.network.graph import Graph
+from tests.support.images import noise, write_classes
 
 FINETUNE = ["--image-shape", "3,64,64", "--data", "photos", "--per-class", "4", "--epochs", "1", "--batch-size", "4"]
 
 
-@pytest.fixture(scope="module")
-def recipe(load_recipe):
-    return load_recipe("keras_resnet_stages")
-
-
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(here):
     """A working directory with photographs of two classes."""
-    monkeypatch.chdir(tmp_path)
-    for label, name in enumerate(("cat", "dog")):
-        os.makedirs(f"photos/{name}")
-        for number in range(6):
-            image = np.random.RandomState(10 * label + number).randint(0, 90, (70, 90, 3)) + 100 * label
-            cv2.imwrite(f"photos/{name}/{number}.png", image.astype(np.uint8))
-    return tmp_path
+    write_classes("photos", ("cat", "dog"), 6, lambda number, label: noise(
+        10 * label + number, (70, 90), 0, 90) + np.uint8(100 * label))
+    return here
 
 
 @pytest.fixture
@@ -41,15 +32,11 @@ def small(recipe, monkeypatch):
                                              "mobilenet": ("mobilenet0.25", 64, "tf")})
 
 
-def run(recipe, *words):
-    return run_command("keras_resnet_stages", recipe.main, list(words))
-
-
 @pytest.mark.parametrize("words", [[], ["finetune"], ["predict"]])
-def test_help_fits_80_columns(recipe, words, capsys, monkeypatch):
+def test_help_fits_80_columns(run, words, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
-        run(recipe, *words, "--help")
+        run(*words, "--help")
     assert all(len(line) <= 80 for line in capsys.readouterr().out.splitlines())
 
 
@@ -95,8 +82,8 @@ def test_the_shared_networks(recipe, testdata, path, layer, convolutions):
     assert frozen_layers(symbol, layer) == convolutions
 
 
-def test_four_stages_stay_and_the_fifth_and_fcn_move(recipe, here, small, capsys):
-    assert run(recipe, "finetune", *FINETUNE) == 0
+def test_four_stages_stay_and_the_fifth_and_fcn_move(run, here, small, capsys):
+    assert run("finetune", *FINETUNE) == 0
     out, err = capsys.readouterr()
     assert err == "no --weights: resnet50 is random and knows nothing; this only shows that it runs\n"
     assert "new head: fc2 with 2 classes on resnetv10_pool1_fwd in place of resnetv10_dense0_fwd" in out
@@ -135,7 +122,7 @@ CONVENTIONS = {  # keras_applications/imagenet_utils.py, _preprocess_numpy_input
 
 
 @pytest.mark.parametrize("network, whose", CONVENTIONS)
-def test_the_five_likeliest_in_each_convention(recipe, here, small, network, whose, capsys):
+def test_the_five_likeliest_in_each_convention(recipe, run, here, small, network, whose, capsys):
     name, size, _ = recipe.NETWORKS[network]
     net = build(name)
     mx.random.seed(7)
@@ -145,7 +132,7 @@ def test_the_five_likeliest_in_each_convention(recipe, here, small, network, who
     factor = float(2 / logits.std())  # then the scores are neither all equal nor is one of them 1
     net.output.weight.set_data(factor * net.output.weight.data())
     net.save_parameters("w.params")
-    assert run(recipe, "predict", "--network", network, "--preprocess", whose, "--weights", "w.params", path) == 0
+    assert run("predict", "--network", network, "--preprocess", whose, "--weights", "w.params", path) == 0
     out, err = capsys.readouterr()
     assert err == "" and out.startswith(f"{network}: 64x64 RGB, {told}\n{path}\n")
     rows = out.splitlines()[2:]
@@ -156,12 +143,12 @@ def test_the_five_likeliest_in_each_convention(recipe, here, small, network, who
                                atol=2e-4)
 
 
-def test_names_come_from_the_synset_and_an_unreadable_image_is_told(recipe, here, small, capsys):
+def test_names_come_from_the_synset_and_an_unreadable_image_is_told(run, here, small, capsys):
     with open("synset.txt", "w") as f:
         f.write("".join(f"n{i}, thing\n" for i in range(1000)))
     with open("broken.jpg", "w") as f:
         f.write("no image")
-    assert run(recipe, "predict", "--network", "mobilenet", "--synset", "synset.txt", "photos/dog/0.png",
+    assert run("predict", "--network", "mobilenet", "--synset", "synset.txt", "photos/dog/0.png",
                "broken.jpg") == 3
     out = capsys.readouterr().out.splitlines()
     assert out[1] == "photos/dog/0.png" and all(row.endswith(", thing") for row in out[2:7])
@@ -179,8 +166,8 @@ def test_names_come_from_the_synset_and_an_unreadable_image_is_told(recipe, here
                                                   "cat=6"),
     ([], "arguments are missing"),
 ])
-def test_what_is_refused_leaves_no_run(recipe, here, small, words, message, capsys):
+def test_what_is_refused_leaves_no_run(run, here, small, words, message, capsys):
     with open("short.txt", "w") as f:
         f.write("a\nb\n")
-    assert run(recipe, *words) == 2
+    assert run(*words) == 2
     assert message in capsys.readouterr().err and not os.path.exists("runs")

@@ -8,20 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.command import run_command
 from mxft.compat import mx
 from mxft.network.checkpoint import Checkpoint
 
 
-@pytest.fixture(scope="module")
-def recipe(load_recipe):
-    return load_recipe("lfw_verification")
-
-
 @pytest.fixture
-def here(tmp_path, monkeypatch, random_parameters):
+def here(here, random_parameters):
     """lfw.tar of three people, pairs.txt of six pairs, and ``face,0``."""
-    monkeypatch.chdir(tmp_path)
     rng = np.random.RandomState(0)
     for name in ("Ann", "Bob", "Cid"):
         os.makedirs(f"source/{name}")
@@ -31,31 +24,27 @@ def here(tmp_path, monkeypatch, random_parameters):
                         np.clip(face + rng.randint(-9, 9, face.shape), 0, 255).astype(np.uint8))
     with tarfile.open("lfw.tar", "w") as tar:
         tar.add("source", "lfw-112X112")
-    (tmp_path / "pairs.txt").write_text("3\nAnn\t1\t2\nAnn\t1\tBob\t1\nBob\t1\t2\nBob\t2\tCid\t1\nCid\t1\t2\n"
+    (here / "pairs.txt").write_text("3\nAnn\t1\t2\nAnn\t1\tBob\t1\nBob\t1\t2\nBob\t2\tCid\t1\nCid\t1\t2\n"
                                         "Ann\t2\tCid\t2\n")
     net = mx.sym.Pooling(mx.sym.Variable("data"), kernel=(28, 28), stride=(28, 28), pool_type="avg")
     net = mx.sym.BatchNorm(mx.sym.FullyConnected(net, num_hidden=8, name="pre_fc1"), name="fc1")
     Checkpoint(net, *random_parameters(net, (3, 112, 112))).save("face", 0)
-    return tmp_path
-
-
-def run(recipe, *words):
-    return run_command("lfw_verification", recipe.main, list(words))
+    return here
 
 
 @pytest.mark.parametrize("lfw", ["lfw.tar", "source"])
-def test_from_a_tar_or_a_folder_to_the_number(recipe, here, capsys, monkeypatch, lfw):
+def test_from_a_tar_or_a_folder_to_the_number(run, here, capsys, monkeypatch, lfw):
     from mxft.cli import verify
     monkeypatch.setattr(verify, "parser", _with_three_folds(verify.parser))
     words = ["--lfw", lfw, "--pairs", "pairs.txt", "--model", "face,0"]
-    assert run(recipe, *words) == 0
+    assert run(*words) == 0
     out = capsys.readouterr().out
     assert "data-cache/lfw.bin: 6 pairs (3 same, 3 different) of 6 images, 112x112\n" in out
     assert re.search(r"\[lfw\]Accuracy-Flip: [01]\.\d{5}\+-0\.\d{5}\n", out) and "expected: 0.99117+-0.00578" in out
     assert sorted(os.listdir("runs/lfw")) == ["lfw-distances.png", "lfw.json", "roc.png"]
     with open("runs/lfw/lfw.json", encoding="utf-8") as f:
         assert json.load(f)["sets"][0]["pairs"] == 6
-    assert run(recipe, *words) == 0                                              # and once more on what it unpacked
+    assert run(*words) == 0                                              # and once more on what it unpacked
 
 
 def _with_three_folds(parser):
@@ -74,9 +63,9 @@ def _with_three_folds(parser):
     (["--work", "pairs.txt"], "--work: expected a folder that can be written to"),
     (["--out", "pairs.txt"], "--out: expected a folder that can be written to"),
 ])
-def test_what_is_refused_leaves_nothing(recipe, here, capsys, words, message):
+def test_what_is_refused_leaves_nothing(run, here, capsys, words, message):
     before = sorted(os.listdir())
-    assert run(recipe, "--lfw", "lfw.tar", "--pairs", "pairs.txt", "--model", "face,0", *words) == 2
+    assert run("--lfw", "lfw.tar", "--pairs", "pairs.txt", "--model", "face,0", *words) == 2
     out, err = capsys.readouterr()
     assert out == "" and message in err and err.count("\n") == 1
     assert sorted(os.listdir()) == before
@@ -84,10 +73,10 @@ def test_what_is_refused_leaves_nothing(recipe, here, capsys, words, message):
 
 @pytest.mark.data
 @pytest.mark.long
-def test_the_number_of_all_6000_pairs(recipe, testdata, tmp_path, monkeypatch):
+def test_the_number_of_all_6000_pairs(run, testdata, tmp_path, monkeypatch):
     """An independent script measured 99.117 +- 0.578 % on these re-compressed copies."""
     monkeypatch.chdir(tmp_path)
-    assert run(recipe, "--lfw", str(testdata / "data" / "lfw-112x112.tar"), "--pairs",
+    assert run("--lfw", str(testdata / "data" / "lfw-112x112.tar"), "--pairs",
                str(testdata / "data" / "lfw-pairs.txt"), "--model",
                f"{testdata / 'models' / 'mobilefacenet-y1' / 'model'},0") == 0
     with open("runs/lfw/lfw.json", encoding="utf-8") as f:

@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 
 from mxft.backbones import efficientnet
-from mxft.command import run_command
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.run import read_log
-
-
-@pytest.fixture(scope="module")
-def recipe(load_recipe):
-    return load_recipe("pytorch_two_stage")
 
 
 def write_images(folder, counts):
@@ -26,12 +20,11 @@ def write_images(folder, counts):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, make_checkpoint):
+def here(here, make_checkpoint):
     """A working directory with a tiny checkpoint ``net,0`` and photographs of three classes."""
-    monkeypatch.chdir(tmp_path)
     make_checkpoint(3).save("net", 0)
     write_images("photos", {"cat": 6, "dog": 6, "owl": 6})
-    return tmp_path
+    return here
 
 
 @pytest.fixture
@@ -42,10 +35,6 @@ def small(monkeypatch):
 
 TINY = ["--data", "photos", "--per-class", "4", "--batch-sizes", "6,4,4"]
 NET = ["--model", "net,0", "--image-shape", "3,16,16", "--rgb-mean", "120,120,120", "--rgb-std", "60,60,60"]
-
-
-def run(recipe, *words):
-    return run_command("pytorch_two_stage", recipe.main, [*TINY, *words])
 
 
 def starts(folder):
@@ -60,8 +49,8 @@ def named(folder):
     return [f"{folder}/{prefix},{int(epoch)}" for prefix, epoch in sorted(found, key=lambda pair: int(pair[1]))]
 
 
-def test_the_stages_are_the_scripts(recipe, here):
-    assert run(recipe, *NET, "--epochs", "2,1,1", "--batch-sizes", "6,4,3") == 0
+def test_the_stages_are_the_scripts(recipe, run, here):
+    assert run(*NET, "--epochs", "2,1,1", "--batch-sizes", "6,4,3") == 0
     assert os.listdir("runs") == ["two-stage-net"]
     rows = [row["recipe"] for row in starts("runs/two-stage-net")]
     assert [(r["plan"], r["require_head"], r["batch_size"], r["learning_rate"], r["fit"]["epochs"]) for r in rows] == [
@@ -83,8 +72,8 @@ def test_a_name_of_the_zoo_is_fetched(recipe, here, mirror, make_checkpoint):
     assert recipe.find_checkpoint(args, drop_connect=True).name == f"{prefix},0"
 
 
-def test_each_new_best_is_kept_under_its_accuracy(recipe, here, capsys):
-    assert run(recipe, *NET, "--epochs", "4,2,1", "--run", "runs/mine") == 0
+def test_each_new_best_is_kept_under_its_accuracy(run, here, capsys):
+    assert run(*NET, "--epochs", "4,2,1", "--run", "runs/mine") == 0
     history = [(row["val_top1"], -row["val_loss"]) for number in (1, 2, 3)
                for row in read_log(f"runs/mine/stage-{number}/log.jsonl") if row["event"] == "epoch"]
     best = [row for i, row in enumerate(history) if row > max([(-1, 0), *history[:i]])]
@@ -105,9 +94,9 @@ def test_each_new_best_is_kept_under_its_accuracy(recipe, here, capsys):
         assert row["model"] == [name for name in names if done[name] <= epochs][-1]
 
 
-def test_the_head_alone_learns_first_and_drop_connect_is_for_full_training(recipe, here, small):
+def test_the_head_alone_learns_first_and_drop_connect_is_for_full_training(run, here, small):
     size = ["--image-shape", "3,32,32"]
-    assert run(recipe, *size, "--epochs", "1,1,0", "--run", "runs/b3") == 0
+    assert run(*size, "--epochs", "1,1,0", "--run", "runs/b3") == 0
     first, second = (load_checkpoint(f"runs/b3/stage-{number}") for number in (1, 2))
     random = efficientnet.efficientnet_checkpoint("efficientnet-b3", input_size=224)
     still = [name for name, value in first.arg_params.items()
@@ -122,17 +111,17 @@ def test_the_head_alone_learns_first_and_drop_connect_is_for_full_training(recip
     assert second.input_spec.mean == (123.675, 116.28, 103.53)
 
 
-def test_a_folder_that_is_divided_already(recipe, here):
+def test_a_folder_that_is_divided_already(recipe, run, here):
     write_images("divided/train", {"cat": 4, "dog": 3})
     write_images("divided/val", {"cat": 2, "dog": 1})
-    assert run(recipe, *NET, "--data", "divided", "--epochs", "1,0,0") == 0
+    assert run(*NET, "--data", "divided", "--epochs", "1,0,0") == 0
     log = read_log("runs/two-stage-net/stage-1/log.jsonl")
     checkpoint = load_checkpoint("runs/two-stage-net/stage-1")
     assert checkpoint.classes == ["cat", "dog"] and log[0]["recipe"]["batch_size"] == 6
     with open("data-cache/two-stage-divided-18-seed0/images-train.lst", encoding="utf-8") as f:
         assert len(f.readlines()) == 7
     os.rename("divided/val/dog", "divided/val/dig")
-    assert run(recipe, *NET, "--data", "divided", "--epochs", "1,0,0") == 2
+    assert run(*NET, "--data", "divided", "--epochs", "1,0,0") == 2
 
 
 @pytest.mark.parametrize("words, message", [
@@ -144,14 +133,14 @@ def test_a_folder_that_is_divided_already(recipe, here):
     ([*NET, "--data", "fotos"], "photographs are missing: expected a folder or a .tar, received 'fotos'"),
     ([*NET, "--classes", "cat,dgo"], "no such class: expected a folder in photos, received classes='dgo'"),
 ])
-def test_what_is_refused(words, message, recipe, here, capsys):
-    assert run(recipe, *words) == 2
+def test_what_is_refused(words, message, run, here, capsys):
+    assert run(*words) == 2
     out, err = capsys.readouterr()
     assert message in err and err.count("\n") == 1 and not os.path.exists("runs")
 
 
-def test_help_fits_80_columns(recipe, capsys, monkeypatch):
+def test_help_fits_80_columns(run, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
-        run(recipe, "--help")
+        run("--help")
     assert all(len(line) <= 80 for line in capsys.readouterr().out.splitlines())

@@ -25,26 +25,20 @@ with open(os.path.join(out, "r.json"), "w") as f:
 
 
 @pytest.fixture
-def recipe(load_recipe):
-    return load_recipe("reproduce")
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(here, monkeypatch):
     """A working directory with a recipe, and a table of a row that can be run and one that cannot."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MXFT_TESTDATA", str(tmp_path / "nothing"))
-    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "home"))
-    (tmp_path / "recipe.py").write_text(RECIPE)
+    monkeypatch.setenv("MXFT_TESTDATA", str(here / "nothing"))
+    monkeypatch.setenv("MXNET_HOME", str(here / "home"))
+    (here / "recipe.py").write_text(RECIPE)
     row = {"what": "a <run>", "measure": "top-1", "source": "a paper", "protocol": "ours", "needs": [],
            "result": {"file": "r.json", "path": "sets.0.accuracy", "spread": "sets.0.std", "speed": "speed"},
            "also": [{"what": "another set", "published": 0.6, "path": "sets.1.accuracy"}]}
-    (tmp_path / "table.yaml").write_text(yaml.safe_dump([
+    (here / "table.yaml").write_text(yaml.safe_dump([
         {**row, "id": "here", "published": 0.71, "tolerance": 0.02, "seeds": [0, 2],
-         "command": f"{tmp_path}/recipe.py {{out}} {{seed}}"},
+         "command": f"{here}/recipe.py {{out}} {{seed}}"},
         {**row, "id": "there", "published": 0.9, "tolerance": 0.01, "needs": ["resnet-50", "faces"],
          "command": "recipe.py {resnet-50}"}]))
-    return tmp_path
+    return here
 
 
 def reproduce(recipe, *words):

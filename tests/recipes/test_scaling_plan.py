@@ -10,11 +10,6 @@ PAGE = pathlib.Path(__file__).parents[2] / "recipes" / "scaling.md"
 
 
 @pytest.fixture
-def recipe(load_recipe):
-    return load_recipe("scaling_plan")
-
-
-@pytest.fixture
 def r100(recipe):
     return recipe.count("r100")[0]
 

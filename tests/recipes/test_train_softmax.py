@@ -10,6 +10,7 @@ from mxft.command import run_command
 from mxft.faces.pairs.bin_file import write_pairs
 from mxft.network.checkpoint import load_checkpoint, saved_epochs
 from mxft.training.run import read_log
+from tests.support.images import banded, encoded
 
 SIZE = (16, 16)
 
@@ -26,27 +27,14 @@ UPSTREAM = {
 }
 
 
-def picture(number, label):
-    """An image whose bright band tells its class, under noise."""
-    image = np.random.RandomState(number).randint(0, 60, (*SIZE, 3))
-    image[label * 4:label * 4 + 4] += 150
-    return image.astype(np.uint8)
-
-
-@pytest.fixture
-def recipe(load_recipe):
-    return load_recipe("train_softmax")
-
-
 @pytest.fixture
 def data(make_records, tmp_path):
     """A folder with a set of 4 classes and 12 images each, and lfw.bin."""
-    import cv2
 
     folder = tmp_path / "faces"
     folder.mkdir()
-    os.rename(make_records("faces.rec", np.repeat(np.arange(4), 12), picture), folder / "train.rec")
-    images = [cv2.imencode(".png", picture(n, n // 2 % 4))[1].tobytes() for n in range(24)]
+    os.rename(make_records("faces.rec", np.repeat(np.arange(4), 12), banded), folder / "train.rec")
+    images = [encoded(banded(n, n // 2 % 4)) for n in range(24)]
     write_pairs(str(folder / "lfw.bin"), images, np.arange(12) % 2 == 0)
     return str(folder / "train.rec")
 

@@ -29,7 +29,7 @@ from mxft.training.recipe import Recipe
 from mxft.training.resume.snapshots import Snapshots
 from mxft.training.resume.state import Keeping
 from mxft.workflows.finetune import finetune
-from tests.reference.killing import killed_after
+from tests.support.killing import killed_after
 
 FIT = FitOptions(epochs=3, momentum=0.9)
 RECIPE = Recipe(batch_size=4, learning_rate=0.05, fit=FIT)

@@ -3,6 +3,9 @@ import dataclasses
 
 from tests.torture import hostile
 from tests.torture.damage import damage
+from tests.torture.generated_params import params
+from tests.torture.generated_symbols import symbol
+from tests.torture.generated_weights import keras_file, onnx_file, safetensors_file
 from tests.torture.json_damage import damage_json
 from tests.torture.specimens import CACHED
 
@@ -35,6 +38,8 @@ class Kind:
         ``(rng, bytes) -> (name, bytes)``.
     weight : int
         Its share of the cases.
+    most_memory : int
+        Bytes that may be resident; the largest picture that is decoded, 2**28 pixels, takes a quarter of it.
     """
 
     name: str
@@ -43,6 +48,7 @@ class Kind:
     commands: tuple
     ways: tuple = (damage,)
     weight: int = 1
+    most_memory: int = 3 << 30
 
 
 def _many(choices):
@@ -102,4 +108,28 @@ KINDS = (
         ("face-pack", "people", "out", "--num-thread", "1"),), _many(hostile.IMAGE), 1),
     Kind(".tar", "photos.tar", (), (("extract_tar", "photos.tar", "out/photos"),), _many(hostile.TAR), 4),
     Kind("features cache", "data-cache/features/*.features", ("data-cache", "t.rec", *MODEL), (CACHED,)),
+)
+
+# Made from nothing, not by damage: networks and weights, through the verbs people use on such files. "filled" gives the
+# network random parameters of the shapes it asks for, so that what loads is bound and run.
+NETWORK = (("layers", "tiny,0"), ("layers", "tiny-symbol.json", "--image-shape", "3,16,16"), ("filled", *PREDICT),
+           ("filled", *PREDICT), ("filled", *SCORE, "t.rec"), ("filled", "layers", "tiny,0"),
+           ("filled", "slim", "--model", "tiny,0", "--layer", "flatten0", "--output", "out/s"),
+           ("filled", "export", "--to", "onnx", "--model", "tiny,0", "--output", "out.onnx"))
+PARAMETERS = (("layers", "tiny,0"), PREDICT, PREDICT, SCORE + ("t.rec",), TRAIN + ("--train", "t.rec"),
+              ("slim", "--model", "tiny,0", "--layer", "flatten0", "--output", "out/s"))
+
+
+def _import(source, weights, *more):
+    return ("import", "--from", source, "--weights", weights, "--prefix", "out/net", *more)
+
+
+GENERATED = (
+    Kind("symbol", "tiny-symbol.json", ("t.rec", "photos", *MODEL), NETWORK, (symbol,), 5, 2 << 30),
+    Kind("params", "tiny-0000.params", ("t.rec", "photos", *MODEL), PARAMETERS, (params,), 4, 2 << 30),
+    Kind("onnx", "net.onnx", (), (_import("onnx", "net.onnx"), _import("onnx", "net.onnx", "--image-shape", "3,16,16")),
+         (onnx_file,), 5, 2 << 30),
+    Kind("safetensors", "net.safetensors", (), (_import("torchvision", "net.safetensors", "--arch", "mobilenet_v2"),),
+         (safetensors_file,), 3, 2 << 30),
+    Kind("h5", "net.h5", (), (_import("keras", "net.h5", "--arch", "mobilenetv2"),), (keras_file,), 3, 2 << 30),
 )

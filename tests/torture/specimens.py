@@ -12,6 +12,7 @@ from mxft.cli import main
 from mxft.compat import mx
 from mxft.network.checkpoint import Checkpoint
 from mxft.network.input_spec import InputSpec
+from tests.torture import generated_weights
 
 SIDE, CLASSES, IMAGES = 16, 3, 5
 CACHED = ("finetune", "--model", "tiny,0", "--train", "t.rec", "--run", "out", "--epochs", "1", "--batch-size", "4",
@@ -19,7 +20,7 @@ CACHED = ("finetune", "--model", "tiny,0", "--train", "t.rec", "--run", "out", "
 
 
 def make_specimens(folder):
-    """Write into `folder` (str, new): photos, records, checkpoints, a face set, pairs, a run, an archive."""
+    """Write into `folder` (str, new): photos, records, checkpoints, faces, pairs, a run, a tar, others' weights."""
     os.makedirs(folder)
     with contextlib.chdir(folder) if hasattr(contextlib, "chdir") else _chdir(folder), \
             contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -38,6 +39,10 @@ def make_specimens(folder):
         shutil.rmtree("out")
         with tarfile.open("photos.tar", "w") as archive:
             archive.add("photos")
+        for name, make in (("net.onnx", generated_weights.small_onnx), ("net.h5", generated_weights.good_keras),
+                           ("net.safetensors", generated_weights.good_safetensors)):
+            with open(name, "wb") as f:
+                f.write(make())
 
 
 @contextlib.contextmanager

@@ -16,7 +16,6 @@ from tests.torture.specimens import make_specimens
 
 SECONDS = 60                     # that a case may take; the slowest good one takes about two
 START_SECONDS = 300              # in which a worker has loaded MXNet, however busy the machine
-MOST_MEMORY = 3 << 30            # bytes resident: four times the largest picture that is decoded, 2**28 pixels
 CASES_A_WORKER = 100             # MXNet keeps some memory of every iterator
 GOOD = ("read (0)", "refused (2)", "stopped (3)")
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -30,17 +29,17 @@ class Worker:
     def __init__(self):
         self._process, self._done = None, 0
 
-    def run(self, folder, argv):
-        """Return (verdict, detail) of one case."""
+    def run(self, folder, argv, most_memory):
+        """Return (verdict, detail) of one case; `most_memory` bytes may be resident."""
         if self._process is None or self._done >= CASES_A_WORKER:
             self._start()
-            verdict, detail = self._ask(folder, ["--version"], START_SECONDS)
+            verdict, detail = self._ask(folder, ["--version"], START_SECONDS, most_memory)
             if verdict != GOOD[0]:
                 raise RuntimeError(f"no worker can be started: {verdict}, {detail}")
         self._done += 1
-        return self._ask(folder, argv, SECONDS)
+        return self._ask(folder, argv, SECONDS, most_memory)
 
-    def _ask(self, folder, argv, seconds):
+    def _ask(self, folder, argv, seconds, most_memory):
         try:
             self._process.stdin.write(json.dumps({"folder": str(folder), "argv": argv}) + "\n")
             self._process.stdin.flush()
@@ -50,7 +49,7 @@ class Worker:
             self.stop()
             return "hang", f"no answer in {seconds} s"
         line = self._process.stdout.readline()
-        return _verdict(json.loads(line), folder) if line else self._ended()
+        return _verdict(json.loads(line), folder, most_memory) if line else self._ended()
 
     def _start(self):
         self.stop()
@@ -76,13 +75,13 @@ class Worker:
             self._process = None
 
 
-def _verdict(answer, folder):
+def _verdict(answer, folder, most_memory):
     stderr = (folder.parent / "stderr").read_text(errors="replace")
     left = [str(path) for path in folder.rglob("*") if path.name.endswith(".part")]
     strangers = {path.name for path in folder.parent.iterdir()} - {folder.name, "stdout", "stderr"}
     if answer["traceback"] or "Traceback (most recent call last)" in stderr:
         return "traceback", answer["traceback"] or stderr
-    if answer["peak"] > MOST_MEMORY:
+    if answer["peak"] > most_memory:
         return "memory", f"{answer['peak'] >> 20} MB resident"
     if left or strangers or (folder / "outside").exists():
         return "left behind", ", ".join([*left, *strangers]) or "outside"
@@ -93,9 +92,9 @@ def _verdict(answer, folder):
     return {0: GOOD[0], 2: GOOD[1], 3: GOOD[2]}[answer["status"]], stderr[-500:]
 
 
-def plan(seed, count, only=""):
+def plan(seed, count, only="", kinds=KINDS):
     """Yield (kind number, kind, case number) of `count` cases, the kinds in turn by weight."""
-    wheel = [(place, kind) for place, kind in enumerate(KINDS) for _ in range(kind.weight) if only in kind.name]
+    wheel = [(place, kind) for place, kind in enumerate(kinds) for _ in range(kind.weight) if only in kind.name]
     numbers = collections.Counter()
     for turn in range(count):
         place, kind = wheel[turn % len(wheel)]
@@ -103,7 +102,7 @@ def plan(seed, count, only=""):
         yield place, kind, numbers[place] - 1
 
 
-def torture(folder, seed, count, only="", say=print):
+def torture(folder, seed, count, only="", say=print, kinds=KINDS):
     """Run `count` cases and return their Outcomes.
 
     Parameters
@@ -116,17 +115,18 @@ def torture(folder, seed, count, only="", say=print):
         Kinds with this in their name.
     say : callable
         Told of every failure.
+    kinds : tuple of tests.torture.kinds.Kind
     """
     folder = pathlib.Path(folder)
     make_specimens(str(folder / "good"))
     worker, outcomes = Worker(), []
     try:
-        require_undamaged_is_read(folder, worker, only)
-        for place, kind, number in plan(seed, count, only):
+        require_undamaged_is_read(folder, worker, only, kinds)
+        for place, kind, number in plan(seed, count, only, kinds):
             work = folder / "work" / "case"
             shutil.rmtree(work.parent, ignore_errors=True)
             way, command = prepare(kind, work, folder / "good", generator(seed, place, number))
-            outcome = Outcome(kind.name, number, way, command, *worker.run(work, command))
+            outcome = Outcome(kind.name, number, way, command, *worker.run(work, command, kind.most_memory))
             outcomes.append(outcome)
             if outcome.verdict not in GOOD:
                 kept = _keep(folder / "failures", outcome, work.parent, seed, kind.target)
@@ -136,14 +136,14 @@ def torture(folder, seed, count, only="", say=print):
     return outcomes
 
 
-def require_undamaged_is_read(folder, worker, only=""):
+def require_undamaged_is_read(folder, worker, only="", kinds=KINDS):
     """Run every command once on what is not damaged: a refusal of everything would be no success."""
-    for kind in KINDS:
+    for kind in kinds:
         for command in kind.commands if only in kind.name else ():
             work = folder / "work" / "case"
             shutil.rmtree(work.parent, ignore_errors=True)
             lay_out(kind, work, folder / "good")
-            verdict, detail = worker.run(work, list(command))
+            verdict, detail = worker.run(work, list(command), kind.most_memory)
             if verdict != GOOD[0]:
                 raise AssertionError(f"undamaged {kind.name}: {shlex.join(command)}: {verdict}\n{detail}")
 

@@ -5,13 +5,16 @@ cases, so one process does many; whatever ends it, the supervisor knows which ca
 """
 import contextlib
 import importlib.util
+import io
 import json
+import math
 import os
 import pathlib
 import resource
 import sys
 import traceback
 
+SIDE, MOST_PARAMETERS = 16, 1 << 24
 ADDRESSES = 12 << 30             # bytes: what is asked for beyond is refused by the system
 RECIPES = pathlib.Path(__file__).resolve().parents[2] / "recipes"
 
@@ -21,6 +24,8 @@ def run(argv):
     from mxft.cli import main
     from mxft.command import run_command
 
+    if argv[0] == "filled":
+        return run_command("filled", lambda words: _fill("tiny", SIDE) or main(words), argv[1:])
     if argv[0] == "extract_tar":
         from mxft.files.archive import extract_tar
 
@@ -31,6 +36,26 @@ def run(argv):
         spec.loader.exec_module(module)
         return run_command("train_softmax.py", module.main, argv[1:])
     return main(argv)
+
+
+def _fill(prefix, side):
+    """Write random parameters of the shapes a network asks for, where it says and they are not too many."""
+    import numpy as np
+
+    from mxft.compat import mx
+    from mxft.network.checkpoint import load_symbol
+
+    network, rng = load_symbol(f"{prefix}-symbol.json"), np.random.RandomState(0)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # MXNet prints the arguments of a failed inference
+            args, _, auxs = network.infer_shape_partial(data=(1, 3, side, side))
+    except mx.base.MXNetError:
+        return
+    named = [*zip(["arg:" + name for name in network.list_arguments()], args),
+             *zip(["aux:" + name for name in network.list_auxiliary_states()], auxs)]
+    named = [(name, shape) for name, shape in named if name not in ("arg:data", "arg:softmax_label") and shape]
+    if named and sum(math.prod(shape) for _, shape in named) < MOST_PARAMETERS and all(all(s) for _, s in named):
+        mx.nd.save(f"{prefix}-0000.params", {name: mx.nd.array(rng.uniform(0.1, 1, shape)) for name, shape in named})
 
 
 def handle(case, answers):

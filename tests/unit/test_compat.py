@@ -206,6 +206,18 @@ def test_a_missing_requirement_of_gluoncv_is_named(python):
                            "pip install portalocker\n"), done.stderr
 
 
+def test_gluoncv_auto_can_be_imported_and_its_settings_are_checked():
+    pytest.importorskip("autocfg")
+    compat.load_gluoncv()
+    from gluoncv.auto import estimators
+    from gluoncv.auto.estimators.image_classification.default import ImageClassificationCfg
+    settings = ImageClassificationCfg()
+    assert (settings.train.teacher, settings.gpus) == (None, (0,)) and estimators.SSDEstimator
+    settings.train.teacher = "resnet50_v1"  # Union[None, str]
+    with pytest.raises(TypeError, match="teacher` requires typing.*, given <class 'int'>:5"):
+        settings.train.teacher = 5
+
+
 @pytest.mark.parametrize("label", [4.0, 3, np.float32(2), [1.0, 2.0, 5.0], np.array([7, 8], np.float32)])
 def test_mxnets_record_packing_works_and_equals_ours(label):
     from mxft.data.recordio import IRHeader, pack

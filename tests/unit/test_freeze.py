@@ -57,7 +57,7 @@ def test_unknown_words_are_refused(symbol):
     with pytest.raises(InputError, match="plan: expected one of full, head, discriminative, gradual, two-stage, "
                                          "scratch, received plan='haed'; nearest: head"):
         freeze_plan("haed", symbol, HEAD)
-    with pytest.raises(InputError, match="BatchNorm mode: expected train or eval, received bn='frozen'"):
+    with pytest.raises(InputError, match="BatchNorm mode: expected train or eval, received batch_norm='frozen'"):
         freeze_plan("head", symbol, HEAD, "frozen")
     with pytest.raises(InputError, match="plan head: expected a head parameter of the network, received 'fc7_weight'; "
                                          "nearest: "):
@@ -76,10 +76,10 @@ def test_patterns_freeze_what_they_match_beside_any_plan(symbol):
     plan = freeze_plan("full", symbol, HEAD, options=FreezeOptions(patterns=("bn0_*", "fc1_bias")))
     assert plan.frozen == ("bn0_gamma", "bn0_beta", "fc1_bias")
     with pytest.raises(InputError, match="freeze: expected a pattern that matches a parameter, received "
-                                         "freeze='bn1_.'; known: "):
+                                         "freezing.patterns='bn1_.'; known: "):
         freeze_plan("full", symbol, HEAD, options=FreezeOptions(patterns=("bn1_*",)))
-    with pytest.raises(InputError, match=r"freeze: expected something left to train, received freeze='\*', which "
-                                         "matches all 6 parameters"):
+    with pytest.raises(InputError, match=r"freeze: expected something left to train, received "
+                                         r"freezing.patterns=\('\*',\), which matches all 6 parameters"):
         freeze_plan("full", symbol, HEAD, options=FreezeOptions(patterns=("*",)))
     with pytest.raises(InputError, match="layer is not in the network: .* received layer='bn1'; nearest: bn0"):
         freeze_plan("full", symbol, HEAD, options=FreezeOptions(through="bn1"))
@@ -128,13 +128,13 @@ def test_freezing_by_rate_leaves_nothing_fixed(symbol):
 
 
 @pytest.mark.parametrize("options, message", [
-    (FreezeOptions(method="hope"), "freezing: expected fixed or lr_mult, received freeze-by='hope'"),
-    (FreezeOptions(trunk_lr_mult=-1), "rates: expected a finite number of at least 0, received trunk-lr-mult=-1"),
-    (FreezeOptions(layer_decay=0), "rates: expected a number above 0 and of at most 1, received layer-decay=0"),
+    ({"method": "hope"}, "freezing.method: expected one of fixed, lr_mult, received freezing.method='hope'"),
+    ({"trunk_lr_mult": -1}, "freezing.trunk_lr_mult: expected a number of at least 0, received .*trunk_lr_mult=-1"),
+    ({"layer_decay": 0}, "freezing.layer_decay: expected a number above 0 and of at most 1, received .*layer_decay=0"),
 ])
 def test_numbers_out_of_range_are_refused(options, message):
     with pytest.raises(InputError, match=message):
-        check_plan("discriminative", None, options)
+        FreezeOptions(**options)
 
 
 def test_optimizers_that_do_not_heed_a_rate_are_refused_where_rates_freeze():

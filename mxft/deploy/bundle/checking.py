@@ -13,7 +13,6 @@ from mxft.data.packing import read_image
 from mxft.deploy.bundle import FORMAT, NAME, ONNX, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SUMS, SYNSET
 from mxft.deploy.bundle.selftest import disagreements, largest_difference
 from mxft.errors import InputError, nearest
-from mxft.evaluation.classification import softmax
 from mxft.evaluation.classifier import Classifier
 from mxft.files.archive import extract_tar, only_child
 from mxft.files.whole import require_file, sha256, whole_file
@@ -31,7 +30,7 @@ class Check:
     signature, expected : dict
         ``signature.json`` and ``selftest.json``.
     mxnet, onnx : float or None
-        Largest difference from the expected probabilities; None where it was not computed.
+        Largest difference from the expected numbers; None where it was not computed.
     files : int
         That agree with SHA256SUMS.
     """
@@ -81,7 +80,7 @@ def check_bundle(folder, rewrite=True, with_onnx=False):
         that differs is told.
     """
     files = check_sums(folder)
-    signature, expected = _facts(folder, SIGNATURE, ("name",)), _facts(folder, SELFTEST, ("top", "factor"))
+    signature, expected = _facts(folder, SIGNATURE, ("name",)), _facts(folder, SELFTEST, ("top",))
     if signature.get("format") != FORMAT:
         raise InputError(f"bundle: expected format {FORMAT}, received {signature.get('format')!r}; it is one of "
                          "another mxft")
@@ -92,11 +91,12 @@ def check_bundle(folder, rewrite=True, with_onnx=False):
     bound = classifier.bind(rewrite)
     try:
         picture = read_image(os.path.join(folder, SELFTEST_IMAGE))
-        probabilities, _ = bound.probabilities(picture)
-        apart = {"MXNet": _compare(expected, probabilities, classifier.classes, "MXNet")}
+        (answer, *_), _ = bound.answers(picture)
+        apart = {"MXNet": _compare(expected, answer.shown, classifier.classes, "MXNet")}
         if with_onnx:
-            scores = _through_onnx(os.path.join(folder, ONNX), bound.read(picture)[0], signature)
-            apart["ONNX Runtime"] = _compare(expected, scores, classifier.classes, "ONNX Runtime")
+            values = _through_onnx(os.path.join(folder, ONNX), bound.read(picture)[0], signature)
+            apart["ONNX Runtime"] = _compare(expected, answer.output.shown(values)[0], classifier.classes,
+                                             "ONNX Runtime")
     except BadImage as error:
         raise InputError(f"self-test: expected a picture, received {SELFTEST_IMAGE}: {error}") from None
     return Check(classifier, signature, expected, apart["MXNet"], apart.get("ONNX Runtime"), files)
@@ -162,27 +162,30 @@ def _classifier(folder, signature):
     return Classifier(checkpoint, spec, packing, classes, str(signature["name"]))
 
 
-def _compare(expected, probabilities, classes, runtime):
+def _compare(expected, numbers, classes, runtime):
     """Return the largest difference, or refuse with the first line that differs."""
-    if len(probabilities) != len(classes):
-        raise InputError(f"bundle: expected {len(classes)} scores, one for each class, received {len(probabilities)} "
-                         f"of {runtime}")
+    if len(numbers) != len(classes):
+        raise InputError(f"bundle: expected {len(classes)} numbers, one for each class, received {len(numbers)} of "
+                         f"{runtime}")
     try:
-        lines, apart = disagreements(expected, probabilities, classes), largest_difference(expected, probabilities)
+        lines, apart = disagreements(expected, numbers, classes), largest_difference(expected, numbers)
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise InputError(f"bundle: expected class, label and probability in {SELFTEST}, received {error!r}") from None
     if lines:
-        raise InputError(f"self-test with {runtime} gives other classes: {lines[0]}; {len(lines)} of the "
-                         f"{len(expected['top'])} differ by more than a factor of {expected['factor']:g}")
+        much = (f"a factor of {expected['factor']:g}" if "factor" in expected
+                else f"{expected['tolerance']:g} of the largest value")
+        what = "classes" if "factor" in expected else "values"
+        raise InputError(f"self-test with {runtime} gives other {what}: {lines[0]}; {len(lines)} of the "
+                         f"{len(expected['top'])} differ by more than {much}")
     return apart
 
 
 def _through_onnx(path, pixels, signature):
-    """Return ONNX Runtime's probabilities of one preprocessed picture, float32 ``(classes,)``."""
+    """Return ONNX Runtime's main output for one preprocessed picture, float32 ``(1, K)``."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    scores = session.run(None, {signature["onnx"]["input"]: np.ascontiguousarray(pixels)})[0]
-    return scores[0] if signature["onnx"]["values"] == "probabilities" else softmax(scores)[0]
+    values, = session.run([signature["onnx"]["output"]], {signature["onnx"]["input"]: np.ascontiguousarray(pixels)})
+    return values.reshape(1, -1)

@@ -1,15 +1,15 @@
 """README.txt of a bundle: how to use it with mxft, with plain MXNet and with plain ONNX Runtime."""
-from mxft.deploy.bundle.signature import gives_probabilities, resize_rule
-from mxft.surgery import data_name
+from mxft.deploy.bundle.signature import resize_rule, signature_of
+from mxft.network.anatomy.outputs import LOG_PROBABILITIES, LOGITS, VALUES
 
 _HEAD = """\
-{name}: names pictures with {classes} classes.
+{name}: {gives}.
 
 model-symbol.json, model-0000.params   the network, for every MXNet program
 model-manifest.json                    class names, input, scores, origin, for mxft
 {onnx_row}synset.txt                             class names, one a line, in the order of the outputs
 signature.json                         input, output and preprocessing, in numbers and words
-selftest.jpg, selftest.json            a picture and its expected five classes
+selftest.jpg, selftest.json            a picture and what is expected of it
 SHA256SUMS                             sha256sum -c SHA256SUMS
 
 With mxft, in this folder (mxft serve takes the .tar as it is, too):
@@ -17,9 +17,9 @@ With mxft, in this folder (mxft serve takes the .tar as it is, too):
     mxft serve .                       # a page to drop pictures on
     mxft predict --model . selftest.jpg
 
-The programs below run in this folder and print the five likeliest classes of
+The programs below run in this folder and print {printed} of
 selftest.jpg. They resize with other filters than the training did, so that
-their probabilities differ in the second digit; mxft's are those expected.
+their numbers differ in the second digit; mxft's are those expected.
 """
 
 _READING = """
@@ -40,19 +40,19 @@ module = mx.mod.Module(symbol, data_names=["{input}"], label_names=None)
 module.bind([("{input}", data.shape)], for_training=False)
 module.set_params(arg_params, aux_params, allow_missing=True)
 module.forward(mx.io.DataBatch([mx.nd.array(data)]), is_train=False)
-scores = module.get_outputs()[0].asnumpy()[0]
+scores = module.get_outputs()[{position}].asnumpy()[0]
 """
 
 _ONNX = """
 import onnxruntime
 
 session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
-scores = session.run(None, {{"{input}": data}})[0][0]
+scores = session.run(["{output}"], {{"{input}": data}})[0][0]
 """
 
 _PRINTING = """names = open("synset.txt", encoding="utf-8").read().splitlines()
-for i in np.argsort(-scores)[:5]:
-    print(f"{scores[i]:.4f}  {names[i]}")
+for i in {order}:
+    print(f"{{scores[i]:.4f}}  {{names[i]}}")
 """
 
 
@@ -65,36 +65,45 @@ def readme(classifier, export=None):
     export : mxft.deploy.onnx.OnnxExport, optional
         What was written as ``model.onnx``.
     """
-    symbol = classifier.checkpoint.symbol
+    signature, main = signature_of(classifier, export), classifier.outputs[0]
     reading = _READING.format(**_reading(classifier))
     onnx_row = "model.onnx                             the same network, for ONNX Runtime\n" if export else ""
-    parts = [_HEAD.format(name=classifier.name, classes=len(classifier.classes), onnx_row=onnx_row),
-             "Plain MXNet:\n" + _indented(reading + _MXNET.format(input=data_name(symbol))
-                                          + _printing(gives_probabilities(symbol)))]
+    classes = len(classifier.classes)
+    regression = main.kind == VALUES
+    head = _HEAD.format(name=classifier.name, onnx_row=onnx_row,
+                        gives=f"gives {classes} values for a picture" if regression
+                        else f"names pictures with {classes} classes",
+                        printed="the values" if regression else "the five likeliest classes")
+    mxnet = _MXNET.format(input=signature["input"]["name"], position=main.position)
+    parts = [head, "Plain MXNet:\n" + _indented(reading + mxnet + _printing(main))]
     if export:
-        parts.append("Plain ONNX Runtime:\n" + _indented(reading + _ONNX.format(input=export.input)
-                                                         + _printing(gives_probabilities(symbol, export))))
+        onnx = _ONNX.format(input=export.input, output=signature["onnx"]["output"])
+        parts.append("Plain ONNX Runtime:\n" + _indented(reading + onnx + _printing(main)))
     return "\n".join(parts)
 
 
-def _printing(already_probabilities):
-    softmax = "" if already_probabilities else "scores = np.exp(scores - scores.max())\nscores /= scores.sum()\n"
-    return softmax + _PRINTING
+def _printing(output):
+    """Return the lines that print an output's own numbers as mxft shows them."""
+    steps = {LOGITS: "scores = np.exp(scores - scores.max())\nscores /= scores.sum()\n",
+             LOG_PROBABILITIES: "scores = np.exp(scores)\n"}
+    order = "range(len(scores))" if output.kind == VALUES else "np.argsort(-scores)[:5]"
+    return "scores = scores.ravel()\n" * (output.size == 1) + steps.get(output.kind, "") + _PRINTING.format(order=order)
 
 
 def _reading(classifier):
     """Return what the reading part of a program depends on."""
     spec, rule = classifier.spec, resize_rule(classifier)
-    lines = []
+    lines, interp = [], classifier.packing.get("interp", "auto")
+    interp = f"cv2.INTER_{'AREA' if interp == 'auto' else interp.upper()}"
     if classifier.packing.get("center_crop"):
         lines += ["side = min(image.shape[:2])",
                   "top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2",
                   "image = image[top:top + side, left:left + side]"]
     if rule and "short_side" in rule:
         lines += [f"factor = {rule['short_side']} / min(image.shape[:2])",
-                  "image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)"]
+                  f"image = cv2.resize(image, None, fx=factor, fy=factor, interpolation={interp})"]
     elif rule:
-        lines.append(f"image = cv2.resize(image, ({rule['width']}, {rule['height']}), interpolation=cv2.INTER_AREA)")
+        lines.append(f"image = cv2.resize(image, ({rule['width']}, {rule['height']}), interpolation={interp})")
     channels, height, width = spec.shape
     opened = 'cv2.imread("selftest.jpg")[:, :, ::-1]' if channels == 3 else 'cv2.imread("selftest.jpg", 0)'
     mean, scale = list(spec.mean[:channels]), list(spec.scale[:channels])

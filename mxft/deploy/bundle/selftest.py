@@ -1,4 +1,4 @@
-"""The self-test of a bundle: a picture, its expected five classes, and whether a runtime still gives them.
+"""The self-test of a bundle: a picture, its five classes or its values, and whether a runtime still gives them.
 
 Probabilities are compared by their quotient. Measured with a MobileNetV2 of 256 classes on 60 photographs: one pixel
 in twenty off by one, as another JPEG decoder may round, moves the five by a factor of 1.18 at most; swapped channels
@@ -17,6 +17,7 @@ from mxft.network.image_options import ImageOptions
 from mxft.training.run import read_log
 
 TOP, FACTOR, LEAST = 5, 1.5, 1e-30
+TOLERANCE = 0.1  # of the largest value
 SHORT_SIDE, QUALITY = 512, 95
 LOOKED_AT = 32
 
@@ -39,23 +40,36 @@ def selftest_picture(data):
     return picture
 
 
-def expectation(probabilities, classes):
-    """Return selftest.json: the likeliest classes of the picture, in order."""
-    order = np.argsort(-probabilities, kind="stable")[:TOP]
-    return {"image": SELFTEST_IMAGE, "factor": FACTOR,
-            "top": [{"class": classes[i], "label": int(i), "probability": float(f"{probabilities[i]:.6g}")}
-                    for i in order]}
+def expectation(answer, classes):
+    """Return selftest.json: the likeliest classes of the picture, in order, or the numbers of a regression.
+
+    Parameters
+    ----------
+    answer : mxft.evaluation.answer.Answer
+    classes : list of str
+        A name for each of its numbers.
+
+    Returns
+    -------
+    dict
+    """
+    if answer.output.has_probabilities:
+        rule, measure = {"factor": FACTOR}, "probability"
+    else:
+        rule, measure = {"tolerance": TOLERANCE, "largest": float(np.abs(answer.shown).max())}, "value"
+    return {"image": SELFTEST_IMAGE, **rule,
+            "top": [{"class": classes[i], "label": i, measure: float(f"{value:.6g}")} for i, value in answer.top(TOP)]}
 
 
-def disagreements(expected, probabilities, classes):
-    """Compare a runtime's probabilities with what is expected.
+def disagreements(expected, numbers, classes):
+    """Compare what a runtime gives with what is expected.
 
     Parameters
     ----------
     expected : dict
         From `expectation`.
-    probabilities : numpy.ndarray
-        Float ``(classes,)``.
+    numbers : numpy.ndarray
+        Probabilities of classes, or values, float ``(K,)``.
     classes : list of str
 
     Returns
@@ -66,27 +80,42 @@ def disagreements(expected, probabilities, classes):
     Notes
     -----
     A probability agrees that is neither more nor less by the factor; so two classes that are nearly tied may change
-    places, and a picture that is named with certainty tells as much as another.
+    places, and a picture that is named with certainty tells as much as another. A value agrees that is not further off
+    than the tolerance, a part of the largest value.
     """
-    top, factor, lines = expected["top"], expected["factor"], []
+    top, lines = expected["top"], []
     for entry in top:
-        received, wanted = float(probabilities[entry["label"]]), entry["probability"]
-        if not max(received, LEAST) / factor <= max(wanted, LEAST) <= max(received, LEAST) * factor:
+        received, wanted = float(numbers[entry["label"]]), number_of(entry)
+        if not _agree(expected, received, wanted):
             lines.append(f"expected {wanted:.4g} {entry['class']}, received {received:.4g}")
-    told, most = {entry["label"] for entry in top}, factor * max(top[-1]["probability"], LEAST)
-    for label in np.argsort(-probabilities, kind="stable")[:len(top)]:
-        if label not in told and not probabilities[label] <= most:
-            lines.append(f"expected at most {most:.4g} {classes[label]}, received {float(probabilities[label]):.4g}")
+    if "factor" not in expected:
+        return lines
+    told, most = {entry["label"] for entry in top}, expected["factor"] * max(number_of(top[-1]), LEAST)
+    for label in np.argsort(-numbers, kind="stable")[:len(top)]:
+        if label not in told and not numbers[label] <= most:
+            lines.append(f"expected at most {most:.4g} {classes[label]}, received {float(numbers[label]):.4g}")
     return lines
 
 
-def largest_difference(expected, probabilities):
-    """Return how far the expected probabilities are from a runtime's, at most."""
-    return max(abs(float(probabilities[entry["label"]]) - entry["probability"]) for entry in expected["top"])
+def _agree(expected, received, wanted):
+    if "factor" not in expected:
+        return abs(received - wanted) <= expected["tolerance"] * max(expected["largest"], LEAST)
+    factor = expected["factor"]
+    return max(received, LEAST) / factor <= max(wanted, LEAST) <= max(received, LEAST) * factor
+
+
+def number_of(entry):
+    """Return the number of one of selftest.json's lines: a probability, or a value."""
+    return entry["probability"] if "probability" in entry else entry["value"]
+
+
+def largest_difference(expected, numbers):
+    """Return how far the expected numbers are from a runtime's, at most."""
+    return max(abs(float(numbers[entry["label"]]) - number_of(entry)) for entry in expected["top"])
 
 
 def picture_of_run(folder, manifest, bound):
-    """Return a validation picture of a run: the first that is named right, or the first.
+    """Return a validation picture of a run: the first that is named right, or the first where nothing is named.
 
     Parameters
     ----------
@@ -112,11 +141,12 @@ def picture_of_run(folder, manifest, bound):
                 break
             try:
                 picture = selftest_picture(bytes(record.payload))
-                probabilities, _ = bound.probabilities(picture)
+                (answer, *_), _ = bound.answers(picture)
             except BadImage:
                 continue
             found.append(picture)
-            if probabilities.argmax() == int(np.ravel(record.header.label)[0]):
+            named = answer.output.names_classes
+            if not named or answer.shown.argmax() == int(np.ravel(record.header.label)[0]):
                 return picture
     if not found:
         raise InputError(f"self-test picture: expected one that can be read among the validation records of {folder}, "

@@ -1,9 +1,5 @@
 """signature.json: what goes into a network and what comes out, in numbers and in words."""
 from mxft.deploy.bundle import FORMAT, ONNX
-from mxft.network.graph import Graph
-from mxft.surgery import data_name
-
-_SOFTMAX = ("SoftmaxOutput", "Softmax", "softmax", "SoftmaxActivation")
 
 
 def signature_of(classifier, export=None):
@@ -18,41 +14,40 @@ def signature_of(classifier, export=None):
     Returns
     -------
     dict
-        For JSON: name, classes, input, output, preprocessing (in words), training (scores of the manifest), and of
-        an ONNX file its own names.
+        For JSON: name, classes, input, output (the main one, and what its values are), outputs (all of several),
+        preprocessing (in words), training (scores of the manifest), and of an ONNX file its own names.
 
     Examples
     --------
     >>> signature_of(classifier)["input"]["shape"]               # doctest: +SKIP
     ['N', 3, 224, 224]
     """
-    checkpoint, spec = classifier.checkpoint, classifier.spec
-    outputs = len(classifier.classes)
+    checkpoint, spec, main = classifier.checkpoint, classifier.spec, classifier.outputs[0]
+    outputs = [_output_entry(checkpoint, output, len(classifier.names(output))) for output in classifier.outputs]
     found = {
         "format": FORMAT,
         "name": classifier.name,
-        "classes": outputs,
-        "input": {"name": data_name(checkpoint.symbol), "shape": ["N", *spec.shape], "dtype": "float32",
+        "classes": len(classifier.classes),
+        "input": {"name": checkpoint.anatomy.image.name, "shape": ["N", *spec.shape], "dtype": "float32",
                   "layout": "NCHW", "channel_order": spec.channel_order if spec.shape[0] == 3 else "grey",
                   "resize": resize_rule(classifier), "crop": "center", "mean": list(spec.mean[:spec.shape[0]]),
                   "scale": list(spec.scale[:spec.shape[0]])},
-        "output": {"name": checkpoint.symbol.list_outputs()[0], "shape": ["N", outputs], "dtype": "float32",
-                   "values": "probabilities" if gives_probabilities(checkpoint.symbol) else "logits"},
+        "output": outputs[0],
+        **({"outputs": outputs} if len(outputs) > 1 else {}),
         "preprocessing": in_words(classifier),
         "training": {key: classifier.metrics[key] for key in ("val_top1", "val_top5")
                      if isinstance(classifier.metrics.get(key), float)},
     }
     if export:
-        found["onnx"] = {"file": ONNX, "input": export.input, "output": export.output,
-                         "values": "probabilities" if gives_probabilities(checkpoint.symbol, export) else "logits",
+        names = dict(zip((output.position for output in checkpoint.anatomy.served), export.outputs))
+        found["onnx"] = {"file": ONNX, "input": export.input, "output": names[main.position], "values": main.kind,
                          "batch": "any" if export.any_batch else 1}
     return found
 
 
-def gives_probabilities(symbol, export=None):
-    """Whether a network, or the ONNX file made of it, ends in a softmax of its own."""
-    last = Graph(symbol).nodes[-1]
-    return last.op in _SOFTMAX and (export is None or export.output == last.name)
+def _output_entry(checkpoint, output, size):
+    return {"name": checkpoint.symbol.list_outputs()[output.position], "shape": ["N", size], "dtype": "float32",
+            "values": output.kind}
 
 
 def resize_rule(classifier):

@@ -134,8 +134,8 @@ def _write_files(classifier, folder, picture, bound, onnx):
         os.path.join(folder, "model"), 0)
     with whole_file(os.path.join(folder, SELFTEST_IMAGE)) as f:
         f.write(picture)
-    probabilities, _ = bound.probabilities(picture)
-    write_json(os.path.join(folder, SELFTEST), expectation(probabilities, classifier.classes))
+    (answer, *_), _ = bound.answers(picture)
+    write_json(os.path.join(folder, SELFTEST), expectation(answer, classifier.classes))
     export = _export(classifier, os.path.join(folder, ONNX), bound.read(picture)[0]) if onnx else None
     write_json(os.path.join(folder, SIGNATURE), signature_of(classifier, export))
     for name, text in ((SYNSET, "".join(f"{name}\n" for name in classifier.classes)),

@@ -3,7 +3,6 @@ import ipaddress
 import time
 from urllib.parse import urlsplit
 
-import numpy as np
 from flask import Flask, abort, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
@@ -89,17 +88,24 @@ def create_app(bound, signature, max_bytes, hosts=("localhost",)):
 
 
 def _answer(bound, data):
-    """Return the likeliest classes of a picture, for JSON."""
+    """Return the likeliest classes of a picture, or its values, for JSON; of several outputs all."""
     began = time.perf_counter()
     check_picture(data)
     try:
-        probabilities, (width, height) = bound.probabilities(data)
+        answers, (width, height) = bound.answers(data)
     except BadImage as error:
         raise RefusedPicture(422, f"This picture cannot be read ({error}).") from None
-    order = np.argsort(-probabilities, kind="stable")[:TOP]
-    return {"classes": [{"name": bound.classes[i], "probability": round(float(probabilities[i]), 6)} for i in order],
+    rows = [_rows(answer, bound.classifier.names(answer.output)) for answer in answers]
+    outputs = [{"output": answer.output.name, "kind": answer.output.kind, "classes": own}
+               for answer, own in zip(answers, rows)]
+    return {"classes": rows[0], **({"outputs": outputs} if len(outputs) > 1 else {}),
             "milliseconds": round((time.perf_counter() - began) * 1e3, 1),
             "image": {"width": int(width), "height": int(height)}}
+
+
+def _rows(answer, names):
+    measure = "probability" if answer.output.has_probabilities else "value"
+    return [{"name": names[i], measure: round(value, 6)} for i, value in answer.top(TOP)]
 
 
 def _picture():

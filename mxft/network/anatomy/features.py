@@ -5,6 +5,7 @@ from typing import Optional
 from mxft.errors import InputError
 from mxft.network.anatomy.outputs import HANDING_ON, LOSSES, NORMALISING, averaged_classifier, is_pointwise
 
+_SCALING = frozenset(["_div_scalar", "_mul_scalar"])  # a softmax's temperature, written out
 _AFTER_A_CLASSIFIER = HANDING_ON | {"Pooling", "Activation", "LeakyReLU", "relu", "mean",
                                     "_contrib_AdaptiveAvgPooling2D"}
 _BLOCKED = "BlockGrad"
@@ -81,7 +82,7 @@ def find_feature(graph, head=None, is_embedding=False):
             return feature_at(graph, start)
         elif node.op == "sigmoid" or node.attrs.get("act_type") == "sigmoid":
             saw_loss = True
-        elif node.op not in (_AFTER_A_CLASSIFIER if saw_loss else HANDING_ON):
+        elif node.op not in (_AFTER_A_CLASSIFIER | _SCALING if saw_loss else HANDING_ON):
             break
         pooled = pooled or node.op in ("Pooling", "mean", "_contrib_AdaptiveAvgPooling2D")
         if not node.inputs:

@@ -170,7 +170,7 @@ def _channels(graph, reader, shapes):
         return _channels(graph, following[0], shapes) if following else None
     names = [graph.nodes[index].name for index, _ in reader.inputs]
     shape = shapes.get(names[1]) if len(names) > 1 else None
-    if not shape:
+    if not shape or reader.op not in ("Convolution", "Convolution_v1", "Deconvolution", "BatchNorm"):
         return None
     if reader.op == "BatchNorm":
         return int(shape[0])

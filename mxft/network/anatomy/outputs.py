@@ -23,6 +23,7 @@ _ENDS = {"LinearRegressionOutput": VALUES, "MAERegressionOutput": VALUES, "SVMOu
          "LogisticRegressionOutput": INDEPENDENT, "sigmoid": INDEPENDENT, "SoftmaxOutput": PROBABILITIES,
          "softmax": PROBABILITIES, "SoftmaxActivation": PROBABILITIES, "log_softmax": LOG_PROBABILITIES,
          "softmax_cross_entropy": LOSS, "CTCLoss": LOSS, "smooth_l1": LOSS}
+_OF_A_LENGTH = frozenset(("square", "_power_scalar", "sum", "norm", "_plus_scalar", "_maximum_scalar", "clip", "sqrt"))
 NORMALISING = frozenset(["BatchNorm", "L2Normalization", "InstanceNorm", "LayerNorm", "GroupNorm"])
 
 
@@ -53,8 +54,9 @@ class Link:
         if self.name == "sigmoid":
             return np.exp(-np.logaddexp(0, -scores))
         shifted = scores - scores.max(axis=-1, keepdims=True)
-        logs = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-        return logs if self.name == "log_softmax" else np.exp(logs)
+        powers = np.exp(shifted)
+        total = powers.sum(axis=-1, keepdims=True)
+        return shifted - np.log(total) if self.name == "log_softmax" else powers / total
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +105,17 @@ class Output:
         if self.kind == LOG_PROBABILITIES:
             return np.exp(self.link(scores))
         return self.link(scores) if self.kind in (PROBABILITIES, INDEPENDENT) else None
+
+    def shown(self, values):
+        """Return what a person is shown of the output's own numbers ``(N, K)``: probabilities, or else themselves."""
+        if self.kind == LOGITS:
+            return Link("softmax")(values)
+        return np.exp(values) if self.kind == LOG_PROBABILITIES else np.asarray(values)
+
+    @property
+    def has_probabilities(self):
+        """Whether its numbers are, or can be read as, probabilities."""
+        return self.kind in (PROBABILITIES, LOGITS, LOG_PROBABILITIES, INDEPENDENT)
 
     def logits(self, scores):
         """Return numbers whose softmax are the probabilities of the classes, for the cross-entropy; None without.
@@ -177,6 +190,8 @@ def _read(graph, node, at, edge):
         return LOSS, edge, Link()
     if node.op == "FullyConnected" or is_pointwise(node) or averaged_classifier(graph, node) is not None:
         return LOGITS, edge, Link()
+    if divides_by_length(graph, node):
+        return EMBEDDING, edge, Link()
     if node.op in NORMALISING or node.op in ("Pooling", "Concat", "_contrib_AdaptiveAvgPooling2D", "mean"):
         return EMBEDDING, edge, Link()
     rectified = node.op in ("relu", "LeakyReLU") or activation in ("relu", "softrelu")
@@ -198,6 +213,17 @@ def _over_classes(graph, node):
 def is_pointwise(node):
     """Whether a node is a 1x1 convolution, which is a fully connected layer at every place of a map."""
     return node.op == "Convolution" and set(node.numbers("kernel")) == {1} and int(node.attrs.get("num_group", 1)) == 1
+
+
+def divides_by_length(graph, node):
+    """Whether a node divides numbers by their own length: an L2Normalization written out."""
+    if node.op not in ("broadcast_div", "elemwise_div"):
+        return False
+    edge, steps = node.inputs[1], []
+    while edge != node.inputs[0] and graph.nodes[edge[0]].op in _OF_A_LENGTH:
+        steps.append(graph.nodes[edge[0]].op)
+        edge = graph.nodes[edge[0]].inputs[0]
+    return edge == node.inputs[0] and bool({"sum", "norm"} & set(steps))
 
 
 def averaged_classifier(graph, node):

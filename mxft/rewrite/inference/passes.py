@@ -3,6 +3,7 @@ from mxft.rewrite.inference.batch_norm import fold_batch_norms
 from mxft.rewrite.inference.channels import fill_channel_blocks
 from mxft.rewrite.inference.flatten import flatten_before_fully_connected
 from mxft.rewrite.inference.pad import fold_pads
+from mxft.rewrite.inference.readers import separate_readers
 from mxft.rewrite.inference.scalar import fold_scalars
 from mxft.rewrite.inference.strides import move_strides
 from mxft.rewrite.prelu import prelu_for_inference
@@ -15,11 +16,13 @@ def _of_symbol(rewritten):
 
 # name: (symbol, arg_params, aux_params) -> the same three, the symbol itself where there is nothing to change. The
 # order counts: a convolution must do its own padding before the normalisation in front of it can be folded, and
-# strides move and channels are filled up where no BatchNorm stands in between any more.
+# strides move and channels are filled up where no BatchNorm stands in between any more; activations stand behind
+# convolutions of several readers once BatchNorms are folded.
 PASSES = {"pad": fold_pads, "scalar": fold_scalars, "batch_norm": fold_batch_norms, "strides": _of_symbol(move_strides),
           "channel_blocks": fill_channel_blocks, "prelu": _of_symbol(prelu_for_inference),
-          "flatten": _of_symbol(flatten_before_fully_connected)}
-CURES = ("flatten",)  # without it some networks die at the second forward: never left out
+          "flatten": _of_symbol(flatten_before_fully_connected), "readers": _of_symbol(separate_readers)}
+# never left out: without them some networks die at the second forward, or give wrong numbers
+CURES = ("flatten", "readers")
 
 
 def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rewrite=True):
@@ -33,7 +36,7 @@ def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rew
     device_type : str
         Of the context it will be bound to: the passes are made for a CPU, a GPU gets the cures alone.
     rewrite : bool
-        False leaves the graph as it is, but for what cures a crash of MXNet's (``flatten``).
+        False leaves the graph as it is, but for what cures faults of MXNet's (`CURES`).
 
     Returns
     -------

@@ -13,7 +13,7 @@ from mxft.compat import mx
 from mxft.errors import InputError, RunError, last_line
 from mxft.files.whole import require_folder, write_json
 from mxft.network.checkpoint import save_arrays
-from mxft.network.params_file import check_params_file
+from mxft.network.params_file import read_arrays
 
 FORMAT = 1
 _FILE = "state.json"
@@ -144,8 +144,7 @@ class RunState(FoundState):
         """Read the arrays that go with `facts`; InputError where they are missing or damaged."""
         path = os.path.join(self.folder, f"{facts['number']}.params")
         try:
-            check_params_file(path)
-            arrays = mx.nd.load(path)
+            arrays = read_arrays(path)
             if self.tell:
                 with open(path, "rb") as f:
                     self.tell(f.read())

@@ -123,7 +123,8 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(InputError, match="net.params does not fit resnet18_v1"):
         checkpoint_from_gluon("resnet18_v1", path, classes=4, input_size=64)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(InputError, match="net.params does not fit mobilenetv2_0.25"):
+    with pytest.raises(InputError, match="Gluon weights cannot be read: expected what save_parameters writes, received "
+                                         ".*net.params .*arrays announced, 976 bytes left.*download it again"):
         checkpoint_from_gluon("mobilenetv2_0.25", path, classes=4, input_size=64)
     with pytest.raises(InputError, match="Gluon weights is missing"):
         checkpoint_from_gluon("mobilenetv2_0.25", tmp_path / "nett.params")

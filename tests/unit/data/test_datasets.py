@@ -11,6 +11,7 @@ from mxft.data.iterators import RecordIterator
 from mxft.data.labels import scan_labels
 from mxft.errors import InputError, MissingFileError
 from mxft.network.input_spec import InputSpec
+from tests.support.images import noise, write_classes
 
 OPTIONS = {"per_class": 2, "resize": 16, "quality": 90, "show": False}
 
@@ -18,11 +19,8 @@ OPTIONS = {"per_class": 2, "resize": 16, "quality": 90, "show": False}
 @pytest.fixture
 def photographs(tmp_path):
     """Three class folders of four images."""
-    for number, name in enumerate(("cat", "dog", "eel")):
-        (tmp_path / "images" / name).mkdir(parents=True)
-        for i in range(4):
-            image = np.random.RandomState(10 * number + i).randint(0, 255, (20, 24, 3)).astype(np.uint8)
-            cv2.imwrite(str(tmp_path / "images" / name / f"{i}.jpg"), image)
+    write_classes(tmp_path / "images", ("cat", "dog", "eel"), 4,
+                  lambda number, label: noise(10 * label + number, (20, 24)), ".jpg")
     return tmp_path / "images"
 
 
@@ -46,7 +44,7 @@ def test_the_first_call_packs_and_the_second_takes_up(photographs, prefix):
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"per_class": 3}, {"resize": 18}, {"quality": 80},
                                     {"encoding": ".png", "quality": None}, {"exclude": ["eel"]},
-                                    {"val_fraction": 0.5}, {"squash": True}])
+                                    {"val_fraction": 0.5}, {"squash": True}, {"interp": "linear"}])
 def test_another_option_packs_anew(photographs, prefix, change):
     prepare_records(str(photographs), prefix, **OPTIONS)
     assert prepare_records(str(photographs), prefix, **{**OPTIONS, **change})[1] is not None

@@ -64,6 +64,28 @@ def test_without_scaled_decoding_the_bytes_are_upstreams(size, options):
     assert prepare(data, ImageOptions(quality=90, **options)) == upstream(data, quality=90, **options)
 
 
+@pytest.mark.parametrize("size", [(512, 640), (1025, 513), (601, 1500), (90, 100)])
+@pytest.mark.parametrize("options", [{}, {"center_crop": True}, {"color": 0}])
+@pytest.mark.parametrize("orientation", [0, 6])
+def test_linear_gives_upstreams_bytes_for_images_of_any_size(size, options, orientation):
+    data = coded(scene(*size))
+    data = with_orientation(data, orientation) if orientation else data
+    expected = upstream(data, resize=128, **options)
+    assert prepare(data, ImageOptions(resize=128, interp="linear", **options)) == expected
+    if min(size) > 256:
+        assert prepare(data, ImageOptions(resize=128, **options)) != expected, "the images are too small to tell"
+
+
+@pytest.mark.parametrize("name, flag", [("nearest", cv2.INTER_NEAREST), ("cubic", cv2.INTER_CUBIC),
+                                        ("area", cv2.INTER_AREA), ("lanczos4", cv2.INTER_LANCZOS4)])
+def test_a_filter_is_opencvs_of_that_name_on_the_whole_image(name, flag):
+    data = coded(scene(301, 420))
+    expected = cv2.resize(pixels(data), (89, 64), interpolation=flag)
+    np.testing.assert_array_equal(pixels(prepare(data, ImageOptions(64, interp=name, encoding=".png"))), expected)
+    squashed = pixels(prepare(data, ImageOptions(64, interp=name, encoding=".png", squash=True)))
+    np.testing.assert_array_equal(squashed, cv2.resize(pixels(data), (64, 64), interpolation=flag))
+
+
 @pytest.mark.parametrize("size", [(512, 640), (1025, 513), (1000, 999), (999, 1000), (2048, 2311), (1024, 1024),
                                   (601, 5000)])
 @pytest.mark.parametrize("center_crop", [False, True])
@@ -210,7 +232,10 @@ def test_sizes_are_read_from_the_file():
     ({"quality": 101}, r"expected 1 to 100 for \.jpg, received quality=101"),
     ({"quality": 95, "encoding": ".png"}, r"expected 1 to 9 for \.png, received quality=95"),
     ({"resize": -1}, "received resize=-1"), ({"color": 2}, "received color=2"),
-    ({"encoding": ".gif"}, "received encoding='.gif'")])
+    ({"encoding": ".gif"}, "received encoding='.gif'"),
+    ({"interp": "bilinear", "resize": 8}, "expected one of auto, .*, received interp='bilinear'; nearest: linear"),
+    ({"interp": "linear"}, "expected a length in pixels .* received interp='linear' with resize=0"),
+    ({"interp": "area", "resize": 8, "pass_through": True}, "no pass-through, .* and pass_through=True")])
 def test_options_outside_their_range_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         ImageOptions(**options)

@@ -12,6 +12,7 @@ from mxft.data.augmentation import LEVELS, Augmentation
 from mxft.data.iterators import RecordIterator, file_state
 from mxft.errors import InputError, RunError
 from mxft.network.input_spec import InputSpec
+from tests.support.images import noise as noise_image
 
 SPEC = InputSpec((3, 8, 8))
 
@@ -114,13 +115,9 @@ def test_after_the_end_there_is_nothing_until_the_reset(make_records):
     assert len(epoch(iterator)[0]) == 3
 
 
-def picture(height, width, seed=0):
-    return np.random.RandomState(seed).randint(0, 255, (height, width, 3)).astype(np.uint8)
-
-
 @pytest.mark.parametrize("height, width", [(8, 8), (12, 12), (8, 20), (30, 8), (16, 11)])
 def test_validation_takes_the_middle_with_mean_and_scale_applied(make_records, height, width):
-    image = picture(height, width)
+    image = noise_image(0, (height, width))
     path = make_records("a.rec", [0], lambda *_: image)
     spec = InputSpec((3, 8, 8), (10.0, 20.0, 30.0), (0.5, 0.25, 2.0))
     top, left = (height - 8) // 2, (width - 8) // 2
@@ -132,7 +129,7 @@ def test_validation_takes_the_middle_with_mean_and_scale_applied(make_records, h
 @pytest.mark.parametrize("mean, scale", [((0.0, 0.0, 0.0), (2.0, 2.0, 2.0)), ((0.0, 5.0, 0.0), (1.0, 1.0, 1.0)),
                                          ((127.5,) * 3, (0.0078125,) * 3)])
 def test_mean_and_scale_alone(make_records, mean, scale):
-    image = picture(8, 8)
+    image = noise_image(0, (8, 8))
     path = make_records("a.rec", [0], lambda *_: image)
     expected = (image.astype(np.float64) - mean) * scale
     np.testing.assert_allclose(epoch(RecordIterator(path, InputSpec((3, 8, 8), mean, scale), 1, 1))[2][0],
@@ -141,7 +138,7 @@ def test_mean_and_scale_alone(make_records, mean, scale):
 
 @pytest.mark.parametrize("height, width, resized", [(40, 60, (16, 24)), (60, 40, (24, 16)), (20, 20, (16, 16))])
 def test_the_short_side_is_resized_before_the_crop(make_records, height, width, resized):
-    smooth = cv2.GaussianBlur(picture(height, width), (9, 9), 3)
+    smooth = cv2.GaussianBlur(noise_image(0, (height, width)), (9, 9), 3)
     path = make_records("a.rec", [0], lambda *_: smooth)
     read = epoch(RecordIterator(path, InputSpec((3, 8, 8), resize=16), 1, 1))[2][0]
     small = cv2.resize(smooth, resized[::-1], interpolation=cv2.INTER_AREA)

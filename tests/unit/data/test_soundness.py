@@ -15,12 +15,12 @@ from mxft.data.recordio import MAGIC_BYTES
 from mxft.data.soundness import check_records
 from mxft.errors import InputError, RunError
 from mxft.network.input_spec import InputSpec
+from tests.support.images import encoded, noise
 
 
 def picture(extension=".jpg", size=(24, 20), *options):
     """Return an encoded image of a soft pattern."""
-    pixels = np.random.RandomState(0).randint(0, 255, (6, 5, 3)).astype(np.uint8)
-    return cv2.imencode(extension, cv2.resize(pixels, size), list(options))[1].tobytes()
+    return encoded(cv2.resize(noise(0, (6, 5)), size), extension, *options)
 
 
 def jpeg_of(width, height):

@@ -8,8 +8,11 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from mxft.compat import mx  # noqa: E402
-from mxft.deploy import onnx as export  # noqa: E402
-from mxft.deploy.onnx import export_onnx, is_training_network  # noqa: E402
+from mxft.deploy.onnx import (  # noqa: E402
+    export_onnx,
+    exporter,  # noqa: E402
+    is_training_network,
+)
 from mxft.errors import InputError, RunError  # noqa: E402
 from mxft.network.checkpoint import Checkpoint  # noqa: E402
 
@@ -25,8 +28,22 @@ def checkpoint_of(symbol, random_parameters, shape=(3, 8, 8)):
 
 
 def run(path, images):
+    """Return what ONNX Runtime computes from a file, one array an output."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: images})[0]
+    return session.run(None, {session.get_inputs()[0].name: images})
+
+
+def predicted(checkpoint, images):
+    """Return what MXNet's own Module.predict gives for the symbol as it is, one array an output."""
+    module = mx.mod.Module(checkpoint.symbol, data_names=["data"], label_names=None)
+    module.bind([("data", images.shape)], for_training=False)
+    module.set_params(checkpoint.arg_params, checkpoint.aux_params, allow_missing=True, allow_extra=True)
+    outputs = module.predict(mx.io.NDArrayIter(images, batch_size=len(images)), always_output_list=True)
+    return [output.asnumpy() for output in outputs]
+
+
+def dense(data=None, name="fc1", hidden=5):
+    return mx.sym.FullyConnected(DATA if data is None else data, num_hidden=hidden, name=name)
 
 
 NETWORKS = {
@@ -38,30 +55,92 @@ NETWORKS = {
         conv(DATA, "conv"), num_hidden=5, name="fc1"), act_type="prelu", name="relu"), fix_gamma=True, name="bn"),
     "ReLU6 and uneven padding": conv(mx.sym.clip(conv(mx.sym.pad(
         DATA, mode="constant", pad_width=(0, 0, 0, 0, 0, 1, 0, 1)), "a"), 0, 6), "b", stride=(2, 2)),
-    "a softmax that reads labels": mx.sym.SoftmaxOutput(mx.sym.FullyConnected(DATA, num_hidden=5, name="fc1"),
-                                                        name="softmax"),
-    "a softmax of Gluon's": mx.sym.softmax(mx.sym.FullyConnected(DATA, num_hidden=5, name="fc1"), name="softmax"),
-    "a softmax of old networks": mx.sym.SoftmaxActivation(mx.sym.FullyConnected(DATA, num_hidden=5, name="fc1"),
-                                                          name="softmax"),
+    "a softmax that reads labels": mx.sym.SoftmaxOutput(dense(), name="softmax"),
+    "a softmax of Gluon's": mx.sym.softmax(dense(), name="softmax"),
+    "a softmax of old networks": mx.sym.SoftmaxActivation(dense(), name="softmax"),
+    "a softmax over channels": mx.sym.SoftmaxActivation(conv(DATA, "conv"), mode="channel", name="softmax"),
+    "a softmax of old networks over rows of a map": mx.sym.SoftmaxActivation(conv(DATA, "conv"), name="softmax"),
+    "a softmax at each place": mx.sym.SoftmaxOutput(conv(DATA, "conv"), multi_output=True, name="softmax"),
+    "a softmax over the last axis": mx.sym.SoftmaxOutput(conv(DATA, "conv"), preserve_shape=True, name="softmax"),
+    "a temperature": mx.sym.softmax(dense(), temperature=3.0, name="softmax"),
+    "logarithms at a temperature": mx.sym.log_softmax(dense(), axis=1, temperature=0.5, name="logs"),
+    "a softmax behind which only shapes follow": mx.sym.Cast(mx.sym.Reshape(mx.sym.softmax(dense()), shape=(0, 5, 1)),
+                                                             dtype="float32", name="out"),
+    "a sigmoid that reads labels": mx.sym.LogisticRegressionOutput(dense(), name="tags"),
+    "a sigmoid": mx.sym.Activation(dense(), act_type="sigmoid", name="tags"),
+    "values": mx.sym.LinearRegressionOutput(dense(), name="values"),
+    "values with absolute error": mx.sym.MAERegressionOutput(dense(), name="values"),
+    "class scores of a support vector machine": mx.sym.SVMOutput(dense(), name="svm"),
+    "Dropout at the end": mx.sym.Dropout(dense(), p=0.5, name="drop"),
+    "a Dense layer with bias, flatten named nowhere": dense(mx.sym.Activation(dense(), act_type="relu"), "fc2", 3),
+    "a Dense layer of rows": mx.sym.FullyConnected(dense(), num_hidden=3, flatten=False, name="fc2"),
+    "a Dense layer at each place": mx.sym.FullyConnected(conv(DATA, "conv"), num_hidden=3, flatten=False, name="fc2"),
+    "rows of length 1": mx.sym.L2Normalization(dense(), name="l2"),
+    "maps of length 1": mx.sym.L2Normalization(conv(DATA, "conv"), mode="channel", name="l2"),
+    "all of a map of length 1": mx.sym.L2Normalization(conv(DATA, "conv"), name="l2"),
+    "places of length 1": mx.sym.L2Normalization(conv(DATA, "conv"), mode="spatial", name="l2"),
+    "several outputs, one with labels": mx.sym.Group([
+        mx.sym.SoftmaxOutput(dense(), name="kind"), mx.sym.sigmoid(dense(name="fc2", hidden=2), name="tags"),
+        conv(DATA, "map")]),
+    "one output twice": (lambda net: mx.sym.Group([net, mx.sym.BlockGrad(net, name="again"), net]))(dense()),
+    "parts of one layer": mx.sym.Group(list(mx.sym.SliceChannel(conv(DATA, "conv"), num_outputs=2, name="halves"))),
+    "outputs in another order than the layers": mx.sym.Group(list(reversed([
+        conv(DATA, "first"), mx.sym.relu(conv(DATA, "second"), name="third")]))),
     "two nodes of one name": conv(conv(DATA, "fc7"), "fc7_b"),
 }
 
 
 @pytest.mark.parametrize("case", NETWORKS, ids=str)
-def test_the_file_computes_what_the_checkpoint_does(case, random_parameters, tmp_path):
+def test_the_file_computes_what_the_unaltered_checkpoint_does(case, random_parameters, tmp_path):
     symbol = NETWORKS[case]
     if case == "two nodes of one name":
         symbol = mx.sym.load_json(symbol.tojson().replace('"fc7_b"', '"fc7"'))
     checkpoint = checkpoint_of(symbol, random_parameters)
     result = export_onnx(checkpoint, tmp_path / "net.onnx", (3, 8, 8))
     images = np.random.RandomState(1).randn(3, 3, 8, 8).astype(np.float32)
-    executor = export.cut_loss(symbol).simple_bind(mx.cpu(), grad_req="null", data=images.shape)
-    executor.copy_params_from(checkpoint.arg_params, checkpoint.aux_params, allow_extra_params=True)
-    expected = executor.forward(is_train=False, data=mx.nd.array(images))[0].asnumpy()
-    if case.startswith("a softmax"):
-        expected = np.exp(expected) / np.exp(expected).sum(axis=1, keepdims=True)
-    assert result.any_batch and result.error < 1e-4 and result.output_shape == expected.shape[1:]
-    np.testing.assert_allclose(run(result.path, images), expected, atol=1e-4 * abs(expected).max())
+    expected, received = predicted(checkpoint, images), run(result.path, images)
+    assert result.any_batch and result.error < 1e-4
+    assert list(result.outputs.values()) == [each.shape[1:] for each in expected] and len(received) == len(expected)
+    for one, other in zip(received, expected):
+        np.testing.assert_allclose(one, other, atol=1e-5 * abs(other).max())
+
+
+def test_what_reads_labels_is_left_out_and_the_others_keep_their_names(random_parameters, tmp_path):
+    label = mx.sym.Variable("label")
+    loss = mx.sym.MakeLoss(-mx.sym.sum(mx.sym.log_softmax(dense()) * mx.sym.one_hot(label, depth=5), axis=1), name="ce")
+    symbol = mx.sym.Group([mx.sym.softmax(dense(name="fc2", hidden=3), name="kind"), loss])
+    checkpoint = Checkpoint(symbol, {"fc1_weight": mx.nd.ones((5, 192)), "fc1_bias": mx.nd.ones((5,)),
+                                     "fc2_weight": mx.nd.ones((3, 192)), "fc2_bias": mx.nd.ones((3,))}, {})
+    assert export_onnx(checkpoint, tmp_path / "net.onnx", (3, 8, 8)).outputs == {"kind": (3,)}
+
+
+def test_opencv_reads_it_and_its_rows_are_rows(random_parameters, tmp_path):
+    """OpenCV took a Dense layer's Shape, Slice and Concat for a softmax over the batch: 1.0 for everything."""
+    import cv2
+
+    body = mx.sym.Pooling(conv(DATA, "conv"), global_pool=True, pool_type="avg", kernel=(1, 1), name="pool")
+    checkpoint = checkpoint_of(mx.sym.SoftmaxOutput(dense(mx.sym.Flatten(body)), name="softmax"), random_parameters)
+    path = export_onnx(checkpoint, tmp_path / "net.onnx", (3, 8, 8)).path
+    images = np.random.RandomState(1).randn(2, 3, 8, 8).astype(np.float32)
+    network = cv2.dnn.readNetFromONNX(path)
+    network.setInput(images)
+    np.testing.assert_allclose(network.forward(), predicted(checkpoint, images)[0], atol=1e-5)
+    model = onnx.load(path)
+    assert not {"Shape", "Slice", "Concat"} & {node.op_type for node in model.graph.node}
+    read = {name for node in model.graph.node for name in node.input}
+    assert {tensor.name for tensor in model.graph.initializer} <= read
+
+
+@pytest.mark.parametrize("net, message", [
+    (mx.sym.MakeLoss(dense(), name="loss"), "expected an output that reads no labels, received loss [(]loss[)]"),
+    (mx.sym.SoftmaxOutput(conv(DATA, "conv"), name="softmax"), "received softmax of 4 dimensions: MXNet takes "),
+    (mx.sym.Dropout(dense(), mode="always", name="drop"), "received drop, a Dropout in mode 'always'"),
+    (dense(mx.sym.Concat(mx.sym.Flatten(DATA), mx.sym.Variable("age"))), "expected one input, received 2: "),
+])
+def test_what_no_file_can_say_is_refused(net, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        export_onnx(Checkpoint(net, {"fc1_weight": mx.nd.zeros((5, 192)), "fc1_bias": mx.nd.zeros((5,))}, {}),
+                    tmp_path / "net.onnx", (3, 8, 8))
 
 
 def test_the_model_is_valid_and_its_constants_are_no_inputs(random_parameters, tmp_path):
@@ -74,7 +153,7 @@ def test_the_model_is_valid_and_its_constants_are_no_inputs(random_parameters, t
 
 
 def test_a_difference_leaves_no_file_and_names_the_first_layer(random_parameters, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "_fixed_gammas", lambda symbol, parameters: {})
+    monkeypatch.setattr(exporter, "_fixed_gammas", lambda symbol, parameters: {})
     symbol = conv(NETWORKS["gamma fixed by default"], "behind")
     with pytest.raises(RunError, match="no ONNX file was written: expected the checkpoint's output to 0.0001 of its "
                                        "largest value, received a difference of .*; the first layer that differs is "

@@ -14,7 +14,7 @@ from mxft.distributed.serving import serves
 from mxft.distributed.store import LentStore, SharedStore
 from mxft.distributed.workers import Workers, join
 from mxft.errors import InputError
-from tests.groups import left_of
+from tests.support.groups import left_of
 
 WORKER = {"DMLC_ROLE": "worker", "DMLC_PS_ROOT_URI": "10.0.0.1", "DMLC_PS_ROOT_PORT": "9000", "DMLC_NUM_WORKER": "4",
           "DMLC_NUM_SERVER": "2"}

@@ -298,13 +298,12 @@ def test_a_training_that_crashes_is_told_and_one_not_wanted_is_not_tried(monkeyp
     assert smoke.smoke(mxnet_loads=False).status == SKIPPED
 
 
-def test_caches_are_measured_and_a_full_disk_is_a_warning(monkeypatch, tmp_path):
-    monkeypatch.setenv("MXNET_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mxft" / "models").mkdir(parents=True)
-    (tmp_path / "mxft" / "models" / "a.params").write_bytes(bytes(2_500_000))
+def test_caches_are_measured_and_a_full_disk_is_a_warning(monkeypatch, here):
+    monkeypatch.setenv("MXNET_HOME", str(here))
+    (here / "mxft" / "models").mkdir(parents=True)
+    (here / "mxft" / "models" / "a.params").write_bytes(bytes(2_500_000))
     models, datasets, *_ = caches.caches()
-    assert models.text.startswith(f"{tmp_path}/mxft/models: 1 file, 2.5 MB, ") and models.facts["bytes"] == 2_500_000
+    assert models.text.startswith(f"{here}/mxft/models: 1 file, 2.5 MB, ") and models.facts["bytes"] == 2_500_000
     assert "nothing yet" in datasets.text and not os.path.exists(datasets.facts["folder"])
     monkeypatch.setattr(caches.shutil, "disk_usage", lambda folder: type("U", (), {"free": 5_000_000})())
     assert caches.caches()[0].status == WARNING and "only 5 MB free" in caches.caches()[0].text

@@ -3,7 +3,6 @@ import concurrent.futures
 import io
 import os
 
-import cv2
 import numpy as np
 import pytest
 
@@ -13,15 +12,10 @@ from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.evaluation.classifier import Classifier, network_input
 from mxft.evaluation.prediction import predict_files
 from mxft.network.input_spec import InputSpec
+from tests.support.images import encoded, smooth
 
 SPEC = InputSpec((3, 16, 16), mean=(9, 8, 7), scale=(.1, .2, .3))
 PACKING = {"resize": 20, "quality": 90}
-
-
-def picture(rows=30, columns=40, seed=0):
-    """Return uint8 RGB ``(rows, columns, 3)``, smooth enough for a JPEG."""
-    noise = np.random.RandomState(seed).randint(0, 255, (4, 5, 3), np.uint8)
-    return cv2.resize(noise, (columns, rows), interpolation=cv2.INTER_CUBIC)
 
 
 @pytest.fixture
@@ -35,7 +29,7 @@ def bound(make_checkpoint):
 @pytest.mark.parametrize("encoding", [".png", ".jpg"])
 def test_pixels_are_bit_for_bit_those_of_a_record(spec, encoding, tmp_path):
     for rows, columns in ((20, 20), (20, 27), (33, 20), (21, 21)):
-        payload = cv2.imencode(encoding, picture(rows, columns))[1].tobytes()
+        payload = encoded(smooth((rows, columns)), encoding)
         with RecordWriter(str(tmp_path / "one.rec")) as writer:
             writer.write(pack(IRHeader(0, 0.0, 0, 0), payload))
         expected = RecordIterator(str(tmp_path / "one.rec"), spec, 1, 1, threads=1).next().data[0].asnumpy()
@@ -53,17 +47,17 @@ def pillow_bytes(image, kind, **options):
 def files_of_every_kind():
     """Return {name: bytes} of the files people have."""
     Image = pytest.importorskip("PIL.Image")
-    rgb = Image.fromarray(picture())
+    rgb = Image.fromarray(smooth())
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
     alpha = rgb.convert("RGBA")
-    alpha.putalpha(Image.fromarray(picture()[:, :, 0]))
-    frames = [Image.fromarray(picture(seed=seed)) for seed in (3, 4)]
+    alpha.putalpha(Image.fromarray(smooth()[:, :, 0]))
+    frames = [Image.fromarray(smooth(seed=seed)) for seed in (3, 4)]
     return {"plain.jpg": pillow_bytes(rgb, "JPEG", quality=95), "turned.jpg": pillow_bytes(rgb, "JPEG", exif=exif),
             "cmyk.jpg": pillow_bytes(rgb.convert("CMYK"), "JPEG"), "grey.jpg": pillow_bytes(rgb.convert("L"), "JPEG"),
             "progressive.jpg": pillow_bytes(rgb, "JPEG", progressive=True), "alpha.png": pillow_bytes(alpha, "PNG"),
             "grey.png": pillow_bytes(rgb.convert("L"), "PNG"), "palette.png": pillow_bytes(rgb.convert("P"), "PNG"),
-            "16bit.png": cv2.imencode(".png", picture().astype(np.uint16) * 257)[1].tobytes(),
+            "16bit.png": encoded(smooth().astype(np.uint16) * 257),
             "plain.webp": pillow_bytes(rgb, "WEBP"), "plain.bmp": pillow_bytes(rgb, "BMP"),
             "plain.tiff": pillow_bytes(rgb, "TIFF"),
             "moving.gif": pillow_bytes(frames[0], "GIF", save_all=True, append_images=frames[1:])}
@@ -90,7 +84,7 @@ def test_files_of_every_kind_get_what_predict_gives_them(bound, make_checkpoint,
 
 
 def test_a_picture_the_decoder_makes_smaller_keeps_its_size(bound):
-    data = cv2.imencode(".jpg", picture(333, 801))[1].tobytes()
+    data = encoded(smooth((333, 801)), ".jpg")
     assert bound.probabilities(data)[1] == (801, 333)
 
 
@@ -98,19 +92,19 @@ def test_a_picture_the_decoder_makes_smaller_keeps_its_size(bound):
     (lambda data: b"", "empty file"), (lambda data: data[:-40], "truncated JPEG"), (lambda data: b"text", "not an")])
 def test_what_cannot_be_read_is_said(change, reason, bound):
     with pytest.raises(BadImage, match=reason):
-        bound.probabilities(change(cv2.imencode(".jpg", picture())[1].tobytes()))
+        bound.probabilities(change(encoded(smooth(), ".jpg")))
 
 
 def test_pass_through_reads_the_file_as_it_is(make_checkpoint):
     classifier = Classifier(make_checkpoint(7), SPEC, {"pass_through": True}, list("abcdefg"), "tiny")
-    data = cv2.imencode(".png", picture(16, 16))[1].tobytes()
+    data = encoded(smooth((16, 16)), ".png")
     pixels, size = classifier.bind().read(data)
     assert size == (16, 16)
     assert np.array_equal(pixels, network_input(data, SPEC))
 
 
 def test_many_threads_get_the_answers_one_gets(bound):
-    pictures = [cv2.imencode(".jpg", picture(seed=seed))[1].tobytes() for seed in range(8)] * 4
+    pictures = [encoded(smooth(seed=seed), ".jpg") for seed in range(8)] * 4
     alone = [bound.probabilities(data)[0] for data in pictures]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda data: bound.probabilities(data)[0], pictures))

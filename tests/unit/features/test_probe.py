@@ -7,6 +7,7 @@ from mxft.errors import InputError
 from mxft.features.probe import Probe, Similarity, measure_similarity
 from mxft.network.checkpoint import Checkpoint
 from mxft.network.input_spec import InputSpec
+from tests.support.images import coloured
 
 SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
 
@@ -14,9 +15,7 @@ SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
 @pytest.fixture
 def colours(make_records):
     def picture(number, label):
-        image = np.random.RandomState(number).randint(0, 160, (8, 8, 3))
-        image[:, :, label] += 80
-        return image.astype(np.uint8)
+        return coloured(np.random.RandomState(number), label, (8, 8))
 
     return make_records("colours.rec", [i % 3 for i in range(36)], picture)
 

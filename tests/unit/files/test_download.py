@@ -11,7 +11,7 @@ import pytest
 from mxft.errors import InputError
 from mxft.files import download, http_stream
 from mxft.files.download import FetchError, fetch
-from tests.web import PAGE
+from tests.support.web import PAGE
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

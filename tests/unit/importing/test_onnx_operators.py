@@ -95,6 +95,20 @@ CASES = {
     "Pad": ([node("Pad", ["image", "p", "v"], "y")], {"p": whole(0, 0, 1, 2, 0, 0, 0, 1), "v": np.float32(0.5)}),
     "Softmax, Dropout, Identity": ([node("Flatten", ["image"], "f"), node("Dropout", ["f"], "d"),
                                     node("Identity", ["d"], "i"), node("Softmax", ["i"], "y", axis=-1)], {}),
+    "LogSoftmax": ([node("Flatten", ["image"], "f"), node("LogSoftmax", ["f"], "y", axis=1)], {}),
+    "functions of each number": ([*CONV, node("Abs", ["conv"], "a"), node("Sqrt", ["a"], "q"), node("Exp", ["q"], "x"),
+                                  node("Log", ["x"], "l"), node("Erf", ["l"], "e"), node("Softsign", ["e"], "s"),
+                                  node("Neg", ["s"], "n"), node("Sub", ["n", "two"], "m"),
+                                  node("Reciprocal", ["m"], "y")], {**W, "two": np.float32(2)}),
+    "Elu, Selu": ([*CONV, node("Elu", ["conv"], "e", alpha=0.5), node("Selu", ["e"], "y")], W),
+    "lengths": ([*CONV, node("Pow", ["conv", "two"], "p"), node("ReduceSum", ["p", "axes"], "s", keepdims=1),
+                 node("ReduceL2", ["conv"], "l", axes=[1, 2, 3], keepdims=1), node("Mul", ["s", "l"], "m"),
+                 node("ReduceMax", ["m"], "x", axes=[2], keepdims=0), node("LpNormalization", ["x"], "y", axis=1, p=2)],
+                {**W, "two": np.float32(2), "axes": whole(1)}),
+    "ConvTranspose": ([node("ConvTranspose", ["image", "w", "b"], "t", strides=[2, 2], pads=[1, 1, 1, 1],
+                            output_padding=[1, 1]),
+                       node("ConvTranspose", ["t", "g"], "y", group=4)],
+                      {"w": weights(3, 4, 3, 3), "b": weights(4), "g": weights(4, 1, 3, 3)}),
     "constants by node and shared by Identity": ([
         helper.make_node("Constant", [], ["b0"], value=numpy_helper.from_array(weights(4))),
         node("Identity", ["b0"], "b1"), node("Conv", ["image", "w", "b1"], "x"),
@@ -132,7 +146,13 @@ def test_a_wrong_translation_is_not_believed(save, monkeypatch):
 
 
 @pytest.mark.parametrize("nodes, constants, message", [
-    ([node("Erf", ["image"], "e"), node("Gelu", ["e"], "y")], {}, "received Erf, Gelu; |expected an ONNX model"),
+    ([node("Mish", ["image"], "e"), node("Gelu", ["e"], "y")], {},
+     "net.onnx: expected operators of image classifiers, received Gelu, Mish; "),
+    ([node("Pow", ["image", "w"], "y")], {"w": weights(3, 1, 1)}, "Pow y: expected one number as exponent, received 3"),
+    ([node("ReduceMax", ["image"], "y")], {}, "ReduceMax y: expected its axes, received none"),
+    ([node("LpNormalization", ["image"], "y", p=1)], {}, "LpNormalization y: expected p=2, received p=1"),
+    ([node("ConvTranspose", ["image", "w"], "y", output_shape=[20, 20])], {"w": weights(3, 4, 3, 3)},
+     "ConvTranspose y: expected two dimensions and even pads"),
     ([node("Conv", ["image", "image"], "y")], {}, "Conv y: expected a constant as input 1, received a computed one"),
     ([node("Conv", ["image", "w"], "y", auto_pad="SAME_UPPER")], {"w": weights(4, 3, 3, 3)},
      "expected explicit pads, received auto_pad"),
@@ -146,8 +166,44 @@ def test_what_is_not_understood_is_refused(save, nodes, constants, message):
 
 
 def test_files_that_are_no_classifiers_are_refused(save, tmp_path):
-    with pytest.raises(InputError, match=r"expected an input \(N, 3, H, H\), received \(1, 5\)"):
+    message = r"expected an input \(N, C, H, W\), C 1 or 3, of at most 8192 pixels, received \(1, 5\)"
+    with pytest.raises(InputError, match=message):
         import_onnx(save([node("Relu", ["image"], "y")], shape=(1, 5)))
     (tmp_path / "a.onnx").write_bytes(b"<html>")
     with pytest.raises(InputError, match="weights cannot be read: expected an ONNX model, received .*a.onnx"):
         import_onnx(tmp_path / "a.onnx")
+
+
+def test_gray_images_of_uneven_sides_and_several_outputs_come_in(save, tmp_path):
+    path = save([node("Conv", ["image", "w"], "conv"), node("Flatten", ["conv"], "flat"),
+                 node("Gemm", ["flat", "k"], "fc", transB=1), node("Sigmoid", ["fc"], "tags")],
+                {"w": weights(4, 1, 3, 3), "k": weights(5, 4 * 6 * 4)}, shape=(1, 1, 8, 6))
+    model = onnx.load(path)
+    model.graph.output.append(helper.make_tensor_value_info("conv", TensorProto.FLOAT, (1, 4, 6, 4)))
+    onnx.save(model, path)
+    checkpoint = import_onnx(path)
+    assert checkpoint.input_spec.shape == (1, 8, 6) and checkpoint.input_spec.is_raw
+    assert [output.kind for output in checkpoint.anatomy.outputs] == ["independent probabilities", "map"]
+
+
+def test_what_export_wrote_comes_back(tmp_path):
+    """Embedding, temperature and tags: the same numbers, the same kinds of outputs, and a place for a new head."""
+    from mxft.compat import mx
+    from mxft.deploy.onnx import export_onnx
+    from mxft.network.checkpoint import Checkpoint
+    from mxft.rewrite.inference.readers import separate_readers
+    from tests.support.small_networks import DATA, forward, parameters_of, trunk
+
+    dense = mx.sym.FullyConnected(trunk(), num_hidden=4, name="fc1")
+    for net in (mx.sym.softmax(dense, temperature=3.0, name="prob"), mx.sym.L2Normalization(dense, name="l2"),
+                mx.sym.BatchNorm(dense, fix_gamma=True, name="embedding"),
+                mx.sym.LogisticRegressionOutput(dense, name="tags"),
+                mx.sym.Group([mx.sym.log_softmax(dense, name="logs"), mx.sym.sigmoid(dense, name="tags")])):
+        checkpoint = Checkpoint(net, *parameters_of(net))
+        export_onnx(checkpoint, tmp_path / "net.onnx", DATA[1:])
+        again = import_onnx(tmp_path / "net.onnx")
+        for one, other in zip(forward(separate_readers(net), checkpoint.arg_params, checkpoint.aux_params),
+                              forward(separate_readers(again.symbol), again.arg_params, again.aux_params)):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+        kinds = [[output.kind for output in each.anatomy.outputs] for each in (checkpoint, again)]
+        assert kinds[0] == kinds[1] and again.anatomy.require_feature()

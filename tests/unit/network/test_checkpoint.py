@@ -27,12 +27,11 @@ def same(a, b):
 
 
 @pytest.fixture
-def prefix(tmp_path, monkeypatch):
+def prefix(here):
     """``runs/a/model`` with epochs 3 and 12 and best, below the current folder."""
-    monkeypatch.chdir(tmp_path)
     os.makedirs("runs/a")
     for name in ("model-symbol.json", "model-0003.params", "model-0012.params", "model-best.params"):
-        (tmp_path / "runs" / "a" / name).write_bytes(b"")
+        (here / "runs" / "a" / name).write_bytes(b"")
     return "runs/a/model"
 
 

@@ -45,3 +45,12 @@ def test_another_form_is_refused_with_the_entry(tmp_path, changed, message):
 def test_depth_without_end_is_refused(tmp_path):
     with pytest.raises(InputError, match="manifest cannot be read: expected JSON"):
         load_manifest(write(tmp_path, "[" * 100_000))
+
+
+@pytest.mark.parametrize("changed", [
+    {"classes": ["a", "b\nmxft: done"]}, {"source": "a\r\nb"}, {"parent": {"model": "a\rb"}}, {"data": {"a\nb": {}}},
+    {"head": {"names": [["a", {"b": "c\n"}]]}},
+])
+def test_text_of_several_lines_is_refused(tmp_path, changed):
+    with pytest.raises(InputError, match=f"text of one line each as {next(iter(changed))}, received .*net-man"):
+        load_manifest(write(tmp_path, {**GOOD, **changed}))

@@ -18,7 +18,7 @@ from mxft.surgery import (
     label_names,
     list_layers,
 )
-from tests.reference.small_networks import DATA, conv, fc, forward, parameters_of, plain, softmax, trunk
+from tests.support.small_networks import DATA, conv, fc, forward, parameters_of, plain, softmax, trunk
 
 
 def dropout_and_flatten_before_softmax():

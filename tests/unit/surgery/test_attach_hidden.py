@@ -5,7 +5,7 @@ import pytest
 from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.surgery import Dense, attach_head, cut_at, cut_loss, find_feature_layer, get_fine_tune_model
-from tests.reference.small_networks import DATA, forward, parameters_of, plain, trunk
+from tests.support.small_networks import DATA, forward, parameters_of, plain, trunk
 
 HIDDEN = (Dense(12, dropout=0.25), Dense(5, activation=None), Dense(6, activation="tanh"))
 

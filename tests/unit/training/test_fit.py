@@ -21,6 +21,7 @@ from mxft.training.fit import FitOptions, fit, seed_everything
 from mxft.training.optimizer import optimizer_arguments
 from mxft.training.run import RunFolder, read_log
 from mxft.training.schedule import learning_rate_schedule
+from tests.support.images import coloured
 
 SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
 RECORDS, BATCH = 36, 8
@@ -32,9 +33,7 @@ def colours(make_records):
     rng = np.random.RandomState(0)
 
     def picture(number, label):
-        image = rng.randint(0, 160, (10, 10, 3))
-        image[:, :, label] += 80
-        return image.astype(np.uint8)
+        return coloured(rng, label)
 
     return make_records("colours.rec", [i % 3 for i in range(RECORDS)], picture)
 

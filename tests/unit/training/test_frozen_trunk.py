@@ -13,6 +13,7 @@ from mxft.features.store import CacheOptions
 from mxft.freeze import FreezePlan, freeze_matching, freeze_plan
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import load_checkpoint
+from mxft.network.graph import Graph
 from mxft.network.input_spec import InputSpec
 from mxft.training import frozen_trunk
 from mxft.training.fit import FitOptions, FitResult, fit, seed_everything
@@ -20,6 +21,7 @@ from mxft.training.frozen_trunk import fit_frozen_trunk
 from mxft.training.network import with_new_head
 from mxft.training.run import RunFolder
 from mxft.training.schedule import learning_rate_schedule
+from tests.support.images import coloured
 
 SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
 EPOCHS, SEED = 3, 5
@@ -32,9 +34,7 @@ def records(make_records):
     rng = np.random.RandomState(0)
 
     def picture(number, label):
-        image = rng.randint(0, 160, (10, 10, 3))
-        image[:, :, int(label) % 3] += 80
-        return image.astype(np.uint8)
+        return coloured(rng, label)
 
     return [make_records(name, [i % 3 for i in range(count)], picture)
             for name, count in (("train.rec", 26), ("val.rec", 10))]
@@ -101,12 +101,12 @@ def test_curves_agree_with_the_plain_plan(mode, stages, make_checkpoint, random_
     training = Training(checkpoint, records, tmp_path / "trunk", plan=plan)
     cut = trunk_cut(training.network.symbol, training.plan)
     assert cut.layer == ("relu0" if stages else "flatten0")
-    cache = CacheOptions(mode, str(tmp_path / "cache"), **CACHES[mode])
+    cache = CacheOptions(mode, str(tmp_path / "cache") if mode == "disk" else None, **CACHES[mode])
     result = training.on_trunk(cache)
     require_curves(result, plain)
     assert plain.history[-1]["train_loss"] < plain.history[0]["train_loss"]
     one, other = load_checkpoint(plain.last), load_checkpoint(result.last)
-    assert one.symbol.tojson() == other.symbol.tojson() == training.network.symbol.tojson()
+    assert Graph(one.symbol).nodes == Graph(other.symbol).nodes == Graph(training.network.symbol).nodes
     for kind in ("arg_params", "aux_params"):
         assert set(getattr(one, kind)) == set(getattr(other, kind))
         for name, value in getattr(one, kind).items():
@@ -186,8 +186,6 @@ def test_what_cannot_be_is_refused_before_work_begins(make_checkpoint, records, 
     training.options = FitOptions(mixup=0.2)
     with pytest.raises(InputError, match="frozen trunk: expected mixup=0, received mixup=0.2"):
         training.on_trunk()
-    with pytest.raises(InputError, match="expected a folder for cache=disk"):
-        CacheOptions("disk")
 
 
 @pytest.mark.data
@@ -205,7 +203,7 @@ def test_curves_agree_with_the_plain_plan_on_photographs(testdata, tmp_path):
     checkpoint = load_checkpoint(f"{testdata}/models/mobilenet-v1-0.25,0")
     plain = Training(checkpoint, (data.train, data.val), tmp_path / "plain", **arguments).plain()
     for mode in ("none", "disk"):
-        cache = CacheOptions(mode, str(tmp_path / "cache"), **CACHES[mode])
+        cache = CacheOptions(mode, str(tmp_path / "cache") if mode == "disk" else None, **CACHES[mode])
         result = Training(checkpoint, (data.train, data.val), tmp_path / mode, **arguments).on_trunk(cache)
         require_curves(result, plain, 1e-3)
     assert plain.history[-1]["train_loss"] < 0.7 * plain.history[0]["train_loss"]

@@ -36,7 +36,8 @@ from mxft.training.resume.snapshots import Snapshots
 from mxft.training.resume.state import Keeping
 from mxft.training.run import read_log
 from mxft.workflows.finetune import finetune
-from tests.reference.killing import killed_after
+from tests.support.images import banded
+from tests.support.killing import killed_after
 
 SPEC = InputSpec((3, 8, 8))
 HALVES = ("Convolution", "FullyConnected", "LeakyReLU")
@@ -307,12 +308,8 @@ def test_bfloat16_trains_on_a_cpu_and_saves_the_users_float32_network(run, no_ca
 @pytest.mark.parametrize("contexts, accumulate", [(1, 1), (2, 1), (1, 2)])
 def test_a_face_run_is_the_same_under_any_scale_and_skips_too(contexts, accumulate, make_records, make_face_checkpoint,
                                                             no_casts, monkeypatch, tmp_path):
-    def picture(number, label):
-        noise = np.random.RandomState(number).randint(0, 60, (16, 16, 3))
-        noise[label * 4:label * 4 + 4] += 150
-        return noise.astype(np.uint8)
 
-    faces = read_face_set(make_records("faces.rec", np.repeat(np.arange(4), 8), picture))
+    faces = read_face_set(make_records("faces.rec", np.repeat(np.arange(4), 8), banded))
 
     def train(prefix, **options):
         backbone = pretrained_backbone(make_face_checkpoint(), (16, 16))

@@ -7,6 +7,7 @@ import pytest
 from mxft.compat import mx
 from mxft.errors import InputError, RunError
 from mxft.network.checkpoint import load_checkpoint
+from mxft.network.graph import Graph
 from mxft.training.run import RunFolder, free_folder, read_log, require_free
 
 
@@ -82,7 +83,7 @@ def test_what_is_saved_is_the_users_graph_with_manifest_and_metrics(tmp_path, ch
     name = folder.save("best", checkpoint.arg_params, checkpoint.aux_params, {"val_top1": 0.75})
     assert name == f"{folder.prefix},best"
     again = load_checkpoint(str(tmp_path / "run"))
-    assert again.symbol.tojson() == checkpoint.symbol.tojson()
+    assert Graph(again.symbol).nodes == Graph(checkpoint.symbol).nodes
     assert again.manifest == {"classes": ["a", "b", "c"], "metrics": {"best": {"val_top1": 0.75}}}
 
 

@@ -3,6 +3,7 @@ import pytest
 
 from mxft.compat import mx
 from mxft.errors import InputError
+from mxft.features.store import CacheOptions
 from mxft.freeze import FreezeOptions
 from mxft.training.fit import FitOptions
 from mxft.training.recipe import Recipe
@@ -66,8 +67,9 @@ def test_gradual_unfreezing_keeps_what_was_asked_to_stay(symbol):
 @pytest.mark.parametrize("recipe, message", [
     ({"plan": "gradual", "epochs": 2}, "plan gradual: expected an epoch or more for each of the 3 stages of the trunk, "
                                        "received epochs=2"),
-    ({"plan": "two-stage", "head_stage": HeadStage(0)}, "plan two-stage: expected at least 1 epoch for the head, "
-                                                        "received head-epochs=0"),
+    ({"plan": "full", "freezing": FreezeOptions(method="lr_mult")}, "freezing.method: expected something to freeze, "
+                                                                    "received freezing.method='lr_mult' with plan="),
+    ({"plan": "full", "cache": CacheOptions("memory")}, "cache.mode: expected a plan that freezes everything below"),
     ({"plan": "scratch", "freezing": FreezeOptions(through="bn0")}, "plan scratch: expected nothing to freeze"),
 ])
 def test_stages_that_cannot_be_are_refused(symbol, recipe, message):

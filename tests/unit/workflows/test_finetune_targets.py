@@ -128,17 +128,26 @@ def test_an_interrupted_run_of_numbers_goes_on_as_if_it_had_not_stopped(make_che
 
 
 @pytest.mark.parametrize("settings, expected", [
-    ({"fit": FitOptions(label_smoothing=0.1)}, "label smoothing: expected target 'classes'"),
-    ({"fit": FitOptions(mixup=0.2)}, "mixup: expected target 'classes'"),
-    ({"class_weight": "balanced"}, "class weights: expected target 'classes'"),
-    ({"oversample": True}, "oversampling: expected target 'classes'"),
-    ({"plan": "head", "solver": "svm"}, "solver: expected 'logistic', the one there is for target='multi-label'"),
-    ({"target": "classes"}, "expected the records' own target, 'multi-label', received target='classes'"),
+    ({"fit": FitOptions(label_smoothing=0.1)}, "label_smoothing: expected one of several classes an image"),
+    ({"fit": FitOptions(mixup=0.2)}, "mixup: expected one of several classes an image"),
+    ({"class_weight": "balanced"}, "class_weight: expected one of several classes an image"),
+    ({"oversample": True}, "oversample: expected one of several classes an image, received target='multi-label'"),
+    ({"plan": "head", "solver": "svm"}, "solver: expected solver='logistic', the one there is for target="),
+    ({"target": "multilabel"}, "target: expected one of classes, multi-label, regression, received"),
+])
+def test_what_has_no_meaning_for_labels_is_refused_by_the_recipe(settings, expected):
+    with pytest.raises(InputError) as refused:
+        recipe_of(**{"target": "multi-label", **settings})
+    assert expected in str(refused.value)
+
+
+@pytest.mark.parametrize("settings, expected", [
+    ({"target": "classes"}, "expected what the records were made for, target='multi-label', received target='classes'"),
     ({"require_head": True}, "expected a head that gives 3 labels an image, received the probabilities of softmax"),
 ])
-def test_what_has_no_meaning_for_labels_is_refused_before_a_run_folder_is_made(make_checkpoint, tmp_path, settings,
-                                                                               expected):
-    recipe = dataclasses.replace(recipe_of("multi-label"), **settings)
+def test_what_does_not_go_with_the_records_is_refused_before_a_run_folder_is_made(make_checkpoint, tmp_path, settings,
+                                                                                  expected):
+    recipe = recipe_of(**{"target": "multi-label", **settings})
     with pytest.raises(InputError) as refused:
         finetune(make_checkpoint(), records_of(tmp_path, "multi-label"), str(tmp_path / "run"), recipe, SPEC)
     assert expected in str(refused.value) and not (tmp_path / "run").exists()
@@ -149,7 +158,7 @@ def test_a_head_of_labels_is_not_taken_for_one_of_classes(make_checkpoint, colou
     first = finetune(make_checkpoint(), labels, str(tmp_path / "first"),
                      recipe_of("multi-label", fit=FitOptions(epochs=1)), SPEC)
     with pytest.raises(InputError, match="expected a head of one of 3 classes, received the independent probabilities "
-                                         "of sigmoid in .*; --multi-label goes on with it"):
+                                         "of sigmoid in .*; target='multi-label' goes on with it"):
         finetune(first.fit.last, coloured_records(12), str(tmp_path / "then"),
                  Recipe(require_head=True, fit=FitOptions(epochs=1)), SPEC)
     other = dataclasses.replace(labels, classes=["green", "red", "blue"])

@@ -170,7 +170,7 @@ def test_divergence_ends_it(model, data):
 
 
 def test_stages_and_soft_targets_and_two_devices(model, data):
-    recipe = dataclasses.replace(HEAD, plan="two-stage", class_weight="balanced", oversample=True,
+    recipe = dataclasses.replace(HEAD, plan="two-stage", class_weight=(1.0,) * 3, oversample=True,
                                  fit=FitOptions(label_smoothing=0.1))
     result, messages = ranged(model, data, recipe, cpus=2)
     assert result == {"stage": "head", "diverged": False} and len(messages) == 20
@@ -210,7 +210,7 @@ def test_nothing_of_the_callers_changes(model, data, make_checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("recipe, message", [
-    (Recipe(plan="haed"), "nearest: head"), (Recipe(fit=FitOptions(label_smoothing=2.0)), "label-smoothing=2.0"),
+    (Recipe(layer="flaten0"), "nearest: flatten0"), (Recipe(schedule="step", lr_steps=(99,)), "received lr_steps="),
 ])
 def test_recipes_that_are_refused(model, data, recipe, message):
     with pytest.raises(InputError, match=message):

@@ -5,28 +5,39 @@ const byId = id => document.getElementById(id);
 const maxBytes = Number(document.body.dataset.maxBytes);
 let asked = 0;  // only the answer to the latest picture is shown
 
-function show({ status = "", error = "", classes = [] }) {
+function show({ status = "", error = "", classes = [], outputs = [] }) {
   byId("status").textContent = status;
   byId("error").textContent = error;
   byId("error").hidden = !error;
-  byId("classes").replaceChildren(...classes.map(row));
-  byId("classes").hidden = !classes.length;
+  const lists = outputs.length ? outputs.flatMap(each => [heading(each), ...each.classes.map(row)]) : classes.map(row);
+  byId("classes").replaceChildren(...lists);
+  byId("classes").hidden = !lists.length;
   byId("answer").scrollIntoView({ block: "nearest" });  // on a telephone it lies below the picture
 }
 
-function row({ name, probability }) {
+function heading({ output, kind }) {
+  const item = document.createElement("li");
+  item.className = "output";
+  item.textContent = `${output}, ${kind}`;
+  return item;
+}
+
+function row({ name, probability, value }) {
   const item = document.createElement("li"), bar = document.createElement("div"), ink = document.createElement("i");
   const label = document.createElement("span"), share = document.createElement("data");
   label.className = "name";
   label.textContent = name;
   share.className = "probability";
-  share.value = probability;
-  share.textContent = (100 * probability).toFixed(2) + "%";
+  share.value = probability ?? value;
+  share.textContent = probability === undefined ? value.toPrecision(6) : (100 * probability).toFixed(2) + "%";
+  item.append(label, share);
+  if (probability === undefined)
+    return item;
   bar.className = "bar";
   bar.ariaHidden = "true";
   ink.style.width = 100 * probability + "%";
   bar.append(ink);
-  item.append(label, share, bar);
+  item.append(bar);
   return item;
 }
 
@@ -70,7 +81,7 @@ async function ask(files) {
   if (answer.error)
     return show({ status: name, error: answer.error });
   const { width, height } = answer.image;
-  return show({ classes: answer.classes,
+  return show({ classes: answer.classes, outputs: answer.outputs,
                 status: `${name}: ${width} × ${height} pixels, named in ${Math.round(answer.milliseconds)} ms` });
 }
 

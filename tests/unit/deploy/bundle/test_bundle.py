@@ -17,20 +17,19 @@ import pytest
 from mxft.compat import mx
 from mxft.deploy.bundle.checking import check_bundle, is_bundle, opened_bundle, write_sums
 from mxft.deploy.bundle.selftest import disagreements, expectation, selftest_picture
-from mxft.deploy.bundle.signature import gives_probabilities, signature_of
+from mxft.deploy.bundle.signature import signature_of
 from mxft.deploy.bundle.writing import write_bundle
 from mxft.errors import InputError, RunError
+from mxft.evaluation.answer import Answer
 from mxft.evaluation.classifier import Classifier
+from mxft.network.anatomy import Link, Output
+from mxft.network.checkpoint import Checkpoint
 from mxft.network.input_spec import InputSpec
+from tests.support.images import encoded, smooth, write_image
 
 CLASSES = ["ä one", "б", "猫", "four", "five", "six", "seven"]
 FILES = ["README.txt", "SHA256SUMS", "model-0000.params", "model-manifest.json", "model-symbol.json", "selftest.jpg",
          "selftest.json", "signature.json", "synset.txt"]
-
-
-def picture(rows=30, columns=40, seed=0):
-    noise = np.random.RandomState(seed).randint(0, 255, (4, 5, 3)).astype(np.uint8) // np.uint8([4, 2, 1])
-    return cv2.resize(noise, (columns, rows), interpolation=cv2.INTER_CUBIC)
 
 
 def tiny(make_checkpoint, **changes):
@@ -47,7 +46,7 @@ def bundle(tmp_path_factory, make_checkpoint):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     folder = tmp_path_factory.mktemp("bundle")
-    cv2.imwrite(str(folder / "cat.png"), picture())
+    write_image(folder / "cat.png", smooth())
     write_bundle(tiny(make_checkpoint), str(folder / "tiny"), str(folder / "cat.png"))
     return folder / "tiny"
 
@@ -102,7 +101,7 @@ def test_the_programs_of_its_readme_run_and_name_the_same_class(bundle, reposito
 
 
 def test_the_same_model_gives_the_same_archive(make_checkpoint, tmp_path):
-    cv2.imwrite(str(tmp_path / "cat.png"), picture())
+    write_image(tmp_path / "cat.png", smooth())
     for name in ("a.tar", "b.tar"):
         written = write_bundle(tiny(make_checkpoint), str(tmp_path / name), str(tmp_path / "cat.png"), onnx=False)
         assert written.check.onnx is None and sorted(written.files) == FILES
@@ -121,11 +120,11 @@ def test_the_picture_is_a_moderate_jpeg_without_notes():
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "a camera"
     stream = io.BytesIO()
-    Image.fromarray(picture(700, 1400)).save(stream, "JPEG", exif=exif)
+    Image.fromarray(smooth((700, 1400))).save(stream, "JPEG", exif=exif)
     kept = selftest_picture(stream.getvalue())
     assert b"a camera" in stream.getvalue() and b"a camera" not in kept and kept.startswith(b"\xff\xd8")
     assert Image.open(io.BytesIO(kept)).size == (512, 1024)
-    assert Image.open(io.BytesIO(selftest_picture(cv2.imencode(".png", picture())[1].tobytes()))).size == (40, 30)
+    assert Image.open(io.BytesIO(selftest_picture(encoded(smooth())))).size == (40, 30)
 
 
 def test_preprocessing_in_numbers_and_words(make_checkpoint):
@@ -143,15 +142,69 @@ def test_preprocessing_in_numbers_and_words(make_checkpoint):
     assert signature_of(tiny(make_checkpoint, center_crop=True))["preprocessing"][1] == "cut out the middle square"
 
 
-def test_what_a_network_without_a_softmax_gives_is_told(make_checkpoint):
-    logits = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=2)
-    assert not gives_probabilities(logits)
-    assert gives_probabilities(mx.sym.softmax(logits)) and gives_probabilities(mx.sym.SoftmaxOutput(logits))
+def head_of(make, hidden=4):
+    """Return a tiny network with another end: `make` of its class scores."""
+    body = mx.sym.Flatten(mx.sym.Pooling(mx.sym.Variable("data"), kernel=(4, 4), stride=(4, 4), pool_type="avg"))
+    return make(mx.sym.FullyConnected(body, num_hidden=hidden, name="fc1"))
+
+
+KINDS = {
+    "logits": (head_of(lambda scores: scores), 4, "logits"),
+    "a temperature": (head_of(lambda scores: mx.sym.softmax(scores, temperature=4.0, name="prob")), 4, "probabilities"),
+    "logarithms": (head_of(lambda scores: mx.sym.log_softmax(scores, name="logs")), 4, "log-probabilities"),
+    "tags": (head_of(lambda scores: mx.sym.LogisticRegressionOutput(scores, name="tags")), 4,
+             "independent probabilities"),
+    "one tag": (head_of(lambda scores: mx.sym.sigmoid(scores, name="smile"), 1), 1, "independent probabilities"),
+    "values": (head_of(lambda scores: mx.sym.LinearRegressionOutput(scores, name="values")), 4, "values"),
+    "class scores": (head_of(lambda scores: mx.sym.SVMOutput(scores, name="svm")), 4, "class scores"),
+    "two outputs": (head_of(lambda scores: mx.sym.Group([
+        mx.sym.sigmoid(scores, name="tags"), mx.sym.softmax(scores, name="kind")])), 4, "independent probabilities"),
+}
+
+
+@pytest.mark.parametrize("case", KINDS)
+def test_a_bundle_gives_the_networks_own_numbers(case, random_parameters, tmp_path):
+    """The self-test, ONNX Runtime's and the README's program all give what Module.predict gives."""
+    pytest.importorskip("onnxruntime")
+    symbol, count, kind = KINDS[case]
+    checkpoint = Checkpoint(symbol, *random_parameters(symbol, (3, 16, 16)), name="net,0")
+    classifier = Classifier(checkpoint, InputSpec((3, 16, 16), scale=(.01, .02, .03)), {"resize": 16, "quality": 90},
+                            CLASSES[:count], "net")
+    write_image(tmp_path / "cat.png", smooth())
+    bundle = write_bundle(classifier, str(tmp_path / "net"), str(tmp_path / "cat.png"))
+    assert bundle.check.signature["output"]["values"] == bundle.check.signature["onnx"]["values"] == kind
+    assert bundle.check.mxnet < 1e-5 and bundle.check.onnx < 1e-4
+    pixels, _ = classifier.bind().read((tmp_path / "net" / "selftest.jpg").read_bytes())
+    module = mx.mod.Module(symbol, data_names=["data"], label_names=None)
+    module.bind([("data", pixels.shape)], for_training=False)
+    module.set_params(checkpoint.arg_params, checkpoint.aux_params, allow_missing=True)
+    own = module.predict(mx.io.NDArrayIter(pixels, batch_size=1), always_output_list=True)[0].asnumpy()[0]
+    wanted = {"logits": lambda x: np.exp(x) / np.exp(x).sum(), "log-probabilities": np.exp}.get(kind, np.asarray)(own)
+    expected = json.loads((tmp_path / "net" / "selftest.json").read_text(encoding="utf-8"))["top"]
+    assert len(expected) == count
+    for entry in expected:
+        value = entry["value" if kind in ("values", "class scores") else "probability"]
+        assert value == pytest.approx(wanted[entry["label"]], rel=1e-4, abs=1e-6)
+
+
+def test_values_that_are_off_are_told(random_parameters):
+    symbol, _, _ = KINDS["values"]
+    output = Checkpoint(symbol, *random_parameters(symbol, (3, 16, 16))).anatomy.output()
+    expected = expectation(Answer(output, np.array([-2.0, 0.0, 10.0, 1.0])), list("abcd"))
+    assert [entry["value"] for entry in expected["top"]] == [-2.0, 0.0, 10.0, 1.0]
+    assert disagreements(expected, np.array([-1.1, 0.9, 9.1, 1.9]), list("abcd")) == []
+    assert disagreements(expected, np.array([-2.0, 1.1, 10.0, 1.0]), list("abcd")) == ["expected 0 b, received 1.1"]
+    assert len(disagreements(expected, np.full(4, np.nan), list("abcd"))) == 4
+
+
+def expected_of(probabilities, classes):
+    output = Output("softmax", "probabilities", 0, (0, 0), Link(), len(probabilities), ("data",))
+    return expectation(Answer(output, probabilities), classes)
 
 
 def test_disagreement_names_the_line_and_near_ties_may_change_places():
     probabilities = np.array([.5, .2, .1, .1, .06, .04])
-    expected = expectation(probabilities, list("abcdef"))
+    expected = expected_of(probabilities, list("abcdef"))
     assert [entry["class"] for entry in expected["top"]] == list("abcde")
     assert disagreements(expected, probabilities, list("abcdef")) == []
     assert disagreements(expected, np.array([.5, .2, .1, .1, .048, .052]), list("abcdef")) == []
@@ -159,7 +212,7 @@ def test_disagreement_names_the_line_and_near_ties_may_change_places():
         "expected 0.5 a, received 0.2", "expected 0.2 b, received 0.5"]
     assert disagreements(expected, np.array([.45, .2, .1, .1, .06, .091]), list("abcdef")) == [
         "expected at most 0.09 f, received 0.091"]
-    sure = expectation(np.array([.9996, 1e-4, 1e-4, 1e-4, 1e-4, 1e-40]), list("abcdef"))
+    sure = expected_of(np.array([.9996, 1e-4, 1e-4, 1e-4, 1e-4, 1e-40]), list("abcdef"))
     assert disagreements(sure, np.array([.9996, 1e-4, 1e-4, 1e-4, 3e-5, 1e-40]), list("abcdef")) == [
         "expected 0.0001 e, received 3e-05"]
     assert len(disagreements(expected, np.full(6, np.nan), list("abcdef"))) == 5
@@ -243,9 +296,9 @@ def test_a_hostile_archive_is_refused_before_a_byte_is_written(member, message, 
 
 
 def test_nothing_is_left_of_a_bundle_that_fails(make_checkpoint, tmp_path, monkeypatch):
-    cv2.imwrite(str(tmp_path / "cat.png"), picture())
+    write_image(tmp_path / "cat.png", smooth())
     monkeypatch.setattr("mxft.deploy.bundle.writing.expectation",
-                        lambda probabilities, classes: expectation(np.roll(probabilities, 1), classes))
+                        lambda answer, classes: expected_of(np.roll(answer.shown, 1), classes))
     for name in ("folder", "file.tar"):
         with pytest.raises(RunError, match="bundle is not kept: self-test with MXNet gives other classes: expected"):
             write_bundle(tiny(make_checkpoint), str(tmp_path / name), str(tmp_path / "cat.png"), onnx=False)

@@ -8,7 +8,7 @@ import pytest
 from mxft.compat import mx
 from mxft.faces.data.augmentation import FaceAugmentation, jitter_matrix
 from mxft.faces.data.iterators import FaceIterator
-from tests.reference.small_faces import SIZE, epoch, picture, write_set
+from tests.support.small_faces import SIZE, epoch, picture, write_set
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """mxft/faces/evaluation/embedding.py: encoded images to embeddings, against the same done by hand."""
 import re
 
-import cv2
 import numpy as np
 import pytest
 
@@ -10,14 +9,15 @@ from mxft.errors import InputError, RunError
 from mxft.faces.evaluation.embedding import embed_images, embed_views, embedding_executor
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import Checkpoint
+from tests.support.images import encoded, noise
 
 SIZE = (8, 6)
 
 
 def picture(seed, size=SIZE, suffix=".png"):
     """(RGB pixels, encoded bytes)."""
-    pixels = np.random.RandomState(seed).randint(0, 255, (*size, 3)).astype(np.uint8)
-    return pixels, cv2.imencode(suffix, pixels[:, :, ::-1])[1].tobytes()
+    pixels = noise(seed, size)
+    return pixels, encoded(pixels[:, :, ::-1], suffix)
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 from mxft.errors import InputError, MissingFileError
 from mxft.faces.pairs.bin_file import PairSet, check_images, decode_rgb, load_pairs, pack_pairs, write_pairs
 from mxft.faces.pairs.lists import read_pair_list
+from tests.support.images import encoded, noise
 
 
 def picture(seed=0, size=(8, 8), suffix=".jpg"):
     """An image file's bytes."""
-    pixels = np.random.RandomState(seed).randint(0, 255, (*size, 3)).astype(np.uint8)
-    return cv2.imencode(suffix, pixels)[1].tobytes()
+    return encoded(noise(seed, size), suffix)
 
 
 @pytest.fixture

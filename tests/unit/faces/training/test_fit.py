@@ -1,7 +1,6 @@
 """Training a face network: devices, freezing, phases, schedules, what the log says and what is kept."""
 import shlex
 
-import cv2
 import numpy as np
 import pytest
 
@@ -18,21 +17,15 @@ from mxft.faces.training.options import FaceOptions
 from mxft.heads import HeadOptions, make_head
 from mxft.network.checkpoint import load_checkpoint, saved_epochs
 from mxft.training.run import read_log
+from tests.support.images import banded, encoded
 
 SIZE = (16, 16)
 CLASSES, EACH = 4, 12
 
 
-def picture(number, label):
-    """An image whose mean tells its class, under noise."""
-    noise = np.random.RandomState(number).randint(0, 60, (*SIZE, 3))
-    noise[label * 4:label * 4 + 4] += 150
-    return noise.astype(np.uint8)
-
-
 @pytest.fixture
 def faces(make_records):
-    return read_face_set(make_records("faces.rec", np.repeat(np.arange(CLASSES), EACH), picture))
+    return read_face_set(make_records("faces.rec", np.repeat(np.arange(CLASSES), EACH), banded))
 
 
 @pytest.fixture
@@ -197,7 +190,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_step_rate_and_advice(make_
 
 
 def test_verification_is_told_at_step_0_now_and_then_and_at_the_end(make_face_checkpoint, train, tmp_path, capsys):
-    images = [cv2.imencode(".png", picture(n, n // 2 % CLASSES))[1].tobytes() for n in range(24)]
+    images = [encoded(banded(n, n // 2 % CLASSES)) for n in range(24)]
     pairs = PairSet("lfw", images, np.arange(12) % 2 == 0)
     train(make_face_checkpoint(), targets=[pairs], verbose=4)
     said = capsys.readouterr().out
@@ -216,7 +209,7 @@ def test_verification_is_told_at_step_0_now_and_then_and_at_the_end(make_face_ch
 
 
 def test_the_distances_of_first_best_and_last_give_the_logged_numbers_again(make_face_checkpoint, train, tmp_path):
-    images = [cv2.imencode(".png", picture(n, n // 2 % CLASSES))[1].tobytes() for n in range(24)]
+    images = [encoded(banded(n, n // 2 % CLASSES)) for n in range(24)]
     train(make_face_checkpoint(), targets=[PairSet("lfw", images, np.arange(12) % 2 == 0)], verbose=1)
     logged = {row["step"]: row["targets"]["lfw"] for row in read_log(tmp_path / "a" / "model-log.jsonl")
               if row["event"] == "verification"}
@@ -240,7 +233,7 @@ def test_the_monitors_are_what_plain_numpy_makes_of_the_embeddings(make_face_che
     executor = network.bound.simple_bind(mx.cpu(), data=(6, 3, *SIZE), softmax_label=(6,))
     weight = np.random.RandomState(1).normal(size=(CLASSES, 4)).astype(np.float32)
     executor.copy_params_from({**net.arg_params, "fc7_weight": mx.nd.array(weight)}, net.aux_params)
-    images = np.stack([picture(n, n % CLASSES) for n in range(6)]).transpose(0, 3, 1, 2).astype(np.float32)
+    images = np.stack([banded(n, n % CLASSES) for n in range(6)]).transpose(0, 3, 1, 2).astype(np.float32)
     label = np.arange(6) % CLASSES
     outputs = executor.forward(False, data=mx.nd.array(images), softmax_label=mx.nd.array(label))
     embedding, _, ce, *monitors = [output.asnumpy() for output in outputs]
@@ -313,7 +306,7 @@ def test_imprinting_is_advised_only_where_it_is_possible(make_face_checkpoint, t
 
 
 def test_what_makes_a_targets_accuracy_mean_little_is_said_once(make_face_checkpoint, train, capsys):
-    images = [cv2.imencode(".png", picture(n, n % CLASSES))[1].tobytes() for n in range(24)]
+    images = [encoded(banded(n, n % CLASSES)) for n in range(24)]
     train(make_face_checkpoint(), targets=[PairSet("toy", images, np.arange(12) < 6)], verbose=2)
     said = capsys.readouterr().out
     assert said.count("[toy]note: ") == 1 and "folds hold pairs of one kind only" in said

@@ -1,7 +1,6 @@
 """Going on with a face run gives, bit for bit, what it would have given without the interruption."""
 import signal
 
-import cv2
 import numpy as np
 import pytest
 
@@ -18,22 +17,17 @@ from mxft.network.checkpoint import load_checkpoint
 from mxft.training.accumulation import updates_of
 from mxft.training.resume.state import Keeping
 from mxft.training.run import read_log
-from tests.reference.killing import killed_when
+from tests.support.images import banded, encoded
+from tests.support.killing import killed_when
 
 SIZE = (16, 16)
 CLASSES, EACH = 4, 12
 
 
-def picture(number, label):
-    noise = np.random.RandomState(number).randint(0, 60, (*SIZE, 3))
-    noise[label * 4:label * 4 + 4] += 150
-    return noise.astype(np.uint8)
-
-
 @pytest.fixture
 def train(make_records, make_face_checkpoint, tmp_path):
     """A function (prefix, resume="", targets=(), contexts=1, dropout=False, **options) -> FaceResult."""
-    faces = read_face_set(make_records("faces.rec", np.repeat(np.arange(CLASSES), EACH), picture))
+    faces = read_face_set(make_records("faces.rec", np.repeat(np.arange(CLASSES), EACH), banded))
 
     def run(prefix, resume="", targets=(), contexts=1, loss_type=4, **options):
         backbone = pretrained_backbone(make_face_checkpoint(), SIZE)
@@ -57,7 +51,7 @@ def killed_at(batch):
 
 @pytest.fixture
 def pairs():
-    images = [cv2.imencode(".png", picture(n, n // 2 % CLASSES))[1].tobytes() for n in range(24)]
+    images = [encoded(banded(n, n // 2 % CLASSES)) for n in range(24)]
     return PairSet("lfw", images, np.arange(12) % 2 == 0)
 
 

@@ -18,16 +18,15 @@ from mxft.network.checkpoint import load_checkpoint
 from mxft.network.graph import Graph
 from mxft.training.resume.state import Keeping
 from mxft.training.run import read_log
-from tests.reference.killing import killed_when
+from tests.support.images import banded
+from tests.support.killing import killed_when
 
 SIZE = (16, 16)
 CLASSES, EACH = 7, 8  # 4 + 3 classes on two devices, 3 + 2 + 2 on three
 
 
 def picture(number, label):
-    noise = np.random.RandomState(number).randint(0, 60, (*SIZE, 3))
-    noise[label * 2:label * 2 + 3] += 150
-    return noise.astype(np.uint8)
+    return banded(number, label, SIZE, step=2, rows=3)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from mxft.training.resume.state import Keeping, RunState, refuse_differences
 from mxft.training.run import read_log
 from mxft.training.staged import StagedTraining
 from mxft.workflows.finetune import finetune
-from tests.reference.killing import Killed, killed_after
+from tests.support.killing import Killed, killed_after
 
 SPEC = InputSpec((3, 8, 8))
 RECIPE = Recipe(batch_size=4, learning_rate=0.05, fit=FitOptions(epochs=3, momentum=0.9))

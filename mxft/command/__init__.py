@@ -5,14 +5,16 @@ import signal
 import sys
 import threading
 
+from mxft.command.flags import as_flags
 from mxft.errors import MxftError, describe_failure
+from mxft.machine.terminal import clean_streams
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP came (the argument says which): ends what Ctrl-C ends, in the same good order."""
 
 
-def run_command(name, main, argv=None):
+def run_command(name, main, argv=None, flags=None):
     """Run ``main(argv)`` and return its exit status; where it had joined other workers, leave them.
 
     Parameters
@@ -23,6 +25,8 @@ def run_command(name, main, argv=None):
         Takes the arguments, returns an exit status or None.
     argv : list of str, optional
         The process's own when None.
+    flags : dict of str to str, optional
+        What the command calls a setting, by the setting's field: see `mxft.command.flags`.
 
     Notes
     -----
@@ -30,23 +34,28 @@ def run_command(name, main, argv=None):
     and MXNet refuse while running (3). Ctrl-C ends with 130, SIGTERM with 143, a closed pipe with 141. Any other
     exception is a defect of mxft and keeps its traceback.
     """
-    status = _run(name, main, list(sys.argv[1:] if argv is None else argv))
+    status = _run(name, main, list(sys.argv[1:] if argv is None else argv), flags)
     workers = sys.modules.get("mxft.distributed.workers")
     if workers:
         workers.part_with(status)
     return status
 
 
-def _run(name, main, argv):
-    """Run ``main(argv)``; return its exit status, or that of what stopped it."""
+def _run(name, main, argv, flags):
+    """Run ``main(argv)`` with prepared streams; return its exit status, or that of what stopped it."""
     _prepare_streams()
+    with clean_streams():
+        return _guarded(name, main, argv, flags)
+
+
+def _guarded(name, main, argv, flags):
     try:
         with _signals_as_interrupts():
             status = main(argv) or 0
             sys.stdout.flush()  # here a closed pipe or a full disk can still be told, at the interpreter's end not
             return status
     except MxftError as error:
-        return _say(name, error, error.exit_code)
+        return _say(name, as_flags(error.message, flags), error.exit_code)
     except KeyboardInterrupt as interrupt:
         by = str(interrupt) if isinstance(interrupt, Terminated) else "SIGINT"
         return _say(name, f"stopped by {'Ctrl-C' if by == 'SIGINT' else by}", status_after(by))

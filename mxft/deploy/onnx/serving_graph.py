@@ -1,0 +1,160 @@
+"""A network as it serves, for MXNet's ONNX exporter: every output an image alone gives, no loss, no label.
+
+What a loss computes for inference stands in its place: a softmax, a sigmoid, or the scores themselves. Operators the
+exporter reads otherwise than MXNet does are spelled out in ones on which both agree.
+"""
+import contextlib
+import io
+
+from mxft.compat import mx
+from mxft.errors import InputError
+from mxft.machine.quiet import quiet_native
+from mxft.network.graph import Graph, first_outputs
+from mxft.network.operators import find_operator
+
+# what hands its first input on when a network serves
+_IDENTITIES = frozenset((
+    "LinearRegressionOutput", "MAERegressionOutput", "SVMOutput", "MakeLoss", "make_loss", "BlockGrad", "_copy",
+    "_identity_with_attr_like_rhs", "IdentityAttachKLSparseReg", "Dropout", "_contrib_gradientmultiplier"))
+_SOFTMAXES = ("SoftmaxOutput", "SoftmaxActivation", "softmax", "log_softmax")
+
+
+def serving_graph(symbol, anatomy, image_shape):
+    """Return a network up to the outputs that serve, in operators the exporter reads as MXNet does.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+    anatomy : mxft.network.anatomy.Anatomy
+        Of that symbol.
+    image_shape : tuple of int
+        ``(C, H, W)``.
+
+    Returns
+    -------
+    mx.sym.Symbol
+        One output for each of ``anatomy.served``, in their order, each under its own name.
+
+    Raises
+    ------
+    InputError
+        A Dropout that is random when it serves, a softmax over part of a row, or one that MXNet itself computes in two
+        ways.
+    """
+    graph = Graph(symbol)
+    dimensions = _dimensions(symbol, {anatomy.image.name: (1, *image_shape)})
+    names = [output.name for output in anatomy.served]
+    graph.heads = [graph.heads[output.position] for output in anatomy.served]
+    for node in graph.operators():
+        _rewrite(graph, node, dimensions)
+    names = _name_heads(graph, names)
+    graph.sort()
+    _give_own_names(graph, names)
+    return graph.to_symbol()
+
+
+def _dimensions(symbol, shapes):
+    """Return how many dimensions the first output of each node has; None where MXNet cannot tell."""
+    with contextlib.redirect_stdout(io.StringIO()), quiet_native():
+        try:
+            _, found, _ = symbol.get_internals().infer_shape_partial(**shapes)
+        except mx.base.MXNetError:
+            found = None
+    places = first_outputs(symbol)
+    return [len(found[place]) or None for place in places] if found else [None] * len(places)
+
+
+def _rewrite(graph, node, dimensions):
+    """Write one node as the exporter reads it."""
+    if node.op in _IDENTITIES:
+        if node.op == "Dropout" and node.attrs.get("mode", "training") == "always":
+            raise InputError(f"network cannot be exported: expected layers that compute the same each time, received "
+                             f"{node.name}, a Dropout in mode 'always'")
+        _bypass(graph, node)
+    elif node.op in _SOFTMAXES:
+        _write_softmax(graph, node, dimensions[node.inputs[0][0]] if node.inputs[0][1] == 0 else None)
+    elif node.op == "LogisticRegressionOutput":
+        node.op, node.attrs, node.inputs = "sigmoid", {}, node.inputs[:1]
+    elif node.op == "L2Normalization":
+        _write_l2_normalization(graph, node, dimensions[node.inputs[0][0]])
+    elif node.op == "FullyConnected" and dimensions[node.inputs[0][0]] == 2:
+        node.attrs["flatten"] = "True"  # of rows it says nothing, but the exporter writes Shape, Slice and Concat
+    for key, kind in find_operator(node.op).attributes.items():
+        if kind.startswith("boolean") and kind.endswith("default=1"):
+            node.attrs.setdefault(key, "True")  # the exporter takes what is not written for False
+
+
+def _bypass(graph, node):
+    """Let what reads a node read what it reads; a head goes on reading the node, which is then a plain copy."""
+    heads = graph.heads
+    graph.redirect((node.index, 0), node.inputs[0], [other for other in graph.nodes if other is not node])
+    graph.heads = heads
+    node.op, node.attrs, node.inputs = "_copy", {}, node.inputs[:1]
+
+
+def _write_softmax(graph, node, dimensions):
+    """Write a softmax of any kind as ``softmax`` or ``log_softmax`` of the numbers divided by its temperature."""
+    if node.flag("use_length"):
+        raise InputError(f"network cannot be exported: expected a softmax over whole rows, received {node.name} with "
+                         "use_length")
+    axis = _softmax_axis(node, dimensions)
+    temperature = node.attrs.get("temperature", "None")
+    edge = node.inputs[0]
+    if temperature not in ("None", "") and float(temperature) != 1:
+        edge = graph.add("_div_scalar", f"{node.name}_over_temperature", {"scalar": temperature}, [edge]).index, 0
+    node.op = "log_softmax" if node.op == "log_softmax" else "softmax"
+    node.attrs, node.inputs = {"axis": str(axis)}, [edge]
+
+
+def _softmax_axis(node, dimensions):
+    """Return the axis a softmax runs over, -1 for the last."""
+    if node.op == "SoftmaxOutput" and not node.flag("multi_output"):
+        if not node.flag("preserve_shape") and dimensions != 2:
+            raise InputError("network cannot be exported: expected a SoftmaxOutput of rows (N, K), or with "
+                             f"multi_output or preserve_shape, received {node.name} of {dimensions or 'unknown'} "
+                             "dimensions: MXNet takes the softmax over the last one on a CPU and over all of them on a "
+                             "GPU")
+        axis = -1
+    elif node.op == "SoftmaxActivation":
+        axis = 1 if node.attrs.get("mode") == "channel" else -1
+    else:
+        axis = int(node.attrs.get("axis", -1)) if node.op in ("softmax", "log_softmax") else 1
+    return -1 if dimensions is not None and axis % dimensions == dimensions - 1 else axis
+
+
+def _write_l2_normalization(graph, node, dimensions):
+    """Write an L2Normalization as what it computes, ``x / sqrt(sum(x^2) + eps)``: ONNX's own has no eps."""
+    mode = node.attrs.get("mode", "instance")
+    axes = {"channel": "(1,)", "spatial": "(2,3)", "instance": str(tuple(range(1, dimensions or 2)))}[mode]
+    edge = node.inputs[0]
+    steps = (("square", "square", {}), ("sum", "sum", {"axis": axes, "keepdims": "True"}),
+             ("_plus_scalar", "plus_eps", {"scalar": node.attrs.get("eps", "1e-10")}), ("sqrt", "length", {}))
+    for op, name, attrs in steps:
+        edge = graph.add(op, f"{node.name}_{name}", attrs, [edge]).index, 0
+    node.op, node.attrs, node.inputs = "broadcast_div", {}, [node.inputs[0], edge]
+
+
+def _name_heads(graph, names):
+    """Put a copy behind each output that has not its name, or that is another output too; return the names given."""
+    seen, given = set(), []
+    for position, (edge, name) in enumerate(zip(list(graph.heads), names)):
+        while name in given:
+            name += "_"
+        node = graph.nodes[edge[0]]
+        if edge in seen or edge[1] or node.name != name or node.op == "SliceChannel" or node.is_variable:
+            graph.heads[position] = graph.add("_copy", name, {}, [edge]).index, 0
+        seen.add(edge)
+        given.append(name)
+    return given
+
+
+def _give_own_names(graph, names):
+    """Give each operator a name of its own, the outputs theirs: old files have two under one, ONNX cannot."""
+    heads = {index for index, _ in graph.heads}
+    seen = {*names, *(node.name for node in graph.nodes if node.is_variable)}
+    for node in graph.operators():
+        if node.index in heads:
+            continue
+        while node.name in seen:
+            node.name += "_"
+        seen.add(node.name)

@@ -1,0 +1,132 @@
+"""What of a recipe contradicts what: a setting without the one it belongs to, or beside one that leaves it no effect.
+
+Each rule is one line of a table, in the order they are asked; `mxft.training.recipe.Recipe` goes through them when it
+is made, so that a command, a notebook and a recipe get the same answer. What only a network can tell, the stages
+refuse (`mxft.training.stages`).
+"""
+from mxft.data.augmentation import augmentation_of
+from mxft.errors import InputError
+from mxft.options import SOLVERS_OF, TARGETS, check_plan
+
+_HEAD_STAGE = ("epochs", "learning_rate", "optimizer", "batch_size")
+
+
+def refuse_contradictions(recipe):
+    """Refuse (InputError) the first contradiction of a Recipe: what is given, what it needs, what there is instead."""
+    check_plan(recipe.plan, recipe.batch_norm, recipe.freezing, recipe.fit.optimizer)
+    if recipe.schedule == "step" and not recipe.lr_steps:
+        raise InputError("step schedule: expected growing epochs as `lr_steps`, received `lr_steps=()`")
+    for rules in (_of_the_schedule, _of_plans, _of_a_kept_head, _of_a_solver, _of_a_cache, _of_targets, _of_workers):
+        for field, given, expected, received in rules(recipe):
+            if given:
+                raise InputError(f"{field}: expected {expected}, received {received}")
+
+
+def _of_the_schedule(recipe):
+    for name, given in (("lr_steps", recipe.lr_steps), ("lr_factor", recipe.lr_factor is not None)):
+        yield (f"`{name}`", given and recipe.schedule != "step", "`schedule='step'` beside it",
+               f"`schedule={recipe.schedule!r}`")
+
+
+def _of_plans(recipe):
+    plan = f"`plan={recipe.plan!r}`"
+
+    def beside(*plans):
+        return recipe.plan not in plans, f"{' or '.join(f'`plan={name!r}`' for name in plans)} beside it", plan
+
+    for name in _HEAD_STAGE:
+        given = getattr(recipe.head_stage, name) is not None
+        misplaced, *told = beside("two-stage", "gradual")
+        yield f"`head_stage.{name}`", given and misplaced, *told
+        yield (f"`head_stage.{name}`", given and recipe.solver, "no `solver` beside it, which makes the head in that "
+               "stage's place", f"`solver={recipe.solver!r}`")
+    misplaced, *told = beside("gradual")
+    yield "`unfreeze_epochs`", recipe.unfreeze_epochs is not None and misplaced, *told
+    misplaced, *told = beside("two-stage")
+    yield "`second_plan`", recipe.second_plan is not None and misplaced, *told
+    misplaced, *told = beside("discriminative", "two-stage")
+    for name in recipe.freezing.multipliers:
+        yield f"`freezing.{name}`", misplaced, *told
+        yield (f"`freezing.{name}`", recipe.second_plan == "full", "`second_plan='discriminative'` beside it",
+               "`second_plan='full'`")
+
+
+def _of_a_kept_head(recipe):
+    keeps = recipe.require_head
+    for name, value, why in (
+            ("layer", recipe.layer, "a kept head stands where it stood"),
+            ("hidden", recipe.hidden, "a kept head has the layers it had"),
+            ("head_name", recipe.head_name, "a kept head has the name it had"),
+            ("fit.initializer", recipe.fit.initializer, "a kept head has its parameters"),
+            ("solver", recipe.solver, "a solver makes a new head")):
+        yield "`require_head`", keeps and value, f"no `{name}` beside it", f"{_told(name, value)}; {why}"
+    yield ("`require_head`", keeps and recipe.plan == "scratch", "a plan that loads the checkpoint",
+           "`plan='scratch'`; nothing of the head would be kept")
+
+
+def _told(name, value):
+    if name == "hidden":
+        return f"{len(value)} hidden layer{'s' * (len(value) > 1)}"
+    return f"`{name}={value!r}`" if isinstance(value, str) else f"`{name}`"
+
+
+def _of_a_solver(recipe):
+    solver, alone = recipe.solver, bool(recipe.solver) and recipe.plan == "head"
+    yield ("`solver`", solver and recipe.plan not in ("head", "two-stage"),
+           "`plan='head'` or `plan='two-stage'` beside it", f"`plan={recipe.plan!r}`")
+    yield "`solver`", solver and recipe.hidden, "a head of one layer", _told("hidden", recipe.hidden)
+    yield ("`solver`", solver and recipe.freezing.method != "fixed", "`freezing.method='fixed'` beside it",
+           f"`freezing.method={recipe.freezing.method!r}`; it learns nothing by steps")
+    for name, value in (("label_smoothing", recipe.fit.label_smoothing), ("mixup", recipe.fit.mixup),
+                        ("class_weight", recipe.class_weight)):
+        yield (f"`{name}`", alone and value, "a head that learns by steps", f"`solver={solver!r}`; with "
+               "`plan='two-stage'` it holds for the second stage")
+    yield ("`frozen_trunk`", alone and not recipe.frozen_trunk, "a head that learns by steps", f"`solver={solver!r}`, "
+           "which takes a frozen trunk's features")
+    yield ("`augment`", alone and recipe.cache.view_count == 1 and _is_random(recipe.augment),
+           "`cache.mode` and `cache.views` beside it, from which a solver learns several views of an image",
+           f"`solver={solver!r}` of one view, the centre crop")
+
+
+def _is_random(augment):
+    return augment is not None and augmentation_of(augment).is_random
+
+
+def _of_a_cache(recipe):
+    cached = recipe.cache.mode != "none"
+    yield ("`cache.mode`", cached and not recipe.frozen_trunk, "a frozen trunk that runs apart",
+           "`frozen_trunk=False`")
+    yield ("`cache.mode`", cached and recipe.freezing.method == "lr_mult", "`freezing.method='fixed'` beside it",
+           "`freezing.method='lr_mult'`, which computes the trunk's gradients for every batch")
+    yield ("`cache.mode`", cached and recipe.fit.mixup, "`mixup=0` beside it",
+           f"`mixup={recipe.fit.mixup}`; images are mixed before the trunk")
+    yield ("`cache.mode`", cached and recipe.plan == "scratch", "a plan with a frozen trunk", "`plan='scratch'`")
+    yield ("`cache.views`", recipe.cache.view_count > 1 and recipe.augment is not None
+           and not _is_random(recipe.augment), "an `augment` that changes images at random",
+           "the centre crop, of which every view is the same")
+
+
+def _of_targets(recipe):
+    yield ("`oversample`", recipe.oversample and recipe.class_weight == "balanced", "no `class_weight='balanced'` "
+           "beside it, which would count small classes twice", "both")
+    if recipe.target == TARGETS[0]:
+        return
+    for name, value in (("label_smoothing", recipe.fit.label_smoothing), ("mixup", recipe.fit.mixup),
+                        ("class_weight", recipe.class_weight or recipe.fit.class_weights),
+                        ("oversample", recipe.oversample)):
+        yield f"`{name}`", value, "one of several classes an image", f"`target={recipe.target!r}`"
+    only = SOLVERS_OF[recipe.target]
+    yield ("`solver`", recipe.solver not in (None, only), f"`solver={only!r}`, the one there is for "
+           f"`target={recipe.target!r}`", f"`solver={recipe.solver!r}`")
+
+
+def _of_workers(recipe):
+    store = recipe.fit.kvstore
+    told = f"`kvstore={store!r}`; leave it out, or train with `kvstore='device'`"
+    optimizers = {(name or "").lower() for name in (recipe.fit.optimizer, recipe.head_stage.optimizer)}
+    yield ("optimizer", store in ("dist_sync", "dist_device_sync") and "sgld" in optimizers,
+           "one that draws no random numbers, since every worker updates its own parameters",
+           "`optimizer='sgld'` with " + told)
+    for field, value in (("`oversample`", recipe.oversample),
+                         ("`cache.mode`", recipe.cache.mode != "none")):
+        yield field, value and store.startswith("dist"), "a kvstore of one machine beside it", told

@@ -1,0 +1,1 @@
+"""What tests are made with: images, networks, face sets, groups of processes, a browser and a web server."""
