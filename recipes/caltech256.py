@@ -130,7 +130,7 @@ def main(argv=None):
     recipe = recipe_from(args)
     model = find_model(args.model)
     checkpoint = load_checkpoint(model)
-    spec = input_spec(args, checkpoint.input_spec, InputSpec())
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
     check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
     name = pathlib.Path(model.rpartition(",")[0] or model).name
     default = os.path.join("runs", f"caltech256-{name}-{args.plan}")

@@ -128,7 +128,7 @@ def main(argv=None):
 
     check_run_folder(args.run)
     checkpoint = load_checkpoint(args.model)
-    spec = input_spec(args, checkpoint.input_spec, InputSpec())
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
     with_new_head(checkpoint, 2, spec.shape, args.layer)
     records = pack(args, spec)
     network = with_new_head(checkpoint, len(records.classes), spec.shape, args.layer)

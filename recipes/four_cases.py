@@ -157,7 +157,7 @@ def main(argv=None):
     from mxft.training.run import check_run_folder, free_folder
 
     checkpoint = load_checkpoint(args.model)
-    spec = input_spec(args, checkpoint.input_spec, InputSpec())
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
     home = args.run or free_folder(os.path.join("runs", "four-cases"))
     check_run_folder(home)
     make_cases(folder_of(args.data, args.work), home)

@@ -103,7 +103,7 @@ def main(argv=None):
     from mxft.workflows.finetune import finetune
 
     checkpoint = load_checkpoint(args.model)
-    spec = input_spec(args, checkpoint.input_spec, InputSpec())
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
     home = args.run or free_folder(os.path.join("runs", "freezing-plans"))
     check_run_folder(home)
     folder, size = folder_of(args.data, args.work), default_resize(spec)

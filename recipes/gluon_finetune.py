@@ -71,7 +71,7 @@ def features_of(args, size):
     if args.model is None:
         pretrained = build(args.network)
         if not all(hasattr(pretrained, part) for part in ("features", "output")):
-            raise InputError(f"network: expected one made of `features` and `output`, received network="
+            raise InputError(f"network: expected one made of 'features' and 'output', received network="
                              f"{args.network!r}; resnet18_v2, mobilenetv2_1.0 and densenet121 are")
         checkpoint_from_gluon(pretrained, args.weights, input_size=size, seed=args.seed)  # initialises or loads
         return pretrained.features
@@ -122,8 +122,8 @@ def train(net, records, trainer, epochs):
                 loss = loss_of(scores, labels)
             loss.backward()
             trainer.step(rows)
-            total += loss.sum().asscalar()
-            right += (scores.argmax(axis=1) == labels).sum().asscalar()
+            total += float(loss.sum().asscalar())  # a float plus a float32 is a float32
+            right += float((scores.argmax(axis=1) == labels).sum().asscalar())
         mx.nd.waitall()
         if not total < float("inf"):
             raise RunError(f"training stopped: expected a finite loss, received {total} in epoch {epoch}; try a lower "

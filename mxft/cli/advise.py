@@ -61,16 +61,15 @@ def main(argv=None):
 def _evidence(args, scan):
     """Probe the checkpoint's layers on a sample of the folder."""
     from mxft.cli.data_options import default_resize
-    from mxft.cli.models import find_model
+    from mxft.cli.models import open_model
     from mxft.devices import contexts
     from mxft.features.probe import measure_folder
-    from mxft.network.checkpoint import load_checkpoint
     from mxft.network.input_spec import InputSpec
     from mxft.network.transfer import check_fits
 
     context = contexts(args.gpus)[0]
-    checkpoint = load_checkpoint(find_model(args.model))
-    spec = input_spec(args, checkpoint.input_spec, InputSpec())
+    checkpoint = open_model(args)
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
     check_fits(checkpoint, spec)
     return measure_folder(checkpoint, spec, args.data, scan, default_resize(spec), args.seed, args.data_nthreads,
                           context)

@@ -160,6 +160,8 @@ def add_input_options(parser):
     group.add_argument("--image-shape", type=image_shape, metavar="C,H,W", help="such as 3,224,224")
     group.add_argument("--rgb-mean", type=numbers(3), metavar="R,G,B", help="subtracted from 0-255 (default: 0,0,0)")
     group.add_argument("--rgb-std", type=_deviations, metavar="R,G,B", help="divided by afterwards (default: 1,1,1)")
+    group.add_argument("--mean-image", metavar="FILE",
+                       help="mean.bin or mean_224.nd of an old network: subtracted first, inside the graph")
 
 
 def add_device_options(parser):

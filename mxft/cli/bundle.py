@@ -39,14 +39,13 @@ def main(argv=None):
     """Run ``mxft bundle``."""
     args = parser().parse_args(argv)
     from mxft.cli.classifier_options import classifier_from, model_name
-    from mxft.cli.models import find_model
+    from mxft.cli.models import open_model
     from mxft.deploy.bundle.writing import require_free_output, write_bundle
-    from mxft.network.checkpoint import load_checkpoint
 
     require_free_output(args.output)
     if args.onnx:
         _require_onnx()
-    checkpoint = load_checkpoint(find_model(args.model))
+    checkpoint = open_model(args)
     classifier = classifier_from(args, checkpoint, _name(args.name, model_name(checkpoint)))
     if not args.synset and not checkpoint.classes:
         raise InputError(f"class names: expected them in the manifest of {checkpoint.name}, received none; --synset "

@@ -50,7 +50,7 @@ def classifier_from(args, checkpoint, name):
         raise InputError(f"model: expected a network that gives class scores, received {checkpoint.name}, a face "
                          "network as it was trained; mxft export --to onnx writes its embedding")
     outputs = answering_outputs(checkpoint, args.output_name)
-    spec = input_spec(args, checkpoint.input_spec)
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec())
     packing = packing_of(args, checkpoint, spec)
     check_fits(checkpoint, spec)
     names = class_names(args.synset, checkpoint, outputs[0])

@@ -115,18 +115,15 @@ def target_of(args):
     return asked or made_for or CLASSES
 
 
-def check_head_to_keep(args, checkpoint, spec):
-    """Refuse, before ``--data`` is packed, a checkpoint whose head has other outputs (``--require-head``)."""
+def check_table_head(args, checkpoint, spec):
+    """Refuse, before ``--data`` is packed, a checkpoint whose kept head has other outputs than a table has labels."""
     from mxft.data.tables import read_table
-    from mxft.training.network import check_kept_head, with_kept_head
+    from mxft.training.network import with_kept_head
 
-    if not (args.data and args.require_head):
-        return
-    if not args.labels:
-        check_kept_head(checkpoint, spec, args.data, args.exclude)
-        return
-    target = read_table(args.labels, target_kind(args), checkpoint.classes, args.label_columns or None).target
-    with_kept_head(checkpoint, target.size, spec.shape, target)
+    if args.require_head:
+        names = checkpoint.classes
+        target = read_table(args.labels, target_kind(args), names, args.label_columns or None).target
+        with_kept_head(checkpoint, target.size, spec.shape, target)
 
 
 def records_from(args, spec, checkpoint=None):

@@ -42,22 +42,21 @@ def main(argv=None):
     args = parser().parse_args(argv)
     import os
 
-    from mxft.cli.models import find_model
+    from mxft.cli.models import open_model
     from mxft.deploy.onnx import export_onnx, is_training_network
     from mxft.deploy.slim import slim
-    from mxft.network.checkpoint import load_checkpoint
     from mxft.network.transfer import check_fits
 
     if os.path.lexists(args.output) and not args.force:
         raise InputError(f"output: expected a name that is free, received {args.output!r}; --force replaces it")
-    checkpoint = load_checkpoint(find_model(args.model))
+    checkpoint = open_model(args)
     if args.layer:
         checkpoint = _cut(checkpoint, args.layer)
     elif is_training_network(checkpoint):
         result = slim(checkpoint)
         checkpoint = result.checkpoint
         print(f"a face network as it was trained: exporting it up to its embedding, {result.feature.name}")
-    spec = input_spec(args, checkpoint.input_spec)
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec())
     check_fits(checkpoint, spec)
     say_assumptions(checkpoint, spec)
     probe = _probe(args, checkpoint, spec)

@@ -53,18 +53,17 @@ def parser():
 def main(argv=None):
     """Run ``mxft extract-features``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
-    from mxft.cli.models import find_model
+    from mxft.cli.models import open_model
     from mxft.devices import contexts
     from mxft.features.files import check_feature_path
     from mxft.inference.executor import InferenceExecutor
-    from mxft.network.checkpoint import load_checkpoint
     from mxft.network.input_spec import InputSpec
     from mxft.surgery import cut_at
 
     check_feature_path(args.out)
     context = contexts(args.gpus)[0]
-    checkpoint = load_checkpoint(find_model(args.model))
-    spec = input_spec(args, checkpoint.input_spec, InputSpec() if args.resize else None)
+    checkpoint = open_model(args)
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec() if args.resize else None))
     layer = args.layer or checkpoint.anatomy.require_feature().name
     network = cut_at(checkpoint.symbol, layer)
     source, spec = _source(args, checkpoint, spec)

@@ -16,7 +16,7 @@ from mxft.cli.arguments import (
     typed,
     whole,
 )
-from mxft.cli.data_options import add_data_options, check_data_flags, check_head_to_keep, records_from, target_of
+from mxft.cli.data_options import add_data_options, check_data_flags, check_table_head, records_from, target_of
 from mxft.cli.plan_options import add_plan_options, plan_settings
 from mxft.distributed.serving import serve, serves
 from mxft.options import STEP_FACTOR, FitOptions
@@ -150,34 +150,47 @@ def _has_momentum(optimizer):
     return found is not None and "momentum" in inspect.signature(found.__init__).parameters
 
 
+def check_early(args, recipe, checkpoint, spec):
+    """Refuse before anything is packed what cannot be trained; return the CheckedRecipe to go on from."""
+    from mxft.data.folders import scan_class_folders
+    from mxft.data.splits import CLUTTER
+    from mxft.training.preparation import check_machine, check_recipe
+
+    if args.labels:
+        check_table_head(args, checkpoint, spec)
+        return check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
+    if not args.data:  # nothing is packed: the records are asked with the rest
+        return check_machine(recipe, checkpoint, spec, args.gpus, args.cpus)
+    classes = scan_class_folders(args.data, exclude={*args.exclude, CLUTTER}).classes
+    count = len(classes) if len(classes) > 1 else None  # one is refused when the folder is split
+    return check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus, count)
+
+
 def main(argv=None):
     """Run ``mxft finetune``; exit status 130 where Ctrl-C ended it, 143 where SIGTERM did."""
     args = parser().parse_args(argv)
     if serves():
         return serve()
-    from mxft.cli.models import find_model
+    from mxft.cli.models import open_model
     from mxft.cli.preflight import check_resize, event_folder, join_workers
-    from mxft.network.checkpoint import load_checkpoint
     from mxft.network.input_spec import InputSpec
-    from mxft.training.preparation import check_recipe
     from mxft.training.run import check_run_folder
     from mxft.workflows.finetune import finetune
 
     check_data_flags(args)
     recipe = recipe_from(args, target_of(args))
-    checkpoint = load_checkpoint(find_model(args.model))
-    spec = input_spec(args, checkpoint.input_spec, InputSpec())
-    check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
+    checkpoint = open_model(args)
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
+    checked = check_early(args, recipe, checkpoint, spec)
     check_resize(args.resize, spec)
     workers = join_workers(args.kv_store)
     events = None
     if workers.writes:
         check_run_folder(args.run, args.resume)
         events = event_folder(args.tensorboard, os.path.join(args.run, "tensorboard"), args.resume)
-    check_head_to_keep(args, checkpoint, spec)
     records = workers.first_then_others(lambda: records_from(args, spec, checkpoint))
     result = finetune(checkpoint, records, args.run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
-                      keeping_from(args), events)
+                      keeping_from(args), events, checked)
     return conclude(result)
 
 

@@ -58,12 +58,16 @@ def main(argv=None):
     from mxft.importing import import_weights
     from mxft.network.anatomy.outputs import EMBEDDING
     from mxft.network.checkpoint import require_free_prefix
+    from mxft.network.normalisation import with_mean_image
     from mxft.network.transfer import check_fits
 
     require_free_prefix(args.prefix, args.epoch, args.force, "--prefix")
     classes = read_classes(args.classes, unique=False) if args.classes else None
     size = args.image_shape[1] if args.image_shape else None
     checkpoint = import_weights(args.source, args.weights, args.arch, classes, size)
+    if args.mean_image:
+        checkpoint.manifest["input"] = input_spec(args, checkpoint.input_spec).to_dict()
+        checkpoint = with_mean_image(checkpoint, args.mean_image)
     spec = input_spec(args, checkpoint.input_spec)
     checkpoint.manifest["input"] = spec.to_dict()
     output = checkpoint.anatomy.output()

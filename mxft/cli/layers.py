@@ -1,4 +1,7 @@
 """``mxft layers``: a checkpoint's layers with output shapes and parameter counts, the feature layer marked."""
+import dataclasses
+import json
+
 from mxft.cli.arguments import Parser, image_shape
 
 EXAMPLES = """\
@@ -6,7 +9,9 @@ examples:
   mxft layers resnet-50,0
   mxft layers models/resnet-50-symbol.json --image-shape 3,224,224
 
-The marked layer (*) is where a new head goes unless --layer names another.
+The marked layer (*) is where a new head goes unless --layer names another. The
+last three lines say what the network takes, what it gives and what that is
+(probabilities, logits, values, an embedding, a map), and where its features are.
 """
 
 
@@ -18,39 +23,41 @@ def parser():
     p.add_argument("--image-shape", type=image_shape, metavar="C,H,W",
                    help="size of one image (default: the manifest's, or 3,224,224)")
     p.add_argument("--all", action="store_true", help="also layers without parameters before the last ten")
+    p.add_argument("--json", action="store_true", help="print all of it as one JSON object")
     return p
 
 
 def main(argv=None):
     """Run ``mxft layers``."""
     args = parser().parse_args(argv)
-    from mxft.errors import InputError
-    from mxft.surgery import find_feature_layer, list_layers
+    from mxft.surgery import list_layers
 
-    symbol, spec = _load(args.model)
-    shape = args.image_shape or (spec.shape if spec else (3, 224, 224))
+    symbol, anatomy = _load(args.model)
+    shape = args.image_shape or anatomy.default_spec().shape
     layers = list_layers(symbol, shape)
-    try:
-        feature = find_feature_layer(symbol)
-    except InputError as error:
-        feature = None
-        print(f"note: {error}")
-    _print(layers, feature, args.all)
+    if args.json:
+        print(json.dumps({**anatomy.to_dict(), "image_shape": list(shape),
+                          "layers": [dataclasses.asdict(layer) for layer in layers]}, ensure_ascii=False))
+        return
+    _print(layers, anatomy.feature, args.all)
     total = sum(layer.parameters for layer in layers)
     print(f"{len(layers)} layers, {total:,} numbers at {shape[2]}x{shape[1]}")
-    if feature:
-        behind = f", classifier {feature.classifier}" if feature.classifier else " (the network ends in an embedding)"
-        print(f"feature layer: {feature.name}{behind}")
+    if anatomy.feature is None:
+        print(f"note: {anatomy.no_feature}")
+    print(anatomy.describe())
 
 
 def _load(model):
+    """Return (symbol, anatomy) of a checkpoint, or of a symbol alone."""
     from mxft.cli.models import find_model
+    from mxft.network.anatomy import anatomy_of
     from mxft.network.checkpoint import load_checkpoint, load_symbol
 
     if model.endswith(".json"):
-        return load_symbol(model), None
+        symbol = load_symbol(model)
+        return symbol, anatomy_of(symbol)
     checkpoint = load_checkpoint(find_model(model))
-    return checkpoint.symbol, checkpoint.input_spec
+    return checkpoint.symbol, checkpoint.anatomy
 
 
 def _print(layers, feature, everything):

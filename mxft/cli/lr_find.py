@@ -1,10 +1,12 @@
 """``mxft lr-find``: try growing learning rates on a checkpoint before it is fine-tuned."""
+import contextlib
 import os
 import sys
+import tempfile
 
 from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole
-from mxft.cli.data_options import add_data_options, check_data_flags, check_head_to_keep, records_from, target_of
-from mxft.cli.finetune import add_training_options, recipe_from
+from mxft.cli.data_options import add_data_options, check_data_flags, records_from, target_of
+from mxft.cli.finetune import add_training_options, check_early, recipe_from
 
 EXAMPLES = """\
 examples:
@@ -42,30 +44,36 @@ def parser():
 def main(argv=None):
     """Run ``mxft lr-find``."""
     args = parser().parse_args(argv)
-    from mxft.cli.models import find_model
+    from mxft.cli.models import open_model
     from mxft.cli.preflight import check_resize
     from mxft.files.whole import check_writable
-    from mxft.network.checkpoint import load_checkpoint
     from mxft.network.input_spec import InputSpec
-    from mxft.training.preparation import check_recipe
     from mxft.workflows.lr_finder import check_search, find_learning_rate
 
     check_data_flags(args)
     recipe = recipe_from(args, target_of(args))
     check_search(recipe, args.start_lr, args.end_lr, args.batches)
-    model = find_model(args.model)
-    checkpoint = load_checkpoint(model)
-    spec = input_spec(args, checkpoint.input_spec, InputSpec())
-    check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
+    checkpoint = open_model(args)
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
+    check_early(args, recipe, checkpoint, spec)
     check_resize(args.resize, spec)
     prefix = os.path.normpath(args.run) + "-lr"
     check_writable(os.path.dirname(os.path.abspath(prefix)), "--run")
-    check_head_to_keep(args, checkpoint, spec)
-    with _Bar(args.batches) as bar:
+    with _Bar(args.batches) as bar, _named(checkpoint, args.mean_image) as model:
         found = find_learning_rate(model, records_from(args, spec, checkpoint), recipe, spec, args.gpus, args.cpus,
                                    args.data_nthreads, args.start_lr, args.end_lr, args.batches, bar)
     _report(found, prefix, f"{os.path.basename(args.model)}, {found.stage}: {args.optimizer}, batch "
                           f"{args.batch_size * args.accumulate}")
+
+
+@contextlib.contextmanager
+def _named(checkpoint, altered):
+    """Yield a name the search, a process of its own, can load a checkpoint by: one whose graph was altered is saved."""
+    if not altered:
+        yield checkpoint.name
+        return
+    with tempfile.TemporaryDirectory(prefix="mxft-lr-find-") as folder:
+        yield checkpoint.save(os.path.join(folder, "model"), 0)
 
 
 class _Bar:

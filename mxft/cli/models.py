@@ -42,9 +42,34 @@ def find_model(text):
     return model
 
 
+def open_model(args, model=None):
+    """Return the Checkpoint of ``--model``, or `model`, with ``--mean-image`` written into its graph where given.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        With ``model`` and the flags of `mxft.cli.arguments.add_input_options`.
+    model : str, optional
+
+    Returns
+    -------
+    mxft.network.checkpoint.Checkpoint
+
+    Raises
+    ------
+    InputError
+        See `find_model`, `mxft.network.checkpoint.load_checkpoint` and `mxft.network.normalisation.with_mean_image`.
+    """
+    from mxft.network.checkpoint import load_checkpoint
+    from mxft.network.normalisation import with_mean_image
+
+    checkpoint = load_checkpoint(find_model(model or args.model))
+    return with_mean_image(checkpoint, args.mean_image) if args.mean_image else checkpoint
+
+
 def is_local(text):
     """Whether `text` names something on disk, or could name nothing else: it has a comma or a folder in it."""
-    return "," in text or "/" in text or os.sep in text or os.path.isdir(text) or os.path.isfile(text + "-symbol.json")
+    return "," in text or "/" in text or os.sep in text or os.path.exists(text) or os.path.isfile(text + "-symbol.json")
 
 
 def _in_its_own_words(text):

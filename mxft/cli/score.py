@@ -62,14 +62,13 @@ def parser():
 def main(argv=None):
     """Run ``mxft score``."""
     args = parser().parse_args(argv)
-    from mxft.cli.models import find_model
+    from mxft.cli.models import open_model
     from mxft.devices import contexts
     from mxft.evaluation.scoring import average
     from mxft.files.whole import check_writable
-    from mxft.network.checkpoint import load_checkpoint
 
     context = contexts(args.gpus)[0]
-    checkpoints = [load_checkpoint(find_model(model)) for model in (args.model, *args.others)]
+    checkpoints = [open_model(args, model) for model in (args.model, *args.others)]
     for path in filter(None, (args.per_class, args.confusion)):
         check_writable(os.path.dirname(os.path.abspath(path)), "tables")
     scores = [_score(checkpoint, args, context) for checkpoint in checkpoints]
@@ -119,7 +118,7 @@ def _score(checkpoint, args, context):
     from mxft.network.transfer import check_fits
 
     answering_outputs(checkpoint, args.output_name)
-    spec = input_spec(args, checkpoint.input_spec)
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec())
     crop_from = _crop_from(args, checkpoint, spec) if args.crops == 10 else None
     if args.resize:
         spec = dataclasses.replace(spec, resize=args.resize)

@@ -76,12 +76,11 @@ def _prepare():
 def _classifier(args):
     """Return the Classifier to serve; a bundle is verified first."""
     from mxft.cli.classifier_options import classifier_from, model_name
-    from mxft.cli.models import find_model
+    from mxft.cli.models import open_model
     from mxft.deploy.bundle.checking import check_bundle, is_bundle, opened_bundle
-    from mxft.network.checkpoint import load_checkpoint
 
     if not is_bundle(args.model):
-        checkpoint = load_checkpoint(find_model(args.model))
+        checkpoint = open_model(args)
         return classifier_from(args, checkpoint, model_name(checkpoint))
     with opened_bundle(args.model) as folder:
         check = check_bundle(folder, args.rewrite)

@@ -4,6 +4,7 @@
 SIGFPE ends the process (src/io/image_aug_default.cc of MXNet 1.9.1); without ``resize`` it throws, hours into a run.
 """
 import concurrent.futures
+import hashlib
 import os
 import re
 import struct
@@ -45,6 +46,11 @@ def check_records(scan, level="fast", threads=None, show=None):
     show : bool, optional
         False: no progress on stderr.
 
+    Returns
+    -------
+    str or None
+        The file's SHA-256, taken as it was read through; None of "off", which does not read it.
+
     Raises
     ------
     InputError
@@ -69,14 +75,14 @@ def check_records(scan, level="fast", threads=None, show=None):
         raise InputError(f"check: expected one of {', '.join(LEVELS)}, received check={level!r}; "
                          f"{nearest(str(level), LEVELS)}")
     if level == "off":
-        return
-    bad, first, judge = 0, None, _Judge()
+        return None
+    bad, first, judge, digest = 0, None, _Judge(), hashlib.sha256()
     workers = (threads or os.cpu_count() or 1) if level == "full" else 1
     label = f"checking {os.path.basename(scan.path)}"
     with quiet_native(), progress(len(scan.ids), label, "records", show) as advance, \
             concurrent.futures.ThreadPoolExecutor(workers, "checking") as pool:
         for start in range(0, len(scan.ids), BATCH):
-            payloads = list(_payloads(scan, start, min(start + BATCH, len(scan.ids))))
+            payloads = list(_payloads(scan, start, min(start + BATCH, len(scan.ids)), digest))
             decoded = pool.map(_looked_through, payloads) if level == "full" else [None] * len(payloads)
             for i, (payload, wrong) in enumerate(zip(payloads, decoded), start):
                 reason = wrong or judge.reason(payload)
@@ -90,10 +96,14 @@ def check_records(scan, level="fast", threads=None, show=None):
             f"in record {i} (id {scan.ids[i]}) at byte {scan.offsets[i]}; {bad} of {len(scan.ids)} records are "
             "damaged; pack them again with mxft im2rec, which leaves such images out (--check off does not look, and "
             "one of them may then end the process)")
+    return digest.hexdigest()
 
 
-def _payloads(scan, start, stop):
-    """Yield the encoded images of records `start` to `stop`; read by ``read``: a map dies of a file cut meanwhile."""
+def _payloads(scan, start, stop, digest):
+    """Yield the encoded images of records `start` to `stop`, all their bytes added to `digest`.
+
+    By ``read``: a map dies of a file cut meanwhile.
+    """
     ends = np.append(scan.offsets[start + 1:stop + 1], os.path.getsize(scan.path))[:stop - start]
     with open(scan.path, "rb") as f:
         for offset, end, length in zip(scan.offsets[start:stop].tolist(), ends.tolist(),
@@ -103,6 +113,7 @@ def _payloads(scan, start, stop):
             if len(data) < max(8, end - offset):
                 raise RunError(f"checking {scan.path} stopped: expected {end - offset} bytes at byte {offset}, "
                                f"received {len(data)}; was the file changed?")
+            digest.update(data)
             word, = struct.unpack_from("<I", data, 4)
             if word >> 29 == FIRST:
                 data = join_parts(data)

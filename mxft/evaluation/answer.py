@@ -61,6 +61,19 @@ class Answer:
         order = range(len(shown)) if self.output.kind == VALUES else np.argsort(-shown, kind="stable")[:k]
         return [(int(i), float(shown[i])) for i in order]
 
+    def said(self, thresholds):
+        """Return the labels whose probability reaches their threshold as (number, probability), highest first.
+
+        Parameters
+        ----------
+        thresholds : sequence of float
+
+        Returns
+        -------
+        list of (int, float)
+        """
+        return [(number, value) for number, value in self.top(len(thresholds)) if value >= thresholds[number]]
+
 
 def answering_outputs(checkpoint, name=None):
     """Return the outputs that say something of an image: the one called `name`, or all that do.

@@ -1,4 +1,4 @@
-"""Tar archives: unpacked whole or not at all, after every member has been looked at; written the same every time.
+"""Tar and zip archives: unpacked whole or not at all, after every member was looked at; a tar written the same always.
 
 Stands where the tutorial says ``tar -xf``. Python's own ``filter="data"`` (PEP 706) is missing from the older of the
 Pythons mxft supports, so the rules are checked here, the same on all of them.
@@ -12,6 +12,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
+import zipfile
 import zlib
 
 from mxft.errors import InputError, MissingFileError, last_line
@@ -21,8 +22,8 @@ MAX_FILES = 2_000_000
 MAX_RATIO = 100
 MAX_DEPTH = 100                  # folders within each other
 # tarfile stumbles over damaged PAX headers in ways of its own: ValueError, KeyError, TypeError, OverflowError …
-_BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError, LookupError, TypeError,
-           AttributeError, ArithmeticError)
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, RuntimeError, EOFError, zlib.error, lzma.LZMAError, OSError,
+           ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
 def extract_tar(path, folder, progress=True):
@@ -31,7 +32,8 @@ def extract_tar(path, folder, progress=True):
     Parameters
     ----------
     path : str or os.PathLike
-        A ``.tar``, ``.tar.gz``, ``.tar.bz2`` or ``.tar.xz``. It is read, never changed.
+        A ``.tar``, ``.tar.gz``, ``.tar.bz2`` or ``.tar.xz``, or a zip, whatever they are called. It is read, never
+        changed.
     folder : str or os.PathLike
         Must not exist yet, or be empty, or stand there from the same archive: then nothing is done. Which archive a
         folder came from is kept beside it, in ``folder.mxft.json``.
@@ -46,7 +48,7 @@ def extract_tar(path, folder, progress=True):
     Raises
     ------
     InputError
-        The archive is cut short or no tar; a member is a sparse file or points out of the folder; there are more than
+        The archive is cut short or none; a member is a sparse file or points out of the folder; there are more than
         MAX_FILES members or their sizes add up to more than MAX_RATIO times the archive; the disk is too small; or
         `folder` holds something else. Nothing is left behind.
 
@@ -173,6 +175,8 @@ def _is_unpacked(path, folder):
 def _unpack(path, staging, progress):
     """Check all members, then write them below `staging`; return how many files there are."""
     try:
+        if zipfile.is_zipfile(path) and not tarfile.is_tarfile(path):
+            return _unpack_zip(path, staging, progress)
         with tarfile.open(path) as archive:
             members, skipped = _read_members(archive, path)
             require_space(sum(m.size for m in members), os.path.dirname(staging), f"to unpack {path}")
@@ -186,9 +190,9 @@ def _unpack(path, staging, progress):
     except _BROKEN as error:
         if isinstance(error, OSError) and error.errno:
             raise InputError(f"cannot unpack {path}: {error.strerror.lower()}, at {error.filename}") from None
-        raise InputError(f"cannot unpack {path}: expected a whole tar archive, received one that is cut short or "
-                         f"damaged ({last_line(error)}); compare its size with the publisher's, delete it and fetch it "
-                         "again") from None
+        raise InputError(f"cannot unpack {path}: expected a whole tar or zip archive, received one that is cut short "
+                         f"or damaged ({last_line(error)}); compare its size with the publisher's, delete it and fetch "
+                         "it again") from None
 
 
 def _read_members(archive, path):
@@ -213,32 +217,68 @@ def _read_members(archive, path):
     return members, skipped
 
 
+def _unpack_zip(path, staging, progress):
+    """Do for a zip what `_unpack` does for a tar."""
+    limit = MAX_RATIO * os.path.getsize(path) + (1 << 20)
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        for member in members:
+            wrong = _broken_name(member.filename) or ("is encrypted" if member.flag_bits & 1 else None)
+            if wrong:
+                raise InputError(f"will not unpack {path}: expected plain files and folders inside it, received member "
+                                 f"{member.filename!r}, which {wrong}")
+        total = sum(member.file_size for member in members)
+        if len(members) > MAX_FILES or total > limit:
+            raise InputError(f"will not unpack {path}: expected at most {MAX_FILES:,} members and {limit:,} bytes "
+                             f"({MAX_RATIO} times the archive), received {len(members):,} members and {total:,} bytes")
+        require_space(total, os.path.dirname(staging), f"to unpack {path}")
+        for member in _with_bar(members, lambda member: member.file_size, progress):
+            target = os.path.join(staging, os.path.normpath(member.filename.replace("\\", "/")))
+            if member.is_dir():
+                os.makedirs(target, exist_ok=True)
+                continue
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with archive.open(member) as source, open(target, "wb") as out:  # a link is a file that holds a name
+                shutil.copyfileobj(source, out, 1 << 20)
+    return sum(not member.is_dir() for member in members)
+
+
+def _with_bar(members, size, progress):
+    """Yield members under a bar of their sizes."""
+    from tqdm import tqdm
+
+    with tqdm(total=sum(map(size, members)), unit="B", unit_scale=True, unit_divisor=1024, leave=False,
+              desc="unpacking", disable=None if progress else True) as bar:
+        for member in members:
+            yield member
+            bar.update(size(member))
+
+
 def _broken_rule(member):
     """Return which rule the member breaks, in words, or None."""
-    name = member.name.replace("\\", "/")
+    return _broken_name(member.name) or ("is a sparse file" if member.issparse() else None)
+
+
+def _broken_name(name):
+    """Return which rule a member's name breaks, in words, or None."""
+    name = name.replace("\\", "/")
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
         return "has an absolute path"
     if ".." in name.split("/"):
         return "points out of the folder with '..'"
     if "\0" in name or name.count("/") > MAX_DEPTH:
         return "has a zero byte in its name" if "\0" in name else f"lies deeper than {MAX_DEPTH} folders"
-    return "is a sparse file" if member.issparse() else None
+    return None
 
 
 def _write_members(archive, members, staging, progress):
-    from tqdm import tqdm
-
-    with tqdm(total=sum(m.size for m in members), unit="B", unit_scale=True, unit_divisor=1024, leave=False,
-              desc="unpacking", disable=None if progress else True) as bar:
-        for member in members:
-            target = os.path.join(staging, os.path.normpath(member.name.replace("\\", "/")))
-            if member.isdir():
-                os.makedirs(target, exist_ok=True)
-                continue
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            with contextlib.closing(archive.extractfile(member)) as source, open(target, "wb") as out:
-                shutil.copyfileobj(source, out, 1 << 20)
-            if os.path.getsize(target) != member.size:
-                raise tarfile.ReadError(f"{member.name} ends early")
-            bar.update(member.size)
-
+    for member in _with_bar(members, lambda member: member.size, progress):
+        target = os.path.join(staging, os.path.normpath(member.name.replace("\\", "/")))
+        if member.isdir():
+            os.makedirs(target, exist_ok=True)
+            continue
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with contextlib.closing(archive.extractfile(member)) as source, open(target, "wb") as out:
+            shutil.copyfileobj(source, out, 1 << 20)
+        if os.path.getsize(target) != member.size:
+            raise tarfile.ReadError(f"{member.name} ends early")

@@ -19,6 +19,7 @@ from mxft.network.graph_file import read_graph
 from mxft.network.input_spec import InputSpec
 from mxft.network.locating import near_prefixes, params_path, parse_model, saved_epochs
 from mxft.network.manifest import load_manifest
+from mxft.network.packaged import facts_beside
 from mxft.network.parameter_ranks import check_ranks
 from mxft.network.params_file import DamagedFile, read_arrays
 
@@ -63,6 +64,22 @@ class Checkpoint:
         """The manifest's InputSpec, or None where there is no manifest."""
         entry = self.manifest.get("input")
         return InputSpec.from_dict(entry) if entry else None
+
+    def assumed_spec(self, default=None):
+        """Return the InputSpec of a checkpoint whose manifest names none: raw pixels, in the size that can be told.
+
+        Parameters
+        ----------
+        default : InputSpec, optional
+            What holds where neither the graph nor a file beside the checkpoint tells a size; None then, when None.
+
+        Returns
+        -------
+        InputSpec or None
+        """
+        anatomy = self.anatomy
+        known = anatomy.inputs and anatomy.inputs[0].is_image and anatomy.inputs[0].size
+        return anatomy.default_spec(default) if known or default is not None else None
 
     @property
     def classes(self):
@@ -259,11 +276,22 @@ def load_checkpoint(model):
     moved = sum(kinds.get(name, kind) not in (kind, None) for kind, names in (("aux", aux), ("arg", arguments))
                 for name in names if name in values)
     notes += (f"{moved} arrays saved under the other of arg: and aux:",) if moved else ()
-    if notes:
-        _log.warning("opened %s: %s", f"{prefix},{epoch}", "; ".join(notes))
-    return Checkpoint(symbol, {name: value for name, value in values.items() if name not in aux},
-                      {name: value for name, value in values.items() if name in aux}, load_manifest(prefix),
-                      f"{prefix},{epoch}", True, notes)
+    checkpoint = Checkpoint(symbol, {name: value for name, value in values.items() if name not in aux},
+                            {name: value for name, value in values.items() if name in aux}, load_manifest(prefix),
+                            f"{prefix},{epoch}", True, notes)
+    checkpoint = checkpoint if checkpoint.manifest else _with_facts(checkpoint, facts_beside(prefix))
+    if checkpoint.notes:
+        _log.warning("opened %s: %s", checkpoint.name, "; ".join(checkpoint.notes))
+    return checkpoint
+
+
+def _with_facts(checkpoint, facts):
+    """Return a checkpoint with what files beside it tell; class names only where there are as many outputs."""
+    if "classes" in facts:
+        size = next((output.size for output in checkpoint.anatomy.served), None)
+        if len(facts["classes"]) != size:
+            facts = {name: value for name, value in facts.items() if name != "classes"}
+    return dataclasses.replace(checkpoint, manifest=facts) if facts else checkpoint
 
 
 def parent_entry(checkpoint):

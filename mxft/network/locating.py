@@ -4,6 +4,7 @@ import os
 import re
 
 from mxft.errors import InputError, nearest
+from mxft.network.packaged import is_packaged, packaged_prefix
 
 
 def params_path(prefix, epoch):
@@ -26,7 +27,9 @@ def parse_model(text):
     Parameters
     ----------
     text : str
-        ``"prefix,epoch"`` (``"../model-r100, 287"``, ``"runs/a/model,best"``), or the folder of a run.
+        ``"prefix,epoch"`` (``"../model-r100, 287"``, ``"runs/a/model,best"``), the folder of a run, or a folder or an
+        archive of one checkpoint, with or without an epoch: its best or last one without. See
+        `mxft.network.packaged`.
 
     Returns
     -------
@@ -45,15 +48,19 @@ def parse_model(text):
     """
     prefix, comma, word = text.rpartition(",")
     if comma and prefix.strip() and re.fullmatch(r"\w+", word.strip()):
-        word = word.strip()
-        return os.path.expanduser(prefix.strip()), int(word) if word.isdecimal() else word
+        prefix, word = os.path.expanduser(prefix.strip()), word.strip()
+        if not os.path.isfile(prefix + "-symbol.json") and is_packaged(prefix):
+            prefix = packaged_prefix(prefix)
+        return prefix, int(word) if word.isdecimal() else word
     prefix = os.path.expanduser(text.strip())
     if os.path.isdir(prefix) and os.path.exists(os.path.join(prefix, "model-symbol.json")):
-        prefix = os.path.join(prefix, "model")
-        epochs = saved_epochs(prefix)
-        if epochs:
-            epoch = "best" if "best" in epochs else epochs[-1]
-            return prefix, int(epoch) if epoch.isdecimal() else epoch
+        packed = os.path.join(prefix, "model")
+    else:
+        packed = packaged_prefix(prefix) if is_packaged(prefix) else None
+    epochs = saved_epochs(packed) if packed else []
+    if epochs:
+        epoch = "best" if "best" in epochs else epochs[-1]
+        return packed, int(epoch) if epoch.isdecimal() else epoch
     epochs = saved_epochs(prefix)
     known = f"; epochs there: {', '.join(epochs)}: try {prefix},{epochs[-1]}" if epochs else near_prefixes(prefix)
     raise InputError(f"model: expected 'prefix,epoch', received model={text!r}{known}")

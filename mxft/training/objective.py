@@ -27,8 +27,8 @@ class TargetUnits:
     --------
     >>> units = TargetUnits("fc1", (30.0,), (10.0,))
     >>> ages = {"fc1_weight": mx.nd.array([[5.0, 0.0]]), "fc1_bias": mx.nd.array([40.0])}
-    >>> units.to_training(ages)["fc1_weight"].asnumpy().tolist(), units.to_training(ages)["fc1_bias"].asscalar()
-    ([[0.5, 0.0]], 1.0)
+    >>> [value.asnumpy().tolist() for value in units.to_training(ages).values()]
+    [[[0.5, 0.0]], [1.0]]
     """
 
     layer: str

@@ -9,7 +9,7 @@ from mxft.data.target_spec import CLASSES, MULTI_LABEL, TargetSpec, check_target
 from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
-from mxft.files.whole import require_file
+from mxft.files.whole import require_file, sha256
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.precision import check_precision
@@ -31,6 +31,8 @@ class Preparation:
     scans : dict of str to LabelScan
         Of ``train`` and, where there is one, ``val``.
     devices : list of mx.Context
+    hashes : dict of str to str
+        SHA-256 of the record files, by the names of `scans`.
     """
 
     recipe: object
@@ -38,9 +40,37 @@ class Preparation:
     stages: list
     scans: dict
     devices: list
+    hashes: dict
 
 
-def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1):
+@dataclasses.dataclass(frozen=True)
+class CheckedRecipe:
+    """What `check_recipe` found to be possible, for `prepare` to go on from.
+
+    Parameters
+    ----------
+    recipe : mxft.training.recipe.Recipe
+    checkpoint : Checkpoint
+    spec : InputSpec
+    devices : list of mx.Context
+    network : mxft.training.network.Network or None
+        None where only the machine was asked.
+    """
+
+    recipe: object
+    checkpoint: object
+    spec: object
+    devices: list
+    network: object = None
+
+    def network_for(self, recipe, checkpoint, spec, target):
+        """Return the network where it is the one of these, None where it has to be made."""
+        same = self.recipe is recipe and self.checkpoint is checkpoint and self.spec == spec
+        made = self.network if same and target.kind == CLASSES else None  # units of numbers come of the records
+        return made if made and (made.target.kind, made.num_classes) == (CLASSES, target.size) else None
+
+
+def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1, checked=None):
     """Refuse, before anything is written, what cannot be trained; return what training starts from.
 
     Parameters
@@ -51,6 +81,8 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1):
     spec : InputSpec
     gpus : str
     cpus : int
+    checked : CheckedRecipe, optional
+        Of the same recipe and checkpoint: what has been made for it is not made again.
 
     Returns
     -------
@@ -61,16 +93,16 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1):
     InputError
         What `check_recipe` refuses, and records, labels or class names that do not go together.
     """
-    devices = check_recipe(recipe, checkpoint, spec, gpus, cpus)
     if data.target not in (None, recipe.target):
         raise InputError(f"targets: expected what the records were made for, `target={data.target!r}`, received "
                          f"`target={recipe.target!r}`")
-    scans, target = _check_data(data, recipe.target)
+    checked = checked or check_machine(recipe, checkpoint, spec, gpus, cpus)
+    scans, target, hashes = _check_data(data, recipe.target)
     _check_sizes(data, spec)
+    network = checked.network_for(recipe, checkpoint, spec, target) or _network(recipe, checkpoint, target, spec)
     recipe = _weighted(recipe, scans["train"], target.size, data.classes)
-    network = _network(recipe, checkpoint, target, spec)
-    stages = training_stages(recipe, network.symbol, network.head_parameters, spec.shape)
-    return Preparation(recipe, network, stages, scans, devices)
+    stages = _checked_stages(recipe, network, spec, checked.devices)
+    return Preparation(recipe, network, stages, scans, checked.devices, hashes)
 
 
 def _weighted(recipe, scan, num_classes, classes):
@@ -91,7 +123,16 @@ def _network(recipe, checkpoint, target, spec):
     return without_parameters(network, spec.shape) if recipe.plan == "scratch" else network
 
 
-def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
+def check_machine(recipe, checkpoint, spec, gpus="", cpus=1):
+    """Refuse (InputError) devices, a kvstore or names MXNet does not have; return a CheckedRecipe without network."""
+    devices = make_contexts(gpus, cpus)
+    check_kvstore(recipe.fit.kvstore)
+    check_precision(recipe.fit, devices)
+    make_initializer(recipe.fit.initializer)
+    return CheckedRecipe(recipe, checkpoint, spec, devices)
+
+
+def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1, num_classes=None):
     """Refuse, before any data is touched, a recipe that cannot be carried out on this checkpoint and machine.
 
     Parameters
@@ -101,10 +142,12 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
     spec : InputSpec
     gpus : str
     cpus : int
+    num_classes : int, optional
+        Of one-of-N classes. Where it is known already, `prepare` takes the network made here.
 
     Returns
     -------
-    list of mx.Context
+    CheckedRecipe
 
     Raises
     ------
@@ -112,21 +155,26 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1):
         Devices, kvstore, plan, schedule, optimizer, layer, or parameters that are missing or do not fit; the message
         gives what there is instead.
     """
-    devices = make_contexts(gpus, cpus)
-    check_kvstore(recipe.fit.kvstore)
-    check_precision(recipe.fit, devices)
-    make_initializer(recipe.fit.initializer)
-    network = with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
-    for stage in training_stages(recipe, network.symbol, network.head_parameters, spec.shape):
+    checked = check_machine(recipe, checkpoint, spec, gpus, cpus)
+    network = (with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
+               if num_classes is None else _network(recipe, checkpoint, TargetSpec(CLASSES, num_classes), spec))
+    _checked_stages(recipe, network, spec, checked.devices)
+    return dataclasses.replace(checked, network=None if num_classes is None else network)
+
+
+def _checked_stages(recipe, network, spec, devices):
+    """Return the stages of a recipe, refusing an optimizer, a schedule or a batch size that cannot be."""
+    stages = training_stages(recipe, network.symbol, network.head_parameters, spec.shape)
+    for stage in stages:
         optimizer_arguments(stage.fit, stage_schedule(recipe, stage, updates=1000))
         if stage.batch_size % len(devices):
             raise InputError(f"batch size: expected a multiple of the {len(devices)} devices, received "
                              f"`batch_size={stage.batch_size}`")
-    return devices
+    return stages
 
 
 def _check_data(data, kind):
-    """Scan the labels of both files and check their images; return the scans and the TargetSpec."""
+    """Scan the labels of both files and check their images; return the scans, the TargetSpec and the hashes."""
     for path in filter(None, (data.train, data.val)):
         require_file(path, "records")
     scan = scan_labels(data.train)
@@ -135,9 +183,8 @@ def _check_data(data, kind):
     else:
         target = target_of(scan, kind, data.classes, data.num_classes)
         scans = {"train": scan, **({"val": _check_validation(data.val, target)} if data.val else {})}
-    for scanned in scans.values():
-        check_records(scanned, data.check)
-    return scans, target
+    hashes = {name: check_records(scanned, data.check) or sha256(scanned.path) for name, scanned in scans.items()}
+    return scans, target, hashes
 
 
 def _check_validation(path, target):

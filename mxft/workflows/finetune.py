@@ -17,7 +17,6 @@ from mxft.data.sharing import share_records
 from mxft.data.target_spec import CLASSES
 from mxft.distributed.workers import join
 from mxft.errors import RunError
-from mxft.files.whole import sha256
 from mxft.freeze import describe_rates
 from mxft.network.checkpoint import load_checkpoint, parent_entry
 from mxft.network.input_spec import InputSpec
@@ -56,7 +55,8 @@ class FinetuneResult:
     written: bool = True
 
 
-def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=None, keeping=None, tensorboard=None):
+def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=None, keeping=None, tensorboard=None,
+             checked=None):
     """Put a new head on a checkpoint, train it by a plan, and score the best epoch.
 
     Parameters
@@ -78,6 +78,8 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     keeping : Keeping, optional
     tensorboard : str, optional
         Folder for TensorBoard's event files; it may lie in the run folder.
+    checked : mxft.training.preparation.CheckedRecipe, optional
+        What `check_recipe` gave for this recipe and checkpoint: it is not made again.
 
     Returns
     -------
@@ -100,14 +102,14 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     keeping = keeping or Keeping()
     require_resumable(recipe.fit.kvstore, keeping)
     checkpoint = load_checkpoint(model) if isinstance(model, str) else model
-    spec = spec or checkpoint.input_spec or InputSpec()
-    ready = prepare(checkpoint, data, recipe, spec, gpus, cpus)
+    spec = spec or checkpoint.input_spec or checkpoint.assumed_spec(InputSpec())
+    ready = prepare(checkpoint, data, recipe, spec, gpus, cpus, checked)
     recipe, network, scans = ready.recipe, ready.network, ready.scans
     workers = join(recipe.fit.kvstore)
     share = None
     if workers.count > 1:
         share = share_records(data.train, scans["train"].offsets, workers.rank, workers.count)
-    folder = _folder(run, keeping, recipe, _manifest(checkpoint, network, spec, data), ready, workers)
+    folder = _folder(run, keeping, recipe, _manifest(checkpoint, network, spec, data, ready.hashes), ready, workers)
     if tensorboard and workers.writes:
         folder.listen(EventFiles(tensorboard))
     _announce(folder, checkpoint, ready, spec, data, workers)
@@ -149,9 +151,9 @@ def _oversampled(data, folder, seed):
     return dataclasses.replace(data, train=path), scan
 
 
-def _manifest(checkpoint, network, spec, data):
+def _manifest(checkpoint, network, spec, data, hashes):
     """Return what the weights alone do not tell."""
-    records = {name: {"file": os.path.basename(path), "sha256": sha256(path)}
+    records = {name: {"file": os.path.basename(path), "sha256": hashes[name]}
                for name, path in (("train", data.train), ("val", data.val)) if path}
     target = {} if network.target.kind == CLASSES else {"target": network.target.to_dict()}
     return {"format": 1, "classes": data.classes, "input": spec.to_dict(), "packing": data.packing,

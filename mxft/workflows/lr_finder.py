@@ -147,7 +147,7 @@ def _range_test(model, data, recipe, spec, gpus, cpus, threads, start, end, batc
     from mxft.training.preparation import prepare
 
     checkpoint = load_checkpoint(model)
-    spec = spec or checkpoint.input_spec or InputSpec()
+    spec = spec or checkpoint.input_spec or checkpoint.assumed_spec(InputSpec())
     ready = prepare(checkpoint, data, recipe, spec, gpus, cpus)
     recipe, network, stage = ready.recipe, ready.network, ready.stages[0]
     with _records(recipe, data, ready.scans["train"]) as (path, records):

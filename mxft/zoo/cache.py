@@ -2,17 +2,11 @@
 import os
 import sys
 
+from mxft.files.cache import cache_folder, mxnet_home
+
+__all__ = ["MIRRORS_VARIABLE", "cache_folder", "mxnet_home", "named_base", "own_mirrors", "say"]
+
 MIRRORS_VARIABLE = "MXFT_MIRRORS"
-
-
-def mxnet_home():
-    """Return ``$MXNET_HOME`` or ``~/.mxnet``, where MXNet and GluonCV keep their own files."""
-    return os.path.expanduser(os.environ.get("MXNET_HOME") or os.path.join("~", ".mxnet"))
-
-
-def cache_folder(cache=None):
-    """Return `cache`, or ``$MXNET_HOME/mxft``, or ``~/.mxnet/mxft``."""
-    return os.path.abspath(os.path.expanduser(cache) if cache else os.path.join(mxnet_home(), "mxft"))
 
 
 def own_mirrors(*locations):

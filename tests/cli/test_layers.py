@@ -1,4 +1,6 @@
 """``mxft layers`` as a user runs it."""
+import json
+
 import pytest
 
 from mxft.cli import main
@@ -16,7 +18,17 @@ def test_the_feature_layer_is_marked(model, here, capsys):
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert err == "" and [line.split()[1] for line in lines if line.startswith("*")] == ["flatten0"]
-    assert lines[-1] == "feature layer: flatten0, classifier fc1" and "7 layers, 213 numbers at 8x8" in lines[-2]
+    assert "7 layers, 213 numbers at 8x8" in lines[-4] and lines[-3].startswith("input: data, image, ")
+    assert lines[-2] == "output: softmax, 3 probabilities"
+    assert lines[-1].startswith("feature layer: flatten0, classifier fc1; ")
+
+
+def test_all_of_it_as_json(here, capsys):
+    assert main(["layers", "net,0", "--json", "--image-shape", "3,8,8"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["outputs"][0]["kind"] == "probabilities" and told["feature"]["name"] == "flatten0"
+    assert told["inputs"][0]["name"] == "data" and told["image_shape"] == [3, 8, 8]
+    assert sum(layer["parameters"] for layer in told["layers"]) == 213
 
 
 def test_the_name_can_be_given_to_finetune(here, capsys):

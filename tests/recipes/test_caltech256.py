@@ -184,7 +184,7 @@ def test_without_a_network_the_ways_to_give_local_files_are_told(run, here, no_n
 @pytest.mark.parametrize("words, message", [
     (["--caltech256", "gone"], "expected a folder, a .tar or a URL, received CALTECH256='gone'"),
     (["--caltech256", "ftp://host/a.tar"], "cannot fetch ftp://host/a.tar: expected an http://, https:// or file://"),
-    (["--caltech256", "net-symbol.json"], "cannot unpack net-symbol.json: expected a whole tar archive"),
+    (["--caltech256", "net-symbol.json"], "cannot unpack net-symbol.json: expected a whole tar or zip archive"),
     (["--caltech256", FOLDER, "--model", "net"], "expected 'prefix,epoch', received model='net'; epochs there: 0"),
     (["--caltech256", FOLDER, "--model", "resnet-5"], "unknown model: expected a name of the zoo, received 'resnet-5'; "
                                                       "nearest: resnet-50"),

@@ -103,7 +103,7 @@ def test_a_checkpoints_own_features(recipe, here):
 
 @pytest.mark.parametrize("words, message", [
     (["--network", "resnet51_v1"], "unknown Gluon model: received 'resnet51_v1'; nearest: "),
-    (["--network", "resnet18_v1b"], "network: expected one made of `features` and `output`, received network="
+    (["--network", "resnet18_v1b"], "network: expected one made of 'features' and 'output', received network="
                                     "'resnet18_v1b'"),
     ([*NET, "--weights", "a.params"], "--weights: expected --network beside it, received --model net,0"),
     ([*ZOO, "--weights", "a.params"], "Gluon weights is missing: expected a file, received 'a.params'"),

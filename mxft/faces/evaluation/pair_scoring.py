@@ -53,7 +53,7 @@ def verify_pairs(executor, pair_set, folds=FOLDS, flip=True, image_size=(112, 11
     images, places = distinct_images(pair_set)
     views = embed_views(executor, images, image_size, flip, threads, progress)
     summed = views.astype(np.float64).sum(axis=0)[places]
-    xnorm = float(np.linalg.norm(views, axis=2)[:, places].mean())
+    xnorm = float(np.linalg.norm(views, axis=2)[:, places].mean(dtype=np.float64))
     return verify_embeddings(summed[0::2], summed[1::2], pair_set.issame, folds, xnorm)
 
 

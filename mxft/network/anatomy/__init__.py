@@ -246,6 +246,8 @@ def anatomy_of(symbol, arg_params=None, aux_params=None, manifest=None):
     values = {**(arg_params or {}), **(aux_params or {})}
     shapes = {name: tuple(value.shape) for name, value in values.items()}
     spec = InputSpec.from_dict(facts["input"]) if facts.get("input") else None
+    if spec is None and facts.get("shape"):  # as files of other programs tell it
+        spec = InputSpec(tuple(facts["shape"]))
     inputs, labels = find_inputs(graph, shapes, spec)
     names = {*labels, *(one.name for one in inputs)}
     outlines = _output_shapes(symbol, inputs, shapes)

@@ -10,9 +10,9 @@ def separate_readers(symbol):
     """Keep a layer and its activation apart where something else reads the layer too.
 
     Bound for inference with oneDNN's fused backend, MXNet 1.9.1 computes an activation into the convolution or
-    FullyConnected before it, also where others read that layer, or it is an output: the activation is then lost. Of the
-    outputs ``fc1`` and ``sigmoid(fc1)`` the second is the first once more. A BlockGrad, which hands its numbers on, ends
-    the subgraph; a ``_copy`` does not.
+    FullyConnected before it, also where others read that layer, or it is an output: the activation is then lost.
+    Of the outputs ``fc1`` and ``sigmoid(fc1)`` the second is the first once more. A BlockGrad, which hands its numbers
+    on, ends the subgraph; a ``_copy`` does not.
 
     Parameters
     ----------

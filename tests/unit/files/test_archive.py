@@ -3,6 +3,7 @@ import io
 import os
 import shutil
 import tarfile
+import zipfile
 from collections import namedtuple
 
 import pytest
@@ -170,7 +171,7 @@ def test_a_truncated_archive_is_refused_and_leaves_nothing(tmp_path, mode, kept)
     path.write_bytes(whole[:min(cut, len(whole) - 20) if cut else 0])
     with pytest.raises(InputError) as caught:
         extract_tar(path, tmp_path / "out", progress=False)
-    assert f"cannot unpack {path}: expected a whole tar archive, received one that is cut short" in str(caught.value)
+    assert f"cannot unpack {path}: expected a whole tar or zip archive, received one that is cut " in str(caught.value)
     assert "delete it and fetch it again" in str(caught.value)
     assert sorted(os.listdir(tmp_path)) == ["a.tar"]
 
@@ -194,3 +195,37 @@ def test_photographs_of_caltech256(testdata, tmp_path):
     top = only_child(folder)
     assert os.path.basename(top) == "256_ObjectCategories"
     assert len(os.listdir(top)) == 257 and sum(len(names) for _, _, names in os.walk(top)) == 4626
+
+
+def zipped(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_zip_is_unpacked_like_a_tar(tmp_path):
+    path = zipped(tmp_path / "photos.anything", FILES)
+    assert tree(extract_tar(path, tmp_path / "out")) == FILES
+    assert extract_tar(path, tmp_path / "out") == str(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name, reason", [
+    ("../evil", "points out of the folder"), ("/etc/evil", "has an absolute path"),
+    ("a/../../evil", "points out of the folder"), ("C:\\evil", "has an absolute path")])
+def test_a_zips_member_that_breaks_the_rules_is_named(name, reason, tmp_path):
+    path = zipped(tmp_path / "a.zip", {"fine": b"1", name: b"2"})
+    with pytest.raises(InputError, match=reason):
+        extract_tar(path, tmp_path / "out")
+    assert os.listdir(tmp_path) == ["a.zip"]
+
+
+def test_a_zip_that_grows_or_is_cut_short_is_refused(tmp_path):
+    path = zipped(tmp_path / "a.zip", {f"bomb{number}": bytes(4 << 20) for number in range(5)})
+    with pytest.raises(InputError, match="100 times the archive"):
+        extract_tar(path, tmp_path / "out")
+    whole = zipped(tmp_path / "b.zip", {"noise": os.urandom(5000)}).read_bytes()
+    (tmp_path / "b.zip").write_bytes(whole[:2000] + bytes(100) + whole[2100:])
+    with pytest.raises(InputError, match="cut short or damaged"):
+        extract_tar(tmp_path / "b.zip", tmp_path / "out")
+    assert not os.path.exists(tmp_path / "out")

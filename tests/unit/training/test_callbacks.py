@@ -30,6 +30,15 @@ def test_the_meter_equals_a_loop_over_batches_and_devices():
     assert meter.get() == meter.get_global() == (["top1", "cross-entropy"], [meter.top1, meter.loss])
 
 
+def test_the_meter_adds_up_in_float64():
+    meter, (labels, probabilities) = TrainingMeter(), batch(9, 1)
+    row_losses = -np.log(probabilities[np.arange(9), labels])
+    meter.loss_sum = 2.0 ** 30  # beside it a float32 steps by 64
+    for _ in range(4):
+        meter.update([mx.nd.array(labels)], [mx.nd.array(probabilities)])
+    assert meter.loss_sum - 2.0 ** 30 == pytest.approx(4 * row_losses.sum(dtype=np.float64), rel=1e-6)
+
+
 def test_an_epoch_begins_with_nothing_and_a_log_line_forgets_nothing():
     meter = TrainingMeter()
     meter.update([mx.nd.array([0])], [mx.nd.array([[1.0, 0.0]])])

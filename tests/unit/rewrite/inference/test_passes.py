@@ -277,7 +277,7 @@ def test_a_stride_stays_where_no_convolution_would_do_less():
 
 
 def everything():
-    """Each pass has something to do: Pad, scalars, BatchNorm, stride, 24 channels, PReLU, a FullyConnected of a map, two readers."""
+    """Each pass has something to do: Pad, scalars, BatchNorm, stride, 24 channels, PReLU, a Dense of maps, swish."""
     stem = batch_norm(conv(pad(normalised(), 0, 1, 0, 1), "stem", stride=(2, 2), no_bias=True), "stem_bn")
     first = batch_norm(conv(relu6(stem), "first", (1, 1), 24), "bn1", fix_gamma=False)
     net = conv(relu6(conv(first, "grow", (1, 1), 40)), "shrink", (1, 1), 24) + first

@@ -63,7 +63,7 @@ def test_mxnet_itself_loses_the_activation_without_it():
     scores, tags = forward(net.get_backend_symbol("MKLDNN"), *parameters_of(net))
     np.testing.assert_array_equal(tags, scores)
     scores, tags = forward(separate_readers(net).get_backend_symbol("MKLDNN"), *parameters_of(net))
-    assert 0 <= tags.min() and tags.max() <= 1
+    assert tags.min() >= 0 and tags.max() <= 1
 
 
 def test_a_layer_of_one_reader_stays_fused():
