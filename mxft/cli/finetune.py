@@ -2,7 +2,7 @@
 import os
 
 from mxft.commandline.arguments import Parser, add_device_options, add_input_options, add_tensorboard_option, input_spec
-from mxft.commandline.data_options import add_data_options, check_data_flags, records_from
+from mxft.commandline.data_options import add_data_options, check_data_flags, records_from, target_of
 from mxft.commandline.pages import conclude
 from mxft.commandline.training_options import (
     add_keeping_options,
@@ -20,11 +20,14 @@ examples:
       --run runs/head
   mxft finetune --model resnet-50,0 --train train.rec --val val.rec \\
       --num-classes 256 --run runs/mine
+  mxft finetune --model resnet-50,0 --data photos/ --labels tags.csv \\
+      --multi-label --run runs/tags
 
-photos/ holds one folder of images a class. The run folder holds the
-checkpoints (model-best.params and the last epoch), model-manifest.json,
-transfer.json, log.jsonl, curves.png and report.html. The defaults are the
-MXNet tutorial's.
+photos/ holds one folder of images a class, or with --labels the images of a
+table: of several labels each (--multi-label) or of numbers (--regression). The
+run folder holds the checkpoints (model-best.params and the last epoch),
+model-manifest.json, transfer.json, log.jsonl, curves.png and report.html. The
+defaults are the MXNet tutorial's.
 """
 
 
@@ -54,7 +57,7 @@ def main(argv=None):
     from mxft.workflows.finetune import finetune
 
     check_data_flags(args)
-    recipe = recipe_from(args)
+    recipe = recipe_from(args, target_of(args))
     checkpoint = open_model(args)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
     checked = check_early(args, recipe, checkpoint, spec)
@@ -64,7 +67,7 @@ def main(argv=None):
     if workers.writes:
         check_run_folder(args.run, args.resume)
         events = event_folder(args.tensorboard, os.path.join(args.run, "tensorboard"), args.resume)
-    records = workers.first_then_others(lambda: records_from(args, spec))
+    records = workers.first_then_others(lambda: records_from(args, spec, checkpoint))
     result = finetune(checkpoint, records, args.run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
                       keeping_from(args), events, checked)
     return conclude(result)

@@ -82,15 +82,25 @@ def keeping_from(args):
     return Keeping(args.keep_every, args.keep_last, args.save_batches, args.save_minutes, args.resume)
 
 
-def recipe_from(args):
-    """Turn the flags of `add_training_options` into a Recipe, which refuses those that contradict each other."""
+def recipe_from(args, target="classes"):
+    """Turn the flags of `add_training_options` into a Recipe, which refuses those that contradict each other.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+    target : {"classes", "multi-label", "regression"}
+
+    Returns
+    -------
+    mxft.training.recipe.Recipe
+    """
     fit = given_settings(args, "epochs", "optimizer", "wd", "initializer", "patience", "min_delta", "label_smoothing",
                          "mixup", "accumulate", "fp16", "rewrite", kvstore="kv_store", momentum="mom")
     if args.momentum is not None and _has_momentum(fit.get("optimizer", default_of(FitOptions, "optimizer"))):
         fit.setdefault("momentum", args.momentum)
     recipe = given_settings(args, "layer", "require_head", "batch_size", "lr_factor", "warmup_epochs", "augment",
                             "seed", learning_rate="lr", schedule="lr_schedule", lr_steps="lr_step_epochs")
-    return Recipe(**plan_settings(args), **recipe, mirror=not args.no_mirror, fit=FitOptions(**fit))
+    return Recipe(**plan_settings(args), **recipe, target=target, mirror=not args.no_mirror, fit=FitOptions(**fit))
 
 
 def _has_momentum(optimizer):
@@ -103,10 +113,14 @@ def _has_momentum(optimizer):
 
 def check_early(args, recipe, checkpoint, spec):
     """Refuse before anything is packed what cannot be trained; return the CheckedRecipe to go on from."""
+    from mxft.commandline.data_options import check_table_head
     from mxft.data.folders import scan_class_folders
     from mxft.data.splits import CLUTTER
     from mxft.training.preparation import check_machine, check_recipe
 
+    if args.labels:
+        check_table_head(args, checkpoint, spec)
+        return check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
     if not args.data:  # nothing is packed: the records are asked with the rest
         return check_machine(recipe, checkpoint, spec, args.gpus, args.cpus)
     classes = scan_class_folders(args.data, exclude={*args.exclude, CLUTTER}).classes

@@ -31,9 +31,9 @@ def check_sharding(options, head, contexts):
                          f"{options.sample_rate:g} on {len(contexts)} devices that would each sample for themselves; "
                          "add `shard_fc7`")
     if options.kvstore.startswith("dist"):
-        raise InputError(f"{asked}: expected one process, received kv-store={options.kvstore!r}, whose workers would "
-                         "each hold all classes and share no gradient of theirs; `kvstore` device on one machine, or "
-                         f"leave --{asked} out")
+        raise InputError(f"{asked}: expected one process, received `kvstore={options.kvstore!r}`, whose workers would "
+                         "each hold all classes and share no gradient of theirs; `kvstore='device'` on one machine, "
+                         f"or leave {asked} out")
     if options.fp16:
         raise InputError(f"{asked}: expected training in float32 beside it, received `fp16`, whose loss scale does not "
                          "reach a divided fc7; leave one of the two out")
