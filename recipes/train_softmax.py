@@ -262,4 +262,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(run_command("train_softmax", main))
+    sys.exit(run_command("train_softmax", main, flags={"lr_steps": "--lr-steps"}))

@@ -40,6 +40,7 @@ def here(here, random_parameters):
     logits = mx.sym.FullyConnected(mx.sym.L2Normalization(slim), num_hidden=7, name="fc7")
     training = mx.sym.Group([mx.sym.BlockGrad(slim), mx.sym.SoftmaxOutput(logits, name="softmax")])
     args, auxs = random_parameters(training, (3, *SIZE))
+    args["fc1_gamma"][:] = 1  # as training leaves it where gamma is fixed
     Checkpoint(training, args, auxs, {"format": 1, "input": InputSpec((3, *SIZE)).to_dict()}).save("face", 0)
     Checkpoint(slim, {k: v for k, v in args.items() if not k.startswith("fc7")}, auxs).save("slim", 0)
     os.mkdir("data")

@@ -2,7 +2,8 @@
 import dataclasses
 
 from mxft.errors import InputError
-from mxft.training.accumulation import check_accumulation
+from mxft.options import KVSTORES
+from mxft.settings import check_settings, one_of, real, setting, several, switch, text, whole
 
 LR_STEPS = {0: (40000, 60000, 80000)}  # plain softmax; the margins get the later ones
 MARGIN_LR_STEPS = (100000, 140000, 160000)
@@ -59,46 +60,43 @@ class FaceOptions:
         Part of the classes that takes part in a step, above 0 and at most 1.
     """
 
-    lr: float = 0.1
-    lr_steps: tuple = ()
-    wd: float = 0.0005
-    mom: float = 0.9
-    per_batch_size: int = 128
-    max_steps: int = 0
-    end_epoch: int = 100000
-    verbose: int = 2000
-    frequent: int = 20
-    ckpt: int = 1
-    ce_loss: bool = False
-    freeze: tuple = ()
-    freeze_epochs: int = 0
-    fc7_init: str = "keep"
-    reinit_embedding: bool = False
-    rand_mirror: bool = True
-    cutoff: int = 0
-    color: int = 0
-    seed: int = 0
-    rewrite: bool = True
-    kvstore: str = "device"
-    accumulate: int = 1
-    fp16: bool = False
-    shard_fc7: bool = False
-    sample_rate: float = 1.0
+    lr: float = setting(0.1, real(least=0))
+    lr_steps: tuple = setting((), several(whole(1)))
+    wd: float = setting(0.0005, real(least=0))
+    mom: float = setting(0.9, real(least=0, below=1))
+    per_batch_size: int = setting(128, whole(1))
+    max_steps: int = setting(0, whole(0))
+    end_epoch: int = setting(100000, whole(1))
+    verbose: int = setting(2000, whole(1))
+    frequent: int = setting(20, whole(1))
+    ckpt: int = setting(1, whole(0, 3))
+    ce_loss: bool = setting(False, switch())
+    freeze: tuple = setting((), several(text()))
+    freeze_epochs: int = setting(0, whole(0))
+    fc7_init: str = setting("keep", one_of(*FC7_INITS))
+    reinit_embedding: bool = setting(False, switch())
+    rand_mirror: bool = setting(True, switch())
+    cutoff: int = setting(0, whole(0))
+    color: int = setting(0, whole(0))
+    seed: int = setting(0, whole(0))
+    rewrite: bool = setting(True, switch())
+    kvstore: str = setting("device", one_of(*KVSTORES))
+    accumulate: int = setting(1, whole(1))
+    fp16: bool = setting(False, switch())
+    shard_fc7: bool = setting(False, switch())
+    sample_rate: float = setting(1.0, real(above=0, most=1))
 
     def __post_init__(self):
-        check_accumulation(self.accumulate)
+        check_settings(self)
         steps = self.lr_steps
         if any(b <= a for a, b in zip((0, *steps), steps)):
-            raise InputError(f"lr-steps: expected growing numbers of updates, received lr-steps="
-                             f"{','.join(map(str, steps))}")
-        if self.fc7_init not in FC7_INITS:
-            raise InputError(f"fc7-init: expected one of {', '.join(FC7_INITS)}, received fc7-init={self.fc7_init!r}")
+            raise InputError(f"`lr_steps`: expected growing numbers of updates, received `lr_steps={steps}`")
         if self.end_epoch <= self.freeze_epochs and self.freeze_epochs:
-            raise InputError(f"freeze-epochs: expected fewer than the {self.end_epoch} epochs there are, received "
-                             f"freeze-epochs={self.freeze_epochs}; `freeze` alone freezes to the end")
-        if not 0 < self.sample_rate <= 1:
-            raise InputError(f"sample-rate: expected a part of the classes, above 0 and at most 1, received "
-                             f"sample-rate={self.sample_rate}")
+            raise InputError(f"`freeze_epochs`: expected fewer than the {self.end_epoch} epochs there are, received "
+                             f"`freeze_epochs={self.freeze_epochs}`; `freeze` alone freezes to the end")
+        if self.fc7_init == "imprint" and self.reinit_embedding:
+            raise InputError("`fc7_init`: expected a pretrained embedding to imprint from, received "
+                             "`reinit_embedding=True`, which begins it anew")
 
     @property
     def divides_fc7(self):

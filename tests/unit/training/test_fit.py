@@ -206,7 +206,8 @@ def test_early_stopping_at_the_exact_epoch(train, patience, series, epochs, best
 
 def test_of_equal_epochs_the_one_with_the_lower_loss_is_best_by_any_margin(train):
     series = iter([(.5, 1.0), (.6, 1.0), (.6, .8), (.6, .9)])
-    result, _, _ = train(epochs=4, min_delta=0.5, validate=lambda *_: dict(zip(("top1", "loss"), next(series))))
+    result, _, _ = train(epochs=4, patience=4, min_delta=0.5,
+                         validate=lambda *_: dict(zip(("top1", "loss"), next(series))))
     assert result.best_epoch == 3
 
 
@@ -230,7 +231,7 @@ def test_optimizers_are_taken_by_name(train, name):
 
 @pytest.mark.parametrize("options, message", [
     ({"optimizer": "adm"}, "optimizer: expected a name MXNet knows, received optimizer='adm'; nearest: .*adam"),
-    ({"optimizer": "adam", "momentum": 0.9}, "optimizer adam: expected no momentum, received mom=0.9"),
+    ({"optimizer": "adam", "momentum": 0.9}, "optimizer adam: expected no momentum, received momentum=0.9"),
     ({"optimizer_params": {"clip_gradeint": 5}}, "optimizer sgd: unknown argument clip_gradeint=5; nearest: clip_grad"),
     ({"optimizer": "adam", "optimizer_params": {"beta": 5}}, "optimizer adam: unknown argument beta=5; nearest: .*b"),
 ])

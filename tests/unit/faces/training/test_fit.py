@@ -153,7 +153,7 @@ def test_imprinted_class_centres_start_right_where_random_ones_do_not(make_face_
 
 
 def test_imprinting_without_a_pretrained_embedding_is_refused(make_face_checkpoint, train):
-    with pytest.raises(InputError, match="fc7-init: expected a pretrained embedding to imprint from"):
+    with pytest.raises(InputError, match="fc7_init: expected a pretrained embedding to imprint from"):
         train(make_face_checkpoint(), fc7_init="imprint", reinit_embedding=True)
 
 

@@ -17,10 +17,12 @@ def test_steps_that_are_given_are_not_scaled():
 
 
 @pytest.mark.parametrize("wrong, message", [
-    ({"lr_steps": (20, 10)}, "lr-steps: expected growing numbers of updates, received lr-steps=20,10"),
-    ({"lr_steps": (0, 10)}, "lr-steps: expected growing"),
-    ({"fc7_init": "imprinted"}, "fc7-init: expected one of keep, normal, imprint, received fc7-init='imprinted'"),
-    ({"freeze_epochs": 3, "end_epoch": 3}, "freeze-epochs: expected fewer than the 3 epochs there are")])
+    ({"lr_steps": (20, 10)}, r"lr_steps: expected growing numbers of updates, received lr_steps=\(20, 10\)"),
+    ({"lr_steps": (0, 10)}, "lr_steps: expected a tuple, each a whole number of at least 1"),
+    ({"fc7_init": "imprinted"}, "fc7_init: expected one of keep, normal, imprint, received fc7_init='imprinted'"),
+    ({"freeze_epochs": 3, "end_epoch": 3}, "freeze_epochs: expected fewer than the 3 epochs there are"),
+    ({"fc7_init": "imprint", "reinit_embedding": True}, "fc7_init: expected a pretrained embedding to imprint from"),
+    ({"lr": -1}, "lr: expected a number of at least 0, received lr=-1"), ({"kvstore": "devcie"}, "nearest: device")])
 def test_contradictions_are_refused(wrong, message):
     with pytest.raises(InputError, match=message):
         FaceOptions(**wrong)

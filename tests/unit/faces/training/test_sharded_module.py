@@ -145,14 +145,14 @@ REFUSED = {
     "shard-fc7: expected at least 2 devices to divide the classes over, received cpu(0) alone; list cards in "
     "CUDA_VISIBLE_DEVICES, or cpus 2": {"contexts": 1, "shard_fc7": True},
     "sample-rate: expected shard_fc7 or one device, received sample-rate=0.5 on 2 devices": {"sample_rate": 0.5},
-    "shard-fc7: expected one process, received kv-store='dist_sync'": {"shard_fc7": True, "kvstore": "dist_sync"},
+    "shard-fc7: expected one process, received kvstore='dist_sync'": {"shard_fc7": True, "kvstore": "dist_sync"},
     "shard-fc7: expected a head whose loss is made row by row, received loss-type=7 (arcface-inter)":
         {"shard_fc7": True, "loss_type": 7},
     "sample-rate: expected batches that are updates beside it, received accumulate=2, whose batches would each draw "
     "other classes": {"contexts": 1, "sample_rate": 0.5, "accumulate": 2},
     "shard-fc7: expected at least a class a device, received 7 classes on 8 devices": {"shard_fc7": True,
                                                                                        "contexts": 8},
-    "sample-rate: expected a part of the classes, above 0 and at most 1, received sample-rate=0": {"sample_rate": 0}}
+    "sample_rate: expected a number above 0 and of at most 1, received sample_rate=0": {"sample_rate": 0}}
 
 
 @pytest.mark.parametrize("message", REFUSED)
