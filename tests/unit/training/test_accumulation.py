@@ -170,7 +170,8 @@ def test_what_an_update_is_made_of_is_told(kvstore, count, accumulate, said):
 
 @pytest.mark.parametrize("accumulate", [0, -1, 2.5])
 def test_what_is_no_number_of_batches_is_refused(accumulate):
-    with pytest.raises(InputError, match=f"accumulate: expected a whole number of at least 1, received accumulate={accumulate}"):
+    with pytest.raises(InputError, match="accumulate: expected a whole number of at least 1, received "
+                                         f"accumulate={accumulate}"):
         FaceOptions(accumulate=accumulate)
 
 
