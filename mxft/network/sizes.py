@@ -6,7 +6,7 @@ from mxft.network.graph import Graph, first_outputs
 
 MOST_OF_A_LAYER = 1 << 28  # numbers a layer gives for one image: 1 GB of float32; VGG's largest are 3 million at 224
 MOST_OF_ALL = 1 << 31
-MOST_AT_A_TIME = 1 << 28   # in layers that are still to be read, parameters aside: EfficientNet-B3 at 300 has 10 million
+MOST_AT_A_TIME = 1 << 28   # in layers that are still to be read, but for parameters; EfficientNet-B3 has 10 million
 MOST_DIMENSIONS = 16
 
 
