@@ -20,6 +20,8 @@ _RATE_BLIND = {"adadelta", "ftrl"}  # optimizers that move a parameter whose lea
 SCHEDULES = ("constant", "step", "cosine")
 STEP_FACTOR = 0.1  # of the step schedule
 SOLVERS = ("ridge", "logistic", "svm", "imprint")
+TARGETS = ("classes", "multi-label", "regression")  # one of several classes, each of several labels, numbers
+SOLVERS_OF = {"multi-label": "logistic", "regression": "ridge"}  # of targets that are not classes
 KVSTORES = ("local", "device", "nccl", "dist_sync", "dist_device_sync", "dist_async")
 HEAD_EPOCHS = 2      # of the head alone
 UNFREEZE_EPOCHS = 1  # before the next stage of the trunk is opened
@@ -89,7 +91,7 @@ class FitOptions:
     kvstore : str
         With a ``dist_`` one every worker is given the same options, and as many batches as the others.
     patience : int
-        Epochs without a better validation top-1 (training loss where there is no validation) before stopping; 0 never.
+        Epochs without a better validation top-1 (see `mxft.training.fit.FitResult`) before stopping; 0 never.
     min_delta : float or None
         What counts as better, for `patience`; 0 when None.
     label_smoothing : float

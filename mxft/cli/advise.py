@@ -1,5 +1,5 @@
 """``mxft advise``: which plan suits a data set, the command, and why."""
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, whole
+from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, whole
 from mxft.errors import InputError
 
 EXAMPLES = """\
@@ -60,8 +60,8 @@ def main(argv=None):
 
 def _evidence(args, scan):
     """Probe the checkpoint's layers on a sample of the folder."""
-    from mxft.cli.data_options import default_resize
-    from mxft.cli.models import open_model
+    from mxft.commandline.data_options import default_resize
+    from mxft.commandline.models import open_model
     from mxft.devices import contexts
     from mxft.features.probe import measure_folder
     from mxft.network.input_spec import InputSpec

@@ -1,8 +1,8 @@
 """``mxft bundle``: a checkpoint as one folder or .tar that another program, or another person, can use at once."""
 import re
 
-from mxft.cli.arguments import Parser
 from mxft.cli.classifier_options import add_classifier_options
+from mxft.commandline.arguments import Parser
 from mxft.errors import InputError
 
 EXAMPLES = """\
@@ -39,7 +39,7 @@ def main(argv=None):
     """Run ``mxft bundle``."""
     args = parser().parse_args(argv)
     from mxft.cli.classifier_options import classifier_from, model_name
-    from mxft.cli.models import open_model
+    from mxft.commandline.models import open_model
     from mxft.deploy.bundle.writing import require_free_output, write_bundle
 
     require_free_output(args.output)
@@ -75,6 +75,7 @@ def _require_onnx():
 
 def _say(bundle):
     from mxft.deploy.bundle.selftest import number_of
+    from mxft.deploy.bundle.signature import counted
 
     check = bundle.check
     print("self-test picture:")
@@ -84,6 +85,6 @@ def _say(bundle):
     print(f"read back, MXNet: {same}, largest difference {check.mxnet:.1e}")
     if check.onnx is not None:
         print(f"read back, ONNX Runtime: {same}, largest difference {check.onnx:.1e}")
-    print(f"wrote {bundle.path}: {check.signature['name']}, {check.signature['classes']} classes, "
+    print(f"wrote {bundle.path}: {check.signature['name']}, {counted(check.signature)}, "
           f"{len(bundle.files)} files, {sum(bundle.files.values()) / 1e6:.1f} MB\n"
           f"next: mxft serve {bundle.path}")

@@ -2,7 +2,7 @@
 import dataclasses
 import json
 
-from mxft.cli.arguments import Parser, image_shape
+from mxft.commandline.arguments import Parser, image_shape
 
 EXAMPLES = """\
 examples:
@@ -50,7 +50,7 @@ def main(argv=None):
 
 def _load(model):
     """Return (symbol, anatomy) of a checkpoint, or of a symbol alone."""
-    from mxft.cli.models import find_model
+    from mxft.commandline.models import find_model
     from mxft.network.anatomy import anatomy_of
     from mxft.network.checkpoint import load_checkpoint, load_symbol
 

@@ -4,9 +4,9 @@ import os
 import sys
 import tempfile
 
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole
-from mxft.cli.data_options import add_data_options, check_data_flags, records_from
-from mxft.cli.finetune import add_training_options, check_early, recipe_from
+from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole
+from mxft.commandline.data_options import add_data_options, check_data_flags, records_from, target_of
+from mxft.commandline.training_options import add_training_options, check_early, recipe_from
 
 EXAMPLES = """\
 examples:
@@ -44,14 +44,14 @@ def parser():
 def main(argv=None):
     """Run ``mxft lr-find``."""
     args = parser().parse_args(argv)
-    from mxft.cli.models import open_model
-    from mxft.cli.preflight import check_resize
+    from mxft.commandline.models import open_model
+    from mxft.commandline.preflight import check_resize
     from mxft.files.whole import check_writable
     from mxft.network.input_spec import InputSpec
     from mxft.workflows.lr_finder import check_search, find_learning_rate
 
     check_data_flags(args)
-    recipe = recipe_from(args)
+    recipe = recipe_from(args, target_of(args))
     check_search(recipe, args.start_lr, args.end_lr, args.batches)
     checkpoint = open_model(args)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
@@ -60,7 +60,7 @@ def main(argv=None):
     prefix = os.path.normpath(args.run) + "-lr"
     check_writable(os.path.dirname(os.path.abspath(prefix)), "--run")
     with _Bar(args.batches) as bar, _named(checkpoint, args.mean_image) as model:
-        found = find_learning_rate(model, records_from(args, spec), recipe, spec, args.gpus, args.cpus,
+        found = find_learning_rate(model, records_from(args, spec, checkpoint), recipe, spec, args.gpus, args.cpus,
                                    args.data_nthreads, args.start_lr, args.end_lr, args.batches, bar)
     _report(found, prefix, f"{os.path.basename(args.model)}, {found.stage}: {args.optimizer}, batch "
                           f"{args.batch_size * args.accumulate}")

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 
-from mxft.cli.arguments import (
+from mxft.commandline.arguments import (
     Parser,
     add_device_options,
     add_input_options,
@@ -23,6 +23,9 @@ examples:
   mxft predict --model runs/caltech256 --top 5 cat.jpg dog.jpg
   mxft predict --model mobilenet,0 --image-shape 3,224,224 --resize 256 \\
       --synset imagenet-synset.txt cat.jpg
+
+A network of several labels an image (mxft finetune --multi-label) gives those
+that reach their thresholds, one of numbers (--regression) its numbers.
 
 An image is packed as the manifest says the training records were and read as
 they are, so that a validation image gets the very scores its record gets. An
@@ -51,9 +54,9 @@ def parser():
 def main(argv=None):
     """Run ``mxft predict``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
-    from mxft.cli.models import open_model
+    from mxft.commandline.models import open_model
     from mxft.devices import contexts
-    from mxft.evaluation.answer import answering_outputs, names_of
+    from mxft.evaluation.answer import answering_outputs, names_of, thresholds_of
     from mxft.evaluation.prediction import predict_files
     from mxft.network.transfer import check_fits
 
@@ -64,6 +67,7 @@ def main(argv=None):
     packing = packing_of(args, checkpoint, spec)
     check_fits(checkpoint, spec)
     names = [class_names(args.synset, checkpoint, outputs[0]), *map(names_of, outputs[1:])]
+    thresholds = thresholds_of(checkpoint, outputs[0])
     say_assumptions(checkpoint, spec)
     with _listable(args.images) as paths:
         predictions = predict_files(checkpoint, paths, spec, packing, args.batch_size, context, args.data_nthreads,
@@ -71,7 +75,7 @@ def main(argv=None):
     predictions = [dataclasses.replace(p, path=path) for p, path in zip(predictions, args.images)]
     for prediction in predictions:
         _require_a_name_for_each_number(prediction, names)
-        _print(prediction, names, args)
+        _print(prediction, names, args, thresholds)
     unread = sum(p.problem is not None for p in predictions)
     if unread:
         print(f"{unread} of {len(predictions)} images could not be read", file=sys.stderr)
@@ -132,9 +136,9 @@ def _require_a_name_for_each_number(prediction, names):
                              f"received {len(answer.scores)}")
 
 
-def _print(prediction, names, args):
+def _print(prediction, names, args, thresholds):
     if args.json:
-        print(json.dumps(_as_json(prediction, names, args.top), ensure_ascii=False))
+        print(json.dumps(_as_json(prediction, names, args.top, thresholds), ensure_ascii=False))
         return
     print(prediction.path)
     if prediction.problem:
@@ -143,16 +147,34 @@ def _print(prediction, names, args):
     for answer, own in zip(prediction.answers, names):
         if len(prediction.answers) > 1:
             print(f"  {answer.output.name}, {answer.output.kind}:")
-        for i, value in answer.top(args.top):
-            print(f"{'  ' * (len(prediction.answers) > 1)}  {value:.4f}  {own[i]}")
+        is_main = answer is prediction.answers[0]
+        for line in _labels(answer, own, thresholds) if is_main and thresholds else _top(answer, own, args.top):
+            print(f"{'  ' * (len(prediction.answers) > 1)}  {line}")
 
 
-def _as_json(prediction, names, count):
+def _top(answer, names, count):
+    """Return a line for each of the likeliest classes, or each number."""
+    figure = "{:.6g}" if answer.output.kind == "values" else "{:.4f}"
+    return [f"{figure.format(value)}  {names[i]}" for i, value in answer.top(count)]
+
+
+def _labels(answer, names, thresholds):
+    """Return a line for each label that is said, or what comes nearest."""
+    said = answer.said(thresholds)
+    if said:
+        return [f"{value:.4f}  {names[i]}" for i, value in said]
+    (i, value), = answer.top(1)
+    return [f"no label reaches its threshold; the likeliest: {value:.4f}  {names[i]} (from {thresholds[i]:.4f} on)"]
+
+
+def _as_json(prediction, names, count, thresholds):
     """Return a prediction as JSON has it: the main output's top, and every output where it is not one of N classes."""
     rows = [{"output": answer.output.name, "kind": answer.output.kind,
              "top": [{"class": own[i], "label": i, _measure(answer): round(value, 6)}
                      for i, value in answer.top(count)]} for answer, own in zip(prediction.answers, names)]
     said = {"image": prediction.path, "top": rows[0]["top"] if rows else None, "problem": prediction.problem}
+    if thresholds and prediction.answers:
+        said["labels"] = [names[0][i] for i, _ in prediction.answers[0].said(thresholds)]
     plain = len(rows) < 2 and (not rows or prediction.answers[0].output.names_classes)
     return said if plain else {**said, "outputs": rows}
 

@@ -1,4 +1,4 @@
-"""``mxft score``: top-1, top-5 and loss of a checkpoint on records, each counted once."""
+"""``mxft score``: the figures of a checkpoint on records, each counted once: top-1, mean average precision or error."""
 import contextlib
 import dataclasses
 import json
@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 
-from mxft.cli.arguments import (
+from mxft.commandline.arguments import (
     Parser,
     add_check_option,
     add_device_options,
@@ -29,7 +29,10 @@ examples:
 Each record is counted once, cut in the centre. The input is what the
 checkpoint's manifest says; a checkpoint without one needs --image-shape. With
 several checkpoints the mean of their probabilities is judged; with ten crops,
-corners and centre and their mirror images, the mean over them.
+corners and centre and their mirror images, the mean over them. A network of
+several labels an image is judged by mean average precision, and by precision,
+recall and F1 of each label at the thresholds chosen when it was trained; one of
+numbers by mean absolute error and R2.
 """
 
 
@@ -59,7 +62,7 @@ def parser():
 def main(argv=None):
     """Run ``mxft score``."""
     args = parser().parse_args(argv)
-    from mxft.cli.models import open_model
+    from mxft.commandline.models import open_model
     from mxft.devices import contexts
     from mxft.evaluation.scoring import average
     from mxft.files.whole import check_writable
@@ -75,6 +78,36 @@ def main(argv=None):
     score = average([score for score, _ in scores]) if args.others else scores[0][0]
     _write_tables(score, checkpoints[0], args)
     print(json.dumps({**score.to_dict(), "rewrites": scores[0][1]}) if args.json else score)
+    if not args.json:
+        _print_each(score, checkpoints[0])
+
+
+def _print_each(score, checkpoint):
+    """Print a line for each label or number."""
+    columns = getattr(score, "columns", None)
+    if not columns:
+        return
+    names = _names(score, checkpoint)
+    width = max(map(len, (columns[0], *names)))
+    print("  ".join([f"  {columns[0]:<{width}}", *(f"{column:>9}" for column in columns[1:])]))
+    for name, *cells in score.report(names):
+        print("  ".join([f"  {name:<{width}}", *(f"{_cell(cell):>9}" for cell in cells)]))
+
+
+def _cell(value):
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}"
+
+
+def _names(score, checkpoint):
+    """Return the names of what is scored: the manifest's, or numbers."""
+    if not hasattr(score, "columns"):
+        return checkpoint.classes or [f"class {number}" for number in range(score.logits.shape[1])]
+    size, (word, *_) = score.labels.shape[1], score.columns
+    if checkpoint.classes and len(checkpoint.classes) == size:
+        return list(checkpoint.classes)
+    return [f"{word} {number}" for number in range(size)]
 
 
 def _score(checkpoint, args, context):
@@ -92,9 +125,23 @@ def _score(checkpoint, args, context):
     check_fits(checkpoint, spec)
     say_assumptions(checkpoint, spec)
     with _plain(args.records) as records:
-        check_images(records, spec)
+        target = _target(checkpoint, records, args)
+        check_images(records, spec, several_labels=target is not None)
         return score_records(checkpoint, spec, records, args.batch_size, context, args.data_nthreads, args.rewrite,
                              crop_from, args.check, args.output_name)
+
+
+def _target(checkpoint, records, args):
+    """Return what records are judged as, refusing a confusion matrix of what is not one of N classes."""
+    from mxft.data.labels import scan_labels
+    from mxft.evaluation.answer import answering_outputs
+    from mxft.evaluation.scoring import scored_target
+
+    target = scored_target(checkpoint, answering_outputs(checkpoint, args.output_name)[0], scan_labels(records))
+    if target is not None and args.confusion:
+        raise InputError(f"--confusion: expected one of several classes an image, received {target.describe()}; "
+                         "--per-class writes the figures of each")
+    return target
 
 
 @contextlib.contextmanager
@@ -128,13 +175,15 @@ def _write_tables(score, checkpoint, args):
     from mxft.evaluation.classification import class_report, confusion_matrix
     from mxft.files.whole import whole_file
 
-    count = score.logits.shape[1]
-    names = checkpoint.classes or [f"class {number}" for number in range(count)]
-    confusion = confusion_matrix(score.logits.argmax(axis=1), score.labels, count)
-    tables = {args.per_class: lambda: [("class", "images", "recall", "precision", "F1"),
-                                       *class_report(confusion, names)],
-              args.confusion: lambda: [("true / said", *names),
-                                       *((name, *row) for name, row in zip(names, confusion.tolist()))]}
+    names = _names(score, checkpoint)
+    if hasattr(score, "columns"):
+        tables = {args.per_class: lambda: [score.columns, *score.report(names)]}
+    else:
+        confusion = confusion_matrix(score.logits.argmax(axis=1), score.labels, score.logits.shape[1])
+        tables = {args.per_class: lambda: [("class", "images", "recall", "precision", "F1"),
+                                           *class_report(confusion, names)],
+                  args.confusion: lambda: [("true / said", *names),
+                                           *((name, *row) for name, row in zip(names, confusion.tolist()))]}
     for path, rows in tables.items():
         if path:
             with whole_file(path, "w") as f:

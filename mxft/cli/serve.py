@@ -2,8 +2,8 @@
 import os
 import sys
 
-from mxft.cli.arguments import Parser, whole
 from mxft.cli.classifier_options import add_classifier_options
+from mxft.commandline.arguments import Parser, whole
 from mxft.errors import InputError
 
 EXAMPLES = """\
@@ -42,19 +42,19 @@ def main(argv=None):
     """Run ``mxft serve``."""
     args = parser().parse_args(argv)
     _prepare()
-    from mxft.deploy.bundle.signature import signature_of
+    from mxft.deploy.bundle.signature import counted, signature_of
     from mxft.deploy.serving.application import create_app
     from mxft.deploy.serving.server import address_of, bind, is_loopback, serve
 
     with bind(args.host, args.port) as listening:
         classifier = _classifier(args)
         max_bytes = args.max_megabytes * 1_000_000
-        app = create_app(classifier.bind(args.rewrite), signature_of(classifier), max_bytes, _names_of_here(args.host))
+        signature = signature_of(classifier)
+        app = create_app(classifier.bind(args.rewrite), signature, max_bytes, _names_of_here(args.host))
         if not is_loopback(listening):
             print(f"warning: {args.host} can be reached from other machines: whoever reaches it can use this service, "
                   "without a password and without encryption", file=sys.stderr)
-        print(f"serving {classifier.name}, {len(classifier.classes)} classes: {address_of(listening)}  (Ctrl-C ends)",
-              flush=True)
+        print(f"serving {classifier.name}, {counted(signature)}: {address_of(listening)}  (Ctrl-C ends)", flush=True)
         serve(app, listening, args.threads, max_bytes)
 
 
@@ -76,7 +76,7 @@ def _prepare():
 def _classifier(args):
     """Return the Classifier to serve; a bundle is verified first."""
     from mxft.cli.classifier_options import classifier_from, model_name
-    from mxft.cli.models import open_model
+    from mxft.commandline.models import open_model
     from mxft.deploy.bundle.checking import check_bundle, is_bundle, opened_bundle
 
     if not is_bundle(args.model):

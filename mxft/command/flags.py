@@ -14,6 +14,10 @@ FLAGS = {"learning_rate": "--lr", "schedule": "--lr-schedule", "lr_steps": "--lr
          "frozen_trunk": "--no-frozen-trunk", "rewrite": "--no-rewrite"}
 
 
+SWITCHES = {("target", "'multi-label'"): "--multi-label", ("target", "'regression'"): "--regression",
+            ("target", "'classes'"): "neither --multi-label nor --regression"}
+
+
 def flag_of(field, flags=None):
     """Return the flag of a field: its own where the tables have one, else the field's name with hyphens.
 
@@ -45,10 +49,14 @@ def as_flags(message, flags=None):
     "--lr-factor: expected --lr-schedule step beside it, received lr-schedule='cosine'; leave it out"
     >>> as_flags("`layer`: expected no `require_head=True` beside it; see `mirror=False`")
     '--layer: expected no --require-head beside it; see --no-mirror'
+    >>> as_flags("`mixup`: expected one of several classes an image, received `target='multi-label'`")
+    '--mixup: expected one of several classes an image, received --multi-label'
     """
     def shown(found):
         field, value = found.groups()
         flag = flag_of(field, flags)
+        if (field, value) in SWITCHES:
+            return SWITCHES[field, value]
         if value is None:
             return flag
         if value in ("True", "False"):

@@ -201,7 +201,7 @@ def _looked_through(payload):
     """Return why an image is no whole one that decodes, or None."""
     return _inspected(payload) or _decoded(payload)
 
-def check_images(path, spec, show=True):
+def check_images(path, spec, show=True, several_labels=False):
     """Refuse records that hold no images or several labels each; say so where they are smaller than the input.
 
     Parameters
@@ -211,6 +211,8 @@ def check_images(path, spec, show=True):
     spec : mxft.network.input_spec.InputSpec
     show : bool
         Say on stderr that images are smaller than the input.
+    several_labels : bool
+        Let several labels, or numbers, a record pass.
 
     Raises
     ------
@@ -228,7 +230,7 @@ def check_images(path, spec, show=True):
             if number == LOOKED_AT:
                 break
             try:
-                payload = _payload(f, parts, path, number)
+                payload = _payload(f, parts, path, number, several_labels)
                 file = inspect(payload)
                 _decode(payload)
             except BadImage as error:
@@ -247,16 +249,17 @@ def check_images(path, spec, show=True):
               "proportion and crops; pack larger images, or choose a smaller --image-shape", file=sys.stderr)
 
 
-def _payload(f, parts, path, number):
-    """Return the image bytes of one record, refusing several labels."""
+def _payload(f, parts, path, number, several_labels):
+    """Return the image bytes of one record, refusing several labels where they are not meant."""
     pieces = []
     for start, length in parts:
         f.seek(start)
         pieces.append(f.read(length))
     header, payload = unpack(MAGIC_BYTES.join(pieces))
-    if header.flag > 1:
+    if header.flag > 1 and not several_labels:
         raise InputError(f"several labels: expected one label in each record, received {header.flag} in record "
-                         f"{number} of {path}; pack it again without --pack-label")
+                         f"{number} of {path}; train them with --multi-label or --regression, or pack it again without "
+                         "--pack-label")
     return payload
 
 

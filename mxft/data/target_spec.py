@@ -6,9 +6,9 @@ import numpy as np
 
 from mxft.data.labels import LabelScan, check_labels, scan_labels
 from mxft.errors import InputError, nearest
+from mxft.options import TARGETS
 
-CLASSES, MULTI_LABEL, REGRESSION = "classes", "multi-label", "regression"
-KINDS = (CLASSES, MULTI_LABEL, REGRESSION)
+KINDS = CLASSES, MULTI_LABEL, REGRESSION = TARGETS
 THRESHOLD = 0.5  # of a label's probability, where no other was chosen on validation records
 
 

@@ -4,13 +4,14 @@ from typing import Optional
 
 import numpy as np
 
+from mxft.data.target_spec import MULTI_LABEL, THRESHOLD, manifest_target
 from mxft.errors import InputError
 from mxft.network.anatomy import Output
 from mxft.network.anatomy.outputs import EMBEDDING, INDEPENDENT, LOG_PROBABILITIES, LOGITS, MAP, SCORES, VALUES
 
 _NOT_ANSWERED = {
     MAP: "a map: a segmentation's or a detector's, which no class or number sums up; mxft export --to onnx --model "
-         "{model} --output network.onnx writes the network",
+         "{model}{shape} --output network.onnx writes the network",
     EMBEDDING: "an embedding, which names nothing by itself; mxft extract-features --model {model} FOLDER "
                "embeddings.npz writes it"}
 
@@ -60,6 +61,19 @@ class Answer:
         order = range(len(shown)) if self.output.kind == VALUES else np.argsort(-shown, kind="stable")[:k]
         return [(int(i), float(shown[i])) for i in order]
 
+    def said(self, thresholds):
+        """Return the labels whose probability reaches their threshold as (number, probability), highest first.
+
+        Parameters
+        ----------
+        thresholds : sequence of float
+
+        Returns
+        -------
+        list of (int, float)
+        """
+        return [(number, value) for number, value in self.top(len(thresholds)) if value >= thresholds[number]]
+
 
 def answering_outputs(checkpoint, name=None):
     """Return the outputs that say something of an image: the one called `name`, or all that do.
@@ -94,10 +108,16 @@ def answering_outputs(checkpoint, name=None):
                          f"{model} keeps its embedding, {main.name}")
     if main.kind in _NOT_ANSWERED:
         raise InputError(f"network names nothing: expected classes, probabilities or values, received the output "
-                         f"{main.name}, {_NOT_ANSWERED[main.kind].format(model=model)}")
+                         f"{main.name}, {_NOT_ANSWERED[main.kind].format(model=model, shape=_shape_flag(checkpoint))}")
     others = () if name else tuple(output for output in anatomy.served
                                    if output != main and output.kind not in _NOT_ANSWERED)
     return (main, *others)
+
+
+def _shape_flag(checkpoint):
+    """Return the flag without which a command does not know the size of a checkpoint's images, or nothing."""
+    known = checkpoint.input_spec or checkpoint.assumed_spec()
+    return "" if known else " --image-shape 3,224,224"
 
 
 def names_of(output, classes=None):
@@ -126,6 +146,54 @@ def names_of(output, classes=None):
         return [classes[1] if classes and len(classes) == 2 else output.name]
     word = {VALUES: "value", SCORES: "class", INDEPENDENT: "class"}.get(output.kind, "class")
     return [f"{word} {number}" for number in range(count)]
+
+
+def epoch_metrics(checkpoint):
+    """Return what the manifest says of a checkpoint's own epoch: ``{"val_top1": 0.75, …}``, or ``{}``.
+
+    Parameters
+    ----------
+    checkpoint : mxft.network.checkpoint.Checkpoint
+
+    Returns
+    -------
+    dict
+    """
+    epoch = checkpoint.name.rpartition(",")[2]
+    found = (checkpoint.manifest.get("metrics") or {}).get(epoch)
+    return found if isinstance(found, dict) else {}
+
+
+def thresholds_of(checkpoint, output):
+    """Return from which probability on each label of a multi-label network is said.
+
+    Parameters
+    ----------
+    checkpoint : mxft.network.checkpoint.Checkpoint
+    output : mxft.network.anatomy.Output
+
+    Returns
+    -------
+    tuple of float or None
+        As chosen on the validation images of this epoch, 0.5 for each where none were; None of an output that is not
+        what the manifest calls multi-label.
+
+    Raises
+    ------
+    InputError
+        The manifest has another number of thresholds, or none that are from 0 to 1.
+    """
+    target = manifest_target(checkpoint.manifest)
+    if target is None or target.kind != MULTI_LABEL or output.kind != INDEPENDENT or output.size != target.size:
+        return None
+    chosen = epoch_metrics(checkpoint).get("val_thresholds")
+    if chosen is None:
+        return (THRESHOLD,) * target.size
+    if not (isinstance(chosen, list) and len(chosen) == target.size
+            and all(isinstance(value, (int, float)) and 0 <= value <= 1 for value in chosen)):
+        raise InputError(f"manifest of {checkpoint.name}: expected {target.size} thresholds from 0 to 1, received "
+                         f"val_thresholds={chosen!r}")
+    return tuple(map(float, chosen))
 
 
 def check_classes(checkpoint, output):

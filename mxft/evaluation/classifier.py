@@ -16,7 +16,7 @@ from mxft.data.images import BadImage, prepare_with_size
 from mxft.data.iterators import RecordIterator
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import last_line
-from mxft.evaluation.answer import Answer, answering_outputs, names_of
+from mxft.evaluation.answer import Answer, answering_outputs, epoch_metrics, names_of, thresholds_of
 from mxft.evaluation.classification import flat_scores
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.image_options import ImageOptions
@@ -61,10 +61,13 @@ class Classifier:
 
     @property
     def metrics(self):
-        """What the manifest says of this epoch: ``{"val_top1": 0.75, …}``, or ``{}``."""
-        epoch = self.checkpoint.name.rpartition(",")[2]
-        found = (self.checkpoint.manifest.get("metrics") or {}).get(epoch)
-        return found if isinstance(found, dict) else {}
+        """What the manifest says of this epoch: see `mxft.evaluation.answer.epoch_metrics`."""
+        return epoch_metrics(self.checkpoint)
+
+    @property
+    def thresholds(self):
+        """Of the main output where it is multi-label, else None: see `mxft.evaluation.answer.thresholds_of`."""
+        return thresholds_of(self.checkpoint, self.outputs[0])
 
 
 class BoundClassifier:

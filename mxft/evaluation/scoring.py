@@ -7,15 +7,18 @@ from typing import Optional
 import numpy as np
 
 from mxft.data.iterators import RecordIterator
-from mxft.data.labels import check_labels
+from mxft.data.labels import check_labels, scan_labels
 from mxft.data.progress import progress
 from mxft.data.soundness import check_records
+from mxft.data.target_spec import MULTI_LABEL, REGRESSION, TargetSpec, check_target, label_matrix, manifest_target
 from mxft.errors import InputError, RunError
-from mxft.evaluation.answer import answering_outputs
+from mxft.evaluation.answer import answering_outputs, thresholds_of
 from mxft.evaluation.classification import cross_entropy, flat_scores, softmax, top_k
 from mxft.evaluation.crops import TenCropExecutor
+from mxft.evaluation.multi_label import MultiLabelScore, binary_cross_entropy
+from mxft.evaluation.regression import RegressionScore
 from mxft.inference.executor import InferenceExecutor
-from mxft.network.anatomy.outputs import VALUES
+from mxft.network.anatomy.outputs import INDEPENDENT, VALUES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +52,15 @@ class Score:
     def images_per_second(self):
         return self.records / self.seconds if self.seconds else float("inf")
 
+    @property
+    def goodness(self):
+        """What makes one score better than another: higher top-1, of equals the lower loss."""
+        return (self.top1, -self.loss)
+
+    def metrics(self):
+        """Return what an epoch's row says of it."""
+        return {"top1": self.top1, "top5": self.top5, "loss": self.loss}
+
     def to_dict(self):
         """Return the scalars, for the manifest and the log."""
         return {"top1": self.top1, "top5": self.top5, "loss": self.loss, "records": self.records,
@@ -60,7 +72,7 @@ class Score:
                 f"({self.images_per_second:.0f} images/s)")
 
 
-def score_iterator(executor, iterator, progress=None):
+def score_iterator(executor, iterator, progress=None, target=None, thresholds=None):
     """Score a network on every record of an iterator.
 
     Parameters
@@ -68,10 +80,14 @@ def score_iterator(executor, iterator, progress=None):
     executor : mxft.inference.executor.InferenceExecutor
     iterator : mxft.data.iterators.RecordIterator
     progress : callable of int, optional
+    target : mxft.data.target_spec.TargetSpec, optional
+        What the labels say; one of N classes when None.
+    thresholds : sequence of float, optional
+        Of a multi-label target, from which probability on each label is said; 0.5 when None.
 
     Returns
     -------
-    Score
+    Score, mxft.evaluation.multi_label.MultiLabelScore or mxft.evaluation.regression.RegressionScore
 
     Raises
     ------
@@ -81,14 +97,27 @@ def score_iterator(executor, iterator, progress=None):
     began = time.perf_counter()
     scores, labels = zip(*executor.over(iterator, progress))
     scores, labels = flat_scores(np.concatenate(scores)), np.concatenate(labels)
-    labels = labels if labels.ndim == 1 else labels[:, 0]
     seconds = time.perf_counter() - began
     if not np.isfinite(scores).all():
         bad = int((~np.isfinite(scores).all(axis=1)).sum())
         raise RunError(f"scores are not finite: received NaN or infinity for {bad} of {len(labels)} images; "
                        "wrong mean or scale for this network, or damaged parameters?")
-    logits = executor.outputs[0].logits(scores)
+    output = executor.outputs[0]
+    if target is not None and target.kind == MULTI_LABEL:
+        return _multi_label_score(output, scores, labels.reshape(len(labels), -1), seconds, thresholds)
+    if target is not None and target.kind == REGRESSION:
+        deviation = target.deviation or (1.0,) * scores.shape[1]
+        return RegressionScore(output.link(scores), labels.reshape(len(labels), -1), deviation, seconds)
+    labels, logits = labels if labels.ndim == 1 else labels[:, 0], output.logits(scores)
     return _score_of(scores if logits is None else logits, labels, seconds, logits is not None)
+
+
+def _multi_label_score(output, scores, labels, seconds, thresholds):
+    probabilities = output.probabilities(scores)
+    plain = output.link.name == "sigmoid" and output.link.temperature == 1
+    logits = scores if plain else _logits(probabilities)
+    return MultiLabelScore(probabilities, labels, binary_cross_entropy(logits, labels), seconds,
+                           None if thresholds is None else tuple(map(float, thresholds)))
 
 
 def _score_of(logits, labels, seconds, has_loss=True):
@@ -98,24 +127,29 @@ def _score_of(logits, labels, seconds, has_loss=True):
 
 
 def average(scores):
-    """Return the Score of several networks that judged the same records: the mean of their probabilities.
+    """Return the Score of several networks that judged the same records: the mean of their probabilities or numbers.
 
     Parameters
     ----------
-    scores : sequence of Score
+    scores : sequence of Score, MultiLabelScore or RegressionScore
         With the same labels in the same order.
 
     Returns
     -------
-    Score
-        Its logits are the logarithms of the mean probabilities; its seconds the sum.
+    Score, MultiLabelScore or RegressionScore
+        Its logits are the logarithms of the mean probabilities; its seconds the sum. Labels are said from 0.5 on.
 
     Raises
     ------
     InputError
-        The networks were judged on different records, or have different numbers of classes.
+        The networks were judged on different records, are of different kinds, or have different numbers of classes.
     """
     first = scores[0]
+    if any(type(score) is not type(first) for score in scores):
+        raise InputError("ensemble: expected networks of one kind of target, received "
+                         + " and ".join(dict.fromkeys(type(score).__name__ for score in scores)))
+    if not isinstance(first, Score):
+        return _average_of_targets(scores)
     if any(score.loss is None for score in scores):
         raise InputError("ensemble: expected networks that give probabilities, received one that gives class scores, "
                          "which cannot be averaged with another's")
@@ -126,6 +160,24 @@ def average(scores):
     mean = np.mean([softmax(score.logits) for score in scores], axis=0)
     logits = np.log(np.maximum(mean, np.finfo(np.float32).tiny))
     return _score_of(logits, first.labels, sum(score.seconds for score in scores))
+
+
+def _average_of_targets(scores):
+    """Return the score of the mean of several networks' probabilities of labels, or numbers."""
+    first, seconds = scores[0], sum(score.seconds for score in scores)
+    if any(other.labels.shape != first.labels.shape or not np.array_equal(other.labels, first.labels)
+           for other in scores):
+        raise InputError(f"ensemble: expected networks of {first.labels.shape[1]} outputs judged on the same records, "
+                         "received others")
+    if isinstance(first, RegressionScore):
+        return dataclasses.replace(first, values=np.mean([score.values for score in scores], axis=0), seconds=seconds)
+    mean = np.mean([score.probabilities for score in scores], axis=0)
+    return MultiLabelScore(mean, first.labels, binary_cross_entropy(_logits(mean), first.labels), seconds)
+
+
+def _logits(probabilities):
+    p = np.clip(np.asarray(probabilities, np.float64), 1e-12, 1 - 1e-12)
+    return np.log(p) - np.log1p(-p)
 
 
 def score_records(checkpoint, spec, records, batch_size=32, context=None, threads=None, rewrite=True, crop_from=None,
@@ -152,31 +204,60 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
 
     Returns
     -------
-    score : Score
+    score : Score, MultiLabelScore or RegressionScore
+        As `scored_target` tells.
     applied : tuple of str
         The rewrites of the bound graph.
 
     Raises
     ------
     InputError
-        A label that is none of the network's classes; an image MXNet cannot decode; an output that is a map, an
-        embedding, or numbers that name no class.
+        A label that is none of the network's classes, or is of another kind than its output; an image MXNet cannot
+        decode; an output that is a map or an embedding.
     RunError
         As `score_iterator`.
     """
     judged = answering_outputs(checkpoint, output)[0]
-    if judged.kind == VALUES:
-        raise InputError(f"network names no classes: expected class scores or probabilities to judge labels by, "
-                         f"received the values of {judged.name}")
+    scan = scan_labels(records)
+    target = scored_target(checkpoint, judged, scan)
     executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
                                  batch_size, context, rewrite, [judged])
-    scan = check_labels(records, max(2, math.prod(executor.output_shape[1:])),
-                        "are these records of the classes this checkpoint was trained on?")
+    if target is None:
+        check_labels(scan, max(2, math.prod(executor.output_shape[1:])),
+                     "are these records of the classes this checkpoint was trained on?")
+    else:
+        check_target(scan, target)
     check_records(scan, check, threads)
     if crop_from:
         executor = TenCropExecutor(executor, *spec.shape[1:])
         spec = dataclasses.replace(spec, shape=(spec.shape[0], crop_from, crop_from), resize=crop_from)
     executor.expect(len(scan.ids))
-    iterator = RecordIterator(records, spec, batch_size, len(scan.ids), threads=threads)
+    iterator = RecordIterator(records, spec, batch_size, len(scan.ids), threads=threads,
+                              label_width=target.label_width if target else 1)
     with progress(len(scan.ids), "scoring") as advance:
-        return score_iterator(executor, iterator, advance), executor.applied
+        score = score_iterator(executor, iterator, advance, target, thresholds_of(checkpoint, judged))
+    return score, executor.applied
+
+
+def scored_target(checkpoint, output, scan):
+    """Return what records are judged as by one output of a network.
+
+    Parameters
+    ----------
+    checkpoint : mxft.network.checkpoint.Checkpoint
+    output : mxft.network.anatomy.Output
+    scan : mxft.data.labels.LabelScan
+
+    Returns
+    -------
+    mxft.data.target_spec.TargetSpec or None
+        What the manifest says; without, several labels where the output is independent probabilities and a record
+        carries several numbers, numbers where the output is values; else None, one of N classes.
+    """
+    own, width = manifest_target(checkpoint.manifest), label_matrix(scan).shape[1]
+    if own is not None and output.size in (own.size, None) and output.kind in (INDEPENDENT, VALUES):
+        return own
+    if output.kind == INDEPENDENT and width > 1:
+        return TargetSpec(MULTI_LABEL, output.size or width)
+    return TargetSpec(REGRESSION, output.size or width) if output.kind == VALUES else None
+

@@ -40,7 +40,7 @@ def feature_batches(executor, iterator, dtype="float32", progress=None):
     features : numpy.ndarray
         `dtype` ``(n, …)``.
     labels : numpy.ndarray
-        Float32 ``(n,)``.
+        Float32 ``(n,)``, or ``(n, L)`` of an iterator that gives L labels.
 
     Raises
     ------
@@ -56,7 +56,8 @@ def feature_batches(executor, iterator, dtype="float32", progress=None):
                                f"{np.abs(output).max():.6g}; give a --cache-budget that float32 fits, or --cache none")
             raise RunError("features are not finite: received NaN or infinity from the trunk; wrong mean or scale for "
                            "this network, or damaged parameters?")
-        yield features, (label if label.ndim == 1 else label[:, 0]).astype(np.float32, copy=False)
+        several = label.ndim > 1 and label.shape[1] > 1
+        yield features, (label if several else label.reshape(-1)).astype(np.float32, copy=False)
 
 
 def extract_view(executor, iterator, dtype="float32", progress=None):

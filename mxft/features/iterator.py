@@ -18,6 +18,8 @@ class FeatureIterator(mx.io.DataIter):
     shuffle : bool
         A new order for every epoch after a view's first; False keeps the view's own.
     data_name, label_name : str
+    label_width : int
+        Numbers of a record's label.
 
     Notes
     -----
@@ -33,14 +35,15 @@ class FeatureIterator(mx.io.DataIter):
     """
 
     def __init__(self, store, batch_size, num_records=None, views=None, seed=0, shuffle=True, data_name="data",
-                 label_name="softmax_label"):
+                 label_name="softmax_label", label_width=1):
         super().__init__(batch_size)
         self.num_records, self._views = num_records or store.num_records, views or store.views
         self.batches = -(-self.num_records // batch_size)
         self._store, self._seed, self._shuffle = store, seed % 2**32, shuffle
         self._epoch, self._done, self._view, self._rows = 0, 0, None, None
         self.provide_data = [mx.io.DataDesc(data_name, (batch_size, *store.feature_shape))]
-        self.provide_label = [mx.io.DataDesc(label_name, (batch_size,))]
+        self.provide_label = [mx.io.DataDesc(label_name, (batch_size, label_width) if label_width > 1
+                                             else (batch_size,))]
 
     def go_to(self, epoch, batch):
         """Go to a batch of an epoch, both counted from 0."""

@@ -101,7 +101,7 @@ def solve_head(solver, features, labels, num_classes, seed=0, images=None):
     if len(counts) > num_classes or not counts.all():
         raise InputError(f"solver: expected at least one image of each of {num_classes} classes, received none of "
                          f"class {int(np.argmin(counts))}")
-    scaled, mean, spread = _standardised(features)
+    scaled, mean, spread = standardised(features)
     split = _split(labels, np.arange(len(labels)) if images is None else np.asarray(images), num_classes, seed)
     penalty, factor, top1, found = _chosen(solver, scaled, labels, num_classes, split)
     weight, bias = (factor * values for values in _fit(solver, scaled, labels, num_classes, penalty, found))
@@ -110,7 +110,7 @@ def solve_head(solver, features, labels, num_classes, seed=0, images=None):
                       time.perf_counter() - began)
 
 
-def _standardised(features):
+def standardised(features):
     """Return ``(features - mean) / spread``, rows of a length about 1, with mean and spread."""
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.where(spread < _FLAT, 1, spread) * np.float32(np.sqrt(features.shape[1]))
@@ -126,10 +126,10 @@ def _split(labels, images, num_classes, seed):
     if np.bincount(labels[first], minlength=num_classes).min() < 2 or len(names) - held_out < num_classes:
         return None
     splitter = StratifiedShuffleSplit(1, test_size=held_out, random_state=seed)
-    return [_rows_of(images, names[chosen]) for chosen in next(splitter.split(first, labels[first]))]
+    return [rows_of(images, names[chosen]) for chosen in next(splitter.split(first, labels[first]))]
 
 
-def _rows_of(images, names):
+def rows_of(images, names):
     """Return the rows that are views of these images, in the images' order."""
     order = np.argsort(images, kind="stable")
     begin, end = (np.searchsorted(images[order], names, side) for side in ("left", "right"))

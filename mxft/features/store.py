@@ -82,7 +82,8 @@ class FeatureStore:
 
     def view_bytes(self, dtype):
         """Return the bytes of one view, features and labels, in this dtype."""
-        return self.num_records * (int(np.prod(self.feature_shape)) * np.dtype(dtype).itemsize + 4)
+        labels = 4 * (self._facts.get("reading") or {}).get("label_width", 1)
+        return self.num_records * (int(np.prod(self.feature_shape)) * np.dtype(dtype).itemsize + labels)
 
     def _within(self, mode, dtype, budget):
         """Return the mode and dtype that stay within the budget, and say what was changed."""

@@ -40,7 +40,7 @@ def write_view(path, facts, shape, dtype, batches):
         ``(N, …)`` of the features.
     dtype : {"float32", "float16"}
     batches : iterable of (numpy.ndarray, numpy.ndarray)
-        Features ``(n, …)`` and labels ``(n,)``; N rows in all.
+        Features ``(n, …)`` and labels ``(n,)`` or ``(n, L)``; N rows in all.
 
     Raises
     ------
@@ -94,7 +94,8 @@ def read_view(path, facts, shape, dtype):
         if (header.get("format"), header.get("shape"), header.get("dtype")) != (1, list(shape), dtype):
             raise UnusableView("damaged: its header does not fit its facts")
         size = int(np.prod(shape, dtype=np.int64)) * _number_type(dtype).itemsize
-        expected, received = offset + size + shape[0] * _LABELS.itemsize, os.fstat(f.fileno()).st_size
+        width = (facts.get("reading") or {}).get("label_width", 1)
+        expected, received = offset + size + shape[0] * width * _LABELS.itemsize, os.fstat(f.fileno()).st_size
         if received != expected:
             raise UnusableView(f"truncated: expected {expected:,} bytes, received {received:,}")
         digest = hashlib.sha256()
@@ -103,7 +104,8 @@ def read_view(path, facts, shape, dtype):
     if digest.hexdigest() != header["sha256"]:
         raise UnusableView("damaged: its checksum does not fit its contents")
     features = np.memmap(path, _number_type(dtype), "r", offset, tuple(shape))
-    return FeatureView(features, np.fromfile(path, _LABELS, shape[0], offset=offset + size).astype(np.float32))
+    labels = np.fromfile(path, _LABELS, shape[0] * width, offset=offset + size).astype(np.float32)
+    return FeatureView(features, labels.reshape(-1, width) if width > 1 else labels)
 
 
 def read_facts(path):

@@ -2,9 +2,15 @@
 import dataclasses
 import os
 
+from mxft.data.target_spec import CLASSES, MULTI_LABEL, REGRESSION
+from mxft.errors import InputError
 from mxft.report.curves import curves_svg
 from mxft.report.template import flat, side_by_side, write_template
 from mxft.wording import duration, number
+
+_FIGURES = {CLASSES: {"val_top1": "top-1", "val_top5": "top-5", "val_loss": "loss"},
+            MULTI_LABEL: {"val_map": "mAP", "val_f1": "F1", "val_loss": "loss"},
+            REGRESSION: {"val_mae": "MAE", "val_r2": "R²", "val_loss": "loss"}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,21 +74,41 @@ def compare_runs(runs):
     runs : list of mxft.report.run_files.RunFiles
     """
     columns, cells, scores = _results(runs)
-    return Comparison(columns, cells, scores, "Best top-1 in bold.", [run.start["recipe"] for run in runs],
+    judged_by = {MULTI_LABEL: "Best mAP in bold.", REGRESSION: "Lowest MAE in bold."}
+    return Comparison(columns, cells, scores, judged_by.get(_target_of(runs), "Best top-1 in bold."),
+                      [run.start["recipe"] for run in runs],
                       lambda labels: curves_svg(dict(zip(labels, (run.epochs for run in runs)))))
 
 
 def _results(runs):
     """Return columns, a row of cells a run, and the score a run is best by."""
-    columns = ("plan", "top-1", "top-5", "loss", "best epoch", "epochs", "time", "trainable")
+    target = _target_of(runs)
+    figures = _FIGURES[target]
+    columns = ("plan", *figures.values(), "best epoch", "epochs", "time", "trainable")
     cells = []
     for run in runs:
         recipe, best, stages = run.start["recipe"], run.best, run.freeze.get("stages", [])
         plan = recipe["plan"] + (f", {recipe['solver']}" if recipe.get("solver") else "")
-        cells.append([plan, number(best.get("val_top1"), 4), number(best.get("val_top5"), 4),
-                      number(best.get("val_loss"), 4), str(best.get("epoch", "–")), str(len(run.epochs)),
-                      duration(run.seconds), str(stages[-1]["trainable"] if stages else "–")])
-    return columns, cells, [run.best.get("val_top1") for run in runs]
+        cells.append([plan, *(number(best.get(name), 4) for name in figures), str(best.get("epoch", "–")),
+                      str(len(run.epochs)), duration(run.seconds), str(stages[-1]["trainable"] if stages else "–")])
+    return columns, cells, [_judged_by(run.best, target) for run in runs]
+
+
+def _target_of(runs):
+    """Return the kind of target runs were trained for, refusing runs of several kinds."""
+    kinds = {(run.start["recipe"].get("target") or CLASSES): run.name for run in runs}
+    if len(kinds) > 1:
+        raise InputError("comparison: expected runs of one kind of target, received "
+                         + " and ".join(f"{kind} ({name})" for kind, name in kinds.items()))
+    kind = next(iter(kinds))
+    return kind if kind in _FIGURES else CLASSES
+
+
+def _judged_by(best, target):
+    """Return what a run is the better by the higher it is, None where nothing was validated."""
+    if target == REGRESSION:
+        return None if best.get("val_scaled_mae") is None else -best["val_scaled_mae"]
+    return best.get("val_map" if target == MULTI_LABEL else "val_top1")
 
 
 def _labels(runs):

@@ -1,9 +1,12 @@
-"""curves.png: loss and top-1 by epoch, training beside validation."""
+"""curves.png: loss and what a run is judged by, epoch by epoch, training beside validation."""
 from mxft.report.figures import FIRST as TRAIN
 from mxft.report.figures import SECOND as VALIDATION
 from mxft.report.figures import draw_svg, finish, legend_below, new_figure, plain, save_png
 
 QUANTITIES = {"loss": "cross-entropy", "top1": "top-1"}
+OF_LABELS = {"loss": "binary cross-entropy", "map": "mean average precision", "f1": "F1 at 0.5"}
+OF_NUMBERS = {"loss": "squared error, in variances", "mae": "mean absolute error"}
+_UP_TO_ONE = ("top1", "map", "f1")
 
 
 def draw_curves(history, path):
@@ -32,16 +35,17 @@ def draw_runs(histories, path):
         Label to rows.
     path : str
     """
-    figure = new_figure(9, 3.6)
-    for axes, key in zip(figure.subplots(1, 2), QUANTITIES):
-        _draw(axes, histories, key)
+    quantities = quantities_of(histories)
+    figure = new_figure(4.5 * len(quantities), 3.6)
+    for axes, key in zip(figure.subplots(1, len(quantities)), quantities):
+        _draw(axes, histories, key, quantities[key])
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", frameon=False, fontsize=8,
                   ncols=2 * len(histories))
     save_png(figure, path)
 
 
 def curves_svg(histories):
-    """Return the same curves as SVG for a page, one picture of loss and one of top-1, readable on light and dark.
+    """Return the same curves as SVG for a page, a picture of each quantity, readable on light and dark.
 
     Parameters
     ----------
@@ -57,24 +61,30 @@ def curves_svg(histories):
     >>> curves_svg({"": [{"epoch": 1, "train_loss": 2.0, "train_top1": 0.3}]})[0][:4]
     '<svg'
     """
-    def draw(key):
+    def draw(key, name):
         def on(axes):
-            _draw(axes, histories, key)
+            _draw(axes, histories, key, name)
             legend_below(axes)
         return on
 
-    return [draw_svg(f"{name} by epoch", draw(key)) for key, name in QUANTITIES.items()]
+    return [draw_svg(f"{name} by epoch", draw(key, name)) for key, name in quantities_of(histories).items()]
 
 
-def _draw(axes, histories, key):
+def quantities_of(histories):
+    """Return what is drawn of runs, {name in a row: words}: that of classes, of several labels or of numbers."""
+    told = {key for history in histories.values() for row in history for key in row}
+    return OF_LABELS if "train_f1" in told else OF_NUMBERS if "train_mae" in told else QUANTITIES
+
+
+def _draw(axes, histories, key, name):
     """Draw one quantity of all runs."""
     for number, (label, history) in enumerate(histories.items()):
         train, validation = (TRAIN, VALIDATION) if len(histories) == 1 else (f"C{number}", f"C{number}")
         _line(axes, history, "train_" + key, train, "--", plain(f"{label} training".strip()))
         _line(axes, history, "val_" + key, validation, "-", plain(f"{label} validation".strip()))
-    axes.set(xlabel="epoch", ylabel=QUANTITIES[key])
+    axes.set(xlabel="epoch", ylabel=name)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set_ylim(**({"bottom": 0} if key == "loss" else {"bottom": 0, "top": 1.02}))
+    axes.set_ylim(**({"bottom": 0, "top": 1.02} if key in _UP_TO_ONE else {"bottom": 0}))
     finish(axes)
 
 

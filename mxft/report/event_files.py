@@ -8,9 +8,10 @@ import sys
 import time
 
 SCALARS = {"train_loss": "train/loss", "train_top1": "train/top1", "val_loss": "val/loss", "val_top1": "val/top1",
-           "val_top5": "val/top5", "loss": "train/loss", "correct": "train/top1",
-           "margin_correct": "train/top1_with_margin", "target_cosine": "train/target_cosine", "lr": "lr",
-           "images_per_second": "images_per_second"}
+           "val_top5": "val/top5", "train_f1": "train/f1", "val_f1": "val/f1", "val_map": "val/map",
+           "train_mae": "train/mae", "val_mae": "val/mae", "val_r2": "val/r2", "loss": "train/loss",
+           "correct": "train/top1", "margin_correct": "train/top1_with_margin", "target_cosine": "train/target_cosine",
+           "lr": "lr", "images_per_second": "images_per_second"}
 
 
 class EventFiles:

@@ -2,14 +2,21 @@
 import dataclasses
 import os
 
+from mxft.data.target_spec import CLASSES, MULTI_LABEL, REGRESSION
 from mxft.report.curves import curves_svg
 from mxft.report.judgement import Judgement, data_address
 from mxft.report.run_files import RunFiles
+from mxft.report.target_judgement import target_judgement
 from mxft.report.template import asked, pretty, script_json, side_by_side, write_template
 from mxft.wording import duration, number, plural
 
+FIGURES = {CLASSES: {"val_top1": "top-1", "val_top5": "top-5", "val_loss": "cross-entropy"},
+           MULTI_LABEL: {"val_map": "mean average precision", "val_f1": "F1 at 0.5", "val_loss": "cross-entropy"},
+           REGRESSION: {"val_mae": "mean absolute error", "val_r2": "R²"}}
 COLUMNS = {"epoch": "epoch", "train_loss": "training loss", "train_top1": "training top-1",
-           "val_loss": "validation loss", "val_top1": "top-1", "val_top5": "top-5", "lr": "learning rate",
+           "train_f1": "training F1", "train_mae": "training MAE",
+           "val_loss": "validation loss", "val_top1": "top-1", "val_top5": "top-5", "val_map": "mAP", "val_f1": "F1",
+           "val_mae": "MAE", "val_r2": "R²", "lr": "learning rate",
            "seconds": "seconds", "images_per_second": "images/s"}
 
 
@@ -44,18 +51,32 @@ def write_run_page(folder, score=None, records=None, path=None, note=None):
     """
     files = RunFiles(folder)
     best = files.best
-    figures = [("top-1", number(best.get("val_top1"), 4)), ("top-5", number(best.get("val_top5"), 4)),
-               ("cross-entropy", number(best.get("val_loss"), 4)), ("best epoch", str(best.get("epoch", "–"))),
-               ("time of training", duration(files.seconds))]
+    figures = [*((words, number(best.get(name), 4)) for name, words in FIGURES[_kind(files)].items()),
+               ("best epoch", str(best.get("epoch", "–"))), ("time of training", duration(files.seconds))]
     path = path or os.path.join(files.folder, "report.html")
     write_template(path, "run.html", title=files.name, summary=_summary(files, score), figures=figures, note=note,
                    curves=side_by_side(curves_svg({"": files.epochs})) if files.epochs else "",
                    **asked(_settings(files), _defaults()),
-                   judged=_judged(files, score, records) if score is not None else None,
+                   **_judgements(files, score, records),
                    transfer=transfer_facts(files.transfer), stages=files.freeze.get("stages", []),
                    frozen=_frozen(files.freeze), **_epoch_table(files),
                    manifest=pretty({key: value for key, value in files.manifest.items() if key != "metrics"}))
     return path
+
+
+def _kind(files):
+    """Return the kind of target a run was trained for."""
+    kind = (files.manifest.get("target") or {}).get("kind")
+    return kind if kind in FIGURES else CLASSES
+
+
+def _judgements(files, score, records):
+    """Return what a template needs of the predictions of classes, ``judged``, or of labels or numbers, ``each``."""
+    if score is None:
+        return {"judged": None, "each": None}
+    if _kind(files) == CLASSES:
+        return {"judged": _judged(files, score, records), "each": None}
+    return {"judged": None, "each": target_judgement(score, files.manifest, files.best.get("val_thresholds"), records)}
 
 
 def _judged(files, score, records):
@@ -79,7 +100,8 @@ def _summary(files, score):
     judged = f", judged on {plural(score.records, 'image')}" if score is not None else ""
     head = files.manifest.get("head") or {}
     solved = "".join(f", head solved ({row['solver']}, penalty {row['regularisation']:g})" for row in files.solved)
-    return (f"{parent.get('model', files.start.get('model'))} to {head.get('num_classes', '?')} classes, plan "
+    what = {MULTI_LABEL: "labels an image", REGRESSION: "numbers an image"}.get(_kind(files), "classes")
+    return (f"{parent.get('model', files.start.get('model'))} to {head.get('num_classes', '?')} {what}, plan "
             f"{recipe['plan']}{solved}, seed {recipe['seed']}, on {', '.join(files.start.get('devices', []))}{judged}")
 
 

@@ -4,7 +4,7 @@ Every function returns a new symbol; the one it was given is untouched.
 """
 from mxft.network.anatomy import FeatureLayer
 from mxft.network.anatomy.outputs import LOSSES
-from mxft.surgery.attach import Dense, NewHead, attach_head, get_fine_tune_model
+from mxft.surgery.attach import Dense, NewHead, attach_head, get_fine_tune_model, with_loss
 from mxft.surgery.cut import cut_at, cut_loss
 from mxft.surgery.layers import (
     Layer,
@@ -19,4 +19,4 @@ from mxft.surgery.states import batch_norms_to_eval, stateful_layers, states_kep
 
 __all__ = ["LOSSES", "Dense", "FeatureLayer", "Layer", "NewHead", "attach_head", "batch_norms_to_eval", "cut_at",
            "cut_loss", "data_name", "embedding_layer", "feature_layer_named", "find_feature_layer",
-           "get_fine_tune_model", "label_names", "list_layers", "stateful_layers", "states_kept"]
+           "get_fine_tune_model", "label_names", "list_layers", "stateful_layers", "states_kept", "with_loss"]

@@ -7,6 +7,8 @@ import numpy as np
 from mxft.compat import mx
 from mxft.errors import RunError
 
+FIGURES = {"top1": "top-1", "map": "mAP", "f1": "F1", "mae": "MAE", "r2": "R²", "loss": "loss"}
+
 
 class StopTraining(Exception):
     """Raised by a callback to leave ``Module.fit`` in good order; the argument is the reason."""
@@ -18,19 +20,21 @@ class TrainingMeter(mx.metric.EvalMetric):
     One pass over the softmax output for both, instead of a metric each.
     """
 
+    sums = {"images": 0, "hits": 0, "loss_sum": 0.0, "batches": 0}  # as they are at the start of an epoch
+    validation_rises = True  # whether the validation figure epochs are judged by is better when it is higher
+
     def __init__(self):
         self._carried = {}
         super().__init__("training")
 
     def reset(self):
         """Forget everything, at the start of an epoch."""
-        self.images, self.hits, self.loss_sum, self.batches, self.batch_loss = 0, 0, 0.0, 0, float("nan")
-        vars(self).update(self._carried)
+        vars(self).update({**self.sums, "batch_loss": float("nan"), **self._carried})
         self._carried = {}
 
     def figures(self):
         """Return the sums so far, for `go_on`."""
-        return {"images": self.images, "hits": self.hits, "loss_sum": float(self.loss_sum), "batches": self.batches}
+        return {name: type(zero)(getattr(self, name)) for name, zero in self.sums.items()}
 
     def go_on(self, figures):
         """Begin the next epoch with these sums: its first batches were counted before."""
@@ -48,13 +52,20 @@ class TrainingMeter(mx.metric.EvalMetric):
                 label, prob = label[counted], prob[counted]
             label = (label.argmax(axis=1) if label.ndim == 2 and label.shape[1] > 1 else label.ravel()).astype(int)
             target = prob[np.arange(len(label)), label]
-            if not np.isfinite(prob).all():
-                raise RunError(f"training stopped: expected a finite loss, received NaN in batch {self.batches}")
-            self.batch_loss = float(-np.log(np.maximum(target, 1e-30)).mean(dtype=np.float64))
-            self.loss_sum += self.batch_loss * len(label)
+            self._require_finite(prob)
+            self._count(float(-np.log(np.maximum(target, 1e-30)).mean(dtype=np.float64)), len(label))
             self.hits += int((prob.argmax(axis=1) == label).sum())
-            self.images += len(label)
-            self.batches += 1
+
+    def _require_finite(self, output):
+        if not np.isfinite(output).all():
+            raise RunError(f"training stopped: expected a finite loss, received NaN in batch {self.batches}")
+
+    def _count(self, loss, images):
+        """Add one device's batch."""
+        self.batch_loss = loss
+        self.loss_sum += loss * images
+        self.images += images
+        self.batches += 1
 
     @property
     def loss(self):
@@ -66,6 +77,10 @@ class TrainingMeter(mx.metric.EvalMetric):
         """Fraction right so far this epoch, each batch judged before its update."""
         return self.hits / max(1, self.images)
 
+    def metrics(self):
+        """Return the epoch's figures by name, the loss first."""
+        return {"loss": self.loss, "top1": self.top1}
+
     def get(self):
         """Return names and values the way ``mx.metric`` does."""
         return ["top1", "cross-entropy"], [self.top1, self.loss]
@@ -73,6 +88,77 @@ class TrainingMeter(mx.metric.EvalMetric):
     def get_global(self):
         """Return the same as `get`."""
         return self.get()
+
+
+class MultiLabelMeter(TrainingMeter):
+    """Mean binary cross-entropy and micro F1 at 0.5 over an epoch; stops the run at the first number not finite."""
+
+    sums = {"images": 0, "hits": 0, "said": 0, "true": 0, "loss_sum": 0.0, "batches": 0}
+
+    def update(self, labels, preds):
+        """Take one device's labels of 0 and 1 and probabilities, ``(n, L)``."""
+        for label, prob in zip(labels, preds):
+            prob = prob.asnumpy().astype(np.float64)
+            label = label.asnumpy().reshape(prob.shape)
+            self._require_finite(prob)
+            p = np.clip(prob, 1e-7, 1 - 1e-7)  # as near as float32 comes to 1
+            self._count(float(-np.mean(label * np.log(p) + (1 - label) * np.log1p(-p))), len(label))
+            said, true = prob >= 0.5, label > 0.5
+            self.hits += int((said & true).sum())
+            self.said += int(said.sum())
+            self.true += int(true.sum())
+
+    @property
+    def f1(self):
+        """Micro F1 so far this epoch, each batch judged before its update; 0 where nothing was said."""
+        return 2 * self.hits / max(1, self.said + self.true)
+
+    def metrics(self):
+        """Return the epoch's figures by name, the loss first."""
+        return {"loss": self.loss, "f1": self.f1}
+
+    def get(self):
+        """Return names and values the way ``mx.metric`` does."""
+        return ["f1", "binary cross-entropy"], [self.f1, self.loss]
+
+
+class RegressionMeter(TrainingMeter):
+    """Mean squared error, in the units of training, and mean absolute error over an epoch.
+
+    Parameters
+    ----------
+    deviation : sequence of float
+        What a unit of training is in each number's own.
+    """
+
+    sums = {"images": 0, "error_sum": 0.0, "loss_sum": 0.0, "batches": 0}
+    validation_rises = False
+
+    def __init__(self, deviation):
+        self._deviation = np.asarray(deviation, np.float64)
+        super().__init__()
+
+    def update(self, labels, preds):
+        """Take one device's true numbers and the network's, ``(n, K)``."""
+        for label, value in zip(labels, preds):
+            value = value.asnumpy().astype(np.float64).reshape(-1, len(self._deviation))
+            self._require_finite(value)
+            errors = value - label.asnumpy().reshape(value.shape)
+            self._count(float(np.mean(errors ** 2)), len(errors))
+            self.error_sum += float(np.abs(errors * self._deviation).mean()) * len(errors)
+
+    @property
+    def mae(self):
+        """Mean absolute error so far this epoch, in the numbers' own units."""
+        return self.error_sum / max(1, self.images)
+
+    def metrics(self):
+        """Return the epoch's figures by name, the loss first."""
+        return {"loss": self.loss, "mae": self.mae}
+
+    def get(self):
+        """Return names and values the way ``mx.metric`` does."""
+        return ["mae", "mean squared error"], [self.mae, self.loss]
 
 
 class Progress:
@@ -95,11 +181,11 @@ class Progress:
             self._begin(param.epoch, done - 1)
         if self._terminal:
             self._bar.update(self._batch_size)
-            self._bar.set_postfix_str(f"loss {meter.loss:.4f} top-1 {meter.top1:.4f}", refresh=False)
+            self._bar.set_postfix_str(told(meter.metrics()), refresh=False)
         elif done % self._every == 0 and done < self._batches:
             rate = (done - 1 - self._from) * self._batch_size / max(time.perf_counter() - self._since, 1e-9)
             print(f"epoch {param.epoch + 1}/{self._epochs} batch {done}/{self._batches}: {rate:.1f} images/s, "
-                  f"loss {meter.loss:.4f}, top-1 {meter.top1:.4f}", file=sys.stderr)
+                  f"{told(meter.metrics(), ', ')}", file=sys.stderr)
         if done == self._batches:
             self.close()
 
@@ -117,6 +203,26 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def told(figures, between=" "):
+    """Return an epoch's figures by their names for people.
+
+    Examples
+    --------
+    >>> told({"loss": 0.5, "top1": 0.75}, ", ")
+    'loss 0.5000, top-1 0.7500'
+    """
+    return between.join(f"{FIGURES[name]} {value:.4f}" for name, value in figures.items())
+
+
+def row_told(row):
+    """Return what an epoch's row says of training and validation: each one's figures, the loss last."""
+    sides = []
+    for side, prefix in (("train", "train_"), ("validation", "val_")):
+        figures = {name: row[prefix + name] for name in FIGURES if prefix + name in row}
+        sides += [f"{side} {told(figures)}"] if figures else []
+    return ", ".join(sides)
 
 
 class Patience:

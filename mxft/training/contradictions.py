@@ -6,7 +6,7 @@ refuse (`mxft.training.stages`).
 """
 from mxft.data.augmentation import augmentation_of
 from mxft.errors import InputError
-from mxft.options import check_plan
+from mxft.options import SOLVERS_OF, TARGETS, check_plan
 
 _HEAD_STAGE = ("epochs", "learning_rate", "optimizer", "batch_size")
 
@@ -109,6 +109,15 @@ def _of_a_cache(recipe):
 def _of_targets(recipe):
     yield ("`oversample`", recipe.oversample and recipe.class_weight == "balanced", "no `class_weight='balanced'` "
            "beside it, which would count small classes twice", "both")
+    if recipe.target == TARGETS[0]:
+        return
+    for name, value in (("label_smoothing", recipe.fit.label_smoothing), ("mixup", recipe.fit.mixup),
+                        ("class_weight", recipe.class_weight or recipe.fit.class_weights),
+                        ("oversample", recipe.oversample)):
+        yield f"`{name}`", value, "one of several classes an image", f"`target={recipe.target!r}`"
+    only = SOLVERS_OF[recipe.target]
+    yield ("`solver`", recipe.solver not in (None, only), f"`solver={only!r}`, the one there is for "
+           f"`target={recipe.target!r}`", f"`solver={recipe.solver!r}`")
 
 
 def _of_workers(recipe):

@@ -3,7 +3,10 @@ import time
 
 from mxft.distributed.workers import join
 from mxft.training.accumulation import updates_of
-from mxft.training.callbacks import Patience, StopTraining
+from mxft.training.callbacks import FIGURES, Patience, StopTraining, row_told
+
+# of validation, by kind of target; training's loss where there is none of them
+WATCHED = {"val_top1": 1, "val_map": 1, "val_scaled_mae": -1}
 
 
 class Epochs:
@@ -22,7 +25,8 @@ class Epochs:
         self._batches, self._batch_size, self._validate = train.batches, train.batch_size, validate
         self._quiet, self._workers = quiet, join(options.kvstore)
         self._updates = updates_of(train.batches, options.accumulate) * self._workers.updates_a_batch
-        self._patience = Patience(options.patience, options.min_delta or 0.0, higher_is_better=validate is not None)
+        self._patience = Patience(options.patience, options.min_delta or 0.0,
+                                  higher_is_better=validate is not None and meter.validation_rises)
         self._began, self._seconds_before = time.perf_counter(), 0.0
 
     def facts(self):
@@ -44,7 +48,7 @@ class Epochs:
 
     def __call__(self, epoch, symbol, arg_params, aux_params):
         seconds, meter, done = self._seconds_before + time.perf_counter() - self._began, self._meter, epoch + 1
-        row = {"epoch": done, "train_loss": meter.loss, "train_top1": meter.top1,
+        row = {"epoch": done, **{"train_" + name: value for name, value in meter.metrics().items()},
                "lr": float(self._schedule((done - self.first) * self._updates)),
                "seconds": round(seconds, 3),
                "images_per_second": round(self._batches * self._batch_size * self._workers.count / seconds, 2)}
@@ -53,7 +57,7 @@ class Epochs:
         self.history.append(row)
         self._run.log("epoch", **row)
         metrics = {name: value for name, value in row.items() if name != "epoch"}
-        self._patience.saw(row["val_top1"] if self._validate else row["train_loss"])
+        self._patience.saw(_watched(row)[1])
         goodness = _goodness(row)
         better = self._goodness is None or goodness > self._goodness
         if better:
@@ -68,17 +72,36 @@ class Epochs:
             raise StopTraining(f"early stopping: no improvement in {self._patience.epochs} epochs")
 
 
+def _watched(row):
+    """Return the name and value of what an epoch is judged by, and 1 or -1: whether higher or lower is better."""
+    for name, sign in WATCHED.items():
+        if name in row:
+            return name, row[name], sign
+    return "train_loss", row["train_loss"], -1
+
+
+def best_validation(history):
+    """Return name, for people, and value of the best validation figure of an epoch in a history.
+
+    Examples
+    --------
+    >>> best_validation([{"val_top1": 0.5, "train_loss": 1.0}, {"val_top1": 0.7, "train_loss": 1.0}])
+    ('top-1', 0.7)
+    """
+    best = max(history, key=_goodness)
+    name = _watched(best)[0].replace("val_scaled_mae", "val_mae")
+    return FIGURES[name.partition("_")[2]], best[name]
+
+
 def _goodness(row):
-    """Return what makes an epoch better than another: higher top-1, of equals the lower loss."""
+    """Return what makes an epoch better than another: the figure it is judged by, of equals the lower loss."""
     if row is None:
         return None
-    return (row["val_top1"], -row.get("val_loss", 0.0)) if "val_top1" in row else (-row["train_loss"],)
+    name, value, sign = _watched(row)
+    return (sign * value,) if name == "train_loss" else (sign * value, -row.get("val_loss", 0.0))
 
 
 def _tell(row, epochs, better):
-    figures = f"train top-1 {row['train_top1']:.4f} loss {row['train_loss']:.4f}"
-    if "val_top1" in row:
-        figures += f", validation top-1 {row['val_top1']:.4f} loss {row['val_loss']:.4f}"
-    print(f"epoch {row['epoch']}/{epochs}: {figures}; "
+    print(f"epoch {row['epoch']}/{epochs}: {row_told(row)}; "
           f"{row['seconds']:.0f} s, {row['images_per_second']:.0f} images/s, lr {row['lr']:.3g}"
           f"{'  (best so far)' if better else ''}", flush=True)

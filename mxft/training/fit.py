@@ -16,11 +16,12 @@ from mxft.errors import MxftError, RunError, describe_failure
 from mxft.network.graph import has_random_layers
 from mxft.options import FitOptions
 from mxft.rewrite import rewrite_for_training
-from mxft.training.callbacks import Progress, StopTraining, TrainingMeter
+from mxft.training.callbacks import Progress, StopTraining
 from mxft.training.epochs import Epochs
 from mxft.training.interruption import Interruption
 from mxft.training.loss_scale import LossScale
 from mxft.training.module import TrainingModule
+from mxft.training.objective import Objective
 from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.precision import half_precision_classifier
 from mxft.training.resume.snapshots import Snapshots, parameters_of, seed_batch
@@ -34,10 +35,12 @@ class FitResult:
     Parameters
     ----------
     history : list of dict
-        One row an epoch: train_loss, train_top1, lr, seconds, images_per_second, and val_* where it was validated.
+        One row an epoch: train_loss, train_top1 (train_f1 of several labels, train_mae of numbers), lr, seconds,
+        images_per_second, and val_* where it was validated.
     best, last : str or None
-        ``"prefix,epoch"`` of the best and of the last checkpoint. Best is the highest validation top-1, of equals the
-        lowest loss; the lowest training loss where nothing is validated.
+        ``"prefix,epoch"`` of the best and of the last checkpoint. Best is the highest validation top-1 (mean average
+        precision; lowest mean absolute error), of equals the lowest loss; the lowest training loss where nothing is
+        validated.
     best_epoch : int or None
     stopped : str or None
         Why it ended early: early stopping, or Ctrl-C.
@@ -64,13 +67,14 @@ def seed_everything(seed):
 
 
 def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None, contexts=None, validate=None,
-        after=None, quiet=False):
+        after=None, quiet=False, objective=None):
     """Train a network by a plan and keep its checkpoints.
 
     Parameters
     ----------
     symbol : mx.sym.Symbol
-        Ends in SoftmaxOutput; what it lacks in `arg_params` is initialised (see `match_parameters` for the check).
+        Ends in the loss of `objective`; what it lacks in `arg_params` is initialised (see `match_parameters` for the
+        check).
     arg_params, aux_params : dict of str to mx.nd.NDArray
         The parameters that were loaded.
     plan : mxft.freeze.FreezePlan
@@ -87,6 +91,8 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
         Of the stage before this one: epochs are counted on from it, and its best is the one to beat.
     quiet : bool
         Print no line an epoch.
+    objective : mxft.training.objective.Objective, optional
+        What the labels say; one of N classes, under a SoftmaxOutput, when None.
 
     Returns
     -------
@@ -111,16 +117,18 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     >>> fit(head.symbol, args, auxs, plan, train, run, schedule).best      # doctest: +SKIP
     'runs/caltech256/model,best'
     """
-    options = options or FitOptions()
+    options, objective = options or FitOptions(), objective or Objective()
     arguments = optimizer_arguments(options, schedule)
     contexts = contexts or [mx.cpu()]
     workers = join(options.kvstore)
     state, taken, seeds = _where_it_stood(run, workers)
-    module, train = _module(symbol, plan, train, run, options, contexts, workers.seed(seeds["targets"]))
-    meter = TrainingMeter()
+    module, train = _module(symbol, plan, objective.feed(train), run, options, contexts,
+                            workers.seed(seeds["targets"]))
+    meter = objective.meter()
     epochs = Epochs(run, meter, schedule, options, train, validate, after, quiet)
+    arg_params = objective.to_training(arg_params)
     if taken:
-        arg_params, aux_params = _go_on(*taken, module, epochs, meter, train)
+        arg_params, aux_params = _go_on(*taken, module, epochs, meter, train, objective)
     begin, done = (epochs.first + taken[0]["epoch"], taken[0]["batch"]) if taken else (epochs.first, 0)
     progress = Progress(epochs.first + options.epochs, train.batches, train.batch_size)
     with Interruption() as interruption, contextlib.closing(progress):
@@ -128,12 +136,13 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
                            train.batches, epochs.first + options.epochs)
         seeding = _seeded(symbol, workers.seed(seeds["layers"]), epochs, train.batches, begin, done)
         callbacks = [*[progress] * workers.writes, _settled_after(train.batches), *seeding, keeping.batch_end]
-        with _ended_well(module, run, epochs, meter, schedule, keeping):
+        with _ended_well(module, run, epochs, meter, schedule, keeping, objective):
             module.fit(train, begin_epoch=begin, num_epoch=epochs.first + options.epochs,
                        arg_params=arg_params, aux_params=aux_params, allow_missing=True,
                        initializer=make_initializer(options.initializer),
                        eval_metric=meter, kvstore=workers.module_store(), optimizer=options.optimizer,
-                       optimizer_params=arguments, epoch_end_callback=[epochs, keeping.epoch_end],
+                       optimizer_params=arguments,
+                       epoch_end_callback=[_of_the_network(epochs, objective), keeping.epoch_end],
                        batch_end_callback=_counted_on(callbacks, begin, done))
     return FitResult(epochs.history, epochs.best, epochs.last, epochs.best_epoch, epochs.stopped, epochs.interrupted,
                      epochs.parameters)
@@ -149,8 +158,15 @@ def _where_it_stood(run, workers):
     return state, None, workers.from_first(seeds)
 
 
+def _of_the_network(callback, objective):
+    """Return an epoch-end callback that gives `callback` the parameters as the saved network has them."""
+    def call(epoch, symbol, arg_params, aux_params):
+        callback(epoch, symbol, objective.to_network(arg_params), aux_params)
+    return call
+
+
 @contextlib.contextmanager
-def _ended_well(module, run, epochs, meter, schedule, keeping):
+def _ended_well(module, run, epochs, meter, schedule, keeping, objective):
     """Save what was learnt, and note why, where training ends before its last epoch."""
     try:
         yield
@@ -158,7 +174,7 @@ def _ended_well(module, run, epochs, meter, schedule, keeping):
         epochs.stopped = str(reason)
     except KeyboardInterrupt:
         epochs.interrupted = keeping.signal or "SIGINT"
-        epochs.stopped = _save_interrupted(module, run, epochs, meter, keeping.at_the_end)
+        epochs.stopped = _save_interrupted(module, run, epochs, meter, keeping.at_the_end, objective)
         keeping.interrupted()
     except (RuntimeError, MemoryError, OSError) as error:
         failed = describe_failure(error)
@@ -183,11 +199,11 @@ def _module(symbol, plan, train, run, options, contexts, seed):
                           fixed_param_names=list(plan.fixed), logger=silent_logger()), train
 
 
-def _go_on(facts, arrays, module, epochs, meter, train):
+def _go_on(facts, arrays, module, epochs, meter, train, objective):
     """Put everything where it stood; return the parameters to begin with."""
     parameters = parameters_of(arrays)
     module.go_on(facts["optimizer"], arrays, facts["batch"])
-    epochs.restore(facts["epochs"], parameters)
+    epochs.restore(facts["epochs"], (objective.to_network(parameters[0]), parameters[1]))
     meter.go_on(facts["meter"])
     train.go_to(facts["epoch"], facts["batch"])
     return parameters
@@ -265,13 +281,15 @@ def _settled_after(batches):
     return settle
 
 
-def _save_interrupted(module, run, epochs, meter, at_the_end):
+def _save_interrupted(module, run, epochs, meter, at_the_end, objective):
     """Save the parameters as they are, in the middle of an epoch or at its end; return what to say."""
     if not module.params_initialized:
         return "interrupted before training began: nothing to save"
     mx.nd.waitall()
     try:
-        name = run.save("interrupted", *module.get_params(), {"train_loss": meter.loss, "train_top1": meter.top1})
+        arg_params, aux_params = module.get_params()
+        name = run.save("interrupted", objective.to_network(arg_params), aux_params,
+                        {"train_" + name: value for name, value in meter.metrics().items()})
     except MxftError as error:
         return f"interrupted; {error}"
     epochs.last = name

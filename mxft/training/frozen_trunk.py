@@ -4,6 +4,7 @@ What the plain plan computes (fixed parameters, BatchNorm with its moving statis
 forward pass below the cut. What is saved is the ordinary checkpoint of the whole network.
 """
 import dataclasses
+import math
 import weakref
 
 from mxft.compat import mx
@@ -19,20 +20,21 @@ from mxft.training.stages import require_cut
 
 
 def fit_frozen_trunk(network, plan, train, run, schedule, options=None, contexts=None, validation=None, cache=None,
-                     scored=None, after=None):
+                     scored=None, after=None, objective=None):
     """Train what lies above the frozen trunk of a network and keep checkpoints of the whole.
 
     Parameters
     ----------
     network : mxft.training.network.Network
-        Anything with `symbol`, `arg_params` and `aux_params`; only parameters of the head may be missing.
+        Anything with `symbol`, `arg_params` and `aux_params`, and a `target` where it is not one of N classes; only
+        parameters of the head may be missing.
     plan : mxft.freeze.FreezePlan
         Of the whole network.
     train : mxft.data.iterators.RecordIterator
         With mode ``none`` it is read as `fit` would; with the others its epochs are the views.
     run : mxft.training.run.Run
         Made with the user's own symbol.
-    schedule, options, contexts, after
+    schedule, options, contexts, after, objective
         See `mxft.training.fit.fit`. The trunk runs on the first context.
     validation : mxft.data.iterators.RecordIterator, optional
         Without augmentation. Its features are kept as the training records' are.
@@ -77,7 +79,7 @@ def fit_frozen_trunk(network, plan, train, run, schedule, options=None, contexts
     metrics = trunk.validation(held_out, scored) if validation else None
     result = fit(cut.head, _of(cut.head.list_arguments(), network.arg_params),
                  _of(cut.head.list_auxiliary_states(), network.aux_params), head_plan(plan, cut), features,
-                 _JoinedRun(run, network), schedule, options, contexts, metrics, after)
+                 _JoinedRun(run, network), schedule, options, contexts, metrics, after, objective=objective)
     if result.parameters[0]:
         result = dataclasses.replace(result, parameters=_joined(network, *result.parameters))
     return result
@@ -137,11 +139,13 @@ class TrunkFeatures:
             return self._live(records)
         self.left = budget - views * store.view_bytes(store.dtype)
         return FeatureIterator(store, records.batch_size, seed=records.seed, shuffle=shuffle, data_name=HEAD_INPUT,
-                               label_name=records.provide_label[0].name)
+                               label_name=records.provide_label[0].name,
+                               label_width=math.prod(records.provide_label[0].shape[1:]))
 
     def validation(self, features, scored=None):
-        """Return ``(arg_params, aux_params) -> {"top1", "top5", "loss"}`` of a head on held-out `features`."""
-        return _Validation(self._cut.head, features, self._context, scored).metrics
+        """Return ``(arg_params, aux_params) -> metrics`` of a head on held-out `features`."""
+        return _Validation(self._cut.head, features, self._context, scored,
+                           getattr(self._network, "target", None)).metrics
 
     def _live(self, records):
         return LiveFeatures(self._executor(records), records)
@@ -162,17 +166,18 @@ class TrunkFeatures:
 class _Validation:
     """Scores a head on the features of the validation records."""
 
-    def __init__(self, head, features, context, scored):
+    def __init__(self, head, features, context, scored, target):
         self._head, self._features, self._context, self._scored = head, features, context, scored
+        self._target = target
 
     def metrics(self, arg_params, aux_params):
-        """Return {"top1", "top5", "loss"} of these parameters."""
+        """Return the metrics of these parameters' score."""
         executor = InferenceExecutor(self._head, arg_params, aux_params, self._features.provide_data[0].shape[1:],
                                      self._features.batch_size, self._context)
-        score = score_iterator(executor, self._features)
+        score = score_iterator(executor, self._features, target=self._target)
         if self._scored:
             self._scored(score)
-        return {"top1": score.top1, "top5": score.top5, "loss": score.loss}
+        return score.metrics()
 
 
 class _JoinedRun:

@@ -4,11 +4,18 @@ import dataclasses
 from mxft.compat import mx
 from mxft.data.folders import scan_class_folders
 from mxft.data.splits import CLUTTER
+from mxft.data.target_spec import CLASSES, MULTI_LABEL, REGRESSION, TargetSpec, manifest_target
 from mxft.errors import InputError
+from mxft.network.anatomy.outputs import INDEPENDENT, LOGITS, VALUES
 from mxft.network.conversions import as_read
-from mxft.network.graph import Graph
+from mxft.network.graph import Graph, internal_output
 from mxft.network.transfer import match_parameters
-from mxft.surgery import FeatureLayer, attach_head, cut_loss, find_feature_layer
+from mxft.surgery import FeatureLayer, attach_head, cut_loss, find_feature_layer, label_names, with_loss
+from mxft.training.objective import Objective, TargetUnits
+
+_LOSS_OF = {CLASSES: "softmax", MULTI_LABEL: "logistic", REGRESSION: "linear"}
+_LOSS_OPERATORS = {MULTI_LABEL: ("LogisticRegressionOutput",),
+                   REGRESSION: ("LinearRegressionOutput", "MAERegressionOutput")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +25,7 @@ class Network:
     Parameters
     ----------
     symbol : mx.sym.Symbol
-        Ends in SoftmaxOutput.
+        Ends in the loss it is trained with.
     arg_params, aux_params : dict of str to mx.nd.NDArray
         What was loaded; the rest is the head's and will be initialised.
     head_parameters : tuple of str
@@ -29,6 +36,10 @@ class Network:
     num_classes : int
     hidden : tuple of mxft.surgery.attach.Dense
         Layers of the new head before the classification layer.
+    target : mxft.data.target_spec.TargetSpec, optional
+        What it is trained to give; one of `num_classes` classes when None.
+    units : mxft.training.objective.TargetUnits, optional
+        Of regression, the units it is trained in.
     """
 
     symbol: object
@@ -40,6 +51,27 @@ class Network:
     report: object
     num_classes: int
     hidden: tuple = ()
+    target: object = None
+    units: object = None
+
+    def __post_init__(self):
+        if self.target is None:
+            object.__setattr__(self, "target", TargetSpec(CLASSES, self.num_classes))
+
+    @property
+    def objective(self):
+        """What `mxft.training.fit.fit` minimises."""
+        return Objective(self.target, self.units)
+
+    @property
+    def label_name(self):
+        """What the loss calls its labels."""
+        return label_names(self.symbol)[0]
+
+    @property
+    def loss(self):
+        """The loss in a manifest's words: ``softmax``, ``sigmoid`` or, where the output is numbers, ``values``."""
+        return {CLASSES: "softmax", MULTI_LABEL: "sigmoid", REGRESSION: VALUES}[self.target.kind]
 
     def describe(self):
         """Return what was done to the weights, in a few lines."""
@@ -47,14 +79,14 @@ class Network:
         replaced = f" in place of {old}" if old else " (the network's own output)"
         made = "new head" if self.report.named("new") else "kept head"
         through = f" through {', '.join(map(str, self.hidden))}" if self.hidden else ""
-        lines = [f"{made}: {self.layer} with {self.num_classes} classes on {self.feature.name}{through}{replaced}"]
+        lines = [f"{made}: {self.layer} with {self.target.describe()} on {self.feature.name}{through}{replaced}"]
         if self.feature.discarded:
             lines.append(f"  warning: trained layers behind {self.feature.name} are discarded: "
                          f"{', '.join(self.feature.discarded)}")
         return "\n".join([*lines, self.report.summary()])
 
 
-def with_new_head(checkpoint, num_classes, image_shape, layer=None, hidden=(), name=None):
+def with_new_head(checkpoint, num_classes, image_shape, layer=None, hidden=(), name=None, target=None):
     """Cut a checkpoint at its feature layer and give it a new head.
 
     Parameters
@@ -69,6 +101,8 @@ def with_new_head(checkpoint, num_classes, image_shape, layer=None, hidden=(), n
         Layers between the feature and the output.
     name : str, optional
         Of the output layer; see `attach_head`.
+    target : mxft.data.target_spec.TargetSpec, optional
+        Of as many outputs; one of N classes when None.
 
     Returns
     -------
@@ -79,22 +113,46 @@ def with_new_head(checkpoint, num_classes, image_shape, layer=None, hidden=(), n
     InputError
         No such layer, or any parameter but the head's is missing or of another shape.
     """
-    head = attach_head(checkpoint.symbol, num_classes, layer, name, hidden)
+    kind = target.kind if target else CLASSES
+    head = attach_head(checkpoint.symbol, num_classes, layer, name, hidden, _LOSS_OF[kind])
     report, args, auxs = match_parameters(head.symbol, checkpoint.arg_params, checkpoint.aux_params, image_shape,
                                           new=head.parameters)
     report.require_only_new(head.parameters)
+    units = TargetUnits(head.layer, target.mean, target.deviation) if kind == REGRESSION and target.mean else None
     return Network(head.symbol, as_read(head.symbol, args), auxs, head.parameters, head.layer, head.feature, report,
-                   num_classes, tuple(hidden))
+                   num_classes, tuple(hidden), target, units)
 
 
-def with_kept_head(checkpoint, num_classes, image_shape):
+def with_kept_head(checkpoint, num_classes, image_shape, target=None):
     """Keep a checkpoint's own classifier, to go on training the same classes.
+
+    Parameters
+    ----------
+    checkpoint : mxft.network.checkpoint.Checkpoint
+    num_classes : int
+    image_shape : tuple of int
+        ``(C, H, W)``.
+    target : mxft.data.target_spec.TargetSpec, optional
+        Of as many outputs; one of N classes when None. A LogisticRegressionOutput, LinearRegressionOutput or
+        MAERegressionOutput of its kind goes on as it is; scores without one are given one.
+
+    Returns
+    -------
+    Network
 
     Raises
     ------
     InputError
-        The checkpoint has no classifier, or one for another number of classes.
+        The checkpoint has no classifier, one for another number of classes, or one of another kind of targets.
     """
+    if target is not None and target.kind != CLASSES:
+        return _with_kept_loss(checkpoint, image_shape, target)
+    given = _own_output(checkpoint)
+    if given is not None and given.kind in (INDEPENDENT, VALUES) and given.size == num_classes > 1:
+        kind = MULTI_LABEL if given.kind == INDEPENDENT else REGRESSION
+        raise InputError(f"`require_head`: expected a head of one of {num_classes} classes, received the "
+                         f"{given.kind} of {given.name} in {checkpoint.name}; `target={kind!r}` goes on with it, "
+                         "or leave `require_head` out to get a new head")
     feature = find_feature_layer(checkpoint.symbol)
     if feature.classifier is None:
         raise InputError(f"`require_head`: expected a classifier in {checkpoint.name}, received a network that ends in "
@@ -112,6 +170,47 @@ def with_kept_head(checkpoint, num_classes, image_shape):
     report.require_only_new(())
     head = tuple(graph.variables_of(layer, named_in=set(args)))
     return Network(symbol, as_read(symbol, args), auxs, head, feature.classifier, feature, report, num_classes)
+
+
+def _own_output(checkpoint):
+    """Return the Output a checkpoint answers with, None where it has none that serves."""
+    try:
+        return checkpoint.anatomy.output()
+    except InputError:
+        return None
+
+
+def _with_kept_loss(checkpoint, image_shape, target):
+    """Return a checkpoint's network with its head for several labels, or numbers, and the loss it has."""
+    output = checkpoint.anatomy.output()
+    kinds = (INDEPENDENT,) if target.kind == MULTI_LABEL else (VALUES, LOGITS)
+    if output.kind not in kinds or output.size not in (target.size, None):
+        raise InputError(f"`require_head`: expected a head that gives {target.describe()}, received the {output.kind} "
+                         f"of {output.name}, {output.size} an image, in {checkpoint.name}; leave `require_head` out to "
+                         "get a new head")
+    names = checkpoint.classes
+    if target.names and names and list(target.names) != list(names):
+        place = next(number for number, pair in enumerate(zip(target.names, names)) if pair[0] != pair[1])
+        raise InputError(f"`require_head`: expected the outputs of {checkpoint.name} in their order, received "
+                         f"{target.names[place]!r} in place of {names[place]!r}; pack the records with the names in "
+                         "its order")
+    graph, feature = Graph(checkpoint.symbol), find_feature_layer(checkpoint.symbol)
+    end, scores = graph.nodes[graph.heads[output.position][0]], graph.nodes[output.scores[0]]
+    symbol = checkpoint.symbol[output.position]
+    if end.op not in _LOSS_OPERATORS[target.kind]:
+        symbol = with_loss(internal_output(checkpoint.symbol, *output.scores), _LOSS_OF[target.kind], target.size)
+    report, args, auxs = match_parameters(symbol, checkpoint.arg_params, checkpoint.aux_params, image_shape)
+    report.require_only_new(())
+    layer = next((node for node in graph.operators() if node.name == feature.classifier), scores)
+    head = tuple(graph.variables_of(layer, named_in=set(args)))
+    own = manifest_target(checkpoint.manifest)
+    units = None
+    if own and own.mean and scores.name == feature.classifier and {f"{scores.name}_weight",
+                                                                   f"{scores.name}_bias"} == set(head):
+        units = TargetUnits(scores.name, own.mean, own.deviation)
+        target = dataclasses.replace(target, mean=own.mean, deviation=own.deviation)
+    return Network(symbol, as_read(symbol, args), auxs, head, layer.name, feature, report, target.size, (), target,
+                   units)
 
 
 def without_parameters(network, image_shape):

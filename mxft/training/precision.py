@@ -11,6 +11,7 @@ from mxft.network.graph import Graph, first_outputs
 from mxft.training.gradient_scale import scale_gradient
 
 LOSS_SCALE = "mxft_loss_scale"
+LOSSES = ("SoftmaxOutput", "LogisticRegressionOutput", "LinearRegressionOutput", "MAERegressionOutput")
 _FLOAT32 = "0"  # as MXNet numbers types
 
 
@@ -85,18 +86,18 @@ def scaled_parameters(symbol):
 
 
 def half_precision_classifier(symbol, dtype="float16"):
-    """Return a network that ends in a SoftmaxOutput with everything before it in `half_precision`.
+    """Return a network that ends in a SoftmaxOutput, or another of `LOSSES`, with all before it in `half_precision`.
 
     Raises
     ------
     InputError
-        It does not end in one SoftmaxOutput.
+        It does not end in one such loss.
     """
     graph = Graph(symbol)
     loss = graph.nodes[graph.heads[0][0]]
-    if len(graph.heads) != 1 or loss.op != "SoftmaxOutput":
+    if len(graph.heads) != 1 or loss.op not in LOSSES:
         raise InputError(f"fp16: expected a network that ends in one SoftmaxOutput, received {loss.op} {loss.name!r} "
                          f"as the first of {len(graph.heads)} outputs")
     internals, first = symbol.get_internals(), first_outputs(symbol)
     scores, label = (internals[first[source] + output] for source, output in loss.inputs)
-    return mx.sym.SoftmaxOutput(half_precision(scores, dtype), label, name=loss.name, **loss.attrs)
+    return getattr(mx.sym, loss.op)(half_precision(scores, dtype), label, name=loss.name, **loss.attrs)

@@ -5,6 +5,7 @@ import numpy as np
 
 from mxft.data.labels import check_labels, scan_labels
 from mxft.data.soundness import check_records
+from mxft.data.target_spec import CLASSES, MULTI_LABEL, TargetSpec, check_target, target_of
 from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
@@ -62,10 +63,11 @@ class CheckedRecipe:
     devices: list
     network: object = None
 
-    def network_for(self, recipe, checkpoint, spec, num_classes):
+    def network_for(self, recipe, checkpoint, spec, target):
         """Return the network where it is the one of these, None where it has to be made."""
         same = self.recipe is recipe and self.checkpoint is checkpoint and self.spec == spec
-        return self.network if same and self.network and self.network.num_classes == num_classes else None
+        made = self.network if same and target.kind == CLASSES else None  # units of numbers come of the records
+        return made if made and (made.target.kind, made.num_classes) == (CLASSES, target.size) else None
 
 
 def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1, checked=None):
@@ -91,12 +93,14 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1, checked=None):
     InputError
         What `check_recipe` refuses, and records, labels or class names that do not go together.
     """
+    if data.target not in (None, recipe.target):
+        raise InputError(f"targets: expected what the records were made for, `target={data.target!r}`, received "
+                         f"`target={recipe.target!r}`")
     checked = checked or check_machine(recipe, checkpoint, spec, gpus, cpus)
-    scans, num_classes, hashes = _check_data(data)
+    scans, target, hashes = _check_data(data, recipe.target)
     _check_sizes(data, spec)
-    network = (checked.network_for(recipe, checkpoint, spec, num_classes)
-               or _network(recipe, checkpoint, num_classes, spec))
-    recipe = _weighted(recipe, scans["train"], num_classes, data.classes)
+    network = checked.network_for(recipe, checkpoint, spec, target) or _network(recipe, checkpoint, target, spec)
+    recipe = _weighted(recipe, scans["train"], target.size, data.classes)
     stages = _checked_stages(recipe, network, spec, checked.devices)
     return Preparation(recipe, network, stages, scans, checked.devices, hashes)
 
@@ -111,11 +115,11 @@ def _weighted(recipe, scan, num_classes, classes):
     return dataclasses.replace(recipe, fit=options)
 
 
-def _network(recipe, checkpoint, num_classes, spec):
+def _network(recipe, checkpoint, target, spec):
     """Return the network the recipe trains, its parameters matched, or none loaded for the plan ``scratch``."""
     if recipe.require_head:
-        return with_kept_head(checkpoint, num_classes, spec.shape)
-    network = with_new_head(checkpoint, num_classes, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
+        return with_kept_head(checkpoint, target.size, spec.shape, target)
+    network = with_new_head(checkpoint, target.size, spec.shape, recipe.layer, recipe.hidden, recipe.head_name, target)
     return without_parameters(network, spec.shape) if recipe.plan == "scratch" else network
 
 
@@ -139,7 +143,7 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1, num_classes=None):
     gpus : str
     cpus : int
     num_classes : int, optional
-        Where it is known already, `prepare` takes the network made here.
+        Of one-of-N classes. Where it is known already, `prepare` takes the network made here.
 
     Returns
     -------
@@ -153,7 +157,7 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1, num_classes=None):
     """
     checked = check_machine(recipe, checkpoint, spec, gpus, cpus)
     network = (with_new_head(checkpoint, 2, spec.shape, recipe.layer, recipe.hidden, recipe.head_name)
-               if num_classes is None else _network(recipe, checkpoint, num_classes, spec))
+               if num_classes is None else _network(recipe, checkpoint, TargetSpec(CLASSES, num_classes), spec))
     _checked_stages(recipe, network, spec, checked.devices)
     return dataclasses.replace(checked, network=None if num_classes is None else network)
 
@@ -169,11 +173,31 @@ def _checked_stages(recipe, network, spec, devices):
     return stages
 
 
-def _check_data(data):
-    """Scan the labels of both files and check their images; return the scans, the number of classes and the hashes."""
+def _check_data(data, kind):
+    """Scan the labels of both files and check their images; return the scans, the TargetSpec and the hashes."""
     for path in filter(None, (data.train, data.val)):
         require_file(path, "records")
     scan = scan_labels(data.train)
+    if kind == CLASSES:
+        scans, target = _check_classes(data, scan)
+    else:
+        target = target_of(scan, kind, data.classes, data.num_classes)
+        scans = {"train": scan, **({"val": _check_validation(data.val, target)} if data.val else {})}
+    hashes = {name: check_records(scanned, data.check) or sha256(scanned.path) for name, scanned in scans.items()}
+    return scans, target, hashes
+
+
+def _check_validation(path, target):
+    """Return the scan of validation records, refusing some that no figure can be made of."""
+    scan = check_target(scan_labels(path), target)
+    if target.kind == MULTI_LABEL and not scan.labels.any():
+        raise InputError(f"nothing to validate by: expected images with labels in {path}, received "
+                         f"{len(scan.ids)} without any")
+    return scan
+
+
+def _check_classes(data, scan):
+    """Return the scans of records of one class each, and their TargetSpec."""
     num_classes = data.num_classes or (len(data.classes) if data.classes else None)
     if num_classes is None:
         num_classes = _classes_of(scan)
@@ -185,8 +209,7 @@ def _check_data(data):
         scans["val"] = check_labels(scan_labels(data.val), num_classes)
     if num_classes < 2 or len(np.unique(scan.first)) < 2:
         raise InputError(f"nothing to learn: expected at least 2 classes in {data.train}, received one")
-    hashes = {name: check_records(scanned, data.check) or sha256(scanned.path) for name, scanned in scans.items()}
-    return scans, num_classes, hashes
+    return scans, TargetSpec(CLASSES, num_classes, tuple(data.classes) if data.classes else None)
 
 
 def _classes_of(scan):

@@ -2,7 +2,7 @@
 import dataclasses
 
 from mxft.data.augmentation import augmentation_of
-from mxft.options import PLANS, SCHEDULES, SOLVERS, CacheOptions, FitOptions, FreezeOptions, HeadStage
+from mxft.options import PLANS, SCHEDULES, SOLVERS, TARGETS, CacheOptions, FitOptions, FreezeOptions, HeadStage
 from mxft.settings import Kind, check_settings, one_of, real, setting, several, switch, text, whole
 from mxft.training.contradictions import refuse_contradictions
 
@@ -21,6 +21,9 @@ class Recipe:
     ----------
     plan : str
         See `mxft.freeze`.
+    target : {"classes", "multi-label", "regression"}
+        What is learnt: one of several classes, each of several labels for itself, or numbers; see
+        `mxft.data.target_spec`.
     batch_norm : {"train", "eval"} or None
     freezing : mxft.freeze.FreezeOptions
         Patterns, a layer to freeze through, multipliers.
@@ -79,6 +82,7 @@ class Recipe:
     """
 
     plan: str = setting("full", one_of(*PLANS))
+    target: str = setting(TARGETS[0], one_of(*TARGETS))
     batch_norm: str = setting(None, one_of("train", "eval"))
     freezing: FreezeOptions = FreezeOptions()
     head_stage: HeadStage = HeadStage()

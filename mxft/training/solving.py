@@ -9,8 +9,12 @@ import time
 import numpy as np
 
 from mxft.compat import mx
+from mxft.data.target_spec import CLASSES, MULTI_LABEL
 from mxft.errors import InputError
 from mxft.features.solvers import solve_head
+from mxft.features.target_solvers import solve_target_head
+from mxft.training.callbacks import row_told
+from mxft.training.epochs import best_validation
 from mxft.training.fit import FitResult, fit
 from mxft.training.frozen_trunk import TrunkFeatures, head_plan
 from mxft.training.schedule import learning_rate_schedule
@@ -56,11 +60,11 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     held_out = trunk.features(validation, "validation", trunk.left, 1, shuffle=False) if validation else None
     features, labels, images = _gathered(iterator, cache.view_count if train.is_random else 1)
     ready = time.perf_counter()
-    solved = solve_head(recipe.solver, features, labels.astype(int), network.num_classes, recipe.seed, images)
+    solved = _solved(recipe, network, features, labels, images)
     values = _head_values(network, solved, features.shape[1])
     arg_params = {**network.arg_params, **values}
     metrics = trunk.validation(held_out, scored)(values, {}) if validation else {}
-    row = {"epoch": 0, **_training_figures(features, labels.astype(int), solved), "lr": 0.0,
+    row = {"epoch": 0, **_training_figures(features, labels, solved, network), "lr": 0.0,
            "seconds": round(time.perf_counter() - began, 3),
            "images_per_second": round(len(labels) / (ready - began), 2),
            **{"val_" + name: value for name, value in metrics.items()}}
@@ -69,10 +73,10 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     run.log("epoch", **row)
     best = run.save("best", arg_params, network.aux_params, row)
     last = run.save(0, arg_params, network.aux_params, {key: value for key, value in row.items() if key != "epoch"})
-    print(f"solved, {solved.solver}: {_told(row)}; features {ready - began:.1f} s, solver {solved.seconds:.1f} s, "
+    print(f"solved, {solved.solver}: {row_told(row)}; features {ready - began:.1f} s, solver {solved.seconds:.1f} s, "
           f"regularisation {solved.regularisation:g}", flush=True)
     if recipe.plan == "head" and validation and not recipe.fit.kvstore.startswith("dist"):  # the others are done
-        _sgd_beside(cut, plan, iterator, trunk.validation(held_out), recipe, context)
+        _sgd_beside(cut, plan, iterator, trunk.validation(held_out), recipe, context, network.objective)
     return FitResult([row], best, last, 0, None, "", (arg_params, network.aux_params))
 
 
@@ -98,18 +102,33 @@ def _head_values(network, solved, width):
     return {weight: mx.nd.array(solved.weight), bias: mx.nd.array(solved.bias)}
 
 
-def _training_figures(features, labels, solved):
+def _solved(recipe, network, features, labels, images):
+    """Return the SolvedHead of a recipe's solver for the network's targets."""
+    if network.target.kind == CLASSES:
+        return solve_head(recipe.solver, features, labels.astype(int), network.num_classes, recipe.seed, images)
+    return solve_target_head(features, labels, network.target, recipe.seed, images)
+
+
+def _training_figures(features, labels, solved, network):
+    """Return the training images' figures as those of an epoch: what the meter says of the solved head."""
     scores = features @ solved.weight.T + solved.bias
+    if network.target.kind != CLASSES:
+        return _metered(scores, labels, network)
+    labels = labels.astype(int)
     scores -= scores.max(axis=1, keepdims=True)
     losses = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(labels)), labels]
     return {"train_loss": float(losses.mean()), "train_top1": float((scores.argmax(axis=1) == labels).mean())}
 
 
-def _told(row):
-    figures = f"train top-1 {row['train_top1']:.4f} loss {row['train_loss']:.4f}"
-    if "val_top1" in row:
-        figures += f", validation top-1 {row['val_top1']:.4f} loss {row['val_loss']:.4f}"
-    return figures
+def _metered(scores, labels, network):
+    """Return what the meter of an epoch says of scores ``(N, K)``."""
+    meter, units = network.objective.meter(), network.units
+    if network.target.kind == MULTI_LABEL:
+        scores = 1 / (1 + np.exp(-scores))
+    elif units:
+        scores, labels = units.labels(scores), units.labels(labels)
+    meter.update([mx.nd.array(labels)], [mx.nd.array(scores)])
+    return {"train_" + name: value for name, value in meter.metrics().items()}
 
 
 class _Nowhere:
@@ -122,15 +141,15 @@ class _Nowhere:
         """Save nothing."""
 
 
-def _sgd_beside(cut, plan, iterator, validate, recipe, context):
+def _sgd_beside(cut, plan, iterator, validate, recipe, context, objective):
     """Train the head by SGD on the same features and print what it reaches in what time."""
     began = time.perf_counter()
     schedule = learning_rate_schedule(recipe.schedule, recipe.learning_rate, recipe.fit.epochs, iterator.batches,
                                       recipe.lr_steps, recipe.lr_factor, recipe.warmup_epochs)
     iterator.reset()
     result = fit(cut.head, {}, {}, head_plan(plan, cut), iterator, _Nowhere(), schedule, recipe.fit, [context],
-                 validate, quiet=True)
-    best = max(row["val_top1"] for row in result.history)
+                 validate, quiet=True, objective=objective)
+    name, best = best_validation(result.history)
     print(f"  beside it, {recipe.fit.optimizer} on the same features, {recipe.fit.epochs} epochs at "
-          f"{recipe.learning_rate:g}: validation top-1 {best:.4f} in {time.perf_counter() - began:.1f} s (not saved)",
+          f"{recipe.learning_rate:g}: validation {name} {best:.4f} in {time.perf_counter() - began:.1f} s (not saved)",
           flush=True)

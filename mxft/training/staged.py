@@ -102,7 +102,8 @@ class StagedTraining:
     def _score_of(self, model):
         """Return the Score of a checkpoint on the validation records."""
         checkpoint, records = load_checkpoint(model), self._validation_records()
-        return score_iterator(self._executor(checkpoint.arg_params, checkpoint.aux_params, records), records)
+        return score_iterator(self._executor(checkpoint.arg_params, checkpoint.aux_params, records), records,
+                              target=self._network.target)
 
     def _executor(self, arg_params, aux_params, records):
         """Return an executor of the network that is to compute all of `records`."""
@@ -115,7 +116,8 @@ class StagedTraining:
         path = self._data.train if name == "train" else self._data.val
         return RecordIterator(path, self._spec, batch_size, self._counts[name],
                               seed=self._workers.seed(self._recipe.seed), threads=self._threads,
-                              state=self._states[name], **options)
+                              state=self._states[name], label_width=self._network.target.label_width,
+                              label_name=self._network.label_name, **options)
 
     def _validation_records(self):
         return self._records("val", min(self._recipe.batch_size, self._counts["val"])) if self._data.val else None
@@ -137,23 +139,31 @@ class StagedTraining:
                                           aux_params=self._parameters[1])
             return fit_frozen_trunk(network, stage.plan, train, self._folder, schedule, stage.fit, self._devices,
                                     self._validation_records() if self._workers.writes else None, self._recipe.cache,
-                                    self._keep_score, result)
+                                    self._keep_score, result, self._objective(stage.plan))
         return fit(self._network.symbol, *self._parameters, stage.plan, train, self._folder, schedule, stage.fit,
-                   self._devices, self._metrics if self._data.val and self._workers.writes else None, result)
+                   self._devices, self._metrics if self._data.val and self._workers.writes else None, result,
+                   objective=self._objective(stage.plan))
+
+    def _objective(self, plan):
+        """Return the objective of a stage: the numbers' own units where its plan leaves the last layer as it is."""
+        objective, units = self._network.objective, self._network.units
+        if units and not {f"{units.layer}_weight", f"{units.layer}_bias"} <= set(plan.trainable):
+            return dataclasses.replace(objective, units=None)
+        return objective
 
     def _metrics(self, arg_params, aux_params):
-        """Return {"top1", "top5", "loss"} of these parameters on the validation records."""
+        """Return the metrics of these parameters on the validation records."""
         records = self._validation_records()
         executor = self._executor(arg_params, aux_params, records)
         if self.best_score is None:
             self._folder.log("bound", rewrites=executor.applied, plan="validation")
-        return self._keep_score(score_iterator(executor, records))
+        return self._keep_score(score_iterator(executor, records, target=self._network.target))
 
     def _keep_score(self, score):
         """Remember the best score; return it as metrics."""
-        if self.best_score is None or (score.top1, -score.loss) > (self.best_score.top1, -self.best_score.loss):
+        if self.best_score is None or score.goodness > self.best_score.goodness:
             self.best_score = score
-        return {"top1": score.top1, "top5": score.top5, "loss": score.loss}
+        return score.metrics()
 
     def _prove(self, stages, plans, before):
         """Write ``freeze.json``: plans, hashes before and after, and what stayed bit for bit."""

@@ -14,6 +14,7 @@ from mxft.compat import mx
 from mxft.data.labels import scan_labels
 from mxft.data.oversampling import oversample_records
 from mxft.data.sharing import share_records
+from mxft.data.target_spec import CLASSES
 from mxft.distributed.workers import join
 from mxft.errors import RunError
 from mxft.freeze import describe_rates
@@ -154,9 +155,10 @@ def _manifest(checkpoint, network, spec, data, hashes):
     """Return what the weights alone do not tell."""
     records = {name: {"file": os.path.basename(path), "sha256": hashes[name]}
                for name, path in (("train", data.train), ("val", data.val)) if path}
+    target = {} if network.target.kind == CLASSES else {"target": network.target.to_dict()}
     return {"format": 1, "classes": data.classes, "input": spec.to_dict(), "packing": data.packing,
             "head": {"layer": network.layer, "feature": network.feature.name, "num_classes": network.num_classes,
-                     "loss": "softmax"},
+                     "loss": network.loss}, **target,
             "parent": parent_entry(checkpoint), "data": records,
             "versions": {"mxft": __version__, "mxnet": mx.__version__, "numpy": np.__version__,
                          "python": platform.python_version()}}
@@ -175,7 +177,7 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in ready.scans.items())
     print(f"{network.describe()}\n"
           f"input: {spec.describe()}{'' if checkpoint.input_spec else ' (no manifest: the default, or your flags)'}\n"
-          f"data: {counts} images, {network.num_classes} classes; on {', '.join(map(str, devices))}, "
+          f"data: {counts} images, {network.target.describe()}; on {', '.join(map(str, devices))}, "
           f"seed {recipe.seed}")
     if workers.count > 1 or recipe.fit.accumulate > 1:
         print(_division(workers, recipe))

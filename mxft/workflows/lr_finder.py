@@ -153,12 +153,14 @@ def _range_test(model, data, recipe, spec, gpus, cpus, threads, start, end, batc
     with _records(recipe, data, ready.scans["train"]) as (path, records):
         seed_everything(recipe.seed)
         train = RecordIterator(path, spec, stage.batch_size, records, stage.augmentation, shuffle=True,
-                               seed=recipe.seed, threads=threads)
+                               seed=recipe.seed, threads=threads, label_width=network.target.label_width,
+                               label_name=network.label_name)
         watch, rise = _Watch(send, batches), ExponentialRise(start, end, batches)
         options = dataclasses.replace(stage.fit, epochs=batches, patience=0)
         try:
             result = fit(network.symbol, network.arg_params, network.aux_params, stage.plan,
-                         _UpdateAnEpoch(train, options.accumulate), watch, rise, options, ready.devices)
+                         _UpdateAnEpoch(train, options.accumulate), watch, rise, options, ready.devices,
+                         objective=network.objective)
             if result.interrupted:
                 raise RunError("learning-rate finder stopped: its process was told to end")
         except RunError as error:

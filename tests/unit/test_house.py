@@ -36,3 +36,9 @@ def test_nothing_in_mxft_imports_recipes_tools_or_tests():
     wrong = [(path, name) for path in python_files("mxft") for name in imported_by(path)
              if name.split(".")[0] in ("recipes", "tools", "tests")]
     assert wrong == [] and len(python_files("mxft")) > 200
+
+
+def test_recipes_use_the_library_and_not_the_command():
+    wrong = [(path, name) for path in python_files("recipes") for name in imported_by(path)
+             if name == "mxft.cli" or name.startswith("mxft.cli.")]
+    assert wrong == [] and len(python_files("recipes")) > 10

@@ -70,24 +70,33 @@ def readme(classifier, export=None):
     onnx_row = "model.onnx                             the same network, for ONNX Runtime\n" if export else ""
     classes = len(classifier.classes)
     regression = main.kind == VALUES
+    labels = classifier.thresholds is not None
     head = _HEAD.format(name=classifier.name, onnx_row=onnx_row,
                         gives=f"gives {classes} values for a picture" if regression
+                        else f"tells which of {classes} labels a picture has" if labels
                         else f"names pictures with {classes} classes",
-                        printed="the values" if regression else "the five likeliest classes")
+                        printed="the values" if regression else "the labels" if labels
+                        else "the five likeliest classes")
     mxnet = _MXNET.format(input=signature["input"]["name"], position=main.position)
-    parts = [head, "Plain MXNet:\n" + _indented(reading + mxnet + _printing(main))]
+    parts = [head, "Plain MXNet:\n" + _indented(reading + mxnet + _printing(main, labels))]
     if export:
         onnx = _ONNX.format(input=export.input, output=signature["onnx"]["output"])
-        parts.append("Plain ONNX Runtime:\n" + _indented(reading + onnx + _printing(main)))
+        parts.append("Plain ONNX Runtime:\n" + _indented(reading + onnx + _printing(main, labels)))
     return "\n".join(parts)
 
 
-def _printing(output):
-    """Return the lines that print an output's own numbers as mxft shows them."""
+def _printing(output, labels):
+    """Return the lines that print an output's own numbers as mxft shows them; of several labels those that are said."""
     steps = {LOGITS: "scores = np.exp(scores - scores.max())\nscores /= scores.sum()\n",
              LOG_PROBABILITIES: "scores = np.exp(scores)\n"}
     order = "range(len(scores))" if output.kind == VALUES else "np.argsort(-scores)[:5]"
-    return "scores = scores.ravel()\n" * (output.size == 1) + steps.get(output.kind, "") + _PRINTING.format(order=order)
+    thresholds = ""
+    if labels:
+        thresholds = ('import json\n\nthresholds = json.load(open("signature.json", encoding="utf-8"))["target"]'
+                      '["thresholds"]\n')
+        order = "np.flatnonzero(scores >= thresholds)"
+    return ("scores = scores.ravel()\n" * (output.size == 1) + steps.get(output.kind, "") + thresholds
+            + _PRINTING.format(order=order))
 
 
 def _reading(classifier):

@@ -115,7 +115,7 @@ def largest_difference(expected, numbers):
 
 
 def picture_of_run(folder, manifest, bound):
-    """Return a validation picture of a run: the first that is named right, or the first where nothing is named.
+    """Return a validation picture of a run: the first whose class or labels are told right, or the first.
 
     Parameters
     ----------
@@ -145,13 +145,19 @@ def picture_of_run(folder, manifest, bound):
             except BadImage:
                 continue
             found.append(picture)
-            named = answer.output.names_classes
-            if not named or answer.shown.argmax() == int(np.ravel(record.header.label)[0]):
+            if _is_right(answer, np.ravel(record.header.label), bound.classifier.thresholds):
                 return picture
     if not found:
         raise InputError(f"self-test picture: expected one that can be read among the validation records of {folder}, "
                          "received none; --image IMAGE gives one")
     return found[0]
+
+
+def _is_right(answer, labels, thresholds):
+    """Whether a picture's class, or its labels, are told right; True where the output names nothing."""
+    if thresholds and len(labels) == len(thresholds):
+        return labels.any() and np.array_equal(answer.shown >= thresholds, labels > 0)
+    return not answer.output.names_classes or answer.shown.argmax() == int(labels[0])
 
 
 def _validation_records(folder, manifest):

@@ -1,5 +1,9 @@
 """signature.json: what goes into a network and what comes out, in numbers and in words."""
+from mxft.data.target_spec import MULTI_LABEL, REGRESSION, manifest_target
 from mxft.deploy.bundle import FORMAT, ONNX
+from mxft.wording import plural
+
+_TOLD = ("val_top1", "val_top5", "val_map", "val_mae", "val_r2")
 
 
 def signature_of(classifier, export=None):
@@ -15,7 +19,8 @@ def signature_of(classifier, export=None):
     -------
     dict
         For JSON: name, classes, input, output (the main one, and what its values are), outputs (all of several),
-        preprocessing (in words), training (scores of the manifest), and of an ONNX file its own names.
+        preprocessing (in words), training (scores of the manifest), target of a network of several labels or of
+        numbers, with the labels' thresholds, and of an ONNX file its own names.
 
     Examples
     --------
@@ -35,14 +40,31 @@ def signature_of(classifier, export=None):
         "output": outputs[0],
         **({"outputs": outputs} if len(outputs) > 1 else {}),
         "preprocessing": in_words(classifier),
-        "training": {key: classifier.metrics[key] for key in ("val_top1", "val_top5")
+        "training": {key: classifier.metrics[key] for key in _TOLD
                      if isinstance(classifier.metrics.get(key), float)},
     }
+    target = manifest_target(checkpoint.manifest)
+    if target is not None:
+        found["target"] = {"kind": target.kind}
+        if classifier.thresholds:
+            found["target"]["thresholds"] = list(classifier.thresholds)
     if export:
         names = dict(zip((output.position for output in checkpoint.anatomy.served), export.outputs))
         found["onnx"] = {"file": ONNX, "input": export.input, "output": names[main.position], "values": main.kind,
                          "batch": "any" if export.any_batch else 1}
     return found
+
+
+def counted(signature):
+    """Return how many classes, labels or numbers a network gives.
+
+    Examples
+    --------
+    >>> counted({"classes": 3, "target": {"kind": "multi-label"}}), counted({"classes": 256})
+    ('3 labels', '256 classes')
+    """
+    noun = {MULTI_LABEL: "label", REGRESSION: "number"}.get(signature.get("target", {}).get("kind"))
+    return f"{signature['classes']} classes" if noun is None else plural(signature["classes"], noun)
 
 
 def _output_entry(checkpoint, output, size):

@@ -88,17 +88,22 @@ def create_app(bound, signature, max_bytes, hosts=("localhost",)):
 
 
 def _answer(bound, data):
-    """Return the likeliest classes of a picture, or its values, for JSON; of several outputs all."""
+    """Return the likeliest classes of a picture, its values, or its labels, for JSON; of several outputs all."""
     began = time.perf_counter()
     check_picture(data)
     try:
         answers, (width, height) = bound.answers(data)
     except BadImage as error:
         raise RefusedPicture(422, f"This picture cannot be read ({error}).") from None
+    thresholds = bound.classifier.thresholds
     rows = [_rows(answer, bound.classifier.names(answer.output)) for answer in answers]
+    labels = {}
+    if thresholds:
+        rows[0] = _label_rows(answers[0], bound.classes, thresholds)
+        labels = {"labels": [row["name"] for row in rows[0] if row["said"]]}
     outputs = [{"output": answer.output.name, "kind": answer.output.kind, "classes": own}
                for answer, own in zip(answers, rows)]
-    return {"classes": rows[0], **({"outputs": outputs} if len(outputs) > 1 else {}),
+    return {"classes": rows[0], **labels, **({"outputs": outputs} if len(outputs) > 1 else {}),
             "milliseconds": round((time.perf_counter() - began) * 1e3, 1),
             "image": {"width": int(width), "height": int(height)}}
 
@@ -106,6 +111,13 @@ def _answer(bound, data):
 def _rows(answer, names):
     measure = "probability" if answer.output.has_probabilities else "value"
     return [{"name": names[i], measure: round(value, 6)} for i, value in answer.top(TOP)]
+
+
+def _label_rows(answer, names, thresholds):
+    """Return all labels that reach their thresholds and the likeliest others, each with whether it is said."""
+    said = {number for number, _ in answer.said(thresholds)}
+    return [{"name": names[i], "probability": round(value, 6), "threshold": round(thresholds[i], 6), "said": i in said}
+            for rank, (i, value) in enumerate(answer.top(len(names))) if i in said or rank < TOP]
 
 
 def _picture():

@@ -89,7 +89,8 @@ def run_progress(monkeypatch, terminal):
     progress = Progress(epochs=2, batches=6, batch_size=4, every=2)
     for epoch in range(2):
         for number in range(6):
-            progress(SimpleNamespace(epoch=epoch, nbatch=number, eval_metric=SimpleNamespace(loss=1.5, top1=.25)))
+            progress(SimpleNamespace(epoch=epoch, nbatch=number, eval_metric=SimpleNamespace(
+                metrics=lambda: {"loss": 1.5, "top1": .25})))
     progress.close()
     return stream.getvalue()
 

@@ -67,8 +67,8 @@ def test_a_kept_head_keeps_every_number_and_computes_the_same(make_checkpoint):
 
 
 def test_a_kept_head_of_another_size_is_refused(make_checkpoint):
-    with pytest.raises(InputError, match="--require-head: expected a head of 4 classes, received fc1 with 5 in "
-                                         ".unnamed.; leave --require-head out to get a new head"):
+    with pytest.raises(InputError, match="require_head: expected a head of 4 classes, received fc1 with 5 in "
+                                         ".unnamed.; leave require_head out to get a new head"):
         with_kept_head(make_checkpoint(num_classes=5), 4, IMAGE)
 
 

@@ -22,7 +22,7 @@ function heading({ output, kind }) {
   return item;
 }
 
-function row({ name, probability, value }) {
+function row({ name, probability, value, said }) {
   const item = document.createElement("li"), bar = document.createElement("div"), ink = document.createElement("i");
   const label = document.createElement("span"), share = document.createElement("data");
   label.className = "name";
@@ -31,6 +31,8 @@ function row({ name, probability, value }) {
   share.value = probability ?? value;
   share.textContent = probability === undefined ? value.toPrecision(6) : (100 * probability).toFixed(2) + "%";
   item.append(label, share);
+  if (said === false)  // of several labels, one that stays below its threshold
+    item.className = "unsaid";
   if (probability === undefined)
     return item;
   bar.className = "bar";
