@@ -69,8 +69,9 @@ torture: $(READY)  ## damaged and hostile inputs, SEED and COUNT of them (ONLY=.
 test-long: $(READY)  ## run the tests that take minutes each
 	$(PY) -m pytest -m long
 
-lint: $(READY)  ## ruff over everything
+lint: $(READY)  ## ruff over everything, and that no import points up (pyproject.toml says what stands where)
 	$(PY) -m ruff check .
+	$(VENV)/bin/lint-imports --no-logo
 
 bench: $(READY)  ## ratios, each pair measured in turn in one run
 	$(PY) tests/bench/bench.py

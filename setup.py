@@ -48,7 +48,7 @@ setup(
         "import": ["torch", "h5py", "onnx", "onnxruntime"],
         "serve": ["flask>=2.2", "waitress", "pillow"],
         "tensorboard": ["tensorboardX"],         # writes event files, without TensorFlow or PyTorch
-        "dev": ["pytest", "pytest-xdist", "ruff", "scikit-learn", "h5py", "onnx", "onnxruntime", "flask>=2.2",
-                "waitress", "pillow", "websocket-client", "tensorboardX"],
+        "dev": ["pytest", "pytest-xdist", "ruff", "import-linter", "scikit-learn", "h5py", "onnx", "onnxruntime",
+                "flask>=2.2", "waitress", "pillow", "websocket-client", "tensorboardX"],
     },
 )

@@ -26,7 +26,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli.arguments import (  # noqa: E402
+from mxft.command import run_command
+from mxft.commandline.arguments import (  # noqa: E402
     Parser,
     add_device_options,
     add_input_options,
@@ -34,16 +35,15 @@ from mxft.cli.arguments import (  # noqa: E402
     input_spec,
     whole,
 )
-from mxft.cli.data_options import default_resize  # noqa: E402
-from mxft.cli.finetune import (  # noqa: E402
+from mxft.commandline.data_options import default_resize  # noqa: E402
+from mxft.commandline.models import is_local  # noqa: E402
+from mxft.commandline.pages import conclude  # noqa: E402
+from mxft.commandline.training_options import (  # noqa: E402
     add_keeping_options,
     add_training_options,
-    conclude,
     keeping_from,
     recipe_from,
 )
-from mxft.cli.models import is_local  # noqa: E402
-from mxft.command import run_command
 from mxft.distributed.serving import serve, serves  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
@@ -98,7 +98,7 @@ def find_model(name):
 
 def records_of(args, checkpoint, spec, resize):
     """Return the Records of the photographs, fetched, split and packed as far as that was not done before."""
-    from mxft.cli.split import say_split
+    from mxft.commandline.splitting import say_split
     from mxft.data.datasets import prepare_records
     from mxft.training.network import check_kept_head
 
@@ -119,7 +119,7 @@ def main(argv=None):
     args = parser().parse_args(argv)
     if serves():
         return serve()
-    from mxft.cli.preflight import check_resize, event_folder, join_workers
+    from mxft.commandline.preflight import check_resize, event_folder, join_workers
     from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
     from mxft.network.input_spec import InputSpec

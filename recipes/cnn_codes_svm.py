@@ -30,9 +30,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
-from mxft.cli.data_options import QUALITY, default_resize  # noqa: E402
 from mxft.command import run_command
+from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
+from mxft.commandline.data_options import QUALITY, default_resize  # noqa: E402
 
 SOLVERS = {"class means": "imprint", "ridge": "ridge", "SVM": "svm", "softmax": "logistic"}
 
@@ -57,7 +57,7 @@ def parser():
 
 def pack(args, spec):
     """Return the records of the images, split and packed unless an earlier run did."""
-    from mxft.cli.split import say_split
+    from mxft.commandline.splitting import say_split
     from mxft.data.datasets import prepare_records
     from mxft.files.archive import folder_of
 

@@ -21,8 +21,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli.arguments import Parser, whole  # noqa: E402
 from mxft.command import run_command
+from mxft.commandline.arguments import Parser, whole  # noqa: E402
 from mxft.errors import DependencyError  # noqa: E402
 
 SIZE = 32

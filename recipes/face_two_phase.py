@@ -31,9 +31,9 @@ import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli.arguments import Parser, add_tensorboard_option, real, whole  # noqa: E402
-from mxft.cli.report import with_page  # noqa: E402
 from mxft.command import run_command, status_after
+from mxft.commandline.arguments import Parser, add_tensorboard_option, real, whole  # noqa: E402
+from mxft.commandline.pages import with_page  # noqa: E402
 from mxft.errors import InputError, RunError  # noqa: E402
 
 
@@ -138,7 +138,7 @@ def train(args):
     if args.frozen_epochs >= args.end_epoch:
         raise InputError(f"end-epoch: expected more than the {args.frozen_epochs} frozen epochs, received "
                          f"end-epoch={args.end_epoch}")
-    from mxft.cli.preflight import event_folder
+    from mxft.commandline.preflight import event_folder
     from mxft.compat import mx
     from mxft.devices import contexts, visible_gpus
     from mxft.faces.data.iterators import FaceIterator

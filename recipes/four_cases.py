@@ -26,8 +26,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
 from mxft.command import Terminated, run_command
+from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 FEW_CLASSES, DIGITS_HELD_OUT = 40, 60
@@ -112,7 +112,7 @@ def _write_digits(target, per_class):
 
 def pick(args, checkpoint, spec, folder, per_class):
     """Return the case `mxft advise` picks for a folder by its own evidence, and the layer of features for case 3."""
-    from mxft.cli.data_options import default_resize
+    from mxft.commandline.data_options import default_resize
     from mxft.data.folders import scan_class_folders
     from mxft.features.advice import is_small
     from mxft.features.probe import measure_folder
@@ -127,21 +127,22 @@ def pick(args, checkpoint, spec, folder, per_class):
 
 def train(args, case, folder, per_class, layer, seed, run, spec):
     """Fine-tune by the command of one case's advice; return its Score on the validation images."""
-    from mxft.cli.data_options import default_resize
-    from mxft.cli.finetune import parser as finetune_parser
-    from mxft.cli.finetune import recipe_from
+    from mxft.commandline.data_options import default_resize
+    from mxft.commandline.training_options import add_training_options, recipe_from
     from mxft.data.datasets import prepare_records
     from mxft.features.advice import advise
     from mxft.workflows.finetune import finetune
 
     advice = advise(*{1: (100, 10, True), 2: (10000, 10, True), 3: (100, 10, False), 4: (10000, 10, False)}[case],
                     layer=layer)
-    words = ["--model", args.model, "--run", run, "--data", folder, "--seed", str(seed), "--epochs", str(args.epochs),
-             *shlex.split(advice.flags), *(["--no-mirror"] if _is_digits(folder) else [])]
+    words = ["--seed", str(seed), "--epochs", str(args.epochs), *shlex.split(advice.flags),
+             *(["--no-mirror"] if _is_digits(folder) else [])]
     prefix = os.path.join(os.path.dirname(folder), f"records-{seed}", os.path.basename(folder), "images")
     records, _ = prepare_records(folder, prefix, per_class, seed, num_thread=args.data_nthreads or os.cpu_count() or 1,
                                  resize=default_resize(spec), show=False)
-    recipe = recipe_from(finetune_parser().parse_args(words))
+    flags = Parser(prog="mxft finetune")
+    add_training_options(flags)
+    recipe = recipe_from(flags.parse_args(words))
     result = finetune(args.model, records, run, recipe, spec, args.gpus, threads=args.data_nthreads)
     if result.fit.interrupted:
         raise Terminated(result.fit.interrupted)

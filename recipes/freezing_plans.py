@@ -28,9 +28,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
-from mxft.cli.finetune import conclude  # noqa: E402
 from mxft.command import run_command
+from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
+from mxft.commandline.pages import conclude  # noqa: E402
 from mxft.errors import InputError, nearest  # noqa: E402
 
 WAYS = ("head, lr_mult", "head, fixed", "head, trunk", "head, cached", "logistic", "two-stage", "full")
@@ -94,7 +94,7 @@ def main(argv=None):
     """Pack once, train by each plan, print the table."""
     args = parser().parse_args(argv)
     ways = chosen(args.ways)
-    from mxft.cli.data_options import default_resize
+    from mxft.commandline.data_options import default_resize
     from mxft.data.datasets import prepare_records
     from mxft.files.archive import folder_of
     from mxft.network.checkpoint import load_checkpoint

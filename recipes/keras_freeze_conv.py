@@ -32,9 +32,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
-from mxft.cli.finetune import conclude  # noqa: E402
 from mxft.command import run_command
+from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
+from mxft.commandline.pages import conclude  # noqa: E402
 
 ROTATION, GREY = 30, 127
 SHEAR = math.tan(math.radians(0.2))
@@ -77,7 +77,7 @@ def recipe_from(args):
 
 def prepare(args, size):
     """Pack the photographs squashed to `size` pixels, each class divided by the fraction; return the Records."""
-    from mxft.cli.split import say_split
+    from mxft.commandline.splitting import say_split
     from mxft.data.datasets import prepare_records
     from mxft.data.splits import all_but
     from mxft.files.archive import folder_of

@@ -36,9 +36,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
-from mxft.cli.finetune import conclude  # noqa: E402
 from mxft.command import run_command
+from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
+from mxft.commandline.pages import conclude  # noqa: E402
 
 NETWORKS = {"vgg16": ("vgg16", 224, "caffe"), "inceptionv3": ("inception_v3", 299, "tf"),
             "resnet50": ("resnet50_v1", 224, "caffe"), "mobilenet": ("mobilenet1.0", 224, "tf")}
@@ -111,7 +111,7 @@ def end_of_stage_four(symbol, image_shape):
 
 def prepare(args, size):
     """Pack the photographs squashed to `size` pixels; return the Records."""
-    from mxft.cli.split import say_split
+    from mxft.commandline.splitting import say_split
     from mxft.data.datasets import prepare_records
     from mxft.data.splits import all_but
     from mxft.files.archive import folder_of

@@ -21,9 +21,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli.arguments import Parser, add_tensorboard_option, real, whole  # noqa: E402
-from mxft.cli.report import with_page  # noqa: E402
 from mxft.command import run_command, status_after
+from mxft.commandline.arguments import Parser, add_tensorboard_option, real, whole  # noqa: E402
+from mxft.commandline.pages import with_page  # noqa: E402
 
 MIN_IMAGES, HOLD_OUT, SIZE = 5, 0.2, (112, 112)
 MEASURED = "held-out images at their own identity's centre"
@@ -101,7 +101,7 @@ def held_out_top1(checkpoint, packed):
 def main(argv=None):
     """Pack, measure, fine-tune, measure again."""
     args = parser().parse_args(argv)
-    from mxft.cli.preflight import event_folder
+    from mxft.commandline.preflight import event_folder
     from mxft.compat import mx
     from mxft.faces.data.layout import read_face_set
     from mxft.faces.train import train_faces

@@ -15,14 +15,15 @@ compressed a second time; an independent script measured the same on them.
 The 0.4 % to the published number are 21 pairs of 6,000: insightface's own
 lfw.bin (mxft verify --bin lfw.bin) needs no packing.
 """
+import argparse
 import os
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli.arguments import Parser, add_device_options, whole  # noqa: E402
 from mxft.command import run_command
+from mxft.commandline.arguments import Parser, add_device_options, whole  # noqa: E402
 
 SIZE = (112, 112)
 
@@ -45,21 +46,21 @@ def parser():
 def main(argv=None):
     """Unpack, pack the pairs, verify."""
     args = parser().parse_args(argv)
-    from mxft.cli import verify
+    from mxft.commandline import verification
     from mxft.faces.pairs.bin_file import pack_pairs
     from mxft.files.archive import folder_of
     from mxft.files.whole import check_writable, require_file
     from mxft.network.checkpoint import load_checkpoint
 
     require_file(args.pairs, "list of pairs")
-    load_checkpoint(args.model)
+    checkpoint = load_checkpoint(args.model)
     check_writable(args.work, "--work")
     check_writable(args.out, "--out")
     print(pack_pairs(args.pairs, folder_of(args.lfw, args.work, "images"), os.path.join(args.work, "lfw.bin"), SIZE))
-    verify.main(["--model", args.model, "--data-dir", args.work, "--target", "lfw",
-                 "--batch-size", str(args.batch_size), "--gpus", args.gpus, "--plots", args.out,
-                 "--json", os.path.join(args.out, "lfw.json"),
-                 *(["--data-nthreads", str(args.data_nthreads)] if args.data_nthreads else [])])
+    asked = argparse.Namespace(**vars(args), folds=verification.FOLDS, no_flip=False, image_size=None, rewrite=True,
+                               plots=args.out, json=os.path.join(args.out, "lfw.json"), report=None)
+    rows = verification.verify_sets(checkpoint, [os.path.join(args.work, "lfw.bin")], asked)
+    verification.write_results(rows, checkpoint, asked)
     print("expected: 0.99117+-0.00578 of the compressed copies with mobilefacenet-y1; published 0.9950")
 
 

@@ -41,10 +41,10 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, numbers, whole  # noqa: E402
-from mxft.cli.finetune import conclude  # noqa: E402
-from mxft.cli.models import is_local  # noqa: E402
 from mxft.command import run_command
+from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, numbers, whole  # noqa: E402
+from mxft.commandline.models import is_local  # noqa: E402
+from mxft.commandline.pages import conclude  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 STAGES = (("head", 256, 1e-3), ("full", 64, 1e-4), ("full", 64, 1e-5))
@@ -104,7 +104,7 @@ def find_checkpoint(args, drop_connect):
 
 def prepare(args, folder, resize):
     """Pack the photographs with short side `resize`: divided as they are, or ``--per-class`` for training."""
-    from mxft.cli.split import say_split
+    from mxft.commandline.splitting import say_split
     from mxft.data.datasets import Records, image_facts, prepare_records
     from mxft.data.folders import scan_class_folders
     from mxft.data.lists import write_list
@@ -170,7 +170,7 @@ class BestByName:
 def main(argv=None):
     """Pack, then one fine-tuning after another, each from the best so far."""
     args = parser().parse_args(argv)
-    from mxft.cli.data_options import default_resize
+    from mxft.commandline.data_options import default_resize
     from mxft.data.classes import write_classes
     from mxft.files.archive import folder_of
     from mxft.files.whole import check_writable

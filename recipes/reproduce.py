@@ -30,8 +30,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT.parent))
 
-from mxft.cli.arguments import Parser  # noqa: E402
 from mxft.command import run_command  # noqa: E402
+from mxft.commandline.arguments import Parser  # noqa: E402
 from mxft.errors import InputError, RunError, nearest  # noqa: E402
 
 SHARED = {"caltech256-subset": "data/caltech256-subset.tar", "lfw": "data/lfw-112x112.tar",

@@ -22,8 +22,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli.arguments import Parser, numbers, real, whole  # noqa: E402
 from mxft.command import run_command
+from mxft.commandline.arguments import Parser, numbers, real, whole  # noqa: E402
 
 FLOAT = 4
 EMBEDDING = 512

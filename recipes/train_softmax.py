@@ -27,7 +27,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.cli.arguments import (  # noqa: E402
+from mxft.command import run_command, status_after
+from mxft.commandline.arguments import (  # noqa: E402
     Parser,
     add_memory_options,
     add_resume_options,
@@ -38,8 +39,7 @@ from mxft.cli.arguments import (  # noqa: E402
     real,
     whole,
 )
-from mxft.cli.report import with_page  # noqa: E402
-from mxft.command import run_command, status_after
+from mxft.commandline.pages import with_page  # noqa: E402
 from mxft.distributed.serving import serve, serves  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
@@ -219,7 +219,7 @@ def main(argv=None):
     options = face_options(args)
     if serves():
         return serve()
-    from mxft.cli.preflight import event_folder, join_workers
+    from mxft.commandline.preflight import event_folder, join_workers
     from mxft.devices import kvstore as check_kvstore
     from mxft.faces.data.layout import read_face_set
     from mxft.faces.data.soundness import check_faces

@@ -12,9 +12,8 @@ import re
 from mxft.backbones import embedding_output, face_mobilenet, face_resnet, mobilefacenet
 from mxft.compat import mx
 from mxft.errors import InputError, last_line
+from mxft.plugins import BACKBONES, installed, load
 
-_FAMILIES = {"r": ("face ResNet", tuple(face_resnet.STAGES)), "y": ("MobileFaceNet", tuple(mobilefacenet.BLOCKS)),
-             "m": ("MobileNet", (1,))}
 _NOT_BUILT = {"d": "DenseNet", "p": "DPN", "n": "NASNet", "i": "Inception-ResNet-v2", "x": "Xception",
               "s": "SphereNet"}
 # MobileFaceNet checkpoints of 2018 name the embedding's weight after the BatchNorm that follows it.
@@ -55,10 +54,37 @@ class Versions:
 
 
 _DEFAULTS = Versions()
-# What a family has of each flag; a value the family would silently ignore is refused.
-_CHOICES = {"r": {"se": (0, 1), "input": (0, 1, 2), "unit": face_resnet.UNITS, "multiplier": (1.0,)},
-            "y": {"se": (0,), "input": (1,), "unit": (3,), "multiplier": (1.0,)},
-            "m": {"se": (0,), "input": (0, 1), "unit": (3,)}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """One row of the table of networks that are built here.
+
+    Parameters
+    ----------
+    name : str
+    depths : tuple of int
+        What stands behind the letter.
+    body : callable
+        ``(depth, versions) -> mx.sym.Symbol``, all but the embedding.
+    choices : dict of str to tuple
+        What the family has of each of `Versions`; a value it would silently ignore is refused.
+    """
+
+    name: str
+    depths: tuple
+    body: object
+    choices: dict
+
+
+FAMILIES = {
+    "r": Family("face ResNet", tuple(face_resnet.STAGES), face_resnet.face_resnet,
+                {"se": (0, 1), "input": (0, 1, 2), "unit": face_resnet.UNITS, "multiplier": (1.0,)}),
+    "y": Family("MobileFaceNet", tuple(mobilefacenet.BLOCKS), mobilefacenet.mobilefacenet,
+                {"se": (0,), "input": (1,), "unit": (3,), "multiplier": (1.0,)}),
+    "m": Family("MobileNet", (1,), lambda depth, versions: face_mobilenet.face_mobilenet(versions),
+                {"se": (0,), "input": (0, 1), "unit": (3,)}),
+}
 
 
 def face_network(network="r50", emb_size=512, image_size=(112, 112), versions=_DEFAULTS):
@@ -67,7 +93,8 @@ def face_network(network="r50", emb_size=512, image_size=(112, 112), versions=_D
     Parameters
     ----------
     network : str
-        Letter and depth: ``r18 … r269`` face ResNet, ``y1 y2`` MobileFaceNet, ``m1`` MobileNet.
+        Letter and depth: ``r18 … r269`` face ResNet, ``y1 y2`` MobileFaceNet, ``m1`` MobileNet; or the name of a
+        network of an installed package, see `mxft.plugins`.
     emb_size : int
         D of the embedding.
     image_size : (int, int)
@@ -94,11 +121,13 @@ def face_network(network="r50", emb_size=512, image_size=(112, 112), versions=_D
     >>> net.list_outputs(), net.infer_shape(data=(2, 3, 112, 112))[1]
     (['fc1_output'], [(2, 128)])
     """
-    letter, depth = _parse(network)
-    _check_versions(network, letter, versions)
     if not isinstance(emb_size, int) or emb_size < 1:
         raise InputError(f"embedding cannot be built: expected a whole number of at least 1, received "
-                         f"emb-size={emb_size}")
+                         f"`emb_size={emb_size}`")
+    if network in _added():
+        return _from_a_package(network, emb_size, image_size, versions)
+    letter, depth = _parse(network)
+    _check_versions(network, letter, versions)
     with mx.name.NameManager():
         symbol = embedding_output.embedding_output(_body(letter, depth, versions), emb_size, versions)
     _check_size(symbol, network, emb_size, image_size, versions)
@@ -106,31 +135,50 @@ def face_network(network="r50", emb_size=512, image_size=(112, 112), versions=_D
 
 
 def _body(letter, depth, versions):
-    if letter == "r":
-        return face_resnet.face_resnet(depth, versions)
-    return mobilefacenet.mobilefacenet(depth, versions) if letter == "y" else face_mobilenet.face_mobilenet(versions)
+    return FAMILIES[letter].body(depth, versions)
+
+
+def _added():
+    """Return the names of the networks of installed packages; a letter and depth of `FAMILIES` stays theirs."""
+    own = {f"{letter}{depth}" for letter, family in FAMILIES.items() for depth in family.depths}
+    return [name for name in installed(BACKBONES) if name not in own]
+
+
+def _from_a_package(network, emb_size, image_size, versions):
+    """Return the symbol a package's ``build(emb_size, image_size, versions)`` gives, refusing what is no embedding."""
+    with mx.name.NameManager():
+        symbol = load(BACKBONES, network)(emb_size, image_size, versions)
+    if not isinstance(symbol, mx.sym.Symbol) or len(symbol.list_outputs()) != 1:
+        raise InputError(f"{BACKBONES} {network}: expected a symbol with one output, the embedding, received "
+                         f"{symbol.list_outputs() if isinstance(symbol, mx.sym.Symbol) else type(symbol).__name__}")
+    _check_size(symbol, network, emb_size, image_size, versions)
+    shape = symbol.infer_shape(data=(1, 3, *image_size))[1][0]
+    if shape != (1, emb_size):
+        raise InputError(f"{BACKBONES} {network}: expected an embedding of shape (1, {emb_size}), received {shape}")
+    return symbol
 
 
 def _parse(network):
     """Return (letter, depth) of a network that is built."""
     match = re.fullmatch(r"([a-z])(\d+)", network)
     letter, depth = (match[1], int(match[2])) if match else (network[:1], None)
-    if letter in _FAMILIES and depth in _FAMILIES[letter][1]:
+    if letter in FAMILIES and depth in FAMILIES[letter].depths:
         return letter, depth
-    if letter in _FAMILIES:
-        family, depths = _FAMILIES[letter]
+    if letter in FAMILIES and match:
+        family, depths = FAMILIES[letter].name, FAMILIES[letter].depths
         raise InputError(f"network is not built: expected of {family} one of "
                          f"{', '.join(f'{letter}{d}' for d in depths)}, received network={network}; "
                          "--network pretrained uses the checkpoint's own graph")
     what = f" ({_NOT_BUILT[letter]})" if letter in _NOT_BUILT else ""
-    families = "; ".join(f"{letter} {family}: {', '.join(f'{letter}{d}' for d in depths)}"
-                         for letter, (family, depths) in _FAMILIES.items())
-    raise InputError(f"network is not built: expected one of {families}; received network={network}{what}; "
+    families = "; ".join(f"{letter} {family.name}: {', '.join(f'{letter}{d}' for d in family.depths)}"
+                         for letter, family in FAMILIES.items())
+    added = "".join(f"; {name}, of an installed package" for name in _added())
+    raise InputError(f"network is not built: expected one of {families}{added}; received network={network}{what}; "
                      "--network pretrained uses the checkpoint's own graph")
 
 
 def _check_versions(network, letter, versions):
-    choices = {**_CHOICES[letter], "act": embedding_output.ACTIVATIONS, "output": embedding_output.OUTPUTS}
+    choices = {**FAMILIES[letter].choices, "act": embedding_output.ACTIVATIONS, "output": embedding_output.OUTPUTS}
     for flag, allowed in choices.items():
         value = getattr(versions, flag)
         if value not in allowed and flag != "output":  # the head refuses with its own reasons
@@ -153,8 +201,8 @@ def _check_size(symbol, network, emb_size, image_size, versions):
 def initializer(network):
     """Return the initializer ``train_softmax.py`` gives a network; its ``network`` need not be built here.
 
-    Xavier with magnitude 2: Gaussian by fan-out for ``r`` and ``y``, by fan-in for ``i`` and ``x``, uniform by fan-in
-    for the rest (``m`` …).
+    Xavier with magnitude 2: Gaussian by fan-out for ``r`` and ``y`` and the networks of installed packages, by fan-in
+    for ``i`` and ``x``, uniform by fan-in for the rest (``m`` …).
 
     Examples
     --------
@@ -162,7 +210,7 @@ def initializer(network):
     '["xavier", {"rnd_type": "gaussian", "factor_type": "out", "magnitude": 2}]'
     """
     kind = {"r": ("gaussian", "out"), "y": ("gaussian", "out"), "i": ("gaussian", "in"), "x": ("gaussian", "in")}
-    rnd_type, factor_type = kind.get(network[:1], ("uniform", "in"))
+    rnd_type, factor_type = ("gaussian", "out") if network in _added() else kind.get(network[:1], ("uniform", "in"))
     return mx.init.Xavier(rnd_type=rnd_type, factor_type=factor_type, magnitude=2)
 
 
@@ -237,7 +285,7 @@ def _candidates(shapes):
     multiplier = shapes["conv_1_conv2d_weight"][0] / 32 if "conv_1_conv2d_weight" in shapes else 1.0
     for letter, depth in networks:
         flags = ("unit", "se", "input")
-        choices = [sorted(_CHOICES[letter][flag], key=lambda value: value != getattr(_DEFAULTS, flag))
+        choices = [sorted(FAMILIES[letter].choices[flag], key=lambda value: value != getattr(_DEFAULTS, flag))
                    for flag in flags]
         for unit, se, first, act in itertools.product(*choices, ("prelu", "relu")):
             yield letter, depth, Versions(se=se, input=first, unit=unit, act=act,

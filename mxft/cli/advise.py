@@ -1,6 +1,6 @@
 """``mxft advise``: which plan suits a data set, the command, and why."""
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, whole
-from mxft.cli.data_options import add_target_options, target_kind
+from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, whole
+from mxft.commandline.data_options import add_target_options, target_kind
 from mxft.errors import InputError
 
 EXAMPLES = """\
@@ -90,8 +90,8 @@ def _check_table(args, kind):
 
 def _evidence(args, scan):
     """Probe the checkpoint's layers on a sample of the folder."""
-    from mxft.cli.data_options import default_resize
-    from mxft.cli.models import open_model
+    from mxft.commandline.data_options import default_resize
+    from mxft.commandline.models import open_model
     from mxft.devices import contexts
     from mxft.features.probe import measure_folder
     from mxft.network.input_spec import InputSpec

@@ -1,8 +1,8 @@
 """``mxft bundle``: a checkpoint as one folder or .tar that another program, or another person, can use at once."""
 import re
 
-from mxft.cli.arguments import Parser
 from mxft.cli.classifier_options import add_classifier_options
+from mxft.commandline.arguments import Parser
 from mxft.errors import InputError
 
 EXAMPLES = """\
@@ -39,7 +39,7 @@ def main(argv=None):
     """Run ``mxft bundle``."""
     args = parser().parse_args(argv)
     from mxft.cli.classifier_options import classifier_from, model_name
-    from mxft.cli.models import open_model
+    from mxft.commandline.models import open_model
     from mxft.deploy.bundle.writing import require_free_output, write_bundle
 
     require_free_output(args.output)

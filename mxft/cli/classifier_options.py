@@ -1,7 +1,7 @@
 """The flags that say how a checkpoint names pictures, shared by ``mxft bundle`` and ``mxft serve``."""
 import os
 
-from mxft.cli.arguments import (
+from mxft.commandline.arguments import (
     add_input_options,
     add_output_option,
     add_rewrite_option,

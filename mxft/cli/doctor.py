@@ -1,7 +1,7 @@
 """``mxft doctor``: what ails this machine, and the cure."""
 import json
 
-from mxft.cli.arguments import Parser
+from mxft.commandline.arguments import Parser
 
 EXAMPLES = """\
 examples:

@@ -1,5 +1,5 @@
 """``mxft export``: a checkpoint as an ONNX file that was compared with it."""
-from mxft.cli.arguments import Parser, add_input_options, input_spec, say_assumptions, whole
+from mxft.commandline.arguments import Parser, add_input_options, input_spec, say_assumptions, whole
 from mxft.errors import InputError
 
 EXAMPLES = """\
@@ -42,7 +42,7 @@ def main(argv=None):
     args = parser().parse_args(argv)
     import os
 
-    from mxft.cli.models import open_model
+    from mxft.commandline.models import open_model
     from mxft.deploy.onnx import export_onnx, is_training_network
     from mxft.deploy.slim import slim
     from mxft.network.transfer import check_fits

@@ -3,7 +3,7 @@ import os
 import sys
 import time
 
-from mxft.cli.arguments import (
+from mxft.commandline.arguments import (
     Parser,
     add_device_options,
     add_input_options,
@@ -53,7 +53,7 @@ def parser():
 def main(argv=None):
     """Run ``mxft extract-features``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
-    from mxft.cli.models import open_model
+    from mxft.commandline.models import open_model
     from mxft.devices import contexts
     from mxft.features.files import check_feature_path
     from mxft.inference.executor import InferenceExecutor
@@ -77,8 +77,8 @@ def _source(args, checkpoint, spec):
     """Return the images and the InputSpec they are read with."""
     import dataclasses
 
-    from mxft.cli.data_options import folder_packing
-    from mxft.cli.preflight import check_resize
+    from mxft.commandline.data_options import folder_packing
+    from mxft.commandline.preflight import check_resize
     from mxft.data.soundness import check_images
     from mxft.faces.data.plain_records import FaceSetImages, is_face_set
     from mxft.features.image_chunks import FolderImages, RecordImages

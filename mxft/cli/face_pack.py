@@ -2,7 +2,7 @@
 import argparse
 import math
 
-from mxft.cli.arguments import Parser, face_size, whole
+from mxft.commandline.arguments import Parser, face_size, whole
 
 EXAMPLES = """\
 examples:

@@ -1,27 +1,17 @@
 """``mxft finetune``: put a new head on a checkpoint and train it on a folder of images or on records."""
-import inspect
 import os
 
-from mxft.cli.arguments import (
-    Parser,
-    add_device_options,
-    add_input_options,
-    add_memory_options,
-    add_resume_options,
-    add_setting,
-    add_tensorboard_option,
-    given_settings,
-    input_spec,
-    numbers,
-    typed,
-    whole,
+from mxft.commandline.arguments import Parser, add_device_options, add_input_options, add_tensorboard_option, input_spec
+from mxft.commandline.data_options import add_data_options, check_data_flags, records_from, target_of
+from mxft.commandline.pages import conclude
+from mxft.commandline.training_options import (
+    add_keeping_options,
+    add_training_options,
+    check_early,
+    keeping_from,
+    recipe_from,
 )
-from mxft.cli.data_options import add_data_options, check_data_flags, check_table_head, records_from, target_of
-from mxft.cli.plan_options import add_plan_options, plan_settings
 from mxft.distributed.serving import serve, serves
-from mxft.options import STEP_FACTOR, FitOptions
-from mxft.settings import default_of, kind_of
-from mxft.training.recipe import LEVEL, Recipe
 
 EXAMPLES = """\
 examples:
@@ -55,124 +45,13 @@ def parser():
     return p
 
 
-def add_training_options(parser, momentum=None):
-    """Add the flags a training run shares.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-    momentum : float, optional
-        What ``--mom`` stands at where it is not typed and the optimizer has a momentum; it is never a reason to refuse
-        one that has none.
-    """
-    net = parser.add_argument_group("network")
-    net.add_argument("--layer", metavar="NAME", help="feature layer (default: found by graph; mxft layers lists them)")
-    net.add_argument("--require-head", action="store_true",
-                     help="keep the checkpoint's classifier; refuse one for another number of classes")
-    net.add_argument("--initializer", metavar="NAME",
-                     help="of the new head, any name mx.init knows (default: the tutorial's Xavier)")
-    add_plan_options(parser)
-    t = parser.add_argument_group("training")
-    t.add_argument("--epochs", "--num-epochs", type=typed(kind_of(FitOptions, "epochs")), metavar="N",
-                   default=default_of(FitOptions, "epochs"), help="(default: %(default)s)")
-    add_setting(t, Recipe, "batch_size", "images over all devices of a process; workers x N make an update of "
-                "dist_sync", metavar="N")
-    add_memory_options(t, "--batch-size")
-    add_setting(t, Recipe, "learning_rate", "learning rate", "--lr", metavar="R")
-    add_setting(t, Recipe, "schedule", "constant, step or cosine", "--lr-schedule")
-    t.add_argument("--lr-step-epochs", type=numbers(None), metavar="E,E",
-                   help="epochs after which the step schedule lowers the rate")
-    add_setting(t, Recipe, "lr_factor", "of the step schedule", metavar="F", default=STEP_FACTOR)
-    add_setting(t, Recipe, "warmup_epochs", "of linear growth of the rate", metavar="E")
-    add_setting(t, FitOptions, "optimizer", "any name mx.optimizer knows")
-    add_setting(t, FitOptions, "momentum", "momentum (default: " + (
-        "the optimizer's)" if momentum is None else f"{momentum:g} for an optimizer that has one)"), "--mom",
-        metavar="M")
-    add_setting(t, FitOptions, "wd", "weight decay", metavar="W")
-    t.add_argument("--augment", type=int, choices=(0, 1, 2, 3),
-                   help="0 centre crop; 1 random crop, mirror; 2 and colour; 3 and rotation, shear (default: "
-                        f"{LEVEL}; 0 where --cache keeps one view)")
-    t.add_argument("--no-mirror", action="store_true",
-                   help="never from left to right: for digits, words and all that has a right way round")
-    add_setting(t, FitOptions, "patience", "stop after N epochs without a better one; 0 for never", metavar="N")
-    add_setting(t, FitOptions, "min_delta", "what counts as better, for --patience", metavar="D", default=0)
-    add_setting(t, Recipe, "seed", "of order, augmentation and new weights", metavar="N")
-    add_setting(t, FitOptions, "kvstore", "local, device or nccl on one machine; dist_sync, dist_device_sync or "
-                "dist_async under tools/launch.py", "--kv-store")
-    t.add_argument("--cpus", type=whole(1), default=1, metavar="N",
-                   help="CPU contexts to divide a batch over (default: 1)")
-    parser.set_defaults(momentum=momentum)
-
-
-def add_keeping_options(parser):
-    """Add the flags that say what a run keeps as it goes, and whether it goes on with one."""
-    k = parser.add_argument_group("keeping", "a state is written at the end of every epoch too")
-    add_resume_options(k, "--run")
-    k.add_argument("--keep-last", type=whole(1), default=1, metavar="K",
-                   help="keep the checkpoints of the last K epochs, beside the best (default: 1)")
-    k.add_argument("--keep-every", type=whole(0), default=0, metavar="N",
-                   help="keep every n-th epoch's checkpoint too (default: 0, none)")
-
-
-def keeping_from(args):
-    """Turn the flags of `add_keeping_options` into a Keeping."""
-    from mxft.training.resume.state import Keeping
-
-    return Keeping(args.keep_every, args.keep_last, args.save_batches, args.save_minutes, args.resume)
-
-
-def recipe_from(args, target="classes"):
-    """Turn the flags of `add_training_options` into a Recipe, which refuses those that contradict each other.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-    target : {"classes", "multi-label", "regression"}
-
-    Returns
-    -------
-    mxft.training.recipe.Recipe
-    """
-    fit = given_settings(args, "epochs", "optimizer", "wd", "initializer", "patience", "min_delta", "label_smoothing",
-                         "mixup", "accumulate", "fp16", "rewrite", kvstore="kv_store", momentum="mom")
-    if args.momentum is not None and _has_momentum(fit.get("optimizer", default_of(FitOptions, "optimizer"))):
-        fit.setdefault("momentum", args.momentum)
-    recipe = given_settings(args, "layer", "require_head", "batch_size", "lr_factor", "warmup_epochs", "augment",
-                            "seed", learning_rate="lr", schedule="lr_schedule", lr_steps="lr_step_epochs")
-    return Recipe(**plan_settings(args), **recipe, target=target, mirror=not args.no_mirror, fit=FitOptions(**fit))
-
-
-def _has_momentum(optimizer):
-    """Whether an optimizer takes ``momentum``; an unknown one is refused later, with the nearest names."""
-    from mxft.compat import mx
-
-    found = mx.optimizer.Optimizer.opt_registry.get(optimizer.lower())
-    return found is not None and "momentum" in inspect.signature(found.__init__).parameters
-
-
-def check_early(args, recipe, checkpoint, spec):
-    """Refuse before anything is packed what cannot be trained; return the CheckedRecipe to go on from."""
-    from mxft.data.folders import scan_class_folders
-    from mxft.data.splits import CLUTTER
-    from mxft.training.preparation import check_machine, check_recipe
-
-    if args.labels:
-        check_table_head(args, checkpoint, spec)
-        return check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
-    if not args.data:  # nothing is packed: the records are asked with the rest
-        return check_machine(recipe, checkpoint, spec, args.gpus, args.cpus)
-    classes = scan_class_folders(args.data, exclude={*args.exclude, CLUTTER}).classes
-    count = len(classes) if len(classes) > 1 else None  # one is refused when the folder is split
-    return check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus, count)
-
-
 def main(argv=None):
     """Run ``mxft finetune``; exit status 130 where Ctrl-C ended it, 143 where SIGTERM did."""
     args = parser().parse_args(argv)
     if serves():
         return serve()
-    from mxft.cli.models import open_model
-    from mxft.cli.preflight import check_resize, event_folder, join_workers
+    from mxft.commandline.models import open_model
+    from mxft.commandline.preflight import check_resize, event_folder, join_workers
     from mxft.network.input_spec import InputSpec
     from mxft.training.run import check_run_folder
     from mxft.workflows.finetune import finetune
@@ -192,15 +71,3 @@ def main(argv=None):
     result = finetune(checkpoint, records, args.run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
                       keeping_from(args), events, checked)
     return conclude(result)
-
-
-def conclude(result):
-    """Write the page of a run and say where it is; return 3 for one without page, 128 + its number after a signal."""
-    from mxft.cli.report import say_page
-    from mxft.command import status_after
-    from mxft.report.page import write_run_page
-
-    if not result.written:
-        return status_after(result.fit.interrupted)
-    written = say_page(lambda: write_run_page(result.run, result.score, result.data.val), result.run)
-    return status_after(result.fit.interrupted) or (0 if written else 3)

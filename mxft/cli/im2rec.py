@@ -2,8 +2,9 @@
 import os
 import sys
 
-from mxft.cli.arguments import Parser, real, whole
-from mxft.cli.data_options import add_target_options, names, target_kind
+from mxft.commandline.arguments import Parser, real, whole
+from mxft.commandline.data_options import add_target_options, names, target_kind
+from mxft.commandline.splitting import some
 from mxft.errors import InputError, nearest
 from mxft.network.image_options import INTERPOLATIONS
 
@@ -181,11 +182,6 @@ def say_classes(classes):
             print(name, number)
         elif number == 1:
             print(f"… {len(classes) - 2} more …")
-
-
-def some(names, most=5):
-    """Return the first few of `names` as text."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def pack_lists(args):

@@ -1,8 +1,8 @@
 """``mxft import``: weights of PyTorch, timm, Keras or ONNX as an ordinary MXNet checkpoint."""
 import dataclasses
 
-from mxft.cli.arguments import Parser, add_input_options, input_spec, whole
-from mxft.errors import InputError
+from mxft.commandline.arguments import Parser, add_input_options, input_spec, whole
+from mxft.errors import InputError, MxftError
 
 EXAMPLES = """\
 examples:
@@ -26,11 +26,11 @@ Gluon's v1. The manifest holds the input the network is usually published with;
 
 def parser():
     """Return the argument parser."""
-    from mxft.importing import SOURCES
+    from mxft.importing import sources
 
     p = Parser(prog="mxft import", description="Turn another framework's weights into an MXNet checkpoint.",
                epilog=EXAMPLES)
-    p.add_argument("--from", dest="source", choices=SOURCES, help="whose names the file has")
+    p.add_argument("--from", dest="source", choices=sources(), help="whose names the file has")
     p.add_argument("--arch", metavar="NAME", help="the network, as its source calls it (not for onnx)")
     p.add_argument("--weights", metavar="FILE", help=".safetensors, .pth, .h5 or .onnx")
     p.add_argument("--prefix", metavar="PREFIX", help="of the files to write")
@@ -46,12 +46,9 @@ def parser():
 def main(argv=None):
     """Run ``mxft import``."""
     args = parser().parse_args(argv)
-    from mxft.importing import SOURCES, architectures
 
     if args.list:
-        for source in SOURCES[:-1]:
-            print(f"{source}: {', '.join(architectures(source))}")
-        print("onnx: any classifier of its usual operators")
+        _list()
         return
     _check(args)
     from mxft.data.classes import read_classes
@@ -80,6 +77,18 @@ def main(argv=None):
     model = checkpoint.save(args.prefix, args.epoch)
     print(_told(checkpoint, spec))
     print(f"wrote {model}: {args.prefix}-symbol.json, -{args.epoch:04d}.params, -manifest.json")
+
+
+def _list():
+    """Print the networks of every source; a package's that cannot be imported is named, and hides no other."""
+    from mxft.importing import architectures, sources
+
+    for source in sources():
+        try:
+            known = "any classifier of its usual operators" if source == "onnx" else ", ".join(architectures(source))
+        except MxftError as error:
+            known = str(error)
+        print(f"{source}: {known}")
 
 
 def _check(args):

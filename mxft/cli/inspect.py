@@ -1,7 +1,7 @@
 """``mxft inspect``: what a record file, index, verification set or property holds, and what contradicts what."""
 import json
 
-from mxft.cli.arguments import Parser, whole
+from mxft.commandline.arguments import Parser, whole
 from mxft.errors import InputError
 
 EXAMPLES = """\

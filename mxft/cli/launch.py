@@ -1,7 +1,7 @@
 """``mxft launch``: start a command as several workers, with ps-lite's servers and scheduler, and watch over them."""
 import argparse
 
-from mxft.cli.arguments import Parser, whole
+from mxft.commandline.arguments import Parser, whole
 from mxft.errors import InputError
 
 EXAMPLES = """\

@@ -2,7 +2,7 @@
 import dataclasses
 import json
 
-from mxft.cli.arguments import Parser, image_shape
+from mxft.commandline.arguments import Parser, image_shape
 
 EXAMPLES = """\
 examples:
@@ -11,7 +11,8 @@ examples:
 
 The marked layer (*) is where a new head goes unless --layer names another. The
 last three lines say what the network takes, what it gives and what that is
-(probabilities, logits, values, an embedding, a map), and where its features are.
+(probabilities, logits, values, an embedding, a map), and where its features
+are.
 """
 
 
@@ -49,7 +50,7 @@ def main(argv=None):
 
 def _load(model):
     """Return (symbol, anatomy) of a checkpoint, or of a symbol alone."""
-    from mxft.cli.models import find_model
+    from mxft.commandline.models import find_model
     from mxft.network.anatomy import anatomy_of
     from mxft.network.checkpoint import load_checkpoint, load_symbol
 

@@ -4,9 +4,9 @@ import os
 import sys
 import tempfile
 
-from mxft.cli.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole
-from mxft.cli.data_options import add_data_options, check_data_flags, records_from, target_of
-from mxft.cli.finetune import add_training_options, check_early, recipe_from
+from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole
+from mxft.commandline.data_options import add_data_options, check_data_flags, records_from, target_of
+from mxft.commandline.training_options import add_training_options, check_early, recipe_from
 
 EXAMPLES = """\
 examples:
@@ -44,8 +44,8 @@ def parser():
 def main(argv=None):
     """Run ``mxft lr-find``."""
     args = parser().parse_args(argv)
-    from mxft.cli.models import open_model
-    from mxft.cli.preflight import check_resize
+    from mxft.commandline.models import open_model
+    from mxft.commandline.preflight import check_resize
     from mxft.files.whole import check_writable
     from mxft.network.input_spec import InputSpec
     from mxft.workflows.lr_finder import check_search, find_learning_rate

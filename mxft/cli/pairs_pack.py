@@ -1,5 +1,5 @@
 """``mxft pairs-pack``: the images of a list of pairs into a verification set; insightface's ``data/lfw2pack.py``."""
-from mxft.cli.arguments import Parser, face_size
+from mxft.commandline.arguments import Parser, face_size
 
 EXAMPLES = """\
 examples:

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 
-from mxft.cli.arguments import (
+from mxft.commandline.arguments import (
     Parser,
     add_device_options,
     add_input_options,
@@ -54,7 +54,7 @@ def parser():
 def main(argv=None):
     """Run ``mxft predict``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
-    from mxft.cli.models import open_model
+    from mxft.commandline.models import open_model
     from mxft.devices import contexts
     from mxft.evaluation.answer import answering_outputs, names_of, thresholds_of
     from mxft.evaluation.prediction import predict_files

@@ -1,12 +1,12 @@
 """``mxft report``: the page of a run, or a page that sets several runs side by side."""
 import contextlib
 import os
-import shlex
 import sys
 import traceback
 
-from mxft.cli.arguments import Parser, add_device_options, whole
-from mxft.errors import InputError, MxftError, RunError
+from mxft.commandline.arguments import Parser, add_device_options, whole
+from mxft.commandline.verification import FOLDS
+from mxft.errors import InputError, MxftError
 
 EXAMPLES = """\
 examples:
@@ -37,7 +37,7 @@ def parser():
     p.add_argument("--bin", nargs="+", default=[], metavar="FILE", help="sets by file name, beside those or alone")
     p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="images at a time (default: 32)")
     add_device_options(p)
-    p.set_defaults(folds=10, no_flip=False, image_size=None, rewrite=True)  # as of mxft verify
+    p.set_defaults(folds=FOLDS, no_flip=False, image_size=None, rewrite=True)  # as of mxft verify
     return p
 
 
@@ -151,65 +151,8 @@ def _score(run, args, records):
 
 def _verified(files, args):
     """Return {set: Verification} of a face run's best checkpoint."""
-    from mxft.cli.verify import set_paths, verify_sets
+    from mxft.commandline.verification import set_paths, verify_sets
     from mxft.network.checkpoint import load_checkpoint
 
     paths = set_paths(args)
     return {name: result for name, result, _ in verify_sets(load_checkpoint(f"{files.prefix},best"), paths, args)}
-
-
-def with_page(prefix, train):
-    """Train a face network, and write the page of the run however it ends.
-
-    Parameters
-    ----------
-    prefix : str
-        Of the run's files.
-    train : callable
-        Returns an exit status.
-
-    Returns
-    -------
-    int
-        That of `train`; 3 where only the page failed.
-
-    Raises
-    ------
-    RunError
-        Of `train`, once the page shows how far it came.
-    """
-    from mxft.faces.report.face_page import write_face_page
-
-    try:
-        status = train()
-    except RunError:
-        if os.path.exists(f"{prefix}-log.jsonl"):
-            say_page(lambda: write_face_page(prefix), prefix)
-        raise
-    return status if say_page(lambda: write_face_page(prefix), prefix) else status or 3
-
-
-def say_page(write, run):
-    """Write a run's page and say where it is, or why there is none: a page that fails takes no run with it.
-
-    Parameters
-    ----------
-    write : callable
-        Returns the page's path.
-    run : str
-        What ``mxft report`` is called with to write it again.
-
-    Returns
-    -------
-    bool
-        Whether there is a page.
-    """
-    try:
-        page = write()
-    except Exception as error:  # whatever it is, the checkpoints are on disk and training is over
-        reason = str(error) if isinstance(error, MxftError) else f"{type(error).__name__}: {error}"
-        print(f"report: not written ({reason}); what was trained is on disk, and mxft report {shlex.quote(run)} writes "
-              "the page", file=sys.stderr)
-        return False
-    print(f"report: {os.path.abspath(page)}", flush=True)
-    return True

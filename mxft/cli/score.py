@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 
-from mxft.cli.arguments import (
+from mxft.commandline.arguments import (
     Parser,
     add_check_option,
     add_device_options,
@@ -62,7 +62,7 @@ def parser():
 def main(argv=None):
     """Run ``mxft score``."""
     args = parser().parse_args(argv)
-    from mxft.cli.models import open_model
+    from mxft.commandline.models import open_model
     from mxft.devices import contexts
     from mxft.evaluation.scoring import average
     from mxft.files.whole import check_writable

@@ -2,8 +2,8 @@
 import os
 import sys
 
-from mxft.cli.arguments import Parser, whole
 from mxft.cli.classifier_options import add_classifier_options
+from mxft.commandline.arguments import Parser, whole
 from mxft.errors import InputError
 
 EXAMPLES = """\
@@ -76,7 +76,7 @@ def _prepare():
 def _classifier(args):
     """Return the Classifier to serve; a bundle is verified first."""
     from mxft.cli.classifier_options import classifier_from, model_name
-    from mxft.cli.models import open_model
+    from mxft.commandline.models import open_model
     from mxft.deploy.bundle.checking import check_bundle, is_bundle, opened_bundle
 
     if not is_bundle(args.model):

@@ -1,5 +1,5 @@
 """``mxft slim``: a face checkpoint without its training head; the flags of insightface's deploy/model_slim.py."""
-from mxft.cli.arguments import Parser, image_shape
+from mxft.commandline.arguments import Parser, image_shape
 
 FEW = 6  # layers that are named one by one
 
@@ -31,7 +31,7 @@ def parser():
 def main(argv=None):
     """Run ``mxft slim``."""
     args = parser().parse_args(argv)
-    from mxft.cli.models import find_model
+    from mxft.commandline.models import find_model
     from mxft.deploy.slim import require_new_prefix, save_slim, slim, slim_prefix
     from mxft.errors import InputError
     from mxft.network.checkpoint import load_checkpoint, params_path, parse_model

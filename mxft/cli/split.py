@@ -1,7 +1,8 @@
 """``mxft split``: n images a class for training and the rest for validation, listed and packed."""
-from mxft.cli.arguments import Parser, whole
-from mxft.cli.data_options import add_table_options, add_target_options, check_table_flags, target_kind
-from mxft.cli.im2rec import add_image_options, some
+from mxft.cli.im2rec import add_image_options
+from mxft.commandline.arguments import Parser, whole
+from mxft.commandline.data_options import add_table_options, add_target_options, check_table_flags, target_kind
+from mxft.commandline.splitting import say_split
 from mxft.errors import InputError
 
 PER_CLASS = 60
@@ -79,28 +80,3 @@ def _labelled(args, packing):
     names = read_classes(args.classes) if args.classes else None
     return prepare_labelled_records(args.folder, args.labels, args.prefix, target_kind(args), names,
                                     args.label_columns or None, args.val_fraction or VAL_FRACTION, args.seed, **packing)
-
-
-def say_split(split, records):
-    """Print what was split and packed, or that an earlier split still stands.
-
-    Parameters
-    ----------
-    split : SplitResult or None
-    records : Records
-    """
-    from mxft.data.splits import CLUTTER
-
-    if split is None:
-        print(f"records are up to date: {records.train}, {records.val}")
-        return
-    if CLUTTER in split.excluded:
-        print(f"left out {CLUTTER}: the tutorial trained 256 outputs with 257 labels; --keep-clutter brings it back")
-    if split.ignored:
-        print(f"ignored {len(split.ignored)} that are no images of a class: {some(split.ignored)}")
-    if split.without_validation:
-        print(f"{len(split.without_validation)} classes have no validation images: {some(split.without_validation)}")
-    what = {"multi-label": "labels, line number (from 0) is output", "regression": "numbers, line for line the outputs"}
-    print(f"wrote {split.classes_path}: {len(split.classes)} "
-          f"{what.get(records.target, 'classes, line number (from 0) is label')}")
-    print(f"train: {split.train}\nval: {split.val}")

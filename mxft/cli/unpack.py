@@ -1,5 +1,5 @@
 """``mxft unpack``: the images of a record file or a verification set as files again, with the list to pack them by."""
-from mxft.cli.arguments import Parser
+from mxft.commandline.arguments import Parser
 
 EXAMPLES = """\
 examples:

@@ -4,7 +4,7 @@ It replaces the tutorial's download() and the model stores' get_model_file().
 """
 import json
 
-from mxft.cli.arguments import Parser
+from mxft.commandline.arguments import Parser
 from mxft.errors import InputError
 
 EXAMPLES = """\

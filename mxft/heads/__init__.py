@@ -7,6 +7,7 @@ import importlib
 _PUBLIC = {
     "HeadOptions": "mxft.heads.options",
     "LOSS_TYPES": "mxft.heads.table", "PRESETS": "mxft.heads.table", "find_loss_type": "mxft.heads.table",
+    "loss_types": "mxft.heads.table",
     "make_head": "mxft.heads.table", "preset": "mxft.heads.table",
     "Head": "mxft.heads.head", "HeadOutputs": "mxft.heads.head", "softmax_output": "mxft.heads.head",
     "HeadBlock": "mxft.heads.blocks",

@@ -189,7 +189,8 @@ class Head(abc.ABC):
         'cosface (loss type 2): (m1, m2, m3, s) = (1, 0, 0.5, 64); target logit s(cosθ - m3)'
         """
         values = ", ".join(value if isinstance(value, str) else f"{value:g}" for value in self.margins)
-        return f"{self.name} (loss type {self.loss_type}): (m1, m2, m3, s) = ({values}); target logit {self.formula}"
+        number = "" if self.loss_type is None else f" (loss type {self.loss_type})"
+        return f"{self.name}{number}: (m1, m2, m3, s) = ({values}); target logit {self.formula}"
 
 
 class CosineHead(Head):

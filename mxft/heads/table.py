@@ -7,6 +7,7 @@ import importlib
 
 from mxft.errors import InputError, nearest
 from mxft.heads.options import HeadOptions
+from mxft.plugins import HEADS, installed, load
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,15 +16,15 @@ class LossType:
 
     Parameters
     ----------
-    number : int
-        ``--loss-type``.
+    number : int or None
+        ``--loss-type``; None of a head that an installed package adds.
     name : str
     module, head : str
         Where the head is and what its class is called; imported when it is made.
     aliases : tuple of str
     """
 
-    number: int
+    number: object
     name: str
     module: str
     head: str
@@ -53,6 +54,17 @@ PRESETS = {
 }
 
 
+def loss_types():
+    """Return the rows of the table, and one for each head an installed package adds (see `mxft.plugins`).
+
+    A name the table has stays the table's.
+    """
+    taken = {name for row in LOSS_TYPES for name in (str(row.number), row.name, *row.aliases)}
+    added = (LossType(None, name.lower(), offers[0].module, offers[0].attr)
+             for name, offers in installed(HEADS).items() if name.lower() not in taken)
+    return (*LOSS_TYPES, *added)
+
+
 def find_loss_type(loss_type):
     """Return the row of the table for a number or a name.
 
@@ -68,7 +80,7 @@ def find_loss_type(loss_type):
     Raises
     ------
     InputError
-        There is none; the message lists numbers and names.
+        There is none; the message lists numbers and names, those of installed packages among them.
 
     Examples
     --------
@@ -79,8 +91,12 @@ def find_loss_type(loss_type):
     for row in LOSS_TYPES:
         if wanted in (str(row.number), row.name, *row.aliases):
             return row
-    names = [name for row in LOSS_TYPES for name in (row.name, *row.aliases)]
-    rows = ", ".join(f"{row.number} {row.name}" for row in LOSS_TYPES)
+    rows = loss_types()
+    for row in rows[len(LOSS_TYPES):]:
+        if wanted == row.name:
+            return row
+    names = [name for row in rows for name in (row.name, *row.aliases)]
+    rows = ", ".join(row.name if row.number is None else f"{row.number} {row.name}" for row in rows)
     near = nearest(wanted, names)
     raise InputError(f"loss type: expected one of {rows}, received loss_type={loss_type!r}"
                      f"{'; ' + near if near.startswith('nearest') else ''}")
@@ -107,6 +123,8 @@ def make_head(loss_type, num_classes, emb_size, options=HeadOptions()):  # noqa:
     ------
     InputError
         No such loss type, or options its formula does not allow.
+    DependencyError
+        The head of an installed package cannot be imported.
 
     Examples
     --------
@@ -114,7 +132,15 @@ def make_head(loss_type, num_classes, emb_size, options=HeadOptions()):  # noqa:
     'arcface (loss type 4): (m1, m2, m3, s) = (1, 0.5, 0, 64); target logit s·cos(θ + m2)'
     """
     row = find_loss_type(loss_type)
-    return getattr(importlib.import_module(row.module), row.head)(num_classes, emb_size, options)
+    if row.number is not None:
+        return getattr(importlib.import_module(row.module), row.head)(num_classes, emb_size, options)
+    from mxft.heads.head import Head
+
+    kind = load(HEADS, next(name for name in installed(HEADS) if name.lower() == row.name))
+    if not (isinstance(kind, type) and issubclass(kind, Head)):
+        raise InputError(f"{HEADS} {row.name}: expected a class derived from mxft.heads.Head, received "
+                         f"{row.module}:{row.head}")
+    return kind(num_classes, emb_size, options)
 
 
 def preset(name, **overrides):

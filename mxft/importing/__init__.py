@@ -1,17 +1,39 @@
 """Weights of PyTorch, timm, Keras and ONNX as ordinary MXNet checkpoints."""
 import importlib
 import os
+from collections.abc import Mapping
 
 from mxft.errors import InputError, nearest
+from mxft.plugins import IMPORTERS, installed, load
 
 SOURCES = ("torchvision", "timm", "efficientnet-pytorch", "keras", "onnx")
 
 
+def sources():
+    """Return the names of the sources: mxft's own, and those of installed packages (see `mxft.plugins`)."""
+    return (*SOURCES, *(name for name in installed(IMPORTERS) if name not in SOURCES))
+
+
 def architectures(source):
-    """Return the table {name: Architecture} of a source; ONNX has none."""
-    if source not in SOURCES[:-1]:
-        raise InputError(f"import: expected one of {', '.join(SOURCES)}, received source={source!r}; "
-                         f"{nearest(source, SOURCES)}")
+    """Return the table {name: Architecture} of a source; ONNX has none.
+
+    Raises
+    ------
+    InputError
+        There is no such source, or what a package offers as one is no table.
+    DependencyError
+        A package's table cannot be imported.
+    """
+    names = sources()
+    if source not in names or source == "onnx":
+        raise InputError(f"import: expected one of {', '.join(names)}, received source={source!r}; "
+                         f"{nearest(source, names)}")
+    if source not in SOURCES:
+        table = load(IMPORTERS, source)
+        if not isinstance(table, Mapping):
+            raise InputError(f"{IMPORTERS} {source}: expected a dict of name to "
+                             f"mxft.importing.architecture.Architecture, received a {type(table).__name__}")
+        return table
     return importlib.import_module("mxft.importing." + source.replace("-", "_")).ARCHITECTURES
 
 
@@ -21,7 +43,7 @@ def import_weights(source, weights, arch=None, classes=None, input_size=None):
     Parameters
     ----------
     source : {"torchvision", "timm", "efficientnet-pytorch", "keras", "onnx"}
-        Whose names the file has.
+        Whose names the file has; or a source of an installed package.
     weights : str or os.PathLike
         See `mxft.importing.weight_files.read_weights` and `mxft.importing.onnx.import_onnx`.
     arch : str

@@ -1,14 +1,26 @@
 """Keras' weights in HDF5 (keras/src/legacy/saving/legacy_h5_format.py), read from that one file and nothing beside it.
 
 HDF5 follows links into other files, reads arrays whose numbers lie outside, and allocates what a shape promises whether
-or not it was ever stored: only plain arrays of numbers behind plain groups are read here.
+or not it was ever stored: only plain arrays of numbers behind plain groups are read here. And HDF5 2.0 does not come
+back from some files with a few damaged bytes: it reads in a process of its own, with bounded time and memory.
 """
+import json
+import math
 import os
+import resource
+import struct
+import subprocess
+import sys
+
+import numpy as np
 
 from mxft.errors import InputError, last_line
 from mxft.machine.packages import require_package
 from mxft.wording import is_plain
 
+CPU_SECONDS, BYTES_A_SECOND = 8, 50 << 20  # that the reading process may take; HDF5 reads about 1 GB a second
+ADDRESSES = 3 << 30                         # bytes it may map, and four times the file
+_CHILD = "import sys; sys.path[:] = sys.argv[2:]; from mxft.importing import keras_file; keras_file.send(sys.argv[1])"
 MOST_EXPANSION = 64  # numbers stored compressed may be that much larger than the file
 _MOST_NAMES = 100_000
 
@@ -31,6 +43,54 @@ def read_keras(path):
         No such file of Keras', a damaged one, or one with links, numbers outside the file, or other things than
         numbers.
     """
+    require_package("h5py", "reading Keras' .h5")
+    command = [sys.executable, "-c", _CHILD, os.path.abspath(path), *(folder or os.getcwd() for folder in sys.path)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}) as process:
+        try:
+            return _received(process.stdout, path)
+        finally:
+            process.kill()
+
+
+def _received(stream, path):
+    """Return the arrays that `send` writes; refuse the file in its words, or for its silence."""
+    try:
+        length, = struct.unpack("<Q", stream.read(8))
+        told = json.loads(stream.read(length))
+        arrays = {name: _read_array(stream, np.dtype(kind), shape) for name, kind, shape in told["arrays"]}
+    except (ValueError, struct.error):
+        raise _damaged(path, "HDF5 crashed, or went on without end") from None
+    if told["refused"]:
+        raise InputError(told["refused"].replace(os.path.abspath(path), os.fspath(path)))
+    return arrays
+
+
+def _read_array(stream, dtype, shape):
+    return np.frombuffer(stream.read(dtype.itemsize * math.prod(shape)), dtype).reshape(shape)
+
+
+def send(path):
+    """Write what `arrays_of` returns, or the reason it does not, to standard output, within bounds."""
+    size = os.path.getsize(path)
+    seconds, addresses = CPU_SECONDS + size // BYTES_A_SECOND, ADDRESSES + 4 * size
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_AS, (addresses, addresses))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    arrays, refused = {}, None
+    try:
+        arrays = arrays_of(path)
+    except InputError as error:
+        refused = str(error)
+    told = [(name, array.dtype.str, array.shape) for name, array in arrays.items()]
+    text = json.dumps({"arrays": told, "refused": refused}).encode()
+    sys.stdout.buffer.write(struct.pack("<Q", len(text)) + text)
+    for array in arrays.values():
+        sys.stdout.buffer.write(array.tobytes())
+
+
+def arrays_of(path):
+    """Return the arrays of a file as `read_keras` does, in this very process."""
     h5py = require_package("h5py", "reading Keras' .h5")
     try:
         with h5py.File(path, "r") as f:
@@ -38,9 +98,12 @@ def read_keras(path):
     except InputError:
         raise
     except Exception as error:  # h5py passes on what HDF5 says under a dozen kinds
-        raise InputError(f"weights cannot be read: expected Keras' weights in HDF5, received {path} of "
-                         f"{os.path.getsize(path):,} bytes ({' '.join(last_line(error).split())[:200]}); copy or "
-                         "download it again") from None
+        raise _damaged(path, last_line(error)) from None
+
+
+def _damaged(path, reason):
+    return InputError(f"weights cannot be read: expected Keras' weights in HDF5, received {path} of "
+                      f"{os.path.getsize(path):,} bytes ({' '.join(reason.split())[:200]}); copy or download it again")
 
 
 def _arrays(h5py, file, path):

@@ -231,7 +231,8 @@ def _check_edges(nodes, heads, version):
     for index, output in [edge for node in nodes for edge in node.inputs] + heads:
         if output >= outputs[index]:
             source = nodes[index]
-            raise ValueError(f"expected an output below {outputs[index]} of {source.op} {source.name!r}, received an "
+            what = "variable" if source.is_variable else source.op
+            raise ValueError(f"expected an output below {outputs[index]} of {what} {source.name!r}, received an "
                              f"edge to its output {output}")
 
 

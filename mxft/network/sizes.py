@@ -35,8 +35,9 @@ def check_sizes(symbol, shapes):
     if sizes[largest] <= MOST_OF_A_LAYER and sum(sizes) <= MOST_OF_ALL:
         return
     node = _node_at(symbol, largest)
+    what = "parameter" if node.is_variable else node.op
     raise InputError(f"network does not fit into memory: expected at most {MOST_OF_A_LAYER:,} numbers from a layer "
-                     f"and {MOST_OF_ALL:,} from all for one image, received {node.op} {node.name!r} with "
+                     f"and {MOST_OF_ALL:,} from all for one image, received {what} {node.name!r} with "
                      f"{sizes[largest]:,}, {sum(sizes):,} in all, for inputs of {next(iter(shapes.values()))}")
 
 

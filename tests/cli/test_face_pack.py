@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mxft.cli import main
-from mxft.cli.arguments import face_size
 from mxft.cli.face_pack import part_or_number
+from mxft.commandline.arguments import face_size
 from tests.support.images import write_classes
 
 

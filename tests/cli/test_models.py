@@ -2,7 +2,7 @@
 import pytest
 
 from mxft.cli import main
-from mxft.cli.models import find_model
+from mxft.commandline.models import find_model
 
 
 @pytest.fixture

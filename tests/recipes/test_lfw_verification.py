@@ -34,8 +34,7 @@ def here(here, random_parameters):
 
 @pytest.mark.parametrize("lfw", ["lfw.tar", "source"])
 def test_from_a_tar_or_a_folder_to_the_number(run, here, capsys, monkeypatch, lfw):
-    from mxft.cli import verify
-    monkeypatch.setattr(verify, "parser", _with_three_folds(verify.parser))
+    monkeypatch.setattr("mxft.commandline.verification.FOLDS", 3)            # six pairs do not make ten folds
     words = ["--lfw", lfw, "--pairs", "pairs.txt", "--model", "face,0"]
     assert run(*words) == 0
     out = capsys.readouterr().out
@@ -45,15 +44,6 @@ def test_from_a_tar_or_a_folder_to_the_number(run, here, capsys, monkeypatch, lf
     with open("runs/lfw/lfw.json", encoding="utf-8") as f:
         assert json.load(f)["sets"][0]["pairs"] == 6
     assert run(*words) == 0                                              # and once more on what it unpacked
-
-
-def _with_three_folds(parser):
-    """Six pairs do not make ten folds."""
-    def make():
-        p = parser()
-        p.set_defaults(folds=3)
-        return p
-    return make
 
 
 @pytest.mark.parametrize("words, message", [

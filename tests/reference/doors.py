@@ -112,7 +112,8 @@ def row(name):
         prefix, shape = files_of(name, folder)
         found = {}
         try:
-            anatomy = load_checkpoint(f"{prefix},0").anatomy
+            checkpoint = load_checkpoint(f"{prefix},0")
+            anatomy = checkpoint.anatomy
             main = anatomy.output()
             kinds = {each.name: each.kind for each in (main, *(each for each in anatomy.served if each != main))}
         except Exception as error:
@@ -121,7 +122,8 @@ def row(name):
         try:
             plain = door.plain()
         except Exception as error:
-            return kinds, {"MXNet itself": str(error).strip().splitlines()[-1][:120]}
+            found["MXNet itself, then held against it in today's terms"] = str(error).strip().splitlines()[-1][:90]
+            plain = door.plain(checkpoint)
         plain = {output.name: plain.get(_own_name(output, plain)) for output in anatomy.served}
         for each in DOORS:
             try:

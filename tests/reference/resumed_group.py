@@ -11,8 +11,8 @@ import dataclasses
 import os
 import sys
 
-from mxft.cli.preflight import join_workers
 from mxft.command import run_command
+from mxft.commandline.preflight import join_workers
 from mxft.compat import mx
 from mxft.data.datasets import Records
 from mxft.faces.data.layout import read_face_set

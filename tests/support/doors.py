@@ -48,11 +48,17 @@ class Door:
                   for image in self.images]
         return np.float32(images)
 
-    def plain(self):
-        """Return ``{output name: (2, …) array}`` of Module.predict, the symbol read by MXNet itself, unaltered."""
-        symbol = mx.sym.load(f"{self.prefix}-symbol.json")
-        entries = mx.nd.load(f"{self.prefix}-0000.params")
-        values = {name.split(":", 1)[-1]: value for name, value in entries.items()}
+    def plain(self, opened=None):
+        """Return ``{output name: (2, …) array}`` of Module.predict, the symbol read by MXNet itself, unaltered.
+
+        Of a network MXNet itself cannot compute: of the `opened` Checkpoint, which is in today's terms.
+        """
+        if opened is None:
+            symbol = mx.sym.load(f"{self.prefix}-symbol.json")
+            entries = mx.nd.load(f"{self.prefix}-0000.params")
+            values = {name.split(":", 1)[-1]: value for name, value in entries.items()}
+        else:
+            symbol, values = opened.symbol, {**opened.arg_params, **opened.aux_params}
         states = set(symbol.list_auxiliary_states())
         given = [name for name in symbol.list_inputs() if name not in values and not name.endswith("label")]
         module = _bound(symbol, given, self.pixels.shape)

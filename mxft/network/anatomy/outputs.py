@@ -77,7 +77,7 @@ class Output:
     link : Link
         From those scores to the output's own numbers.
     size : int or None
-        Numbers an image; None where the graph and the parameters do not tell.
+        Numbers an image; None of a map, whose size is the image's, and where graph and parameters do not tell.
     needs : tuple of str
         The inputs and labels it depends on.
     """
@@ -160,8 +160,9 @@ def find_output(graph, position, needs, facts, shape=None):
         kind, scores, link = (kind if kind == LOSS else MAP), edge, Link()
     elif kind in (LOGITS, EMBEDDING):
         kind = _by_manifest(kind, node, name, facts)
-    size = None if shape is None or not all(shape[1:]) else math.prod(shape[1:])
-    return Output(name, kind, position, scores, link, size or _size(graph, node), tuple(sorted(needs)))
+    known = shape is not None and all(shape[1:])
+    size = None if kind == MAP else math.prod(shape[1:]) if known else _size(graph, node)
+    return Output(name, kind, position, scores, link, size, tuple(sorted(needs)))
 
 
 def _end(graph, edge):

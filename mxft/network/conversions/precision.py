@@ -29,13 +29,19 @@ def to_float32(opened):
             casts += 1
     counts = {}
     for name, value in opened.values.items():
-        kind = getattr(value.dtype, "__name__", str(value.dtype))
+        kind = _name_of(value.dtype)
         if kind in _NAMES:
             opened.values[name] = value.astype("float32")
             counts[kind] = counts.get(kind, 0) + 1
     casts += _without_amp(opened.graph)
     notes = [f"{count} {kind} parameters as float32" for kind, count in counts.items()]
     return notes + ([f"casts to half or double precision as float32 ({casts})"] if casts else [])
+
+
+def _name_of(dtype):
+    """Return the name of an array's type; MXNet has bfloat16 as a NumPy structure of one field."""
+    names = getattr(dtype, "names", None)
+    return names[0] if names else getattr(dtype, "__name__", str(dtype))
 
 
 def _without_amp(graph):

@@ -207,7 +207,7 @@ def test_sizes_the_layers_cannot_take_are_refused(capfd):
     with pytest.raises(InputError, match=r"y1 with version-output=GDC cannot be built: .* image-size=96,96 "
                                          r"emb-size=128 .*kernel size exceed input\); --image-size 112,112"):
         face_network("y1", 128, (96, 96), Versions(output="GDC"))
-    with pytest.raises(InputError, match="at least 1, received emb-size=0"):
+    with pytest.raises(InputError, match="at least 1, received emb_size=0"):
         face_network("y1", 0)
     assert capfd.readouterr().out == ""
 

@@ -1,8 +1,8 @@
 """The four cases of seed text and CS231n: few or many, similar or not."""
 import pytest
 
-from mxft.cli.data_options import target_kind
 from mxft.cli.finetune import parser, recipe_from
+from mxft.commandline.data_options import target_kind
 from mxft.errors import InputError
 from mxft.features.advice import advise, is_small
 

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from mxft.errors import InputError
-from mxft.importing import import_weights
+from mxft.importing import import_weights, keras_file
+from mxft.importing.keras_file import arrays_of
 from mxft.importing.weight_files import read_weights
 
 h5py = pytest.importorskip("h5py")
@@ -63,7 +64,7 @@ def external_link(layer):
 ])
 def test_what_is_no_array_in_the_file_is_refused(keras, fill, message):
     with pytest.raises(InputError, match="weights cannot be read: .*" + message):
-        read_weights(keras(fill))
+        arrays_of(keras(fill))
 
 
 @pytest.mark.parametrize("names, message", [
@@ -79,7 +80,7 @@ def test_what_is_no_array_in_the_file_is_refused(keras, fill, message):
 ])
 def test_names_that_are_none_are_refused(keras, names, message):
     with pytest.raises(InputError, match="weights cannot be read: .*" + message):
-        read_weights(keras(**names))
+        arrays_of(keras(**names))
 
 
 @pytest.mark.parametrize("arch, message", [
@@ -95,3 +96,31 @@ def test_a_layer_that_is_missing_asks_whether_arch_is_right(keras, arch, message
     path = keras(predictions, layers=[b"predictions"])
     with pytest.raises(InputError, match=message):
         import_weights("keras", path, arch)
+
+
+def test_the_process_that_reads_gives_names_types_and_reasons_as_they_are(keras, monkeypatch):
+    def fill(layer):
+        layer["kernel:0"], layer["bias:0"] = np.arange(6, dtype=">f8").reshape(2, 3).T, np.array([True])
+        layer["scalar:0"], layer["none:0"] = np.int16(-5), np.zeros((0, 4), np.float16)
+
+    path = keras(fill, weights=[b"kernel:0", b"bias:0", b"scalar:0", b"none:0"])
+    here, there = arrays_of(path), keras_file.read_keras(path)
+    assert list(here) == list(there) == ["fc1/kernel", "fc1/bias", "fc1/scalar", "fc1/none"]
+    for name, array in here.items():
+        np.testing.assert_array_equal(there[name], array)
+        assert there[name].dtype == array.dtype and there[name].shape == array.shape
+    monkeypatch.chdir(path.parent)
+    (path.parent / "b.h5").write_bytes(path.read_bytes()[:900])
+    with pytest.raises(InputError, match=r"received b.h5 of 900 bytes \(.*; copy or download it again"):
+        keras_file.read_keras("b.h5")
+
+
+@pytest.mark.parametrize("body", ["while True: pass", "import os; os.abort()", "import os; os._exit(0)",
+                                  "bytearray(8 << 30)"])
+def test_a_reading_that_hangs_crashes_or_takes_all_memory_is_a_refusal(keras, monkeypatch, body):
+    child = (f"import sys; sys.path[:] = sys.argv[2:]; from mxft.importing import keras_file\n"
+             f"def broken(path):\n    {body}\n    return {{}}\n"
+             f"keras_file.CPU_SECONDS, keras_file.arrays_of = 1, broken\nkeras_file.send(sys.argv[1])")
+    monkeypatch.setattr(keras_file, "_CHILD", child)
+    with pytest.raises(InputError, match=r"a.h5 of [\d,]+ bytes \(HDF5 crashed, or went on without end\); copy"):
+        read_weights(keras())

@@ -6,6 +6,8 @@ import pathlib
 import pickle
 import re
 import shutil
+import tarfile
+import zipfile
 
 import cv2
 import numpy as np
@@ -111,7 +113,7 @@ CASES = {
     # structure
     "output 999": (
         lambda content: node(content, "flat")["inputs"].__setitem__(0, [0, 999, 0]),
-        "expected an output below 1 of null 'data', received an edge to its output 999",
+        "expected an output below 1 of variable 'data', received an edge to its output 999",
     ),
     "second output": (
         replaced(heads=[[10, 1, 0]]),
@@ -238,6 +240,7 @@ def test_old_files_are_read(content):
 def hostile(tmp_path, monkeypatch, make_checkpoint):
     """A folder with ``net,0`` and a bundle whose symbols call an address, and what verbs read."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "home"))
     checkpoint = make_checkpoint(3)
     checkpoint.manifest = {
         "format": 1,
@@ -271,6 +274,9 @@ DOORS = [
     ("layers", "net,0"),
     ("layers", "net-symbol.json"),
     ("layers", "bundle"),
+    ("layers", "net.mar"),
+    ("slim", "--model", "model.tar.gz", "--layer", "flatten0", "--output", "out"),
+    ("predict", "--model", "model.tar.gz", "cat.png"),
     ("slim", "--model", "net,0", "--layer", "flatten0", "--output", "out"),
     ("predict", "--model", "net,0", "cat.png"),
     ("predict", "--model", "bundle", "cat.png"),
@@ -293,6 +299,10 @@ def test_native_is_never_given_to_mxnet(words, operator_name, hostile, no_mxnet,
         text = (hostile / path).read_text()
         (hostile / path).write_text(text.replace('"_Native"', f'"{operator_name}"'))
     write_hashes(hostile / "bundle")
+    with zipfile.ZipFile("net.mar", "w") as mar, tarfile.open("model.tar.gz", "w:gz") as tar:
+        for name in ("net-symbol.json", "net-0000.params"):
+            mar.write(name)
+            tar.add(name)
     assert main(list(words)) == 2 and f'"{operator_name}" (layer' in capsys.readouterr().err
     with pytest.raises(InputError, match=operator_name):
         load_checkpoint("net,0")

@@ -6,7 +6,7 @@ import pytest
 
 from mxft.compat import mx
 from mxft.errors import InputError
-from mxft.network.checkpoint import load_params
+from mxft.network.checkpoint import load_checkpoint, load_params
 from mxft.network.params_file import DamagedFile, check_params_file, read_arrays
 
 
@@ -132,3 +132,14 @@ def test_sparse_arrays_are_refused_by_name(tmp_path, storage):
         load_params(path)
     mx.nd.save(path, {"arg:embedding": value.tostype("default")})  # what the message names
     assert load_params(path)[0]["embedding"].shape == (3, 2)
+
+
+def test_bfloat16_is_opened_as_float32(tmp_path):
+    network = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=2, no_bias=True, name="fc")
+    (tmp_path / "net-symbol.json").write_text(network.tojson())
+    value = mx.nd.array([[1.5, -2], [0, 1]]).astype(np.dtype([("bfloat16", np.uint16)]))
+    mx.nd.save(str(tmp_path / "net-0000.params"), {"arg:fc_weight": value})
+    checkpoint = load_checkpoint(f"{tmp_path}/net,0")
+    assert checkpoint.arg_params["fc_weight"].dtype == np.float32
+    assert "1 bfloat16 parameters as float32" in checkpoint.notes
+    assert checkpoint.arg_params["fc_weight"].asnumpy().tolist() == [[1.5, -2], [0, 1]]

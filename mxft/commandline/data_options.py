@@ -2,7 +2,7 @@
 import dataclasses
 import os
 
-from mxft.cli.arguments import add_check_option, real, whole
+from mxft.commandline.arguments import add_check_option, real, whole
 from mxft.errors import InputError
 
 PER_CLASS, QUALITY = 60, 90
@@ -131,7 +131,7 @@ def records_from(args, spec, checkpoint=None):
 
     A table's labels are put in the order of `checkpoint`'s classes where its head is kept.
     """
-    from mxft.cli.split import say_split
+    from mxft.commandline.splitting import say_split
     from mxft.data.classes import read_classes
     from mxft.data.datasets import Records, load_records, prepare_records
     from mxft.data.soundness import check_images
@@ -158,7 +158,7 @@ def records_from(args, spec, checkpoint=None):
 
 def _labelled(args, spec, checkpoint):
     """Return the Records of a folder and its table of labels."""
-    from mxft.cli.split import say_split
+    from mxft.commandline.splitting import say_split
     from mxft.data.labelled import VAL_FRACTION, prepare_labelled_records
 
     names = checkpoint.classes if checkpoint is not None and args.require_head else None

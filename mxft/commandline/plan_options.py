@@ -1,5 +1,5 @@
 """The flags that say what moves and how: plan, freezing, stages, solver, frozen trunk, targets."""
-from mxft.cli.arguments import add_rewrite_option, add_setting, given_settings, numbers, real
+from mxft.commandline.arguments import add_rewrite_option, add_setting, given_settings, numbers, real
 from mxft.errors import InputError
 from mxft.options import (
     BUDGET_BYTES,

@@ -48,7 +48,7 @@ def open_model(args, model=None):
     Parameters
     ----------
     args : argparse.Namespace
-        With ``model`` and the flags of `mxft.cli.arguments.add_input_options`.
+        With ``model`` and the flags of `mxft.commandline.arguments.add_input_options`.
     model : str, optional
 
     Returns

@@ -1,0 +1,145 @@
+"""Verification as a command does it: the sets that were asked for, their lines, pictures and numbers."""
+
+FOLDS = 10  # contiguous parts of a set, as in LFW's protocol
+
+
+def verify_sets(checkpoint, paths, args):
+    """Verify a checkpoint on sets, all of which are looked at before the first is verified, and print their lines.
+
+    Parameters
+    ----------
+    checkpoint : mxft.network.checkpoint.Checkpoint
+    paths : list of str
+    args : argparse.Namespace
+        With the flags of ``mxft verify``.
+
+    Returns
+    -------
+    list of (str, Verification, dict)
+        Name, result and row of the JSON file.
+    """
+    from mxft.devices import contexts
+    from mxft.faces.evaluation.embedding import embedding_executor
+    from mxft.faces.evaluation.verification import check_folds
+    from mxft.faces.pairs.bin_file import check_images, load_pairs
+
+    context = contexts(args.gpus)[0]
+    size = args.image_size or _image_size(checkpoint)
+    sets = with_different_names([load_pairs(path) for path in paths])
+    for pair_set in sets:
+        check_images(pair_set, size)
+        check_folds(len(pair_set.issame), args.folds)
+    executor = embedding_executor(checkpoint, args.batch_size, size, context, args.rewrite)
+    return [_verify(executor, pair_set, path, size, args) for pair_set, path in zip(sets, paths)]
+
+
+def set_paths(args):
+    """Return the ``.bin`` files that were asked for.
+
+    Raises
+    ------
+    InputError
+        None was, or one is not there; the nearest names are given.
+    """
+    import os
+    import sys
+
+    from mxft.errors import InputError, MissingFileError
+    from mxft.faces.pairs.sets import find_sets
+    from mxft.files.whole import require_file
+
+    if args.target is not None and not args.data_dir:
+        raise InputError(f"--target: expected --data-dir DIR beside it, received target={args.target!r} alone; a file "
+                         "is named with --bin")
+    if not args.data_dir:
+        if not args.bin:
+            raise InputError("nothing to verify: expected --data-dir DIR or --bin FILE, received neither")
+        return [require_file(path, "verification set") for path in args.bin]
+    names = None if args.target is None else [word.strip() for word in args.target.split(",") if word.strip()]
+    found, absent = find_sets(args.data_dir, names)
+    if not found and not args.bin:
+        there = ", ".join(sorted(name for name in os.listdir(args.data_dir) if name.endswith(".bin")))
+        raise MissingFileError(f"nothing to verify: expected any of {', '.join(absent)} as .bin in {args.data_dir}, "
+                               f"received {there or 'no .bin file'}; name what is there with --target")
+    if absent:
+        print(f"not in {args.data_dir}: {', '.join(absent)}", file=sys.stderr)
+    return found + [require_file(path, "verification set") for path in args.bin]
+
+
+def with_different_names(sets):
+    """Number the sets that share a name with one before: two folders may each hold an ``lfw.bin``."""
+    import dataclasses
+
+    names = []
+    for pair_set in sets:
+        name, count = pair_set.name, 2
+        while name in names:
+            name, count = f"{pair_set.name}-{count}", count + 1
+        names.append(name)
+    return [dataclasses.replace(pair_set, name=name) for pair_set, name in zip(sets, names)]
+
+
+def _image_size(checkpoint):
+    """Return the size a network takes: its manifest's, or insightface's."""
+    spec = checkpoint.input_spec
+    return (112, 112) if spec is None else spec.shape[1:]
+
+
+def _verify(executor, pair_set, path, size, args):
+    """Verify one set, print its lines, and return (name, Verification, row of the JSON file)."""
+    import time
+
+    from mxft.data.progress import progress
+    from mxft.faces.evaluation.pair_scoring import distinct_images, verify_pairs
+    from mxft.machine.quiet import quiet_native
+
+    images = len(distinct_images(pair_set)[0])
+    began = time.perf_counter()
+    with quiet_native(), progress(images, f"verifying {pair_set.name}") as advance:
+        result = verify_pairs(executor, pair_set, args.folds, not args.no_flip, size, args.data_nthreads, advance)
+    seconds = time.perf_counter() - began
+    rate = images * (1 if args.no_flip else 2) / seconds
+    _print(pair_set, images, result, "Accuracy" if args.no_flip else "Accuracy-Flip", rate, seconds)
+    return pair_set.name, result, {"name": pair_set.name, "path": path, "flip": not args.no_flip, **result.to_dict(),
+                                   "distinct_images": images, "seconds": round(seconds, 3),
+                                   "images_per_second": round(rate, 1)}
+
+
+def _print(pair_set, images, result, what, rate, seconds):
+    """Print one set's numbers, XNorm and accuracy in upstream's words."""
+    name = f"[{pair_set.name}]"
+    print(f"{name}{str(pair_set).split(': ', 1)[1]}, {images} images")
+    print(f"{name}XNorm: {result.xnorm:f}")
+    print(f"{name}{what}: {result}")
+    for far in result.tar:
+        print(f"{name}TAR@FAR {far:g}: {result.tar_text(far)}")
+    print(f"{name}AUC: {'needs same and different pairs' if result.auc is None else format(result.auc, '.5f')}")
+    for note in result.notes:
+        print(f"{name}note: {note}")
+    print(f"{name}{rate:.0f} images/s with their mirror images, {seconds:.1f} s" if what.endswith("Flip")
+          else f"{name}{rate:.0f} images/s, {seconds:.1f} s", flush=True)
+
+
+def write_results(rows, checkpoint, args):
+    """Write the pictures and the JSON file that were asked for, and say where."""
+    import os
+
+    if args.plots:
+        from mxft.faces.report.verification_plots import draw_distances, draw_roc
+
+        results = {name: result for name, result, _ in rows}
+        draw_roc(results, os.path.join(args.plots, "roc.png"))
+        for name, result in results.items():
+            draw_distances(result, name, os.path.join(args.plots, f"{name}-distances.png"))
+        print(f"plots: {os.path.join(args.plots, 'roc.png')} and "
+              + ", ".join(f"{name}-distances.png" for name in results))
+    if args.json:
+        from mxft.files.whole import write_json
+
+        write_json(args.json, {"model": checkpoint.name, "sets": [row for _, _, row in rows]})
+        print(f"numbers: {args.json}")
+    if args.report:
+        from mxft.faces.report.verification_page import write_verification_page
+
+        write_verification_page(args.report, checkpoint.name, {name: result for name, result, _ in rows})
+        print(f"report: {os.path.abspath(args.report)}")
