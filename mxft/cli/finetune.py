@@ -24,10 +24,10 @@ examples:
       --multi-label --run runs/tags
 
 photos/ holds one folder of images a class, or with --labels the images of a
-table: of several labels each (--multi-label) or of numbers (--regression). The run folder holds the
-checkpoints (model-best.params and the last epoch), model-manifest.json,
-transfer.json, log.jsonl, curves.png and report.html. The defaults are the
-MXNet tutorial's.
+table: of several labels each (--multi-label) or of numbers (--regression). The
+run folder holds the checkpoints (model-best.params and the last epoch),
+model-manifest.json, transfer.json, log.jsonl, curves.png and report.html. The
+defaults are the MXNet tutorial's.
 """
 
 

@@ -11,7 +11,7 @@ from mxft.network.anatomy.outputs import EMBEDDING, INDEPENDENT, LOG_PROBABILITI
 
 _NOT_ANSWERED = {
     MAP: "a map: a segmentation's or a detector's, which no class or number sums up; mxft export --to onnx --model "
-         "{model} --output network.onnx writes the network",
+         "{model}{shape} --output network.onnx writes the network",
     EMBEDDING: "an embedding, which names nothing by itself; mxft extract-features --model {model} FOLDER "
                "embeddings.npz writes it"}
 
@@ -108,10 +108,16 @@ def answering_outputs(checkpoint, name=None):
                          f"{model} keeps its embedding, {main.name}")
     if main.kind in _NOT_ANSWERED:
         raise InputError(f"network names nothing: expected classes, probabilities or values, received the output "
-                         f"{main.name}, {_NOT_ANSWERED[main.kind].format(model=model)}")
+                         f"{main.name}, {_NOT_ANSWERED[main.kind].format(model=model, shape=_shape_flag(checkpoint))}")
     others = () if name else tuple(output for output in anatomy.served
                                    if output != main and output.kind not in _NOT_ANSWERED)
     return (main, *others)
+
+
+def _shape_flag(checkpoint):
+    """Return the flag without which a command does not know the size of a checkpoint's images, or nothing."""
+    known = checkpoint.input_spec or checkpoint.assumed_spec()
+    return "" if known else " --image-shape 3,224,224"
 
 
 def names_of(output, classes=None):

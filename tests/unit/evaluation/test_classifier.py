@@ -73,11 +73,12 @@ def test_files_of_every_kind_get_what_predict_gives_them(bound, make_checkpoint,
         name = os.path.basename(prediction.path)
         if prediction.problem:  # a GIF, where OpenCV is older than 4.11
             with pytest.raises(BadImage) as refused:
-                bound.probabilities(files[name])
+                bound.answers(files[name])
             assert str(refused.value) == prediction.problem
             continue
         read += 1
-        probabilities, size = bound.probabilities(files[name])
+        (answer, *_), size = bound.answers(files[name])
+        probabilities = answer.shown
         assert np.allclose(probabilities, prediction.probabilities, rtol=0, atol=2e-6), name
         assert size == ((30, 40) if name == "turned.jpg" else (40, 30))
     assert read >= len(files) - 1
@@ -85,14 +86,14 @@ def test_files_of_every_kind_get_what_predict_gives_them(bound, make_checkpoint,
 
 def test_a_picture_the_decoder_makes_smaller_keeps_its_size(bound):
     data = encoded(smooth((333, 801)), ".jpg")
-    assert bound.probabilities(data)[1] == (801, 333)
+    assert bound.answers(data)[1] == (801, 333)
 
 
 @pytest.mark.parametrize("change, reason", [
     (lambda data: b"", "empty file"), (lambda data: data[:-40], "truncated JPEG"), (lambda data: b"text", "not an")])
 def test_what_cannot_be_read_is_said(change, reason, bound):
     with pytest.raises(BadImage, match=reason):
-        bound.probabilities(change(encoded(smooth(), ".jpg")))
+        bound.answers(change(encoded(smooth(), ".jpg")))
 
 
 def test_pass_through_reads_the_file_as_it_is(make_checkpoint):
@@ -105,9 +106,9 @@ def test_pass_through_reads_the_file_as_it_is(make_checkpoint):
 
 def test_many_threads_get_the_answers_one_gets(bound):
     pictures = [encoded(smooth(seed=seed), ".jpg") for seed in range(8)] * 4
-    alone = [bound.probabilities(data)[0] for data in pictures]
+    alone = [bound.answers(data)[0][0].shown for data in pictures]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda data: bound.probabilities(data)[0], pictures))
+        together = list(pool.map(lambda data: bound.answers(data)[0][0].shown, pictures))
     assert np.array_equal(alone, together)
     assert len({row.tobytes() for row in alone}) == 8
 
