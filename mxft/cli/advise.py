@@ -1,11 +1,13 @@
 """``mxft advise``: which plan suits a data set, the command, and why."""
 from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, whole
+from mxft.commandline.data_options import add_target_options, target_kind
 from mxft.errors import InputError
 
 EXAMPLES = """\
 examples:
   mxft advise --images 500 --classes 10 --similar yes
   mxft advise --data photos/ --model resnet-50,0
+  mxft advise --data photos/ --labels tags.csv --multi-label --similar yes
 
 The four cases: few or many images, like or unlike those the network was
 trained on. Without --similar a linear classifier on each stage's features of
@@ -22,7 +24,9 @@ def parser():
     p.add_argument("--classes", type=whole(2), metavar="N", help="(default: those of --data)")
     p.add_argument("--similar", choices=("yes", "no"),
                    help="like what the network was trained on (default: probed on --data with --model)")
-    p.add_argument("--data", metavar="FOLDER", help="one folder of images a class")
+    p.add_argument("--data", metavar="FOLDER", help="one folder of images a class, or with --labels those of a table")
+    p.add_argument("--labels", metavar="TABLE", help="of --data: images and their labels or numbers")
+    add_target_options(p, "the targets are")
     p.add_argument("--model", metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--seed", type=whole(0, 2**31 - 1), default=0, metavar="N", help="of the sample (default: 0)")
     add_input_options(p)
@@ -36,17 +40,29 @@ def main(argv=None):
     from mxft.data.folders import scan_class_folders
     from mxft.features.advice import advise
 
-    scan = scan_class_folders(args.data) if args.data else None
+    kind = target_kind(args) or "classes"
+    _check_table(args, kind)
+    scan = scan_class_folders(args.data) if args.data and not args.labels else None
     images, classes = args.images or (scan and len(scan.rows)), args.classes or (scan and len(scan.classes))
+    if args.labels:
+        from mxft.data.tables import read_table
+
+        table = read_table(args.labels, kind)
+        images, classes = args.images or len(table.rows), args.classes or table.target.size
+    if kind == "regression":
+        classes = classes or 1
     for flag, value in (("images", images), ("classes", classes)):
         if not value:
             raise InputError(f"advice: expected --{flag} or --data FOLDER, received neither")
+    if not args.similar and kind != "classes":
+        raise InputError(f"advice: expected --similar yes or no beside --{kind}, received none; it is probed on class "
+                         "folders alone")
     if not args.similar and not (args.data and args.model):
         raise InputError("advice: expected --similar yes or no, or --data and --model to find out, received none")
-    advise(images, classes, True)
+    advise(images, classes, True, target=kind)
     evidence = None if args.similar else _evidence(args, scan)
     similar = args.similar == "yes" if args.similar else evidence.similar
-    advice = advise(images, classes, similar, None if similar or not evidence else evidence.best_layer)
+    advice = advise(images, classes, similar, None if similar or not evidence else evidence.best_layer, kind)
     if evidence:
         print(f"similarity, a linear classifier on {evidence.images} images (chance {evidence.chance:.3f}, "
               f"{evidence.seconds:.0f} s):\n{evidence.table()}\n  the last layer's features are "
@@ -55,7 +71,21 @@ def main(argv=None):
     print(f"case {advice.case}: {'few' if advice.case in (1, 3) else 'many'} images, "
           f"{'similar' if similar else 'not similar'}\nplan: {advice.plan}\nwhy: {advice.reason}\ncommand:\n"
           f"  mxft finetune --model {args.model or 'PREFIX,EPOCH'} --data {args.data or 'FOLDER'} \\\n"
-          f"    --run runs/mine {advice.flags}")
+          f"{table_flag(args, kind)}    --run runs/mine {advice.flags}")
+
+
+def table_flag(args, kind):
+    """Return the line of the command that names the table of labels, empty where there is none."""
+    return "" if kind == "classes" else f"    --labels {args.labels or 'TABLE'} \\\n"
+
+
+def _check_table(args, kind):
+    """Refuse a table without its kind or folder, and a kind with class folders."""
+    if args.labels and (kind == "classes" or not args.data):
+        raise InputError(f"--labels: expected --data FOLDER and --multi-label or --regression beside it, received "
+                         f"labels={args.labels!r}" + ("" if args.data else " without --data"))
+    if args.data and kind != "classes" and not args.labels:
+        raise InputError(f"--{kind}: expected --labels TABLE beside --data, received none")
 
 
 def _evidence(args, scan):

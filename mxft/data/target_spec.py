@@ -9,6 +9,7 @@ from mxft.errors import InputError, nearest
 from mxft.options import TARGETS
 
 KINDS = CLASSES, MULTI_LABEL, REGRESSION = TARGETS
+MOST_OUTPUTS = 1 << 20  # that a manifest may claim
 THRESHOLD = 0.5  # of a label's probability, where no other was chosen on validation records
 
 
@@ -112,8 +113,12 @@ def manifest_target(manifest):
         return None
     try:
         units = {name: tuple(map(float, facts[name])) for name in ("mean", "deviation") if name in facts}
+        if not np.isfinite(sum(units.values(), ())).all() or min(units.get("deviation", (1,))) <= 0:
+            raise ValueError("a mean that is not finite, or a deviation that is not above 0")
+        if not 0 < int(facts["size"]) <= MOST_OUTPUTS:
+            raise ValueError(f"a size that is not from 1 to {MOST_OUTPUTS}")
         return TargetSpec(facts["kind"], int(facts["size"]), tuple(manifest.get("classes") or ()) or None, **units)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"manifest cannot be read: expected kind and size as target, received target={facts!r} "
                          f"({error})") from None
 

@@ -5,8 +5,10 @@ take features and a classic classifier below 1,000 images.
 """
 import dataclasses
 import math
+import re
 
 from mxft.errors import InputError
+from mxft.options import SOLVERS_OF, TARGETS
 
 FEW_IMAGES, FEW_A_CLASS = 1000, 20
 _LEFT_AND_RIGHT = "Where left and right matter, as in writing, add --no-mirror."
@@ -33,12 +35,12 @@ class Advice:
     reason: str
 
 
-def is_small(images, classes):
-    """Whether a data set is small: under 1,000 images in all, or under 20 a class."""
-    return images < FEW_IMAGES or images / classes < FEW_A_CLASS
+def is_small(images, classes, target=TARGETS[0]):
+    """Whether a data set is small: under 1,000 images in all, or under 20 a class; numbers have no classes."""
+    return images < FEW_IMAGES or (target != "regression" and images / classes < FEW_A_CLASS)
 
 
-def advise(images, classes, similar, layer=None):
+def advise(images, classes, similar, layer=None, target=TARGETS[0]):
     """Return the advice for a data set.
 
     Parameters
@@ -46,10 +48,12 @@ def advise(images, classes, similar, layer=None):
     images : int
         For training.
     classes : int
+        Labels, or numbers an image, of the other targets.
     similar : bool
         Whether the pictures are like those the network was trained on.
     layer : str, optional
         Where the features of case 3 are best taken.
+    target : {"classes", "multi-label", "regression"}
 
     Returns
     -------
@@ -67,12 +71,28 @@ def advise(images, classes, similar, layer=None):
     >>> advise(100000, 10, similar=False).case
     4
     """
-    if classes < 2:
+    if target == TARGETS[0] and classes < 2:
         raise InputError(f"advice: expected at least 2 classes, received classes={classes}")
-    if images < classes:
+    if target == TARGETS[0] and images < classes:
         raise InputError(f"advice: expected at least one image a class, received images={images} of classes={classes}")
-    size = f"{images:,} images of {classes} classes, {math.floor(images / classes)} a class"
-    if is_small(images, classes):
+    advice = _advice(images, classes, similar, layer, target)
+    return advice if target == TARGETS[0] else dataclasses.replace(advice, flags=_of_target(advice.flags, target))
+
+
+def _of_target(flags, target):
+    """Return the flags of ``mxft finetune`` for labels or numbers: its solver, and a rate squared errors bear."""
+    flags = flags.replace("--solver logistic", f"--solver {SOLVERS_OF[target]}")
+    if target == "regression":
+        flags = re.sub(r"--lr [\d.]+ --mom [\d.]+", "--optimizer adam --lr 0.001", flags)
+    return f"{flags} --{target}"
+
+
+def _advice(images, classes, similar, layer, target):
+    """Return the Advice of one of the four cases."""
+    size = {"multi-label": f"{images:,} images, {classes} labels in all",
+            "regression": f"{images:,} images, numbers for each"}.get(
+                target, f"{images:,} images of {classes} classes, {math.floor(images / classes)} a class")
+    if is_small(images, classes, target):
         if similar:
             return Advice(1, "the network as a feature extractor, a linear classifier on its features",
                           "--plan head --solver logistic --cache memory",

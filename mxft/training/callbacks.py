@@ -9,6 +9,7 @@ from mxft.compat import mx
 from mxft.errors import RunError
 
 LOG = logging.getLogger("mxft.progress")
+DIVERGED = 1e4  # times the squared error of the first batch
 FIGURES = {"top1": "top-1", "map": "mAP", "f1": "F1", "mae": "MAE", "r2": "R²", "loss": "loss"}
 
 
@@ -127,6 +128,9 @@ class MultiLabelMeter(TrainingMeter):
 class RegressionMeter(TrainingMeter):
     """Mean squared error, in the units of training, and mean absolute error over an epoch.
 
+    At too high a rate a squared error grows by a factor with every batch, long before it is not finite; the run is
+    stopped where it is `DIVERGED` times that of the first batch.
+
     Parameters
     ----------
     deviation : sequence of float
@@ -137,7 +141,7 @@ class RegressionMeter(TrainingMeter):
     validation_rises = False
 
     def __init__(self, deviation):
-        self._deviation = np.asarray(deviation, np.float64)
+        self._deviation, self._first = np.asarray(deviation, np.float64), None
         super().__init__()
 
     def update(self, labels, preds):
@@ -147,6 +151,12 @@ class RegressionMeter(TrainingMeter):
             self._require_finite(value)
             errors = value - label.asnumpy().reshape(value.shape)
             self._count(float(np.mean(errors ** 2)), len(errors))
+            self._first = self._first or self.batch_loss
+            if self._first and self.batch_loss > DIVERGED * self._first:
+                raise RunError(f"training stopped: expected a finite loss, received one that diverged, "
+                               f"{self.batch_loss:.3g} in batch {self.batches} after {self._first:.3g} in the first; "
+                               "squared errors need lower rates than classes; mxft lr-find looks for one, and "
+                               "the solver ridge needs none")
             self.error_sum += float(np.abs(errors * self._deviation).mean()) * len(errors)
 
     @property

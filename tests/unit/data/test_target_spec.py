@@ -58,7 +58,11 @@ def test_what_a_manifest_says_is_read_back():
     assert manifest_target({"target": target.to_dict(), "classes": ["age", "height"]}) == target
     assert manifest_target({"classes": ["cat", "dog"]}) is None
     for damaged in ({"kind": "regression"}, {"kind": "multi-label", "size": "many"}, ["multi-label"],
-                    {"kind": "regression", "size": 2, "mean": [1], "deviation": [1]}):
+                    {"kind": "regression", "size": 2, "mean": [1], "deviation": [1]},
+                    {"kind": "regression", "size": 1, "mean": [1], "deviation": [0]},
+                    {"kind": "regression", "size": 1, "mean": [float("nan")], "deviation": [1]},
+                    {"kind": "regression", "size": 1, "mean": ["a"], "deviation": [1]},
+                    {"kind": "multi-label", "size": 10**12}, {"kind": "multi-label", "size": float("inf")}):
         with pytest.raises(InputError):
             manifest_target({"target": damaged})
 

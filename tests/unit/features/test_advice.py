@@ -2,6 +2,7 @@
 import pytest
 
 from mxft.cli.finetune import parser, recipe_from
+from mxft.commandline.data_options import target_kind
 from mxft.errors import InputError
 from mxft.features.advice import advise, is_small
 
@@ -35,3 +36,15 @@ def test_the_command_is_one_that_finetune_takes(images, similar):
 def test_numbers_that_cannot_be_are_refused(images, classes, message):
     with pytest.raises(InputError, match=message):
         advise(images, classes, True)
+
+
+@pytest.mark.parametrize("images, similar, target, solver", [
+    (500, True, "multi-label", "logistic"), (10**6, True, "multi-label", "logistic"),
+    (500, True, "regression", "ridge"), (10**6, False, "regression", None), (10**6, True, "regression", "ridge")])
+def test_the_command_for_labels_and_numbers_is_one_that_finetune_takes(images, similar, target, solver):
+    advice = advise(images, 1, similar, target=target)
+    words = ["--model", "net,0", "--data", "photos", "--labels", "table.csv", "--run", "run", *advice.flags.split()]
+    args = parser().parse_args(words)
+    recipe = recipe_from(args, target_kind(args))
+    assert (recipe.target, recipe.solver) == (target, solver)
+    assert target == "multi-label" or recipe.fit.optimizer == ("sgd" if "head" in advice.flags else "adam")

@@ -73,3 +73,11 @@ def test_the_meter_of_numbers_tells_errors_in_their_own_unit():
 def test_a_number_that_is_not_finite_stops_the_run(meter):
     with pytest.raises(RunError, match="expected a finite loss"):
         meter.update([mx.nd.zeros((2, 1))], [mx.nd.array([[0.5], [np.nan]])])
+
+
+def test_a_squared_error_that_grows_without_bound_stops_the_run():
+    meter = RegressionMeter((1.0,))
+    meter.update([mx.nd.zeros((2, 1))], [mx.nd.ones((2, 1))])
+    meter.update([mx.nd.zeros((2, 1))], [mx.nd.ones((2, 1)) * 99])
+    with pytest.raises(RunError, match="one that diverged, 4e.04 in batch 3 after 1 in the first.*lr-find"):
+        meter.update([mx.nd.zeros((2, 1))], [mx.nd.ones((2, 1)) * 200])
