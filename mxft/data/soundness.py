@@ -96,7 +96,7 @@ def check_records(scan, level="fast", threads=None, show=None):
         raise InputError(
             f"no image MXNet can read in {scan.path}: expected a whole JPEG or PNG in every record, received {reason} "
             f"in record {i} (id {scan.ids[i]}) at byte {scan.offsets[i]}; {bad} of {len(scan.ids)} records are "
-            "damaged; pack them again with mxft im2rec, which leaves such images out (`check` off does not look, and "
+            "damaged; pack them again with mxft im2rec, which leaves such images out (`check='off'` does not look, and "
             "one of them may then end the process)")
     return digest.hexdigest()
 

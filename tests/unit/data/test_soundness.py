@@ -77,7 +77,7 @@ def test_what_mxnet_cannot_decode_is_refused_with_its_place(kind, level, make_re
     with pytest.raises(InputError) as caught:
         check_records(scan, level, show=False)
     assert f"in record 2 (id 2) at byte {scan.offsets[2]}; 2 of 4 records are damaged" in str(caught.value)
-    assert "--check off" in str(caught.value)
+    assert "check='off'" in str(caught.value)
     check_records(scan, "off")
 
 
