@@ -258,8 +258,8 @@ def _payload(f, parts, path, number, several_labels):
     header, payload = unpack(MAGIC_BYTES.join(pieces))
     if header.flag > 1 and not several_labels:
         raise InputError(f"several labels: expected one label in each record, received {header.flag} in record "
-                         f"{number} of {path}; train them with --multi-label or --regression, or pack it again without "
-                         "--pack-label")
+                         f"{number} of {path}; train them as `target='multi-label'` or `target='regression'`, or pack "
+                         "it again without --pack-label")
     return payload
 
 

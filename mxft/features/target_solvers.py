@@ -72,7 +72,7 @@ def _require_both(labels, target):
         if column.min() == column.max():
             raise InputError(f"solver: expected images with and without each label, received {name!r} in "
                              f"{'all' if column.max() else 'none'} of {len(column)}; leave the label out, or train "
-                             "without --solver")
+                             "without `solver`")
 
 
 def _chosen(features, labels, target, seed, images):
