@@ -63,7 +63,7 @@ doctor: $(READY)  ## what ails this machine, and the cure
 test: $(READY)  ## run the tests, under six minutes on two cores
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not long and not torture" -n auto --maxprocesses 4 --dist loadfile
 
-torture: $(READY)  ## damaged and hostile inputs, SEED and COUNT of them (ONLY=.rec; failures are kept in runs/torture)
+torture: $(READY)  ## COUNT inputs made to do harm, COUNT damaged ones, by SEED (ONLY=.rec; failures in runs/torture)
 	SEED=$(SEED) COUNT=$(COUNT) ONLY="$(ONLY)" OMP_NUM_THREADS=1 $(PY) -m pytest -m torture tests/torture
 
 test-long: $(READY)  ## run the tests that take minutes each

@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import importlib
 import importlib.util
+import logging
 import numbers
 import os
 import struct
@@ -148,7 +149,8 @@ def _leave_in_one_line(base):
     """Have MXNet's farewell say in one line, without a traceback, what it had kept to itself: most was told before."""
     def notify():
         if base._LIB.MXNotifyShutdown():
-            print(f"mxnet ended with an error: {last_line(base.py_str(base._LIB.MXGetLastError()))}", file=sys.stderr)
+            logging.getLogger("mxft").warning(
+                f"mxnet ended with an error: {last_line(base.py_str(base._LIB.MXGetLastError()))}")
 
     atexit.unregister(base._notify_shutdown)
     atexit.register(notify)

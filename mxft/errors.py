@@ -77,7 +77,7 @@ def describe_failure(error):
     >>> describe_failure(KeyError("epoch"))
     """
     if isinstance(error, MxftError):
-        return str(error)
+        return error.message
     if isinstance(error, MemoryError):
         return f"out of memory; {_LESS_MEMORY}"
     if isinstance(error, OSError):

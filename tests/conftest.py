@@ -28,6 +28,15 @@ def find_testdata():
     return None
 
 
+@pytest.fixture(autouse=True)
+def as_told():
+    """What the library logs is told, as a command tells it: tests read it from the standard streams."""
+    from mxft.command.telling import told
+
+    with told():
+        yield
+
+
 @pytest.fixture(scope="session")
 def testdata():
     """The shared test data as pathlib.Path; the test is skipped where there is none."""

@@ -168,13 +168,13 @@ def _parse(network):
         family, depths = FAMILIES[letter].name, FAMILIES[letter].depths
         raise InputError(f"network is not built: expected of {family} one of "
                          f"{', '.join(f'{letter}{d}' for d in depths)}, received network={network}; "
-                         "--network pretrained uses the checkpoint's own graph")
+                         "`network` pretrained uses the checkpoint's own graph")
     what = f" ({_NOT_BUILT[letter]})" if letter in _NOT_BUILT else ""
     families = "; ".join(f"{letter} {family.name}: {', '.join(f'{letter}{d}' for d in family.depths)}"
                          for letter, family in FAMILIES.items())
     added = "".join(f"; {name}, of an installed package" for name in _added())
     raise InputError(f"network is not built: expected one of {families}{added}; received network={network}{what}; "
-                     "--network pretrained uses the checkpoint's own graph")
+                     "`network` pretrained uses the checkpoint's own graph")
 
 
 def _check_versions(network, letter, versions):
@@ -195,7 +195,7 @@ def _check_size(symbol, network, emb_size, image_size, versions):
     except mx.base.MXNetError as error:
         raise InputError(f"{network} with version-output={versions.output} cannot be built: expected sizes its layers "
                          f"can take, received image-size={image_size[0]},{image_size[1]} emb-size={emb_size} "
-                         f"({last_line(error)}); --image-size 112,112 --version-output E") from None
+                         f"({last_line(error)}); `image_size` 112,112 `version_output` E") from None
 
 
 def initializer(network):

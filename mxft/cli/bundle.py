@@ -70,7 +70,7 @@ def _require_onnx():
         require_package("onnx", "writing model.onnx", extra="onnx")
         require_package("onnxruntime", "checking model.onnx", extra="onnx")
     except InputError as error:
-        raise InputError(f"{error}; or --no-onnx for a bundle without model.onnx") from None
+        raise InputError(f"{error.message}; or --no-onnx for a bundle without model.onnx") from None
 
 
 def _say(bundle):

@@ -6,6 +6,7 @@ import sys
 import threading
 
 from mxft.command.flags import as_flags
+from mxft.command.telling import told
 from mxft.errors import MxftError, describe_failure
 from mxft.machine.terminal import clean_streams
 
@@ -44,7 +45,7 @@ def run_command(name, main, argv=None, flags=None):
 def _run(name, main, argv, flags):
     """Run ``main(argv)`` with prepared streams; return its exit status, or that of what stopped it."""
     _prepare_streams()
-    with clean_streams():
+    with clean_streams(), told(flags):
         return _guarded(name, main, argv, flags)
 
 

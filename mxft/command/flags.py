@@ -11,7 +11,6 @@ FLAGS = {"learning_rate": "--lr", "schedule": "--lr-schedule", "lr_steps": "--lr
          "head_stage.learning_rate": "--head-lr", "head_stage.optimizer": "--head-optimizer",
          "head_stage.batch_size": "--head-batch-size", "cache.mode": "--cache", "cache.folder": "--cache-dir",
          "cache.budget_bytes": "--cache-budget", "cache.views": "--views", "mirror": "--no-mirror",
-         "columns": "--label-columns",
          "frozen_trunk": "--no-frozen-trunk", "rewrite": "--no-rewrite"}
 
 

@@ -53,6 +53,6 @@ def class_number(name, numbers, path):
     """Return the label of `name` in `numbers` (dict from class name to label), read from the class map at `path`."""
     if name not in numbers:
         raise InputError(f"class folder is not in the class map: expected one of the {len(numbers)} names in {path}, "
-                         f"received {name!r}; {nearest(name, numbers)}; leave the folder out with --exclude or add "
+                         f"received {name!r}; {nearest(name, numbers)}; leave the folder out with `exclude` or add "
                          "its name as the map's last line")
     return numbers[name]

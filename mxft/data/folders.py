@@ -169,7 +169,7 @@ def require_images(rows, root, exts, recursive):
     names = [name for _, _, files in os.walk(root) for name in files]
     there = Counter(os.path.splitext(name)[1].lower() or "no extension" for name in names)
     listed = ", ".join(f"{count} {ext}" for ext, count in there.most_common(3)) or "no files at all"
-    advice = "give their extension with --exts" if recursive else "add --recursive to look into its folders, or --exts"
+    advice = "give their extension with `exts`" if recursive else "add `recursive` to look into its folders, or `exts`"
     raise InputError(f"no images in {root}: expected files ending in {' '.join(exts)}, found {listed}; {advice}")
 
 

@@ -64,7 +64,7 @@ def check_list(path):
     indices = array("Q", (row.index for row in iter_list(path)))
     if not indices:
         raise InputError(f"image list is empty: expected at least one row, received {path} with none; "
-                         "make it with mxft im2rec --list --recursive")
+                         "make it with mxft im2rec `list` `recursive`")
     values, counts = np.unique(np.frombuffer(indices, np.uint64), return_counts=True)
     if counts.max() > 1:
         twice = int(values[counts > 1][0])
@@ -167,13 +167,13 @@ def cut(rows, chunks=1, train_ratio=1.0, test_ratio=0.0):
     for name, piece in pieces.items():
         if not len(piece):
             raise InputError(f"too few images to cut: expected at least one for each list, received {len(rows)} images "
-                             f"of which none is left for PREFIX{name}.lst; lower --chunks or change the ratios")
+                             f"of which none is left for PREFIX{name}.lst; lower `chunks` or change the ratios")
     return pieces
 
 
 def _check_parts(chunks, train_ratio, test_ratio):
     if chunks < 1:
-        raise InputError(f"cannot cut the list: expected --chunks of 1 or more, received chunks={chunks}")
+        raise InputError(f"cannot cut the list: expected `chunks` of 1 or more, received chunks={chunks}")
     if not (0 < train_ratio <= 1 and 0 <= test_ratio < 1 and train_ratio + test_ratio <= 1 + 1e-9):
-        raise InputError("cannot cut the list: expected 0 < --train-ratio <= 1, --test-ratio >= 0 and a sum of at most "
+        raise InputError("cannot cut the list: expected 0 < `train_ratio` <= 1, `test_ratio` >= 0 and a sum of at most "
                          f"1, received train_ratio={train_ratio:g} test_ratio={test_ratio:g}")

@@ -88,7 +88,7 @@ def _class_numbers(scan):
         raise InputError(f"oversampling: expected at least one record, received {scan.path} with none")
     if scan.labels.ndim > 1:
         raise InputError(f"oversampling: expected one label in each record, received {scan.labels.shape[1]} in "
-                         f"{scan.path}; pack it again without --pack-label")
+                         f"{scan.path}; pack it again without `pack_label`")
     wrong = np.flatnonzero(~(np.isfinite(scan.labels) & (np.floor(scan.labels) == scan.labels) & (scan.labels >= 0)))
     if len(wrong):
         raise InputError(f"oversampling: expected labels that are class numbers, received label="

@@ -108,7 +108,7 @@ def pack_list(list_path, root, prefix=None, num_thread=1, pack_label=False, stri
     began = time.monotonic()
     options = ImageOptions(**image_options)
     if num_thread < 1:
-        raise InputError(f"cannot pack: expected --num-thread of 1 or more, received num_thread={num_thread}")
+        raise InputError(f"cannot pack: expected `num_thread` of 1 or more, received num_thread={num_thread}")
     total = check_list(list_path)
     require_root(root)
     prefix = os.fspath(prefix or os.path.splitext(list_path)[0])

@@ -1,7 +1,10 @@
 """A progress bar on a terminal, a plain line now and then elsewhere."""
 import contextlib
+import logging
 import sys
 import time
+
+LOG = logging.getLogger("mxft.progress")
 
 PLAIN_SECONDS = 10
 
@@ -47,6 +50,6 @@ def _plain(total, label, unit):
         now = time.monotonic()
         if now - said >= PLAIN_SECONDS:
             said = now
-            print(f"{label}: {done}/{total} {unit}, {done / (now - began):.0f} {unit}/s", file=sys.stderr)
+            LOG.info(f"{label}: {done}/{total} {unit}, {done / (now - began):.0f} {unit}/s")
 
     return advance

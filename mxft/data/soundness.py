@@ -5,10 +5,10 @@ SIGFPE ends the process (src/io/image_aug_default.cc of MXNet 1.9.1); without ``
 """
 import concurrent.futures
 import hashlib
+import logging
 import os
 import re
 import struct
-import sys
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from mxft.data.progress import progress
 from mxft.data.recordio import FIRST, LONGEST, MAGIC_BYTES, RecordReader, join_parts, unpack
 from mxft.errors import InputError, RunError, last_line, nearest
 from mxft.machine.quiet import quiet_native
+
+LOG = logging.getLogger("mxft")
 
 LEVELS = ("fast", "full", "off")
 LOOKED_AT = 64                   # records, the first of a file, that `check_images` decodes
@@ -94,7 +96,7 @@ def check_records(scan, level="fast", threads=None, show=None):
         raise InputError(
             f"no image MXNet can read in {scan.path}: expected a whole JPEG or PNG in every record, received {reason} "
             f"in record {i} (id {scan.ids[i]}) at byte {scan.offsets[i]}; {bad} of {len(scan.ids)} records are "
-            "damaged; pack them again with mxft im2rec, which leaves such images out (--check off does not look, and "
+            "damaged; pack them again with mxft im2rec, which leaves such images out (`check` off does not look, and "
             "one of them may then end the process)")
     return digest.hexdigest()
 
@@ -244,9 +246,9 @@ def check_images(path, spec, show=True, several_labels=False):
         raise InputError(f"no records: expected at least one, received {path} with none; pack it again with "
                          "mxft im2rec")
     if small and show and not spec.resize:
-        print(f"note: {small} of {looked_at} records looked at in {path} are smaller than the input of "
-              f"{spec.shape[2]}x{spec.shape[1]} (the smallest {smallest[0]}x{smallest[1]}): MXNet enlarges them in "
-              "proportion and crops; pack larger images, or choose a smaller --image-shape", file=sys.stderr)
+        LOG.warning(f"note: {small} of {looked_at} records looked at in {path} are smaller than the input "
+                    f"of {spec.shape[2]}x{spec.shape[1]} (the smallest {smallest[0]}x{smallest[1]}): MXNet enlarges "
+                    "them in proportion and crops; pack larger images, or choose a smaller `image_shape`")
 
 
 def _payload(f, parts, path, number, several_labels):
@@ -258,8 +260,8 @@ def _payload(f, parts, path, number, several_labels):
     header, payload = unpack(MAGIC_BYTES.join(pieces))
     if header.flag > 1 and not several_labels:
         raise InputError(f"several labels: expected one label in each record, received {header.flag} in record "
-                         f"{number} of {path}; train them as `target='multi-label'` or `target='regression'`, or pack "
-                         "it again without --pack-label")
+                         f"{number} of {path}; train them with `multi_label` or `regression`, or pack it again "
+                         "without `pack_label`")
     return payload
 
 

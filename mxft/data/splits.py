@@ -79,7 +79,7 @@ def split_per_class(rows, per_class, seed=0, classes=None):
     (6, 4)
     """
     if per_class < 1:
-        raise InputError(f"cannot split: expected --per-class of 1 or more, received per_class={per_class}")
+        raise InputError(f"cannot split: expected `per_class` of 1 or more, received per_class={per_class}")
     members = _members(rows, seed, classes)
     _require_enough(members, per_class, classes)
     return _divided(members, dict.fromkeys(members, per_class), seed)
@@ -157,7 +157,7 @@ def _require_enough(members, per_class, classes):
         name = classes[int(label)] if classes else f"label {label:g}"
         others = f" ({len(small) - 1} more classes are too small)" if len(small) > 1 else ""
         raise InputError(f"class too small to split: expected at least {per_class} images, received {name}={count}"
-                         f"{others}; --per-class {max(1, min(small.values()))} or --exclude {name}")
+                         f"{others}; `per_class` {max(1, min(small.values()))} or `exclude` {name}")
 
 
 def split_folder(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutter=False, exts=EXTENSIONS,
@@ -203,7 +203,7 @@ def split_folder(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutter=
                   else split_fraction(scan.rows, val_fraction, seed, scan.classes))
     if not val:
         most = per_class if val_fraction is None else math.ceil(1 / val_fraction) - 1
-        advice = "lower --per-class" if val_fraction is None else f"raise the fraction above {val_fraction:g}"
+        advice = "lower `per_class`" if val_fraction is None else f"raise the fraction above {val_fraction:g}"
         raise InputError(f"no images left for validation: expected a class with more than {most} images in "
                          f"{folder}; {advice}")
     classes_path = f"{prefix}-classes.txt"

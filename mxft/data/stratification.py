@@ -55,7 +55,7 @@ def split_targets(rows, kind, val_fraction=0.2, seed=0):
     if not val or not train:
         raise InputError(f"cannot split: expected images for training and for validation, received {len(rows)} images "
                          f"and val_fraction={val_fraction:g}; raise the fraction or give a list of its own to each "
-                         "part (mxft im2rec --labels)")
+                         "part (mxft im2rec `labels`)")
     return train, val
 
 

@@ -191,7 +191,8 @@ def _as_numbers(path, number, cells):
         return values
     except ValueError:
         raise InputError(f"bad row in {path}, line {number}: expected finite numbers, received "
-                         f"{', '.join(map(str, cells))!r}; `columns` chooses those that are labels") from None
+                         f"{', '.join(map(str, cells))!r}; `label_columns` NAME,NAME chooses the columns that are "
+                         "labels") from None
 
 
 def _require_width(path, found, vectors):

@@ -81,7 +81,7 @@ def slim(checkpoint, layer=None):
         feature = (feature_layer_named(checkpoint.symbol, layer) if layer else
                    checkpoint.anatomy.require_embedding())
     except InputError as error:
-        raise InputError(str(error).replace("feature layer is not found", "embedding is not found")) from None
+        raise InputError(error.message.replace("feature layer is not found", "embedding is not found")) from None
     graph = Graph(checkpoint.symbol)
     network = internal_output(checkpoint.symbol, feature.index)
     kept, kept_aux = set(network.list_arguments()), set(network.list_auxiliary_states())

@@ -61,7 +61,7 @@ def read_part(what, environment=os.environ):
     """
     if role(environment) is None:
         raise InputError(f"{what}: expected to run under a launcher that sets DMLC_ROLE, received none; {_ADVICE}, or "
-                         "use --kv-store device on one machine")
+                         "use `kvstore` device on one machine")
     if role(environment) not in ROLES:
         raise InputError(f"{what}: expected one of {', '.join(ROLES)}, received DMLC_ROLE={role(environment)!r}")
     for name in ("DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER"):

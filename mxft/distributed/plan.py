@@ -131,7 +131,7 @@ def address_towards(host):
             probe.connect((host.rpartition("@")[2], 9))  # sends nothing
         except OSError as error:
             raise InputError(f"hosts: expected one that can be reached from here, received host={host!r} "
-                             f"({(error.strerror or str(error)).lower()}); --address names this machine's own "
+                             f"({(error.strerror or str(error)).lower()}); `address` names this machine's own "
                              "address") from None
         return probe.getsockname()[0]
 

@@ -1,5 +1,6 @@
 """Watches the processes of a group: passes on their output line by line, and ends them all when one fails."""
 import contextlib
+import logging
 import os
 import queue
 import re
@@ -11,6 +12,8 @@ import time
 
 from mxft.distributed.tether import GRACE_SECONDS
 from mxft.errors import InputError
+
+LOG = logging.getLogger("mxft")
 
 FINISH_SECONDS = 30      # for servers and scheduler, once the workers are done; for workers, once one of those ended
 SAVE_SECONDS = 60        # for worker 0 to save after Ctrl-C
@@ -207,4 +210,4 @@ def _is_signal(status):
 
 def _say(text):
     with contextlib.suppress(OSError, ValueError):
-        print(f"mxft launch: {text}", file=sys.stderr, flush=True)
+        LOG.warning(f"mxft launch: {text}")

@@ -1,11 +1,14 @@
 """Ends a process whose peers are gone: ps-lite notes heartbeats but leaves it to the program to ask for them."""
 import ctypes
+import logging
 import os
 import sys
 import threading
 import time
 
 from mxft.distributed.environment import JOIN_SECONDS, SILENCE_SECONDS, seconds
+
+LOG = logging.getLogger("mxft")
 
 LOST_PEER = 3           # exit status, as of any run that could not go on
 _IN_A_ROW = 3           # answers that count: as it starts, ps-lite calls everybody dead for a moment
@@ -102,6 +105,6 @@ def end_process(message):
     """Say `message` and end the process with status 3, whatever its threads wait for."""
     try:
         sys.stdout.flush()
-        print(message, file=sys.stderr, flush=True)
+        LOG.warning(message)
     finally:
         os._exit(LOST_PEER)

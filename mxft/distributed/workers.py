@@ -1,11 +1,14 @@
 """The workers a run is divided among, of which this process is one: rank, count, and what they have to agree on."""
 import atexit
+import logging
 import os
 import sys
 
 from mxft.distributed.environment import prepare_heartbeats, read_part, role
 from mxft.distributed.watching import JoinLimit, PeerWatch
 from mxft.errors import InputError
+
+LOG = logging.getLogger("mxft")
 
 _JOINED = []
 
@@ -100,7 +103,7 @@ class _JoinedWorkers(Workers):
         self._shared = SharedStore(store)
         self._watch = PeerWatch(store, f"worker {self.rank}")
         self._watch.start()
-        print(self.describe(), file=sys.stderr, flush=True)  # tools/launch.py reads the rank here
+        LOG.warning(self.describe())  # tools/launch.py reads the rank here
 
     def module_store(self):
         from mxft.distributed.store import LentStore
@@ -179,7 +182,7 @@ def _require_alone(kvstore):
     if role() == "worker" and os.environ.get("DMLC_NUM_WORKER", "1") not in ("", "1"):
         raise InputError(f"kvstore: expected dist_sync, dist_device_sync or dist_async under a launcher with "
                          f"{os.environ['DMLC_NUM_WORKER']} workers, received kv-store={kvstore!r}; give "
-                         "--kv-store dist_sync")
+                         "`kvstore` dist_sync")
 
 
 def part_with(status):

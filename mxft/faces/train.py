@@ -3,6 +3,7 @@
 Follows insightface's src/train_softmax.py of 2018–2019.
 """
 import dataclasses
+import logging
 import os
 import platform
 
@@ -29,6 +30,8 @@ from mxft.training.fit import seed_everything
 from mxft.training.resume.following import share_state
 from mxft.training.resume.state import Keeping, open_state, require_resumable
 from mxft.training.run import SilentRun
+
+LOG = logging.getLogger("mxft")
 
 EMBEDDING_BATCH = 32  # images a forward pass of verification and imprinting
 RANDOM_CENTRE = 0.01  # standard deviation of a random class centre's numbers, as upstream begins fc7
@@ -104,7 +107,7 @@ def _run(prefix, task, keeping, tensorboard):
     if not workers.writes:
         return SilentRun(prefix, state)
     if state and state.goes_on:
-        print(f"going on with {prefix} after step {state.found['step']:,}")
+        LOG.info(f"going on with {prefix} after step {state.found['step']:,}")
     run = FaceRun(prefix, task.network.saved, manifest, task.options.ckpt, state)
     if tensorboard:
         run.listen(EventFiles(tensorboard))
@@ -132,7 +135,7 @@ def _imprinted(task, threads):
     centres, counts = class_centres(*embed_set(executor, images, "imprinting"), head.num_classes)
     random = np.random.normal(0, RANDOM_CENTRE, centres.shape).astype(np.float32)
     weight = imprint_head(random, centres, counts)
-    print(f"fc7: {int((counts > 0).sum())} class centres imprinted from {int(counts.sum())} images")
+    LOG.info(f"fc7: {int((counts > 0).sum())} class centres imprinted from {int(counts.sum())} images")
     return {head.parameters[0]: mx.nd.array(weight)}
 
 

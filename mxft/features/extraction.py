@@ -53,7 +53,7 @@ def feature_batches(executor, iterator, dtype="float32", progress=None):
         if not np.isfinite(features).all():
             if np.isfinite(output).all():
                 raise RunError(f"features do not fit float16: expected numbers up to 65,504, received "
-                               f"{np.abs(output).max():.6g}; give a --cache-budget that float32 fits, or --cache none")
+                               f"{np.abs(output).max():.6g}; give a `cache_budget` that float32 fits, or `cache` none")
             raise RunError("features are not finite: received NaN or infinity from the trunk; wrong mean or scale for "
                            "this network, or damaged parameters?")
         several = label.ndim > 1 and label.shape[1] > 1

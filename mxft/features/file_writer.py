@@ -134,7 +134,7 @@ class FeatureWriter:
         with np.errstate(over="ignore"):
             block = np.ascontiguousarray(features, self.dtype)
         if not np.isfinite(block).all():
-            received = "a number too large for it; leave --float16 out" if np.isfinite(features).all() else \
+            received = "a number too large for it; leave `float16` out" if np.isfinite(features).all() else \
                 "NaN or infinity; wrong mean or scale for this network, or damaged parameters?"
             raise RunError(f"features are not written: expected finite {self.dtype.name} numbers, received {received}")
         if self._shape is None:

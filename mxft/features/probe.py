@@ -174,7 +174,7 @@ def _probe(features, labels, seed):
     counts = np.bincount(labels)
     if (counts[counts > 0] < 2).any() or len(labels) < 3 * (counts > 0).sum():
         raise InputError(f"similarity: expected at least 3 images of every class, received {len(labels)} of "
-                         f"{(counts > 0).sum()} classes; say --similar yes or no")
+                         f"{(counts > 0).sum()} classes; say `similar` yes or no")
     fit, judge = train_test_split(np.arange(len(labels)), test_size=1 / 3, random_state=seed, stratify=labels)
     scaler = StandardScaler().fit(features[fit])
     probe = RidgeClassifier(alpha=features.shape[1] / 10).fit(scaler.transform(features[fit]), labels[fit])

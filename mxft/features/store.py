@@ -1,6 +1,7 @@
 """A trunk's features kept for the epochs to come: in memory, or on disk under the hash of all they depend on."""
 import glob
 import hashlib
+import logging
 import os
 import time
 
@@ -12,6 +13,8 @@ from mxft.features.extraction import DTYPES, extract_view, feature_batches
 from mxft.features.view_file import UnusableView, differing, key_of, read_facts, read_view, write_view
 from mxft.files.whole import require_folder, require_space
 from mxft.options import BUDGET_BYTES, MODES, CacheOptions  # noqa: F401 (CacheOptions is known by this place too)
+
+LOG = logging.getLogger("mxft")
 
 
 class FeatureStore:
@@ -68,7 +71,7 @@ class FeatureStore:
     """
 
     def __init__(self, executor_factory, make_iterator, key_facts, mode="none", folder=None, budget_bytes=BUDGET_BYTES,
-                 dtype="float32", views=1, name="features", say=print):
+                 dtype="float32", views=1, name="features", say=LOG.info):
         check_cache(mode, folder, budget_bytes, dtype, views)
         self.views, self._folder, self._facts, self._name, self._say = views, folder, dict(key_facts), name, say
         self._executor_factory, self._make_iterator, self._kept = executor_factory, make_iterator, {}

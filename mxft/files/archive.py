@@ -5,11 +5,11 @@ Pythons mxft supports, so the rules are checked here, the same on all of them.
 """
 import contextlib
 import json
+import logging
 import lzma
 import os
 import re
 import shutil
-import sys
 import tarfile
 import tempfile
 import zipfile
@@ -17,6 +17,8 @@ import zlib
 
 from mxft.errors import InputError, MissingFileError, last_line
 from mxft.files.whole import require_file, require_folder, require_space, sha256, write_json
+
+LOG = logging.getLogger("mxft")
 
 MAX_FILES = 2_000_000
 MAX_RATIO = 100
@@ -182,8 +184,8 @@ def _unpack(path, staging, progress):
             require_space(sum(m.size for m in members), os.path.dirname(staging), f"to unpack {path}")
             _write_members(archive, members, staging, progress)
         if skipped:
-            print(f"skipped {len(skipped)} links or special files of {path}, which are never created: the first is "
-                  f"{skipped[0].name!r}", file=sys.stderr)
+            LOG.warning(f"skipped {len(skipped)} links or special files of {path}, which are never created: the first "
+                        f"is {skipped[0].name!r}")
         return sum(m.isreg() for m in members)
     except InputError:
         raise

@@ -4,9 +4,9 @@ Reproduces what ``mx.test_utils.download`` and the tutorial's ``urlretrieve`` ar
 resuming, hashes, and the recognition of a web page or a short file that came in place of the real one.
 """
 import hashlib
+import logging
 import os
 import shutil
-import sys
 import time
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -14,6 +14,8 @@ from urllib.request import url2pathname
 from mxft.errors import InputError
 from mxft.files.http_stream import Interrupted, Refused, Wanted, resume_point, stream, web_page
 from mxft.files.whole import require_folder, require_space, whole_file
+
+LOG = logging.getLogger("mxft.progress")
 
 ATTEMPTS = 3
 RETRY_SECONDS = 1.0
@@ -150,7 +152,7 @@ def _copy_local(url, wanted):
 def _download(url, wanted):
     """Fetch one http(s) address in a bounded number of attempts, each going on where the last one stopped."""
     if wanted.progress:
-        print(f"fetching {url}", file=sys.stderr)
+        LOG.info(f"fetching {url}")
     reason = None
     for attempt in range(ATTEMPTS):
         if attempt:

@@ -91,10 +91,10 @@ def import_into(architecture, entries, what, classes=None):
     outputs = entries.get(architecture.classifier)
     if outputs is None:
         raise InputError(f"{what}: expected the classifier's {architecture.classifier}, received {len(entries)} arrays "
-                         f"without it ({', '.join(list(entries)[:3])}, …); is --arch right?")
+                         f"without it ({', '.join(list(entries)[:3])}, …); is `arch` right?")
     if outputs.ndim != 1 or not len(outputs):
         raise InputError(f"{what}: expected one number for each class in {architecture.classifier}, received shape "
-                         f"{outputs.shape}; is --arch right?")
+                         f"{outputs.shape}; is `arch` right?")
     if classes is not None and len(classes) != len(outputs):
         raise InputError(f"{what}: expected the names of {len(outputs)} classes, received {len(classes)}")
     renamed = _renamed(architecture, entries, what)
@@ -111,7 +111,7 @@ def _renamed(architecture, entries, what):
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         missing = f"{error} missing" if isinstance(error, KeyError) else last_line(error)
         raise InputError(f"{what}: expected the arrays of that network, received {len(entries)} that cannot be brought "
-                         f"into its names and axes ({missing}); is --arch right?") from None
+                         f"into its names and axes ({missing}); is `arch` right?") from None
 
 
 def _fill(network, entries, what):
@@ -129,7 +129,7 @@ def _fill(network, entries, what):
         parts = [f"{len(names)} {word} ({'; '.join(names[:3])}{', …' if len(names) > 3 else ''})"
                  for word, names in wrong.items() if names]
         raise InputError(f"{what}: expected the {len(parameters)} arrays of that network, received {len(entries)}: "
-                         f"{', '.join(parts)}; is --arch right?")
+                         f"{', '.join(parts)}; is `arch` right?")
     for name, parameter in parameters.items():
         parameter.shape = entries[name].shape
         parameter.initialize(ctx=mx.cpu())

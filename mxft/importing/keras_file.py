@@ -19,7 +19,7 @@ from mxft.machine.packages import require_package
 from mxft.wording import is_plain
 
 CPU_SECONDS, BYTES_A_SECOND = 8, 50 << 20  # that the reading process may take; HDF5 reads about 1 GB a second
-ADDRESSES = 3 << 30                         # bytes it may map, and four times the file
+ADDRESSES = 3 << 29                         # bytes it may map, and four times the file
 _CHILD = "import sys; sys.path[:] = sys.argv[2:]; from mxft.importing import keras_file; keras_file.send(sys.argv[1])"
 MOST_EXPANSION = 64  # numbers stored compressed may be that much larger than the file
 _MOST_NAMES = 100_000

@@ -14,7 +14,7 @@ from mxft.wording import is_plain
 
 OLDEST_OPSET = 7
 MOST_BYTES = (2 << 30) - 1       # protobuf's own limit
-MOST_NODES = 50_000
+MOST_NODES = 20_000
 LONGEST_NAME = 512
 _MOST_DIMENSIONS = 16
 # bytes of a number, and the field it stands in where it is not written as raw bytes

@@ -157,7 +157,7 @@ def require_free_prefix(prefix, epoch, force, flag):
     standing = [path for path in (prefix + "-symbol.json", params_path(prefix, epoch)) if os.path.lexists(path)]
     if standing and not force:
         raise InputError(f"output name: expected one that is free, received {prefix!r} where {standing[0]} stands; "
-                         f"--force replaces it, {flag} chooses another")
+                         f"`force` replaces it, {flag} chooses another")
 
 
 def load_symbol(path):

@@ -4,8 +4,10 @@ Its ``SummaryWriter`` hands events to a thread of its own and may lose the last 
 writes at once, so that what is in the log is in the event file.
 """
 import json
-import sys
+import logging
 import time
+
+LOG = logging.getLogger("mxft")
 
 SCALARS = {"train_loss": "train/loss", "train_top1": "train/top1", "val_loss": "val/loss", "val_top1": "val/top1",
            "val_top5": "val/top5", "train_f1": "train/f1", "val_f1": "val/f1", "val_map": "val/map",
@@ -49,8 +51,8 @@ class EventFiles:
                 self._write(summary, facts.get("step", facts.get("epoch", 0)))
             self._writer.flush()
         except OSError as error:
-            print(f"--tensorboard: no more events are written ({(error.strerror or str(error)).lower()}); log.jsonl "
-                  "has them", file=sys.stderr)
+            LOG.warning(f"`tensorboard`: no more events are written ({(error.strerror or str(error)).lower()}); "
+                        "log.jsonl has them")
             self._writer = None
 
     def _write(self, summary, step):

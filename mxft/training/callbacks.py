@@ -1,4 +1,5 @@
 """What happens between batches and epochs of ``Module.fit``: meters, progress, checkpoints, early stopping."""
+import logging
 import sys
 import time
 
@@ -7,6 +8,7 @@ import numpy as np
 from mxft.compat import mx
 from mxft.errors import RunError
 
+LOG = logging.getLogger("mxft.progress")
 DIVERGED = 1e4  # times the squared error of the first batch
 FIGURES = {"top1": "top-1", "map": "mAP", "f1": "F1", "mae": "MAE", "r2": "R²", "loss": "loss"}
 
@@ -194,8 +196,8 @@ class Progress:
             self._bar.set_postfix_str(told(meter.metrics()), refresh=False)
         elif done % self._every == 0 and done < self._batches:
             rate = (done - 1 - self._from) * self._batch_size / max(time.perf_counter() - self._since, 1e-9)
-            print(f"epoch {param.epoch + 1}/{self._epochs} batch {done}/{self._batches}: {rate:.1f} images/s, "
-                  f"{told(meter.metrics(), ', ')}", file=sys.stderr)
+            LOG.info(f"epoch {param.epoch + 1}/{self._epochs} batch {done}/{self._batches}: {rate:.1f} images/s, "
+                        f"{told(meter.metrics(), ', ')}")
         if done == self._batches:
             self.close()
 

@@ -1,4 +1,5 @@
 """The end of an epoch: validate, log, save, and decide whether to go on."""
+import logging
 import time
 
 from mxft.distributed.workers import join
@@ -7,6 +8,8 @@ from mxft.training.callbacks import FIGURES, Patience, StopTraining, row_told
 
 # of validation, by kind of target; training's loss where there is none of them
 WATCHED = {"val_top1": 1, "val_map": 1, "val_scaled_mae": -1}
+
+LOG = logging.getLogger("mxft")
 
 
 class Epochs:
@@ -102,6 +105,6 @@ def _goodness(row):
 
 
 def _tell(row, epochs, better):
-    print(f"epoch {row['epoch']}/{epochs}: {row_told(row)}; "
-          f"{row['seconds']:.0f} s, {row['images_per_second']:.0f} images/s, lr {row['lr']:.3g}"
-          f"{'  (best so far)' if better else ''}", flush=True)
+    LOG.info(f"epoch {row['epoch']}/{epochs}: {row_told(row)}; "
+             f"{row['seconds']:.0f} s, {row['images_per_second']:.0f} images/s, lr {row['lr']:.3g}"
+             f"{'  (best so far)' if better else ''}")

@@ -291,7 +291,7 @@ def _save_interrupted(module, run, epochs, meter, at_the_end, objective):
         name = run.save("interrupted", objective.to_network(arg_params), aux_params,
                         {"train_" + name: value for name, value in meter.metrics().items()})
     except MxftError as error:
-        return f"interrupted; {error}"
+        return f"interrupted; {error.message}"
     epochs.last = name
     if at_the_end:
         run.log("interrupted", epoch=epochs.number - 1)

@@ -4,6 +4,7 @@ What the plain plan computes (fixed parameters, BatchNorm with its moving statis
 forward pass below the cut. What is saved is the ordinary checkpoint of the whole network.
 """
 import dataclasses
+import logging
 import math
 import weakref
 
@@ -17,6 +18,8 @@ from mxft.files.whole import sha256
 from mxft.inference.executor import InferenceExecutor
 from mxft.training.fit import FitOptions, fit
 from mxft.training.stages import require_cut
+
+LOG = logging.getLogger("mxft")
 
 
 def fit_frozen_trunk(network, plan, train, run, schedule, options=None, contexts=None, validation=None, cache=None,
@@ -128,7 +131,7 @@ class TrunkFeatures:
         if self._cache.mode == "none":
             return self._live(records)
         if views > 1 and not records.is_random:
-            print(f"{name}: 1 view instead of {views}, nothing is random without augmentation", flush=True)
+            LOG.info(f"{name}: 1 view instead of {views}, nothing is random without augmentation")
             views = 1
         if self._cache.mode == "disk" and self._facts is None:
             self._facts = trunk_facts(self._cut.trunk, self._network.arg_params, self._network.aux_params)

@@ -3,9 +3,11 @@
 A KeyboardInterrupt raised wherever Python happens to be can land inside a callback that MXNet's C++ code calls (the
 kvstore's updater), which swallows it: the run would go on. So a signal is only noted, and answered at a batch's end.
 """
+import logging
 import signal
-import sys
 import threading
+
+LOG = logging.getLogger("mxft")
 
 
 class Interruption:
@@ -35,7 +37,7 @@ class Interruption:
         if self.noted:
             raise KeyboardInterrupt
         self.noted = signal.Signals(number).name
-        print("\nstopping after this batch; once more stops at once", file=sys.stderr)
+        LOG.warning("\nstopping after this batch; once more stops at once")
 
     def __call__(self, param=None):
         """Raise KeyboardInterrupt where a signal was noted."""

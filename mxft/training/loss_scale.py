@@ -3,8 +3,12 @@
 Micikevicius et al. (arXiv:1710.03740, section 3.2), with the numbers of MXNet's own ``LossScaler``, which knows
 Gluon's parameters, one device and no lower end.
 """
+import logging
+
 from mxft.compat import mx
 from mxft.errors import RunError
+
+LOG = logging.getLogger("mxft")
 
 FIRST, MOST = 2.0 ** 16, 2.0 ** 24
 UPDATES_BEFORE_DOUBLING = 2000
@@ -56,8 +60,7 @@ class LossScale:
             raise RunError("training stopped: expected finite gradients, received inf or NaN at a loss scale of 1")
         self.value, self.skipped, self._good = self.value / 2, self.skipped + 1, 0
         self._log("skipped", loss_scale=self.value, skipped=self.skipped)
-        print(f"an update is skipped, its gradients went beyond float16; loss scale {self.value:g} from here on",
-              flush=True)
+        LOG.info(f"an update is skipped, its gradients went beyond float16; loss scale {self.value:g} from here on")
         return False
 
     def facts(self):

@@ -4,6 +4,7 @@ Seed 000's first case: features of a pretrained network, and a linear classifier
 checkpoint as an ordinary FullyConnected, and further stages may train on from it.
 """
 import dataclasses
+import logging
 import time
 
 import numpy as np
@@ -19,6 +20,8 @@ from mxft.training.fit import FitResult, fit
 from mxft.training.frozen_trunk import TrunkFeatures, head_plan
 from mxft.training.schedule import learning_rate_schedule
 from mxft.training.stages import require_cut
+
+LOG = logging.getLogger("mxft")
 
 
 def solve_stage(network, plan, train, validation, run, recipe, context, scored=None):
@@ -73,8 +76,8 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     run.log("epoch", **row)
     best = run.save("best", arg_params, network.aux_params, row)
     last = run.save(0, arg_params, network.aux_params, {key: value for key, value in row.items() if key != "epoch"})
-    print(f"solved, {solved.solver}: {row_told(row)}; features {ready - began:.1f} s, solver {solved.seconds:.1f} s, "
-          f"regularisation {solved.regularisation:g}", flush=True)
+    LOG.info(f"solved, {solved.solver}: {row_told(row)}; features {ready - began:.1f} s, "
+             f"solver {solved.seconds:.1f} s, regularisation {solved.regularisation:g}")
     if recipe.plan == "head" and validation and not recipe.fit.kvstore.startswith("dist"):  # the others are done
         _sgd_beside(cut, plan, iterator, trunk.validation(held_out), recipe, context, network.objective)
     return FitResult([row], best, last, 0, None, "", (arg_params, network.aux_params))
@@ -150,6 +153,6 @@ def _sgd_beside(cut, plan, iterator, validate, recipe, context, objective):
     result = fit(cut.head, {}, {}, head_plan(plan, cut), iterator, _Nowhere(), schedule, recipe.fit, [context],
                  validate, quiet=True, objective=objective)
     name, best = best_validation(result.history)
-    print(f"  beside it, {recipe.fit.optimizer} on the same features, {recipe.fit.epochs} epochs at "
-          f"{recipe.learning_rate:g}: validation {name} {best:.4f} in {time.perf_counter() - began:.1f} s (not saved)",
-          flush=True)
+    LOG.info(f"  beside it, {recipe.fit.optimizer} on the same features, {recipe.fit.epochs} epochs at "
+             f"{recipe.learning_rate:g}: validation {name} {best:.4f} in {time.perf_counter() - began:.1f} s (not "
+             "saved)")

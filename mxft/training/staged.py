@@ -1,5 +1,6 @@
 """Carry out the stages of a run one after another: on a frozen trunk where there is one, with one best of them all."""
 import dataclasses
+import logging
 import os
 
 from mxft.data.iterators import RecordIterator, file_state
@@ -16,6 +17,8 @@ from mxft.training.proof import freeze_proof, parameter_hashes
 from mxft.training.schedule import learning_rate_schedule
 from mxft.training.solving import solve_stage
 from mxft.training.stages import runs_apart
+
+LOG = logging.getLogger("mxft")
 
 
 def stage_schedule(recipe, stage, updates):
@@ -88,7 +91,7 @@ class StagedTraining:
         """Carry out one stage after another's `result`."""
         give_back()
         if len(stages) > 1:
-            print(f"stage {number}: {stage.name}", flush=True)
+            LOG.info(f"stage {number}: {stage.name}")
         if result and stage.from_best and result.best:
             best = load_checkpoint(result.best)
             self._parameters = best.arg_params, best.aux_params
@@ -96,7 +99,7 @@ class StagedTraining:
         if result.parameters[0]:
             self._parameters = result.parameters
         if result.stopped and (result.interrupted or number < len(stages)):
-            print(f"stage {number}: {result.stopped}")
+            LOG.info(f"stage {number}: {result.stopped}")
         return result
 
     def _score_of(self, model):
@@ -177,5 +180,5 @@ class StagedTraining:
                 for stage in stages]
         self._folder.write_json("freeze.json", {"stages": rows, **proof})
         if proof["frozen"]:
-            print(f"frozen: {proof['frozen']} arrays are bit for bit what they were "
-                  f"({os.path.basename(self._folder.file('freeze.json'))})")
+            LOG.info(f"frozen: {proof['frozen']} arrays are bit for bit what they were "
+                     f"({os.path.basename(self._folder.file('freeze.json'))})")

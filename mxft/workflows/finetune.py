@@ -3,6 +3,7 @@
 Follows MXNet's tutorial "Fine-tune with Pretrained Models" (get_fine_tune_model, fit, score).
 """
 import dataclasses
+import logging
 import math
 import os
 import platform
@@ -30,6 +31,8 @@ from mxft.training.resume.state import Keeping, open_state, require_resumable
 from mxft.training.run import RunFolder, SilentRun
 from mxft.training.staged import StagedTraining
 from mxft.wording import plural
+
+LOG = logging.getLogger("mxft")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,8 +141,8 @@ def _state(run, keeping, asked):
     state = open_state(os.path.join(run, "state"), asked, keeping, f"run={run!r}")
     if state.goes_on:
         done = len([row for row in state.found["epochs"]["history"] if row["epoch"]])
-        print(f"going on with {run} after {plural(done, 'epoch')}"
-              + (f" and {state.found['batch']:,} batches of the next" if state.found["batch"] else ""))
+        LOG.info(f"going on with {run} after {plural(done, 'epoch')}"
+                 + (f" and {state.found['batch']:,} batches of the next" if state.found["batch"] else ""))
     return state
 
 
@@ -147,7 +150,7 @@ def _oversampled(data, folder, seed):
     """Return Records whose classes are all as large as the largest, and their scan."""
     path = oversample_records(data.train, folder.file("oversampled.rec"), seed)
     scan = scan_labels(path)
-    print(f"oversampled: {len(scan.ids)} records an epoch, {os.path.basename(path)}")
+    LOG.info(f"oversampled: {len(scan.ids)} records an epoch, {os.path.basename(path)}")
     return dataclasses.replace(data, train=path), scan
 
 
@@ -175,21 +178,21 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
                devices=[str(d) for d in devices], records=records, workers=workers.count,
                augmentation=[dataclasses.asdict(stage.augmentation) for stage in ready.stages])
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in ready.scans.items())
-    print(f"{network.describe()}\n"
-          f"input: {spec.describe()}{'' if checkpoint.input_spec else ' (no manifest: the default, or your flags)'}\n"
-          f"data: {counts} images, {network.target.describe()}; on {', '.join(map(str, devices))}, "
-          f"seed {recipe.seed}")
+    LOG.info(f"{network.describe()}\n"
+             f"input: {spec.describe()}{'' if checkpoint.input_spec else ' (no manifest: the default, or given)'}\n"
+             f"data: {counts} images, {network.target.describe()}; on {', '.join(map(str, devices))}, "
+             f"seed {recipe.seed}")
     if workers.count > 1 or recipe.fit.accumulate > 1:
-        print(_division(workers, recipe))
+        LOG.info(_division(workers, recipe))
     if recipe.solver:
-        print(f"head: solved, {recipe.solver}")
+        LOG.info(f"head: solved, {recipe.solver}")
     if ready.stages:
-        print(f"augmentation: {_augmentations(ready.stages)}")
+        LOG.info(f"augmentation: {_augmentations(ready.stages)}")
     for number, stage in enumerate(ready.stages, 1):
-        print(f"{f'stage {number}, ' if len(ready.stages) > 1 else ''}{stage.plan.describe(shapes)}\n"
-              f"  {plural(stage.fit.epochs, 'epoch')}, batch {stage.batch_size}, {stage.fit.optimizer} "
-              f"({recipe.schedule}); {describe_rates(stage.plan.rates(stage.learning_rate, network.symbol))}")
-    print(f"run folder: {os.path.abspath(folder.path)}", flush=True)
+        LOG.info(f"{f'stage {number}, ' if len(ready.stages) > 1 else ''}{stage.plan.describe(shapes)}\n"
+                 f"  {plural(stage.fit.epochs, 'epoch')}, batch {stage.batch_size}, {stage.fit.optimizer} "
+                 f"({recipe.schedule}); {describe_rates(stage.plan.rates(stage.learning_rate, network.symbol))}")
+    LOG.info(f"run folder: {os.path.abspath(folder.path)}")
 
 
 def _augmentations(stages):
@@ -222,8 +225,8 @@ def _finish(folder, result, best_score, data):
                            f"{result.best or result.last} is on disk") from None
     folder.log("end", best=result.best, stopped=result.stopped)
     if result.stopped:
-        print(result.stopped)
+        LOG.info(result.stopped)
     if best_score is not None:
-        print(f"best: {best_score} at epoch {result.best_epoch}")
-    print(f"saved: {result.best or result.last or 'nothing'}", flush=True)
+        LOG.info(f"best: {best_score} at epoch {result.best_epoch}")
+    LOG.info(f"saved: {result.best or result.last or 'nothing'}")
     return FinetuneResult(folder.path, result, best_score, data)

@@ -1,8 +1,10 @@
 """Where the zoo keeps its files, and the mirrors of the user's own that are asked first."""
+import logging
 import os
-import sys
 
 from mxft.files.cache import cache_folder, mxnet_home
+
+LOG = logging.getLogger("mxft.progress")
 
 __all__ = ["MIRRORS_VARIABLE", "cache_folder", "mxnet_home", "named_base", "own_mirrors", "say"]
 
@@ -23,4 +25,4 @@ def named_base(variable):
 
 def say(text):
     """Tell the user something on stderr, whatever `progress` is."""
-    print(text, file=sys.stderr)
+    LOG.info(text)

@@ -97,7 +97,7 @@ def handed_over(files, ways, name):
         by_ending = {os.path.splitext(file)[1].lower(): file for file in files}
         if len(files) == len(parts) and set(by_ending) == {part.suffix for part in parts}:
             return [(part, by_ending[part.suffix]) for part in parts]
-    raise InputError(f"--file: expected {described(ways)} of {name}, received {', '.join(map(str, files)) or 'none'}")
+    raise InputError(f"`file`: expected {described(ways)} of {name}, received {', '.join(map(str, files)) or 'none'}")
 
 
 def described(ways):

@@ -130,7 +130,7 @@ def test_a_bundle_serves_labels_and_numbers(here, capsys, run, noun):
      "--mixup: expected one of several classes an image, received --multi-label"),
     (["--data", "photos", "--labels", "tags.csv", "--multi-label", "--per-class", "3"], "which is for class folders"),
     (["--records", "tags-records/images", "--regression"], "expected records of that kind, received --records"),
-    (["--train", "tags-records/images-train.rec"], "train them as --multi-label or --regression"),
+    (["--train", "tags-records/images-train.rec"], "train them with --multi-label or --regression"),
     (["--data", "photos", "--labels", "tags.csv", "--multi-label", "--require-head"],
      "--require-head: expected a head that gives 3 labels an image, received the probabilities of softmax"),
 ])

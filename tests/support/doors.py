@@ -62,7 +62,8 @@ class Door:
         states = set(symbol.list_auxiliary_states())
         given = [name for name in symbol.list_inputs() if name not in values and not name.endswith("label")]
         module = _bound(symbol, given, self.pixels.shape)
-        module.set_params({name: value for name, value in values.items() if name not in states},
+        labels = {name for name in symbol.list_arguments() if name.endswith("label")}
+        module.set_params({name: value for name, value in values.items() if name not in states | labels},
                           {name: value for name, value in values.items() if name in states}, allow_missing=True,
                           allow_extra=True)
         batches = mx.io.NDArrayIter(self.pixels, batch_size=2, data_name=given[0])

@@ -84,14 +84,14 @@ def test_kvstores_of_one_machine_are_taken(two_gpus):
 def test_a_kvstore_the_build_lacks_is_refused(monkeypatch):
     monkeypatch.setattr(mx.runtime, "Features", lambda: type("F", (), {"is_enabled": lambda self, name: False})())
     with pytest.raises(InputError, match="kvstore nccl: expected an mxnet with NCCL, received 1.9.1 without it; use "
-                                         "--kv-store device"):
+                                         "kvstore='device'"):
         kvstore("nccl")
     with pytest.raises(InputError, match="kvstore dist_sync: expected an mxnet with DIST_KVSTORE, received 1.9.1"):
         kvstore("dist_sync")
 
 
 def test_an_unknown_kvstore_is_refused():
-    with pytest.raises(InputError, match="expected one of local, device, .*received kv-store='devcie'; nearest: devic"):
+    with pytest.raises(InputError, match="expected one of local, device, .*received kvstore='devcie'; nearest: devic"):
         kvstore("devcie")
 
 

@@ -42,3 +42,34 @@ def test_recipes_use_the_library_and_not_the_command():
     wrong = [(path, name) for path in python_files("recipes") for name in imported_by(path)
              if name == "mxft.cli" or name.startswith("mxft.cli.")]
     assert wrong == [] and len(python_files("recipes")) > 10
+
+
+def library():
+    """The files of mxft that are no commands; the child processes that answer on their standard streams aside."""
+    apart = ("cli", "command", "commandline", "doctor/child.py", "distributed/tether.py")
+    return [path for path in python_files("mxft")
+            if not os.path.relpath(path, os.path.join(ROOT, "mxft")).replace(os.sep, "/").startswith(apart)]
+
+
+def test_the_library_logs_and_prints_nothing():
+    calls = []
+    for path in library():
+        with open(path, encoding="utf-8") as f:
+            calls += [(path, node.lineno) for node in ast.walk(ast.parse(f.read()))
+                      if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "print"]
+    assert calls == []
+
+
+@pytest.mark.parametrize("wing", ["training", "features", "freeze.py", "options.py", "faces/training"])
+def test_what_is_refused_by_the_trainings_names_fields_and_not_flags(wing):
+    """A flag stands only in a command that is told whole, such as ``mxft finetune --plan head``."""
+    wrong = []
+    for path in library():
+        if not os.path.relpath(path, os.path.join(ROOT, "mxft")).replace(os.sep, "/").startswith(wing):
+            continue
+        with open(path, encoding="utf-8") as f:
+            raised = [node for node in ast.walk(ast.parse(f.read())) if isinstance(node, ast.Raise)]
+        texts = ["".join(part.value for part in ast.walk(node) if isinstance(part, ast.Constant)
+                         and isinstance(part.value, str)) for node in raised]
+        wrong += [(path, text) for text in texts if " --" in text and "mxft " not in text and "python " not in text]
+    assert wrong == []

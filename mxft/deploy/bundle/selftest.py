@@ -149,7 +149,7 @@ def picture_of_run(folder, manifest, bound):
                 return picture
     if not found:
         raise InputError(f"self-test picture: expected one that can be read among the validation records of {folder}, "
-                         "received none; --image IMAGE gives one")
+                         "received none; `image` IMAGE gives one")
     return found[0]
 
 
@@ -166,10 +166,10 @@ def _validation_records(folder, manifest):
     path = next((row["records"].get("val") for row in rows if row["event"] == "start" and "records" in row), None)
     entry = (manifest.get("data") or {}).get("val") or {}
     if not path or not os.path.isfile(path):
-        raise InputError("self-test picture: expected --image IMAGE, or a run whose validation records are at hand, "
-                         f"received neither ({path or folder + ' has no log that names them'}); --image IMAGE gives "
+        raise InputError("self-test picture: expected `image` IMAGE, or a run whose validation records are at hand, "
+                         f"received neither ({path or folder + ' has no log that names them'}); `image` IMAGE gives "
                          "one")
     if entry.get("sha256") not in (None, sha256(path)):
         raise InputError(f"self-test picture: expected the validation records of the run, received {path}, which has "
-                         "changed since; --image IMAGE gives one")
+                         "changed since; `image` IMAGE gives one")
     return path

@@ -97,7 +97,7 @@ def _check(folder, rewrite, onnx):
     try:
         return check_bundle(folder, rewrite, onnx)
     except InputError as error:
-        raise RunError(f"bundle is not kept: {error}") from None
+        raise RunError(f"bundle is not kept: {error.message}") from None
 
 
 def require_free_output(output):
@@ -111,7 +111,7 @@ def require_free_output(output):
 def _require_names(classes):
     broken = [name for name in classes if not str(name).strip() or len(str(name).splitlines()) != 1]
     if broken:
-        raise InputError(f"class names: expected one line of text for each, received {broken[0]!r}; --synset gives "
+        raise InputError(f"class names: expected one line of text for each, received {broken[0]!r}; `synset` gives "
                          "others")
 
 
@@ -148,7 +148,7 @@ def _export(classifier, path, probe):
     try:
         return export_onnx(classifier.checkpoint, path, classifier.spec.shape, probe)
     except (InputError, RunError) as error:
-        raise type(error)(f"{error}; or --no-onnx for a bundle without model.onnx") from None
+        raise type(error)(f"{error.message}; or `no_onnx` for a bundle without model.onnx") from None
 
 
 def _rename(folder, output):

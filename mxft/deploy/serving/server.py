@@ -26,7 +26,7 @@ def bind(host, port):
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM,
                                                          flags=socket.AI_PASSIVE)[0]
     except (socket.gaierror, UnicodeError):
-        raise InputError(f"--host: expected an address of this machine, received host={host!r}") from None
+        raise InputError(f"`host`: expected an address of this machine, received host={host!r}") from None
     listening = socket.socket(family, kind)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -35,10 +35,10 @@ def bind(host, port):
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRNOTAVAIL:
-            raise InputError(f"--host: expected an address of this machine, received host={host!r}") from None
+            raise InputError(f"`host`: expected an address of this machine, received host={host!r}") from None
         why = "another program uses" if error.errno == errno.EADDRINUSE else "needs other rights"
-        raise InputError(f"--port: expected one that is free, received port={port}, which {why} ({host}); "
-                         "--port 0 takes a free one") from None
+        raise InputError(f"`port`: expected one that is free, received port={port}, which {why} ({host}); "
+                         "`port` 0 takes a free one") from None
     return listening
 
 

@@ -85,7 +85,7 @@ class FaceIterator(mx.io.DataIter):
         if size is not None and tuple(size) != self.image_size:
             raise InputError(f"images of another size in {path}: expected "
                              "image-size={},{} (height, width), received {},{}; ".format(*self.image_size, *size)
-                             + "give --image-size {},{} or align and pack them again".format(*size))
+                             + "give `image_size` {},{} or align and pack them again".format(*size))
         if self._last not in ("drop", "pad"):
             raise InputError(f"last batch: expected 'drop' or 'pad', received last={self._last!r}")
         for name, least, value in (("batch_size", 1, self.batch_size), ("threads", 1, self._threads),

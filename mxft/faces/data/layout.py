@@ -145,7 +145,7 @@ def _filtered(source, images, labels, least):
     classes, members, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if counts.max() < least:
         raise InputError(f"no images left of {source.path}: expected identities of at least images-filter={least} "
-                         f"images, received {len(classes)} with {counts.max()} at most; a smaller --images-filter "
+                         f"images, received {len(classes)} with {counts.max()} at most; a smaller `images_filter` "
                          "keeps some")
     kept = counts[members] >= least
     return images[kept], labels[kept], (int(np.count_nonzero(counts < least)), int(np.count_nonzero(~kept)))

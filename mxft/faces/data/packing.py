@@ -211,7 +211,7 @@ def _with_enough_files(found, min_images, source):
     files = [file for file in found.files if file.identity in enough]
     if not files:
         raise InputError(f"no identity to pack: expected one with at least {min_images} images, received {source} "
-                         f"whose largest has {max(counts.values(), default=0)}; lower --min-images")
+                         f"whose largest has {max(counts.values(), default=0)}; lower `min_images`")
     if len(files) + len(enough) >= MOST_KEYS:
         raise InputError(f"too many images for one set: expected fewer than {MOST_KEYS} images and identities, which "
                          f"is as far as its header records can count, received {len(files) + len(enough)}; "
@@ -243,9 +243,9 @@ def require_free(source, folder, hold_out=0, force=False):
                          "train.lst would be written anew; choose another OUT_DIR, or give the list another name")
     if os.path.exists(rec) and not force:
         raise InputError(f"a face set stands there: expected a folder without train.rec, received {folder}; "
-                         "choose another, or replace it with --force")
+                         "choose another, or replace it with `force`")
     if os.path.exists(held) and (not force or not hold_out):
-        raise InputError(f"an earlier set was held out there: expected no {held}, or --force and --hold-out to replace "
+        raise InputError(f"an earlier set was held out there: expected no {held}, or `force` and `hold_out` to replace "
                          "it too; choose another folder or remove it")
 
 
@@ -273,11 +273,11 @@ def _refuse(sets, total, strict, source, bad_path, hold_out):
     """Raise where nothing was packed or held out, or with `strict` where anything was left out."""
     if sets.bad and (strict or not sets.names):
         name, path, reason = sets.bad[0]
-        expected = "every image to be whole (--strict)" if strict else "at least one identity that can be packed"
+        expected = "every image to be whole (`strict`)" if strict else "at least one identity that can be packed"
         raise InputError(f"nothing packed from {source}: expected {expected}, received {len(sets.bad)} bad images of "
                          f"{total}, the first of {name!r}, path={path!r}: {reason}; all are in {bad_path}; mend or "
-                         "remove them, or say with --root what a list's paths are relative to")
+                         "remove them, or say with `root` what a list's paths are relative to")
     if hold_out and not sets.held.images:
         raise InputError("nothing to hold out: expected an identity with enough images, received hold_out="
                          f"{hold_out:g} and {sets.train.images} images of {len(sets.names)} identities; "
-                         "raise --hold-out or leave it out")
+                         "raise `hold_out` or leave it out")

@@ -172,7 +172,7 @@ def _names(path, names_path):
         if any(part.strip() in ("", ".", "..") for part in parts) or any(mark in name for mark in "\0\t\\") or (
                 parts[0].endswith((".lst", ".txt"))):
             raise InputError(f"name is no folder to unpack into: expected one inside the folder in {names_path}, line "
-                             f"{number}, received {name!r}; correct it, or give other names with --names")
+                             f"{number}, received {name!r}; correct it, or give other names with `names`")
     return names
 
 
@@ -205,7 +205,7 @@ def _unpack_pairs(path, staging, folder, names_path, show):
     from mxft.faces.pairs.bin_file import load_pairs
 
     if names_path is not None:
-        raise InputError(f"no labels to name: expected a .rec with --names, received {path}")
+        raise InputError(f"no labels to name: expected a .rec with `names`, received {path}")
     pairs = load_pairs(path)
     width, names = len(str(len(pairs.images) - 1)), []
     with progress(len(pairs.images), f"unpacking {os.path.basename(path)}", show=show) as advance:

@@ -168,7 +168,7 @@ def check_folds(pairs, folds):
     """Refuse a number of folds that `pairs` pairs cannot be cut into."""
     if folds < 1 or pairs < folds:
         raise InputError(f"pairs < folds: expected at least one pair in each fold, received pairs={pairs} "
-                         f"folds={folds}; choose from --folds 1 to --folds {max(pairs, 1)}")
+                         f"folds={folds}; choose from `folds` 1 to `folds` {max(pairs, 1)}")
 
 
 def squared_distances(left, right):

@@ -275,7 +275,7 @@ def _read_image(file, row, pairs_path, image_size):
     if image_size and size != tuple(image_size):
         raise InputError(f"image does not fit: expected {_size(image_size)} pixels, received {_size(size)} in {file}, "
                          f"which line {row.number} of {pairs_path} names; align and crop the faces to one size first "
-                         "(--size H,W says which)")
+                         "(`size` H,W says which)")
     return data, size
 
 

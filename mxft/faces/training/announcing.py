@@ -1,11 +1,14 @@
 """What a face run says: to whom watches before it begins and when it has ended, and in the first line of its log."""
 import dataclasses
+import logging
 import os
 import shlex
 
 from mxft.faces.training.options import learning_rate_steps
 from mxft.faces.training.sharding import describe_shards
 from mxft.training.accumulation import updates_of
+
+LOG = logging.getLogger("mxft")
 
 
 def start_facts(task, targets):
@@ -55,48 +58,49 @@ def announce(task, prefix):
     shapes = {row.name: row.symbol_shape for row in task.transfer.report.rows if row.symbol_shape}
     for stage in task.stages:
         until = f"until epoch {stage.until}: " if len(task.stages) > 1 else ""
-        print(until + stage.plan.describe(shapes))
-    print(task.estimate.describe(options.per_batch_size))
-    print(f"lr {options.lr:g}, a tenth after steps {', '.join(map(str, _rate_falls_after(task)))}; momentum "
-          f"{options.mom:g}, weight decay {options.wd:g}")
-    print(f"writing {os.path.abspath(prefix)}-symbol.json, -best.params, -last.params, -log.jsonl", flush=True)
+        LOG.info(until + stage.plan.describe(shapes))
+    LOG.info(task.estimate.describe(options.per_batch_size))
+    LOG.info(f"lr {options.lr:g}, a tenth after steps {', '.join(map(str, _rate_falls_after(task)))}; momentum "
+             f"{options.mom:g}, weight decay {options.wd:g}")
+    LOG.info(f"writing {os.path.abspath(prefix)}-symbol.json, -best.params, -last.params, -log.jsonl")
 
 
 def _say_which_images(task):
     train, workers, batches = task.train, task.workers, task.options.accumulate
     images = f"{batches} x {train.batch_size} = {batches * train.batch_size}" if batches > 1 else train.batch_size
-    print(f"data: {task.faces}; {updates_of(train.batches, batches)} steps an epoch of {images} images on "
-          f"{', '.join(map(str, task.contexts))}")
+    LOG.info(f"data: {task.faces}; {updates_of(train.batches, batches)} steps an epoch of {images} images on "
+             f"{', '.join(map(str, task.contexts))}")
     if workers.count > 1:
-        print(f"{workers.describe()}: {workers.count} x {batches * train.batch_size} images a step; figures of the log "
-              "are those of rank 0's images")
+        LOG.info(f"{workers.describe()}: {workers.count} x {batches * train.batch_size} images a step; figures of the "
+                 "log are those of rank 0's images")
     for note in task.faces.notes:
-        print(f"  {note}")
+        LOG.info(f"  {note}")
 
 
 def _say_which_network(task):
     backbone, head, transfer = task.backbone, task.network.head, task.transfer
-    print(f"network: {backbone.name}, input {'x'.join(map(str, backbone.image_size))} RGB raw 0-255, embedding "
-          f"{backbone.emb_size}")
-    print(f"head: {head.describe()}, {head.num_classes} classes")
+    LOG.info(f"network: {backbone.name}, input {'x'.join(map(str, backbone.image_size))} RGB raw 0-255, embedding "
+             f"{backbone.emb_size}")
+    LOG.info(f"head: {head.describe()}, {head.num_classes} classes")
     shards = describe_shards(task.options, head.num_classes, head.emb_size, len(task.contexts))
     if shards:
-        print(shards)
+        LOG.info(shards)
     if task.checkpoint:
-        print(f"{task.checkpoint.name}: {transfer.report.summary()}")
+        LOG.info(f"{task.checkpoint.name}: {transfer.report.summary()}")
         for theirs, ours in transfer.renamed.items():
-            print(f"  {ours} is called {theirs} in the checkpoint")
+            LOG.info(f"  {ours} is called {theirs} in the checkpoint")
         _say_what_is_new(transfer, task.options)
 
 
 def _say_what_is_new(transfer, options):
     if transfer.new_embedding:
-        print("the embedding layer begins anew, as --reinit-embedding asks; the class centres with it")
+        LOG.info("the embedding layer begins anew, as `reinit_embedding` asks; the class centres with it")
     if transfer.new_head and options.fc7_init != "imprint":
-        higher = "" if transfer.new_embedding else " (--fc7-init imprint starts higher)"
-        print("fc7 begins anew: accuracy starts near 0, which is normal" + higher)
+        higher = "" if transfer.new_embedding else " (`fc7_init='imprint'` starts higher)"
+        LOG.info("fc7 begins anew: accuracy starts near 0, which is normal" + higher)
     elif not transfer.new_head:
-        print("fc7 is the checkpoint's: same number of classes. With other people: --fc7-init normal or imprint")
+        LOG.info("fc7 is the checkpoint's: same number of classes. With other people: `fc7_init='normal'` or "
+                 "`fc7_init='imprint'`")
 
 
 def conclude(result, verifier):
@@ -108,10 +112,10 @@ def conclude(result, verifier):
     verifier : Verifier
     """
     for line in verifier.summary():
-        print(line)
+        LOG.info(line)
     if result.interrupted:
-        print(f"interrupted at step {result.steps}; saved as {result.last}" if result.last else
-              "interrupted before training began: nothing to save")
+        LOG.info(f"interrupted at step {result.steps}; saved as {result.last}" if result.last else
+                 "interrupted before training began: nothing to save")
         return
-    print(f"{result.steps} steps done; best {result.best}, last {result.last}; "
-          f"for deployment: python tools/model_slim.py --model {shlex.quote(result.best)}")
+    LOG.info(f"{result.steps} steps done; best {result.best}, last {result.last}; "
+             f"for deployment: python tools/model_slim.py --model {shlex.quote(result.best)}")

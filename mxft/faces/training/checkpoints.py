@@ -19,7 +19,7 @@ def require_free_prefix(prefix):
         free = f"{prefix}-{number}"
     if free != prefix:
         raise InputError(f"prefix: expected one without checkpoints, received prefix={prefix!r} with epochs "
-                         f"{', '.join(saved_epochs(prefix)) or '(none, but a symbol)'}; try --prefix {free}")
+                         f"{', '.join(saved_epochs(prefix)) or '(none, but a symbol)'}; try `prefix` {free}")
 
 
 class FaceRun(Run):
@@ -44,7 +44,7 @@ class FaceRun(Run):
     def __init__(self, prefix, symbol, manifest, ckpt=1, state=None):
         if not os.path.basename(prefix):
             raise InputError("prefix: expected a folder and the beginning of the files' names, received "
-                             f"prefix={prefix!r}; try --prefix {os.path.join(prefix, 'model')}")
+                             f"prefix={prefix!r}; try `prefix` {os.path.join(prefix, 'model')}")
         if not (state and state.found):
             require_free_prefix(prefix)
         require_folder(os.path.dirname(prefix) or ".")

@@ -5,12 +5,13 @@ counted in steps and not in epochs, and since freezing for some epochs binds the
 """
 import contextlib
 import dataclasses
+import logging
 import os
 import time
 
 from mxft.compat import mx
 from mxft.distributed.workers import join
-from mxft.errors import InputError, MxftError, RunError, describe_failure
+from mxft.errors import InputError, MxftError, RunError, describe_failure, plain_message
 from mxft.faces.evaluation.verification_file import read_verifications
 from mxft.faces.training.meters import IntervalMeter
 from mxft.faces.training.options import learning_rate_steps
@@ -24,6 +25,8 @@ from mxft.training.interruption import Interruption
 from mxft.training.loss_scale import LossScale
 from mxft.training.module import TrainingModule
 from mxft.training.resume.snapshots import module_state, parameters_of, seed_batch
+
+LOG = logging.getLogger("mxft")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +90,7 @@ def phases(options, network, loaded):
     if options.freeze_epochs and not patterns:
         patterns = [name for name in network.saved.list_arguments() if name in loaded]
         if not patterns:
-            raise InputError("freeze-epochs: expected --pretrained, whose parameters it freezes, or --freeze PATTERN, "
+            raise InputError("freeze-epochs: expected `pretrained`, whose parameters it freezes, or `freeze` PATTERN, "
                              f"received freeze-epochs={options.freeze_epochs} with neither")
     frozen = freeze_matching(patterns, network.saved)
     if not options.freeze_epochs:
@@ -152,7 +155,7 @@ def fit_faces(network, arg_params, aux_params, train, run, verifier, options, co
             raise
         failed = loop.with_what_is_left(failed)
         with contextlib.suppress(OSError):  # a full disk, perhaps: the message comes first
-            run.log("failed", step=loop.step, epoch=loop.epoch + 1, reason=failed)
+            run.log("failed", step=loop.step, epoch=loop.epoch + 1, reason=plain_message(failed))
         raise RunError(failed) from None
     return FaceResult(loop.step, run.best, run.last, loop.intervals, loop.interrupted)
 
@@ -284,9 +287,9 @@ class _Loop:
         self.intervals.append(row)
         self._losses.append(figures["loss"])
         self._run.log("interval", **row)
-        print(f"epoch {row['epoch']} step {self.step}: {rate:.1f} images/s, lr {row['lr']:.4g}, "
-              f"loss {figures['loss']:.4f}, accuracy {figures['margin_correct']:.4f} with margin, "
-              f"{figures['correct']:.4f} without, target cosine {figures['target_cosine']:.3f}", flush=True)
+        LOG.info(f"epoch {row['epoch']} step {self.step}: {rate:.1f} images/s, lr {row['lr']:.4g}, "
+                 f"loss {figures['loss']:.4f}, accuracy {figures['margin_correct']:.4f} with margin, "
+                 f"{figures['correct']:.4f} without, target cosine {figures['target_cosine']:.3f}")
         self._mark()
 
     def parameters(self):
@@ -314,7 +317,7 @@ class _Loop:
             metrics["sets"] = {name: row["accuracy"] for name, row in self._verifier.history[-1][1].items()}
         saved = self._run.keep(score, *parameters, metrics)
         self._run.log("checkpoint", step=self.step, loss=loss, accuracy=accuracy, saved=saved)
-        print(f"saved {', '.join(saved) or 'by rank 0'}", flush=True)
+        LOG.info(f"saved {', '.join(saved) or 'by rank 0'}")
         self.snapshot()
 
     def _snapshot_if_due(self):
@@ -360,5 +363,5 @@ class _Loop:
         """Return the message of a failed run: what failed, at which rate, what is on disk, what to try."""
         kept = f"the last good checkpoint is {self._run.last}, the best {self._run.best}" if self._run.last else \
             "nothing was saved yet" if self._workers.writes else "what rank 0 saved is on disk"
-        advice = f"; try --lr {self._options.lr / 10:g}" if "finite" in failed and self.step else ""
+        advice = f"; try `lr` {self._options.lr / 10:g}" if "finite" in failed and self.step else ""
         return f"{failed} (step {self.step}, epoch {self.epoch + 1}, lr {self._options.lr:g}): {kept}{advice}"

@@ -184,12 +184,12 @@ def require_memory(estimate, per_batch, available, accumulate=1):
         return
     largest = estimate.largest_batch(available)
     if not largest:
-        advice = "no batch does: fewer identities (--images-filter), a smaller --emb-size or more devices are needed"
+        advice = "no batch does: fewer identities (`images_filter`), a smaller `emb_size` or more devices are needed"
     elif accumulate is None:
-        advice = f"--per-batch-size {largest} fits"
+        advice = f"`per_batch_size` {largest} fits"
     else:
         batch, batches = divide_batch(per_batch * accumulate, largest)
-        advice = (f"--per-batch-size {batch} --accumulate {batches} fits, for an update of {batch * batches} images on "
+        advice = (f"`per_batch_size` {batch} `accumulate` {batches} fits, for an update of {batch * batches} images on "
                   "each device")
     raise InputError(f"memory: expected a run within {_size(available)}, received per-batch-size={per_batch} with "
                      f"{estimate.describe(per_batch)[len('memory: '):]}; {advice}")

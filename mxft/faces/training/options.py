@@ -95,7 +95,7 @@ class FaceOptions:
             raise InputError(f"fc7-init: expected one of {', '.join(FC7_INITS)}, received fc7-init={self.fc7_init!r}")
         if self.end_epoch <= self.freeze_epochs and self.freeze_epochs:
             raise InputError(f"freeze-epochs: expected fewer than the {self.end_epoch} epochs there are, received "
-                             f"freeze-epochs={self.freeze_epochs}; --freeze alone freezes to the end")
+                             f"freeze-epochs={self.freeze_epochs}; `freeze` alone freezes to the end")
         if not 0 < self.sample_rate <= 1:
             raise InputError(f"sample-rate: expected a part of the classes, above 0 and at most 1, received "
                              f"sample-rate={self.sample_rate}")

@@ -81,8 +81,8 @@ def prepare_faces(backbone, head, faces, options, contexts, checkpoint=None, thr
         network, patterns that freeze nothing, too few images for a batch, too little memory.
     """
     if options.fc7_init == "imprint" and (checkpoint is None or options.reinit_embedding):
-        raise InputError("fc7-init: expected a pretrained embedding to imprint from, received none; give --pretrained "
-                         "and leave --reinit-embedding out")
+        raise InputError("fc7-init: expected a pretrained embedding to imprint from, received none; give `pretrained` "
+                         "and leave `reinit_embedding` out")
     check_precision(options, contexts)
     check_sharding(options, head, contexts)
     _require_one_array(head)
@@ -109,7 +109,7 @@ def _with_raw_input(checkpoint, backbone):
         return normalised_in_graph(checkpoint)
     raise InputError(f"input does not fit: expected a checkpoint that takes raw 0-255 pixels, as {backbone.name} does, "
                      f"which normalises by itself, received {checkpoint.name} whose manifest says "
-                     f"{checkpoint.input_spec.describe()}; --network pretrained takes the checkpoint's own graph and "
+                     f"{checkpoint.input_spec.describe()}; `network` pretrained takes the checkpoint's own graph and "
                      "writes the normalisation into it")
 
 
@@ -119,14 +119,14 @@ def _require_one_array(head):
     if numbers > MOST_NUMBERS and not mx.runtime.Features().is_enabled("INT64_TENSOR_SIZE"):
         raise InputError(f"fc7: expected at most {MOST_NUMBERS:,} numbers, which is as far as mxnet {mx.__version__} "
                          f"counts in an array, received {head.num_classes:,} classes x {head.emb_size} = {numbers:,}; "
-                         f"--emb-size {MOST_NUMBERS // head.num_classes}, or fewer identities (--images-filter)")
+                         f"`emb_size` {MOST_NUMBERS // head.num_classes}, or fewer identities (`images_filter`)")
 
 
 def _require_a_batch(faces, options, contexts, workers):
     devices = len(contexts) * workers.count
     most = len(faces.labels) // devices
     if options.per_batch_size > most:
-        advice = f"try --per-batch-size {most}" if most else "use fewer devices"
+        advice = f"try `per_batch_size` {most}" if most else "use fewer devices"
         raise InputError(f"per-batch-size: expected at most {most}, as {len(faces.labels)} images fill no larger batch "
                          f"on {devices} device{'s' * (devices > 1)}, received per-batch-size="
                          f"{options.per_batch_size}; {advice}")

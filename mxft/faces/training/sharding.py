@@ -25,17 +25,17 @@ def check_sharding(options, head, contexts):
     asked = "shard-fc7" if options.shard_fc7 else "sample-rate"
     if options.shard_fc7 and len(contexts) < 2:
         raise InputError(f"shard-fc7: expected at least 2 devices to divide the classes over, received {contexts[0]} "
-                         "alone; list cards in CUDA_VISIBLE_DEVICES, or --cpus 2")
+                         "alone; list cards in CUDA_VISIBLE_DEVICES, or `cpus` 2")
     if not options.shard_fc7 and len(contexts) > 1:
-        raise InputError(f"sample-rate: expected --shard-fc7 or one device, received sample-rate="
+        raise InputError(f"sample-rate: expected `shard_fc7` or one device, received sample-rate="
                          f"{options.sample_rate:g} on {len(contexts)} devices that would each sample for themselves; "
-                         "add --shard-fc7")
+                         "add `shard_fc7`")
     if options.kvstore.startswith("dist"):
-        raise InputError(f"{asked}: expected one process, received kv-store={options.kvstore!r}, whose workers would "
-                         "each hold all classes and share no gradient of theirs; --kv-store device on one machine, or "
-                         f"leave --{asked} out")
+        raise InputError(f"{asked}: expected one process, received `kvstore={options.kvstore!r}`, whose workers would "
+                         "each hold all classes and share no gradient of theirs; `kvstore='device'` on one machine, "
+                         f"or leave {asked} out")
     if options.fp16:
-        raise InputError(f"{asked}: expected training in float32 beside it, received --fp16, whose loss scale does not "
+        raise InputError(f"{asked}: expected training in float32 beside it, received `fp16`, whose loss scale does not "
                          "reach a divided fc7; leave one of the two out")
     if options.accumulate > 1 and options.sample_rate < 1:
         raise InputError(f"sample-rate: expected batches that are updates beside it, received accumulate="
@@ -43,7 +43,7 @@ def check_sharding(options, head, contexts):
     if not head.divisible:
         raise InputError(f"{asked}: expected a head whose loss is made row by row, received loss-type="
                          f"{head.loss_type} ({head.name}), which weighs every class centre against every other; "
-                         "--loss-type 4 is the same without that")
+                         "`loss_type` 4 is the same without that")
     if head.num_classes < len(contexts):
         raise InputError(f"{asked}: expected at least a class a device, received {head.num_classes} classes on "
                          f"{len(contexts)} devices; use fewer")

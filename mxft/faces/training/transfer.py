@@ -162,12 +162,12 @@ def _refuse_other_embedding(trunk, checkpoint):
         return
     row = rows[0]
     if row.checkpoint_shape and row.checkpoint_shape[1:] != row.symbol_shape[1:]:
-        way_out = "use the --image-size it was trained with"
+        way_out = "use the `image_size` it was trained with"
     else:
-        way_out = f"say --emb-size {row.checkpoint_shape[0]}" if row.checkpoint_shape else "choose its --version-output"
+        way_out = f"say `emb_size` {row.checkpoint_shape[0]}" if row.checkpoint_shape else "choose its `version_output`"
     raise InputError(
         f"embedding does not fit: expected {row.name} of shape {row.symbol_shape}, received {row.checkpoint_shape} "
-        f"from {checkpoint.name}; {way_out}, or --reinit-embedding to begin the embedding layer anew (formerly "
+        f"from {checkpoint.name}; {way_out}, or `reinit_embedding` to begin the embedding layer anew (formerly "
         f"`Incompatible attr in node … expected {list(row.symbol_shape)}, got {list(row.checkpoint_shape or ())}`)")
 
 

@@ -1,4 +1,5 @@
 """Verification in the course of training: every target at step 0, now and then, at the end, and what was forgotten."""
+import logging
 import time
 
 from mxft.faces.evaluation.pair_scoring import verify_pairs
@@ -7,6 +8,8 @@ from mxft.faces.evaluation.verification_file import verifications_record
 from mxft.faces.pairs.bin_file import check_images, load_pairs
 from mxft.faces.pairs.sets import find_sets
 from mxft.inference.executor import InferenceExecutor
+
+LOG = logging.getLogger("mxft")
 
 _LOGGED = ("accuracy", "std", "xnorm", "auc", "tar_at_far", "notes")
 
@@ -90,11 +93,11 @@ class Verifier:
             results[pairs.name] = result
             row[pairs.name] = {name: value for name, value in result.to_dict().items() if name in _LOGGED}
             for note in result.notes if not self.history else ():
-                print(f"[{pairs.name}]note: {note}")
+                LOG.info(f"[{pairs.name}]note: {note}")
             first = self.history[0][1][pairs.name] if self.history else row[pairs.name]
             change = f" ({result.accuracy - first['accuracy']:+.5f} since step 0)" if self.history else ""
-            print(f"[{pairs.name}][{step}]XNorm: {result.xnorm:.4f}")
-            print(f"[{pairs.name}][{step}]Accuracy-Flip: {result.accuracy:.5f}+-{result.std:.5f}{change}", flush=True)
+            LOG.info(f"[{pairs.name}][{step}]XNorm: {result.xnorm:.4f}")
+            LOG.info(f"[{pairs.name}][{step}]Accuracy-Flip: {result.accuracy:.5f}+-{result.std:.5f}{change}")
         self.history.append((step, row))
         self._log("verification", step=step, targets=row, seconds=round(time.perf_counter() - began, 3))
         self._keep(step, results)

@@ -94,7 +94,7 @@ def find_feature(graph, head=None, is_embedding=False):
             return feature_at(graph, averaged.inputs[0][0], averaged, True)
         return feature_at(graph, start)
     raise InputError(f"feature layer is not found: expected a FullyConnected or 1x1 Convolution before the output, "
-                     f"received a network ending in {node.op} {node.name!r}; name one with --layer: "
+                     f"received a network ending in {node.op} {node.name!r}; name one with `layer`: "
                      f"{', '.join(n.name for n in graph.operators()[-5:])}")
 
 

@@ -124,10 +124,10 @@ class RunState(FoundState):
             number, asked = facts["number"], facts["asked"]
         except (ValueError, KeyError, TypeError):
             raise InputError(f"state: expected what mxft writes, received {path}, which is damaged; begin anew with "
-                             "another --run") from None
+                             "another `run`") from None
         if facts.get("format") != FORMAT:
             raise InputError(f"state: expected format {FORMAT}, received {facts.get('format')!r} in {path}; begin anew "
-                             "with another --run")
+                             "with another `run`")
         refuse_differences(asked, self._asked)
         self.found, self._number = facts, number
         return True
@@ -150,7 +150,7 @@ class RunState(FoundState):
                     self.tell(f.read())
         except (OSError, ValueError, mx.base.MXNetError):
             raise InputError(f"state: expected the arrays of {_FILE}, received {path}, which is missing or damaged; "
-                             "begin anew with another --run") from None
+                             "begin anew with another `run`") from None
         return arrays
 
     def also(self, about):
@@ -226,7 +226,7 @@ def open_state(folder, asked, keeping, where):
     state = RunState(folder, asked, keeping.state_batches, keeping.state_minutes)
     if keeping.resume and not state.load() and keeping.resume == "must":
         raise InputError(f"resume: expected a run to go on with, received {where} without "
-                         f"{os.path.basename(folder)}/{_FILE}; --resume auto begins one where there is none")
+                         f"{os.path.basename(folder)}/{_FILE}; `resume` auto begins one where there is none")
     return state
 
 
@@ -234,8 +234,8 @@ def require_resumable(kvstore, keeping):
     """Refuse (InputError) to go on with a kvstore whose servers have the momenta: no state was kept."""
     if keeping.resume and kvstore == "dist_async":
         raise InputError("resume: expected dist_sync or dist_device_sync, received kv-store='dist_async', whose "
-                         "momenta lie on the servers; leave --resume out and begin from the best checkpoint, with "
-                         "--model or --pretrained and another --run or --prefix")
+                         "momenta lie on the servers; leave `resume` out and begin from the best checkpoint, with "
+                         "`model` or `pretrained` and another `run` or `prefix`")
 
 
 def as_json(asked):
@@ -251,7 +251,7 @@ def refuse_differences(before, now):
     told = describe_differences(before, now, "it was", _FREE + (_EPOCHS,) * _grows(_flat(before), _flat(now)))
     if told:
         raise InputError(f"resume: expected what the run was begun with, received {told}; say the same, or begin "
-                         "anew with another --run")
+                         "anew with another `run`")
 
 
 def _grows(before, now):

@@ -182,10 +182,10 @@ def test_norm_aware_pooling_brings_every_position_to_the_batchs_mean_norm():
 
 @pytest.mark.parametrize("network, options, message", [
     ("r51", {}, "network is not built: expected of face ResNet one of r18, r34,"),
-    ("d121", {}, "received network=d121 (DenseNet); --network pretrained uses the checkpoint's own graph"),
+    ("d121", {}, "received network=d121 (DenseNet); network pretrained uses the checkpoint's own graph"),
     ("R50", {}, "expected one of r face ResNet: r18, r34,"),
-    ("m2", {}, "expected of MobileNet one of m1, received network=m2; --network pretrained uses"),
-    ("", {}, "received network=; --network pretrained"),
+    ("m2", {}, "expected of MobileNet one of m1, received network=m2; network pretrained uses"),
+    ("", {}, "received network=; network pretrained"),
     ("r50", {"unit": 4}, "r50 has no such version: expected version-unit 1, 2, 3, received version-unit=4"),
     ("r50", {"act": "swish"}, "expected version-act prelu, relu, sigmoid, softrelu, softsign, tanh, received "
                               "version-act=swish"),
@@ -205,7 +205,7 @@ def test_what_is_not_built_is_refused_with_what_is(network, options, message):
 
 def test_sizes_the_layers_cannot_take_are_refused(capfd):
     with pytest.raises(InputError, match=r"y1 with version-output=GDC cannot be built: .* image-size=96,96 "
-                                         r"emb-size=128 .*kernel size exceed input\); --image-size 112,112"):
+                                         r"emb-size=128 .*kernel size exceed input\); image_size 112,112"):
         face_network("y1", 128, (96, 96), Versions(output="GDC"))
     with pytest.raises(InputError, match="at least 1, received emb_size=0"):
         face_network("y1", 0)

@@ -90,7 +90,7 @@ def test_cuts_have_upstreams_names_and_sizes_and_lose_nothing(options, sizes):
 @pytest.mark.parametrize("options", [{"train_ratio": 0}, {"train_ratio": 1.2}, {"train_ratio": 0.8, "test_ratio": 0.3},
                                      {"train_ratio": 0.5, "test_ratio": -0.1}])
 def test_ratios_that_are_no_parts_of_a_whole_are_refused(options):
-    with pytest.raises(InputError, match="expected 0 < --train-ratio <= 1"):
+    with pytest.raises(InputError, match="expected 0 < train_ratio <= 1"):
         cut(ROWS, **options)
 
 
@@ -99,5 +99,5 @@ def test_a_list_that_would_be_empty_is_refused():
         cut(ROWS, chunks=20)
     with pytest.raises(InputError, match=r"none is left for PREFIX_test\.lst"):
         cut(ROWS, train_ratio=0.9, test_ratio=0.05)
-    with pytest.raises(InputError, match="expected --chunks of 1 or more, received chunks=0"):
+    with pytest.raises(InputError, match="expected chunks of 1 or more, received chunks=0"):
         cut(ROWS, chunks=0)

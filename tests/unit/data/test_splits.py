@@ -61,9 +61,9 @@ def test_the_choice_does_not_depend_on_order_or_on_other_classes():
 
 def test_a_small_class_is_refused_by_name_and_count():
     with pytest.raises(InputError, match=r"at least 11 images, received label 0=10 \(3 more classes are too small\); "
-                                         r"--per-class 10"):
+                                         r"per_class 10"):
         split_per_class(ROWS, 11)
-    with pytest.raises(InputError, match="received zebra=0; .*--exclude zebra"):
+    with pytest.raises(InputError, match="received zebra=0; .*exclude zebra"):
         split_per_class(ROWS, 2, classes=["a", "b", "c", "d", "zebra"])
     with pytest.raises(InputError, match="received per_class=0"):
         split_per_class(ROWS, 0)
@@ -101,7 +101,7 @@ def test_clutter_comes_back_when_asked_for(categories, tmp_path):
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"per_class": 5}, "at least 5 images, received 198.spider=4; --per-class 4 or --exclude 198.spider"),
+    ({"per_class": 5}, "at least 5 images, received 198.spider=4; per_class 4 or exclude 198.spider"),
     ({"per_class": 4, "exclude": ["056.dog"]}, "expected two or more class folders"),
     ({"per_class": 4, "exclude": ["56.dog"]}, "received exclude='56.dog'; nearest: 056.dog"),
     ({"per_class": 2, "exts": [".tif"]}, r"no images in .* found 13 \.jpg, 1 no extension"),

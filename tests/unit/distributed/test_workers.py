@@ -53,7 +53,7 @@ def test_a_process_of_its_own_is_the_first_of_one(monkeypatch):
 def test_a_kvstore_of_one_process_is_refused_where_there_are_several(monkeypatch):
     for name, value in WORKER.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(InputError, match="under a launcher with 4 workers, received kv-store='device'; give --kv-sto"):
+    with pytest.raises(InputError, match="under a launcher with 4 workers, received kv-store='device'; give kvstore"):
         join("device")
 
 

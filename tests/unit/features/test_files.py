@@ -150,7 +150,7 @@ def test_two_at_a_time_are_refused(tmp_path):
 
 @pytest.mark.parametrize("dtype, value, message", [
     ("float32", np.nan, "expected finite float32 numbers, received NaN or infinity"),
-    ("float16", 7e4, "expected finite float16 numbers, received a number too large for it; leave --float16 out"),
+    ("float16", 7e4, "expected finite float16 numbers, received a number too large for it; leave float16 out"),
 ])
 def test_numbers_that_do_not_fit_are_refused(dtype, value, message, tmp_path):
     features = rows()

@@ -75,7 +75,7 @@ def test_a_resnet_computes_what_it_did(resnet18):
 @pytest.mark.parametrize("source, arch, message", [
     ("tim", "resnet18", "import: expected one of torchvision, timm, .*, received source='tim'; nearest: timm"),
     ("timm", "resnet19", "import from timm: expected one of .*, received arch='resnet19'; nearest: resnet18"),
-    ("timm", "resnet34", "expected the 182 arrays of that network, received .*missing .*is --arch right"),
+    ("timm", "resnet34", "expected the 182 arrays of that network, received .*missing .*is arch right"),
     ("timm", "resnet50", r"conv1.weight \(64, \?, 1, 1\), received \(64, 64, 3, 3\)"),
     ("timm", "vgg16", "expected the classifier's head.fc.bias, received 122 arrays without it"),
 ])

@@ -85,8 +85,8 @@ def test_names_that_are_none_are_refused(keras, names, message):
 
 @pytest.mark.parametrize("arch, message", [
     ("vgg16", r"expected the arrays of that network, received 1 that cannot be brought into its names and axes "
-              r"\('features.31.weight' missing\); is --arch right\?"),
-    ("resnet50", r"keras resnet50, a.h5: expected the arrays of that network, .* is --arch right\?"),
+              r"\('features.31.weight' missing\); is arch right\?"),
+    ("resnet50", r"keras resnet50, a.h5: expected the arrays of that network, .* is arch right\?"),
 ])
 def test_a_layer_that_is_missing_asks_whether_arch_is_right(keras, arch, message):
     def predictions(layer):

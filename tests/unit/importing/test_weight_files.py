@@ -77,9 +77,9 @@ def test_lengths_that_lie_are_refused(written, content):
 
 @pytest.mark.parametrize("arrays, message", [
     ({}, "expected arrays, received none in .*x.safetensors"),
-    ({"fc.bias": np.float32(1)}, r"expected one number for each class in fc.bias, received shape \(\); is --arch"),
-    ({"fc.bias": np.ones((0,), np.float32)}, r"received shape \(0,\); is --arch right"),
-    ({"fc.bias": np.ones((2, 2), np.float32)}, r"received shape \(2, 2\); is --arch right"),
+    ({"fc.bias": np.float32(1)}, r"expected one number for each class in fc.bias, received shape \(\); is arch"),
+    ({"fc.bias": np.ones((0,), np.float32)}, r"received shape \(0,\); is arch right"),
+    ({"fc.bias": np.ones((2, 2), np.float32)}, r"received shape \(2, 2\); is arch right"),
     ({"fc.bias": np.ones(2, np.float32), "conv1.weight": np.float32(1)}, "expected the 102 arrays of that network"),
 ])
 def test_arrays_of_another_network_ask_whether_arch_is_right(tmp_path, arrays, message):

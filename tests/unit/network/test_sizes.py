@@ -32,3 +32,23 @@ def test_many_axes_are_refused():
             check_sizes(network, IMAGE)
     with pytest.raises(InputError, match="expected at most 16 dimensions, received expand_dims 'axis12' with 17"):
         check_sizes(network, IMAGE)
+
+
+def large(data, name):
+    """A layer of 64 million numbers."""
+    return mx.sym.tile(data, reps=(1, 1, 300, 280), name=name)
+
+
+def test_layers_one_after_the_other_share_memory_and_layers_side_by_side_do_not():
+    """Five of 64 million numbers are 2**28 and more only where all are still to be read."""
+    data = mx.sym.var("data")
+    chain = large(data, "chain0")
+    for number in range(1, 8):
+        chain = mx.sym.Activation(chain, act_type="relu", name=f"chain{number}")
+    check_sizes(chain, IMAGE)
+    beside = [large(data, f"beside{number}") for number in range(5)]
+    with pytest.raises(InputError, match="expected at most 268,435,456 numbers in layers that are still to be read, "
+                                         r"received 322,560,000 at tile 'beside4' for one image"):
+        check_sizes(mx.sym.add_n(*beside), IMAGE)
+    with pytest.raises(InputError, match="still to be read"):
+        check_sizes(mx.sym.Group(beside), IMAGE)

@@ -123,7 +123,7 @@ def test_a_new_head_stands_on_the_trunks_own_numbers_and_the_old_symbol_is_untou
 def test_a_network_without_a_classifier_is_refused_with_its_last_layers():
     net = mx.sym.Activation(conv(mx.sym.Variable("data"), "conv0"), act_type="relu", name="relu0")
     with pytest.raises(InputError, match=r"feature layer is not found: expected a FullyConnected or 1x1 Convolution .*"
-                                         r"received a network ending in Activation 'relu0'; name one with --layer: "
+                                         r"received a network ending in Activation 'relu0'; name one with layer: "
                                          r"conv0, relu0"):
         find_feature_layer(net)
 

@@ -254,7 +254,7 @@ def assert_no_file_holds_nan(folder):
 def test_a_loss_that_is_not_finite_stops_with_batch_rate_and_nothing_saved(train, tmp_path):
     with pytest.raises(RunError, match=r"training stopped: expected a finite loss, received NaN in batch \d "
                                        r"\(epoch 1, learning rate 1e\+30\): no epoch was finished, so nothing was "
-                                       "saved; try a lower --lr or --warmup-epochs 1") as caught:
+                                       "saved; try a lower learning_rate or warmup_epochs=1") as caught:
         train(lr=1e30, checkpoint=None)
     assert caught.value.exit_code == 3
     assert glob.glob(str(tmp_path / "run1" / "*.params")) == []

@@ -124,9 +124,9 @@ def test_a_network_without_one_softmax_is_refused():
 
 @pytest.mark.parametrize("kvstore, devices, message", [
     ("device", [mx.cpu()], r"fp16: expected GPUs, received cpu\(0\), where MXNet has no float16 convolution; leave "
-                           "--fp16 out, or choose cards"),
+                           "fp16 out, or choose cards"),
     ("device", [mx.gpu(0), mx.cpu(1)], r"received cpu\(1\), where"),
-    ("dist_sync", [mx.gpu(0)], "fp16: expected a kvstore of one machine beside it, received kv-store='dist_sync': a "
+    ("dist_sync", [mx.gpu(0)], "fp16: expected a kvstore of one machine beside it, received kvstore='dist_sync': a "
                                "worker that skips an update would leave the others waiting")])
 def test_half_precision_is_refused_where_it_cannot_be(kvstore, devices, message):
     with pytest.raises(InputError, match=message):

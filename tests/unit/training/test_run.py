@@ -35,12 +35,12 @@ def test_a_used_folder_is_refused_with_the_next_free_name(tmp_path, checkpoint):
     save(folder_of(run, checkpoint), checkpoint, 1)
     before = sorted(os.listdir(run))
     with pytest.raises(InputError, match=f"run folder: expected a new or empty folder, received run='{run}' with 3 "
-                                         f"files; try --run {run}-2$"):
+                                         f"files; try run='{run}-2'$"):
         folder_of(run, checkpoint)
     assert sorted(os.listdir(run)) == before
     (tmp_path / "mine-2").mkdir()
     (tmp_path / "mine-2" / "log.jsonl").write_text("")
-    with pytest.raises(InputError, match=f"try --run {run}-3$"):
+    with pytest.raises(InputError, match=f"try run='{run}-3'$"):
         folder_of(run, checkpoint)
 
 

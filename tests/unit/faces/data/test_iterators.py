@@ -179,7 +179,7 @@ def test_it_trains(make_set):
 
 
 @pytest.mark.parametrize("options, parts", [
-    ({"image_size": (112, 112)}, ["expected image-size=112,112", "received 12,10", "--image-size 12,10"]),
+    ({"image_size": (112, 112)}, ["expected image-size=112,112", "received 12,10", "image_size 12,10"]),
     ({"batch_size": 23}, ["batch_size=23", "received 22", "the largest batch that works has 22"]),
     ({"batch_size": 0}, ["batch_size=0"]), ({"threads": 0}, ["threads=0"]), ({"seed": -1}, ["seed=-1"]),
     ({"last": "keep"}, ["'drop' or 'pad'", "last='keep'"]),

@@ -242,7 +242,7 @@ def test_the_folder_above_the_people_is_refused_with_the_right_one(people):
 def test_a_set_that_stands_there_is_replaced_only_by_force(people):
     pack(people)
     before = files_of(people.parent / "faces")
-    with pytest.raises(InputError, match="a face set stands there: .*replace it with --force"):
+    with pytest.raises(InputError, match="a face set stands there: .*replace it with force"):
         pack(people, min_images=3)
     assert files_of(people.parent / "faces") == before
     assert pack(people, min_images=3, force=True).identities == 2
@@ -265,7 +265,7 @@ def test_a_list_is_not_written_over(people):
 
 def test_strict_refuses_for_one_bad_image_and_leaves_its_list_alone(people):
     (people / "Bob" / "0.jpg").write_bytes(b"")
-    with pytest.raises(InputError, match=r"expected every image to be whole \(--strict\), received 1 bad images of 11, "
+    with pytest.raises(InputError, match=r"expected every image to be whole \(strict\), received 1 bad images of 11, "
                                          "the first of 'Bob', path='Bob.0.jpg': empty file"):
         pack(people, strict=True, hold_out=1)
     assert os.listdir(people.parent / "faces") == ["train.bad.tsv"]
@@ -273,9 +273,9 @@ def test_strict_refuses_for_one_bad_image_and_leaves_its_list_alone(people):
 
 def test_packing_nothing_is_refused(people):
     path = write_list(people, ALIGNED)
-    with pytest.raises(InputError, match="received 4 bad images of 4, .*: missing; .*say with --root"):
+    with pytest.raises(InputError, match="received 4 bad images of 4, .*: missing; .*say with root"):
         pack_faces(path, str(people.parent / "faces"), str(people.parent), size=(16, 16), show=False)
-    with pytest.raises(InputError, match=r"expected one with at least 6 images, .* largest has 5; lower --min-images"):
+    with pytest.raises(InputError, match=r"expected one with at least 6 images, .* largest has 5; lower min_images"):
         pack(people, "other", min_images=6)
     with pytest.raises(InputError, match=r"nothing to hold out: .*received hold_out=0.05 and 11 images of 4"):
         pack(people, "third", hold_out=0.05)

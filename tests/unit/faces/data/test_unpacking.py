@@ -104,7 +104,7 @@ def test_a_verification_set_becomes_a_list_of_pairs_that_packs_to_the_same_set(t
     again = load_pairs(tmp_path / "again.bin")
     assert again.images == images and again.issame.tolist() == issame
     assert "mxft pairs-pack" in result.again
-    with pytest.raises(InputError, match="no labels to name: expected a .rec with --names"):
+    with pytest.raises(InputError, match="no labels to name: expected a .rec with names"):
         unpack(tmp_path / "lfw.bin", tmp_path / "other", tmp_path / "names.txt")
 
 

@@ -76,7 +76,7 @@ def test_each_different_image_is_embedded_once(executor, monkeypatch):
 def test_what_cannot_be_verified_is_refused_before_the_network_runs(executor, monkeypatch):
     monkeypatch.setattr(executor, "forward", None)
     faces, _ = pair_set(12)
-    with pytest.raises(InputError, match="received pairs=12 folds=13; choose from --folds 1 to --folds 12"):
+    with pytest.raises(InputError, match="received pairs=12 folds=13; choose from folds 1 to folds 12"):
         verify_pairs(executor, faces, 13, image_size=SIZE)
     with pytest.raises(InputError, match="image 0 of small .*expected 112x112 pixels, received 6x8"):
         verify_pairs(executor, faces)

@@ -130,7 +130,7 @@ def test_one_sided_folds_and_a_single_fold_are_told():
 def test_fewer_pairs_than_folds_are_refused():
     left, right, issame = random_pairs(9)
     with pytest.raises(InputError, match=r"^pairs < folds: expected at least one pair in each fold, received pairs=9 "
-                                         r"folds=10; choose from --folds 1 to --folds 9$"):
+                                         r"folds=10; choose from folds 1 to folds 9$"):
         verify_embeddings(left, right, issame)
     assert verify_embeddings(left, right, issame, 9).pairs == 9
     with pytest.raises(InputError, match="received pairs=9 folds=0"):

@@ -29,7 +29,7 @@ def test_a_prefix_that_is_taken_is_refused_and_a_free_one_named(make_face_checkp
     with pytest.raises(InputError) as refusal:
         FaceRun(run.prefix, None, {})
     assert str(refusal.value) == (f"prefix: expected one without checkpoints, received prefix={run.prefix!r} with "
-                                  f"epochs best, last; try --prefix {run.prefix}-2")
+                                  f"epochs best, last; try prefix {run.prefix}-2")
     assert "model-2-symbol.json" not in os.listdir(tmp_path / "faces")
 
 
@@ -38,5 +38,5 @@ def test_a_prefix_without_a_name_is_refused_and_one_with_a_name_given(tmp_path):
         with pytest.raises(InputError) as refusal:
             FaceRun(prefix, None, {})
         assert str(refusal.value) == ("prefix: expected a folder and the beginning of the files' names, received "
-                                      f"prefix={prefix!r}; try --prefix {free}")
+                                      f"prefix={prefix!r}; try prefix {free}")
     assert not os.listdir(tmp_path)

@@ -35,10 +35,10 @@ def test_the_largest_batch_that_fits_does_and_one_more_is_to_be_divided():
     assert largest == 100 and estimate.total(largest) <= 5 * GB < estimate.total(largest + 1)
     require_memory(estimate, largest, 5 * GB)
     with pytest.raises(InputError, match=rf"expected a run within 5.0 GB, received per-batch-size={largest + 1} with "
-                                         rf"about 5.0 GB: fc7 2.0 GB, .*; --per-batch-size 51 --accumulate 2 fits, "
+                                         rf"about 5.0 GB: fc7 2.0 GB, .*; per_batch_size 51 accumulate 2 fits, "
                                          "for an update of 102 images on each device"):
         require_memory(estimate, largest + 1, 5 * GB)
-    with pytest.raises(InputError, match="--per-batch-size 100 --accumulate 8 fits"):
+    with pytest.raises(InputError, match="per_batch_size 100 accumulate 8 fits"):
         require_memory(estimate, 2 * largest, 5 * GB, accumulate=4)
 
 
@@ -60,7 +60,7 @@ def test_more_centres_than_an_array_can_have_are_refused_before_any_memory_is():
 
     backbone = FaceBackbone(face_network("y1", 512), "y1", 512)
     with pytest.raises(InputError, match=r"fc7: expected at most 2,147,483,647 numbers, .* received 10,000,000 classes "
-                                         r"x 512 = 5,120,000,000; --emb-size 214, or fewer identities"):
+                                         r"x 512 = 5,120,000,000; emb_size 214, or fewer identities"):
         prepare_faces(backbone, make_head(4, 10**7, 512), None, FaceOptions(shard_fc7=True), [mx.cpu(0), mx.cpu(1)])
 
 

@@ -143,8 +143,8 @@ def test_what_a_device_is_spared_is_said_in_megabytes():
 
 REFUSED = {
     "shard-fc7: expected at least 2 devices to divide the classes over, received cpu(0) alone; list cards in "
-    "CUDA_VISIBLE_DEVICES, or --cpus 2": {"contexts": 1, "shard_fc7": True},
-    "sample-rate: expected --shard-fc7 or one device, received sample-rate=0.5 on 2 devices": {"sample_rate": 0.5},
+    "CUDA_VISIBLE_DEVICES, or cpus 2": {"contexts": 1, "shard_fc7": True},
+    "sample-rate: expected shard_fc7 or one device, received sample-rate=0.5 on 2 devices": {"sample_rate": 0.5},
     "shard-fc7: expected one process, received kv-store='dist_sync'": {"shard_fc7": True, "kvstore": "dist_sync"},
     "shard-fc7: expected a head whose loss is made row by row, received loss-type=7 (arcface-inter)":
         {"shard_fc7": True, "loss_type": 7},
@@ -164,5 +164,5 @@ def test_what_cannot_be_divided_is_refused_before_anything_is_written(message, t
 
 def test_half_precision_beside_a_divided_fc7_is_refused():
     options = FaceOptions(shard_fc7=True, fp16=True)
-    with pytest.raises(InputError, match="shard-fc7: expected training in float32 beside it, received --fp16"):
+    with pytest.raises(InputError, match="shard-fc7: expected training in float32 beside it, received fp16"):
         check_sharding(options, make_head(4, CLASSES, 8), [mx.cpu(0), mx.cpu(1)])

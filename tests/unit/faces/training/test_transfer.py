@@ -47,7 +47,7 @@ def test_another_embedding_size_is_refused_with_both_ways_out(make_face_checkpoi
         transfer_face(network, pretrained, SHAPE)
     message = str(refusal.value)
     assert "embedding does not fit: expected pre_fc1_weight of shape (6, 96), received (4, 96)" in message
-    assert "say --emb-size 4, or --reinit-embedding to begin the embedding layer anew" in message
+    assert "say emb_size 4, or reinit_embedding to begin the embedding layer anew" in message
     assert "formerly `Incompatible attr in node … expected [6, 96], got [4, 96]`" in message
     transfer = transfer_face(network, pretrained, SHAPE, reinit_embedding=True)
     new = {row.name for row in transfer.report.named("new")}
@@ -58,7 +58,7 @@ def test_another_embedding_size_is_refused_with_both_ways_out(make_face_checkpoi
 
 def test_another_input_size_is_named_as_such(make_face_checkpoint):
     pretrained = make_face_checkpoint(num_classes=5)
-    with pytest.raises(InputError, match="embedding does not fit: .*use the --image-size it was trained with, or --re"):
+    with pytest.raises(InputError, match="embedding does not fit: .*use the image_size it was trained with, or re"):
         transfer_face(network_like(pretrained, 5), pretrained, (3, 20, 20))
 
 

@@ -139,8 +139,8 @@ def test_where_the_servers_update_there_is_no_state():
     require_resumable("dist_async", Keeping())
     require_resumable("dist_sync", Keeping(resume="must"))
     with pytest.raises(InputError, match="^resume: expected dist_sync or dist_device_sync, received kv-store="
-                                         "'dist_async', whose momenta lie on the servers; leave --resume out and begin "
-                                         "from the best checkpoint, with --model or --pretrained"):
+                                         "'dist_async', whose momenta lie on the servers; leave resume out and begin "
+                                         "from the best checkpoint, with model or pretrained"):
         require_resumable("dist_async", Keeping(resume="auto"))
 
 

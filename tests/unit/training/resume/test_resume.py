@@ -204,7 +204,7 @@ def test_auto_begins_where_there_is_nothing_and_must_refuses(run, tmp_path):
     run("new", resume="auto")
     assert os.path.exists(tmp_path / "new" / "model-0003.params")
     with pytest.raises(InputError, match="resume: expected a run to go on with, received run='.*other' without "
-                                         "state/state.json; --resume auto begins one"):
+                                         "state/state.json; resume auto begins one"):
         run("other", resume="must")
     assert not os.path.exists(tmp_path / "other")
 
@@ -216,7 +216,7 @@ def test_other_settings_are_refused_by_name(run, tmp_path):
         run("one", other, resume="auto")
     assert str(refused.value) == (
         "resume: expected what the run was begun with, received recipe.learning_rate=0.1 (it was 0.05); "
-        "recipe.fit.momentum=0.8 (it was 0.9); say the same, or begin anew with another --run")
+        "recipe.fit.momentum=0.8 (it was 0.9); say the same, or begin anew with another run")
 
 
 def test_epochs_may_grow_but_for_a_cosine_and_not_shrink():

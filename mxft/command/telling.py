@@ -1,0 +1,54 @@
+"""What the library logs, told by a command: what was done on standard output, progress and warnings on standard error.
+
+mxft's library prints nothing: it logs to the logger ``mxft``, and what comes and goes (progress, files being fetched)
+to ``mxft.progress``. In a notebook ``logging.basicConfig(level="INFO", format="%(message)s")`` shows the same lines.
+"""
+import contextlib
+import logging
+import sys
+
+from mxft.command.flags import as_flags
+
+PROGRESS = "mxft.progress"
+
+
+class _Told(logging.Handler):
+    """Writes the message, settings as flags, to what is a standard stream at that moment; a failing one is an error."""
+
+    def __init__(self, stream, flags):
+        super().__init__(logging.INFO)
+        self._stream, self._flags = stream, flags
+
+    def filter(self, record):
+        """Whether the record goes to this stream."""
+        aside = record.levelno >= logging.WARNING or record.name == PROGRESS
+        return super().filter(record) and aside == (self._stream == "stderr")
+
+    def emit(self, record):
+        """Write one line and flush it: who reads a pipe is told at once."""
+        print(as_flags(record.getMessage(), self._flags), file=getattr(sys, self._stream), flush=True)
+
+
+@contextlib.contextmanager
+def told(flags=None):
+    """Tell what ``mxft`` logs for as long as it lasts; within another one it changes nothing.
+
+    Parameters
+    ----------
+    flags : dict of str to str, optional
+        See `mxft.command.flags`.
+    """
+    logger = logging.getLogger("mxft")
+    if any(isinstance(handler, _Told) for handler in logger.handlers):
+        yield
+        return
+    handlers, level = [_Told("stdout", flags), _Told("stderr", flags)], logger.level
+    for handler in handlers:
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        for handler in handlers:
+            logger.removeHandler(handler)
