@@ -178,6 +178,16 @@ def test_a_file_is_not_written_for_another_number_of_records(tmp_path):
         read_view(str(tmp_path / "x"), {}, (10, WIDTH), "float16")
 
 
+def test_several_labels_of_a_record_are_kept_and_read_back(tmp_path):
+    facts, features = {"reading": {"label_width": 3}}, np.arange(8, dtype=np.float32).reshape(4, 2)
+    labels = np.arange(12, dtype=np.float32).reshape(4, 3)
+    write_view(str(tmp_path / "x"), facts, (4, 2), "float32", [(features[:3], labels[:3]), (features[3:], labels[3:])])
+    view = read_view(str(tmp_path / "x"), facts, (4, 2), "float32")
+    np.testing.assert_array_equal(view.labels, labels)
+    np.testing.assert_array_equal(view.features, features)
+
+
+
 def test_a_cache_that_cannot_be_is_refused(make_store, monkeypatch):
     for arguments, message in [(("dsik", "x", 1, "float32", 1), "received cache='dsik'; nearest: disk"),
                                (("disk", None, 1, "float32", 1), "expected a folder for cache=disk, received none"),
