@@ -18,7 +18,7 @@ with --layer any layer. The file is written only if ONNX Runtime computes from
 it what the unaltered checkpoint does, on --images or on noise, to 1e-4 of the
 largest output; otherwise the first layer that differs is named. The file takes
 what the checkpoint takes: pixels less the mean, times the scale, which are
-printed and stand in the manifest.
+printed and noted in the file; mxft import reads them again.
 """
 
 
@@ -60,7 +60,7 @@ def main(argv=None):
     check_fits(checkpoint, spec)
     say_assumptions(checkpoint, spec)
     probe = _probe(args, checkpoint, spec)
-    result = export_onnx(checkpoint, args.output, spec.shape, probe)
+    result = export_onnx(checkpoint, args.output, spec.shape, probe, spec=spec)
     batch = "N" if result.any_batch else "1"
     print(f"input {result.input} ({batch}, {', '.join(map(str, spec.shape))}): {spec.describe()}")
     for output, (name, shape) in zip(checkpoint.anatomy.served, result.outputs.items()):

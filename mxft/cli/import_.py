@@ -70,7 +70,9 @@ def main(argv=None):
     output = checkpoint.anatomy.output()
     if output.kind == EMBEDDING:
         checkpoint.manifest["embedding"] = output.name
-    crop_from = size if output.kind == EMBEDDING else round(size / 0.875) if size else None
+    crop_from = None
+    if not checkpoint.manifest.get("packing"):
+        crop_from = size if output.kind == EMBEDDING else round(size / 0.875) if size else None
     spec = dataclasses.replace(spec, resize=args.resize or crop_from or spec.resize)
     check_fits(checkpoint, spec)
     checkpoint.manifest["input"] = spec.to_dict()

@@ -1,4 +1,5 @@
 """ONNX classifiers as checkpoints, compared with ONNX Runtime before they are believed."""
+import dataclasses
 import json
 import os
 
@@ -9,6 +10,7 @@ from mxft.files.whole import require_file
 from mxft.importing.onnx_file import read_onnx
 from mxft.machine.packages import require_package
 from mxft.network.graph_file import graph_of
+from mxft.network.manifest import METADATA, read_portable_facts
 
 TOLERANCE = 1e-4
 LARGEST_SIDE = 1 << 13  # pixels
@@ -31,8 +33,9 @@ def import_onnx(path, classes=None, input_size=None, seed=0):
     Returns
     -------
     mxft.network.checkpoint.Checkpoint
-        The input is called ``data``, parameters after their nodes. The manifest has size and classes, and of a colour
-        network ImageNet's mean and deviation, which an ONNX file does not tell: name others where they are others.
+        The input is called ``data``, parameters after their nodes. The manifest has what `mxft.deploy.onnx` noted in
+        the file. Of another's file it has size and classes, and of a colour network ImageNet's mean and deviation,
+        which an ONNX file does not tell: name others where they are others.
 
     Raises
     ------
@@ -52,7 +55,9 @@ def import_onnx(path, classes=None, input_size=None, seed=0):
     from mxft.network.input_spec import InputSpec
 
     path = require_file(path, "weights")
-    symbol, arg_params, aux_params, found = _translate(read_onnx(path, OPERATORS), path)
+    model = read_onnx(path, OPERATORS)
+    symbol, arg_params, aux_params, found = _translate(model, path)
+    facts = _noted(model, path)
     side = input_size or 224
     shape = (found[1] or 3, found[2] or side, found[3] or side)
     what = f"onnx, {os.path.basename(path)}"
@@ -60,13 +65,23 @@ def import_onnx(path, classes=None, input_size=None, seed=0):
     outputs = symbol.infer_shape(data=(1, *shape))[1][0][-1]
     if classes is not None and outputs != len(classes):
         raise InputError(f"{what}: expected the names of {outputs} classes, received {len(classes)}")
-    mean, scale = (MEAN, SCALE) if shape[0] == 3 else ((0.0,) * 3, (1.0,) * 3)
-    spec = InputSpec(shape, tuple(mean), tuple(scale), round(min(shape[1:]) / 0.875))
+    if "input" in facts:
+        spec = dataclasses.replace(InputSpec.from_dict(facts["input"]), shape=shape)
+    else:
+        mean, scale = (MEAN, SCALE) if shape[0] == 3 else ((0.0,) * 3, (1.0,) * 3)
+        spec = InputSpec(shape, tuple(mean), tuple(scale), round(min(shape[1:]) / 0.875))
+    names = facts.get("classes") if classes is None else list(classes)
     checkpoint = Checkpoint(symbol, arg_params, aux_params, {
-        "input": spec.to_dict(), "classes": None if classes is None else list(classes), "parent": None,
-        "source": what}, what)
+        **facts, "input": spec.to_dict(), "classes": names if names and len(names) == outputs else None,
+        "parent": None, "source": what}, what)
     _check(checkpoint, path, shape, seed)
     return checkpoint
+
+
+def _noted(model, path):
+    """Return the facts mxft noted in a file it wrote, or ``{}``."""
+    texts = [entry.value for entry in model.metadata_props if entry.key == METADATA]
+    return read_portable_facts(texts[0], path) if texts else {}
 
 
 def _translate(model, path):

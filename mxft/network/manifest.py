@@ -7,7 +7,9 @@ import os
 from mxft.errors import InputError
 from mxft.files.whole import read_object
 from mxft.network.image_options import ImageOptions
+from mxft.network.input_spec import InputSpec
 
+METADATA = "mxft"  # under which another format's file keeps `portable_facts`
 _FACTS = ("input", "packing", "head", "network", "parent", "data", "metrics", "versions")
 
 
@@ -28,6 +30,58 @@ def load_manifest(prefix):
         raise InputError(f"manifest cannot be read: expected {expected} as {entry}, received {path} with "
                          f"{entry}={_short(manifest[entry])}; mend it, or move it away and give what it says by flags")
     return manifest
+
+
+def portable_facts(manifest, spec):
+    """Return, as JSON text, the facts of a manifest that hold for the network in another format too.
+
+    Parameters
+    ----------
+    manifest : dict
+    spec : mxft.network.input_spec.InputSpec
+        What the network takes, by manifest or by flags.
+
+    Returns
+    -------
+    str
+        ``input``, and ``packing``, ``classes`` and ``embedding`` where the manifest has them.
+    """
+    kept = {name: manifest[name] for name in ("packing", "classes", "embedding") if manifest.get(name)}
+    return json.dumps({"input": spec.to_dict(), **kept}, ensure_ascii=True)
+
+
+def read_portable_facts(text, source):
+    """Read what `portable_facts` wrote, which may have been altered since.
+
+    Parameters
+    ----------
+    text : str
+    source : str
+        The file it stands in, for the message.
+
+    Returns
+    -------
+    dict
+        In the form of a manifest.
+
+    Raises
+    ------
+    InputError
+        It is no JSON object, or an entry has another form than mxft writes.
+    """
+    try:
+        facts = json.loads(text)
+        if not isinstance(facts, dict):
+            raise ValueError(f"received {type(facts).__name__}")
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{source}: expected a JSON object as mxft's facts in it, received another text ({error})"
+                         ) from None
+    for entry, expected in _wrong(facts):
+        raise InputError(f"{source}: expected {expected} as {entry} among mxft's facts in it, received "
+                         f"{entry}={_short(facts[entry])}")
+    if facts.get("input"):
+        InputSpec.from_dict(facts["input"])
+    return {name: facts[name] for name in ("input", "packing", "classes", "embedding") if facts.get(name)}
 
 
 def _wrong(manifest):

@@ -62,3 +62,32 @@ def test_refusals(words, message, here, capsys):
     assert run_verb("import", words) == 2
     assert message in capsys.readouterr().err
     assert os.listdir(here) == []
+
+
+def test_an_onnx_file_of_ours_comes_back_with_input_classes_and_packing(here, make_checkpoint, capsys):
+    """Mean and scale stand in no graph: taken for ImageNet's, they would be wrong without a word."""
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
+    checkpoint = make_checkpoint(3)
+    facts = {"classes": ["ant", "bee", "crab"], "packing": {"resize": 20, "quality": 90},
+             "input": {"size": [16, 16], "channels": 3, "mean": [9.0, 8.0, 7.0], "scale": [0.1, 0.2, 0.3],
+                       "resize": None, "channel_order": "RGB"}}
+    checkpoint.manifest = dict(facts)
+    checkpoint.save("net", 0)
+    assert run_verb("export", ["--to", "onnx", "--model", "net,0", "--output", "net.onnx"]) == 0
+    assert run_verb("import", ["--from", "onnx", "--weights", "net.onnx", "--prefix", "back"]) == 0
+    assert "input: 16x16 RGB, (pixel - [9, 8, 7]) x [0.1, 0.2, 0.3]\n" in capsys.readouterr().out
+    with open("back-manifest.json", encoding="utf-8") as f:
+        manifest = json.load(f)
+    assert {name: manifest[name] for name in facts} == facts
+    assert run_verb("import", ["--from", "onnx", "--weights", "net.onnx", "--prefix", "other", "--rgb-mean", "0,0,0",
+                               "--rgb-std", "1,1,1"]) == 0                                # flags win
+    assert "input: 16x16 RGB, raw 0-255\n" in capsys.readouterr().out
+    model = onnx.load("net.onnx")
+    for text, message in (("[" * 99999, "expected a JSON object as mxft's facts in it"),
+                          ('{"classes": [1]}', "expected a list of names as classes among mxft's facts in it"),
+                          ('{"input": {"size": "x"}}', "manifest input: expected size, mean, scale")):
+        onnx.helper.set_model_props(model, {"mxft": text})
+        onnx.save(model, "altered.onnx")
+        assert run_verb("import", ["--from", "onnx", "--weights", "altered.onnx", "--prefix", "altered"]) == 2
+        assert message in capsys.readouterr().err and not os.path.exists("altered-symbol.json")

@@ -83,7 +83,6 @@ def _of_gluon(name, prefix):
     from mxft.machine.quiet import quiet_native
 
     mx.random.seed(0)
-    mx.nd.random.seed(0)
     options = {} if "_voc" in name or "_ade" in name or "pose" in name else {"pretrained": False}
     net = of_gluoncv(name, pretrained_base=False, **options) if not options else of_gluoncv(name, **options)
     net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2))

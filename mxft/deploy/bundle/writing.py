@@ -146,7 +146,7 @@ def _write_files(classifier, folder, picture, bound, onnx):
 
 def _export(classifier, path, probe):
     try:
-        return export_onnx(classifier.checkpoint, path, classifier.spec.shape, probe)
+        return export_onnx(classifier.checkpoint, path, classifier.spec.shape, probe, spec=classifier.spec)
     except (InputError, RunError) as error:
         raise type(error)(f"{error.message}; or `no_onnx` for a bundle without model.onnx") from None
 

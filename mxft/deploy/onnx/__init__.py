@@ -16,6 +16,7 @@ from mxft.errors import RunError
 from mxft.files.whole import whole_path
 from mxft.machine.packages import require_package
 from mxft.network.input_spec import InputSpec
+from mxft.network.manifest import METADATA, portable_facts
 
 TOLERANCE = 1e-4
 
@@ -54,7 +55,7 @@ class OnnxExport:
         return self.outputs[self.output]
 
 
-def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE):
+def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE, spec=None):
     """Write a checkpoint as an ONNX model that takes what the checkpoint takes.
 
     Parameters
@@ -69,6 +70,8 @@ def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE):
         Float32 ``(n, C, H, W)``, preprocessed images to compare on; two of noise, 0 to 255, when None.
     tolerance : float
         How far the outputs may be apart, as a part of the largest.
+    spec : InputSpec, optional
+        What the network takes, noted in the file for `mxft.importing.onnx`; the manifest's when None.
 
     Returns
     -------
@@ -84,7 +87,8 @@ def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE):
 
     Notes
     -----
-    Opset 13. The preprocessing (mean, scale, RGB) is not in the file: the manifest beside the checkpoint says it.
+    Opset 13. The preprocessing (mean, scale, RGB) is not in the graph: the file's metadata tell it, under ``mxft``, as
+    the manifest beside the checkpoint does.
 
     Examples
     --------
@@ -106,6 +110,9 @@ def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE):
     any_batch = open_batch(model, probe[:2] if len(probe) > 1 else np.repeat(probe, 2, axis=0))
     error = _compared(checkpoint, symbol, model, probe, any_batch, tolerance)
     import onnx
+    spec = spec or checkpoint.input_spec
+    if spec:
+        onnx.helper.set_model_props(model, {METADATA: portable_facts(checkpoint.manifest, spec)})
     with whole_path(os.fspath(path)) as temporary:
         onnx.save(model, temporary)
     shapes = symbol.infer_shape(**{anatomy.image.name: (1, *image_shape)})[1]
