@@ -31,6 +31,7 @@ def parser():
 def main(argv=None):
     """Run ``mxft layers``."""
     args = parser().parse_args(argv)
+    from mxft.command.flags import as_flags
     from mxft.surgery import list_layers
 
     symbol, anatomy = _load(args.model)
@@ -44,7 +45,7 @@ def main(argv=None):
     total = sum(layer.parameters for layer in layers)
     print(f"{len(layers)} layers, {total:,} numbers at {shape[2]}x{shape[1]}")
     if anatomy.feature is None:
-        print(f"note: {anatomy.no_feature}")
+        print(f"note: {as_flags(anatomy.no_feature)}")
     print(anatomy.describe())
 
 

@@ -274,7 +274,7 @@ def _found(find, *arguments):
     try:
         return find(*arguments), ""
     except InputError as error:
-        return None, str(error)
+        return None, error.message
 
 
 def _as_embedding(graph, output, blocked):

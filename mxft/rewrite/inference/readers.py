@@ -1,9 +1,10 @@
 """A layer that several read, kept from being fused with one of them."""
 from mxft.network.graph import Graph
 
-_FUSED_INTO = frozenset(("FullyConnected", "Convolution", "BatchNorm"))
-# what oneDNN's subgraphs of MXNet 1.9.1 append to them (src/operator/subgraph/mkldnn/mkldnn_{fc,conv}_property.h)
-_APPENDED = frozenset(("Activation", "LeakyReLU", "clip", "relu", "sigmoid", "tanh", "square", "sqrt", "exp", "abs"))
+# what oneDNN's subgraphs of MXNet 1.9.1 append to a layer (src/operator/subgraph/mkldnn/mkldnn_{fc,conv}_property.h)
+_APPENDED = {"FullyConnected": ("Activation", "LeakyReLU", "clip", "square", "sqrt", "exp", "abs"),
+             **dict.fromkeys(("Convolution", "BatchNorm", "elemwise_add"), ("Activation", "LeakyReLU", "clip"))}
+_GOES_ON = ("BatchNorm", "elemwise_add")  # what a subgraph goes on with: it cannot be bound if its layer is an output
 
 
 def separate_readers(symbol):
@@ -22,18 +23,22 @@ def separate_readers(symbol):
     -------
     mx.sym.Symbol
         The same symbol where there is nothing to change.
+
+    Notes
+    -----
+    A convolution, alone or with its BatchNorm or sum, loses its activation where it is an output or a sum reads it too;
+    MXNet leaves it unfused where another operator does, as of a PReLU that is written out.
     """
     graph = Graph(symbol)
     readers, heads, changed = graph.consumers(), {index for index, _ in graph.heads}, False
-    for node in [node for node in graph.operators() if node.op in _FUSED_INTO]:
-        found = readers[node.index]
-        if len(found) + (node.index in heads) < 2:
-            continue
-        appended = [reader for reader in found if reader.op in _APPENDED]
-        for reader in appended:
-            between = graph.add("BlockGrad", f"{node.name}_for_{reader.name}", {}, [(node.index, 0)])
-            graph.redirect((node.index, 0), (between.index, 0), [reader])
-            changed = True
+    for node in [node for node in graph.operators() if node.op in _APPENDED]:
+        found, is_output = readers[node.index], node.index in heads
+        lost = len(found) > 1 if node.op == "FullyConnected" else any(reader.op == "elemwise_add" for reader in found)
+        for reader in found if is_output or lost else ():
+            if reader.op in _APPENDED[node.op] or (is_output and reader.op in _GOES_ON):
+                between = graph.add("BlockGrad", f"{node.name}_for_{reader.name}", {}, [(node.index, 0)])
+                graph.redirect((node.index, 0), (between.index, 0), [reader])
+                changed = True
     if not changed:
         return symbol
     graph.sort()

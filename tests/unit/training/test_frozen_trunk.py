@@ -139,7 +139,7 @@ def test_the_head_alone_is_trained_with_its_share_of_the_plan(make_checkpoint, r
                                                               monkeypatch):
     seen = []
     monkeypatch.setattr(frozen_trunk, "fit",
-                        lambda *arguments: seen.extend(arguments) or FitResult([], None, None, None, "so"))
+                        lambda *arguments, **named: seen.extend(arguments) or FitResult([], None, None, None, "so"))
     plan = FreezePlan("mine", ("conv1_weight", "fc1_weight", "fc1_bias"), (
         "conv0_weight", "conv0_bias", "bn0_gamma", "bn0_beta", "conv1_bias", "bn1_gamma", "bn1_beta"), "frozen",
         {"conv1_weight": 0.1})

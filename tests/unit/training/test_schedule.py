@@ -61,20 +61,20 @@ def test_a_warm_up_of_nearly_all_epochs_leaves_one_update_at_the_full_rate_or_le
 
 
 @pytest.mark.parametrize("arguments, message", [
-    ({"name": "cosin"}, "schedule: expected one of constant, step, cosine, received lr-schedule='cosin'; nearest: cos"),
+    ({"name": "cosin"}, "schedule: expected one of constant, step, cosine, received schedule='cosin'; nearest: cos"),
     ({"name": "step"}, r"step schedule: expected growing epochs between 0 and 4, an update or more apart, received "
-                       r"lr-step-epochs=\(none\)"),
-    ({"name": "step", "steps": [3, 2]}, "received lr-step-epochs=3,2"),
-    ({"name": "step", "steps": [2, 2]}, "received lr-step-epochs=2,2"),
-    ({"name": "step", "steps": [1, 1.01]}, "an update or more apart, received lr-step-epochs=1,1.01"),
-    ({"name": "step", "steps": [0, 2]}, "received lr-step-epochs=0,2"),
-    ({"name": "step", "steps": [2, 4]}, "received lr-step-epochs=2,4"),
-    ({"name": "step", "steps": [2], "factor": 2}, "expected a factor above 0 and of at most 1, received lr-factor=2"),
-    ({"name": "step", "steps": [2], "factor": 0}, "received lr-factor=0"),
-    ({"name": "step", "steps": [2], "factor": float("nan")}, "received lr-factor=nan"),
+                       r"lr_steps=\(\)"),
+    ({"name": "step", "steps": [3, 2]}, r"received lr_steps=\(3, 2\)"),
+    ({"name": "step", "steps": [2, 2]}, r"received lr_steps=\(2, 2\)"),
+    ({"name": "step", "steps": [1, 1.01]}, r"an update or more apart, received lr_steps=\(1, 1.01\)"),
+    ({"name": "step", "steps": [0, 2]}, r"received lr_steps=\(0, 2\)"),
+    ({"name": "step", "steps": [2, 4]}, r"received lr_steps=\(2, 4\)"),
+    ({"name": "step", "steps": [2], "factor": 2}, "expected a factor above 0 and of at most 1, received lr_factor=2"),
+    ({"name": "step", "steps": [2], "factor": 0}, "received lr_factor=0"),
+    ({"name": "step", "steps": [2], "factor": float("nan")}, "received lr_factor=nan"),
     ({"name": "constant", "warmup_epochs": 4}, "warm-up: expected at least 0 and fewer than 4 epochs, received "
-                                               "warmup-epochs=4"),
-    ({"name": "cosine", "warmup_epochs": -1}, "received warmup-epochs=-1"),
+                                               "warmup_epochs=4"),
+    ({"name": "cosine", "warmup_epochs": -1}, "received warmup_epochs=-1"),
 ])
 def test_what_makes_no_schedule_is_refused(arguments, message):
     with pytest.raises(InputError, match=message):
@@ -83,5 +83,5 @@ def test_what_makes_no_schedule_is_refused(arguments, message):
 
 @pytest.mark.parametrize("rate", [-0.1, float("nan"), float("inf")])
 def test_a_rate_that_is_no_rate_is_refused(rate):
-    with pytest.raises(InputError, match=f"learning rate: expected a finite number of at least 0, received lr={rate}"):
+    with pytest.raises(InputError, match=f"expected a finite number of at least 0, received learning_rate={rate}"):
         learning_rate_schedule("constant", rate, 1, 1)

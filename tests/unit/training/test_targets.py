@@ -220,12 +220,12 @@ def test_a_loss_that_cannot_be_softened_is_refused(net, message):
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"label_smoothing": 1.0}, "at least 0 and below 1, received label-smoothing=1.0"),
-    ({"label_smoothing": float("nan")}, "received label-smoothing=nan"),
+    ({"label_smoothing": 1.0}, "at least 0 and below 1, received label_smoothing=1.0"),
+    ({"label_smoothing": float("nan")}, "received label_smoothing=nan"),
     ({"mixup": -0.1}, "mixup: expected alpha to be a finite number of at least 0, received mixup=-0.1"),
     ({"class_weights": (1.0, 2.0)}, "one for each of the 5 classes, received 2"),
-    ({"class_weights": (1.0, -2.0, 1, 1, 1)}, "not all of them 0, received class-weight=1,-2,1,1,1"),
-    ({"class_weights": (0.0,) * 5}, "received class-weight=0,0,0,0,0"),
+    ({"class_weights": (1.0, -2.0, 1, 1, 1)}, "not all of them 0, received class_weight=.1.0, -2.0, 1, 1, 1."),
+    ({"class_weights": (0.0,) * 5}, "received class_weight=.0.0, 0.0, 0.0, 0.0, 0.0."),
 ])
 def test_options_out_of_range_are_refused(change, message):
     with pytest.raises(InputError, match=message):
@@ -248,8 +248,8 @@ def test_a_class_without_images_is_refused_by_name():
 def test_a_class_weight_is_read():
     assert parse_class_weight("balanced") == "balanced"
     assert parse_class_weight("1, 2.5,0") == (1.0, 2.5, 0.0)
-    for text, message in (("balancd", "received class-weight='balancd'; nearest: balanced"),
-                          ("1,x", "received class-weight='1,x'"), ("1,nan", "received class-weight=1,nan"),
-                          ("0,0", "class-weight=0,0"), ("", "received class-weight=''")):
+    for text, message in (("balancd", "received class_weight='balancd'; nearest: balanced"),
+                          ("1,x", "received class_weight='1,x'"), ("1,nan", "received class_weight=.1.0, nan."),
+                          ("0,0", "class_weight=.0.0, 0.0."), ("", "received class_weight=''")):
         with pytest.raises(InputError, match=message):
             parse_class_weight(text)

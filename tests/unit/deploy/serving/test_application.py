@@ -180,13 +180,13 @@ def test_a_taken_port_and_a_strange_address_are_refused():
     with bind("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         assert is_loopback(taken) and address_of(taken) == f"http://127.0.0.1:{port}/"
-        with pytest.raises(InputError, match=f"--port: expected one that is free, received port={port}, which another "
+        with pytest.raises(InputError, match=f"port: expected one that is free, received port={port}, which another "
                                              "program uses"):
             bind("127.0.0.1", port)
     with bind("0.0.0.0", 0) as open_to_all:
         assert not is_loopback(open_to_all)
     for host in ("192.0.2.7", "no such host", "nowhere.invalid"):
-        with pytest.raises(InputError, match="--host: expected an address of this machine, received host="):
+        with pytest.raises(InputError, match="host: expected an address of this machine, received host="):
             bind(host, 0)
 
 

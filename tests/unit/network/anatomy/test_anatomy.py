@@ -171,7 +171,7 @@ def test_where_a_new_head_goes(case):
 
 
 def test_no_feature_is_said_with_the_last_layers():
-    with pytest.raises(InputError, match="feature layer is not found: .*name one with --layer: "):
+    with pytest.raises(InputError, match="feature layer is not found: .*name one with layer: "):
         anatomy(mx.sym.softmax(mx.sym.tanh(trunk(), name="end"))).require_feature()
 
 

@@ -277,14 +277,14 @@ def test_a_stride_stays_where_no_convolution_would_do_less():
 
 
 def everything():
-    """Each pass has something to do: Pad, scalars, BatchNorm, stride, 24 channels, PReLU, a Dense of maps, swish."""
+    """Each pass has something to do: Pad, scalars, BatchNorm, stride, 24 channels, PReLU, a Dense of maps, a sum."""
     stem = batch_norm(conv(pad(normalised(), 0, 1, 0, 1), "stem", stride=(2, 2), no_bias=True), "stem_bn")
     first = batch_norm(conv(relu6(stem), "first", (1, 1), 24), "bn1", fix_gamma=False)
     net = conv(relu6(conv(first, "grow", (1, 1), 40)), "shrink", (1, 1), 24) + first
     net = conv(conv(net, "last"), "point", (1, 1), stride=(2, 2))
     net = mx.sym.LeakyReLU(batch_norm(net, "bn2"), act_type="prelu", name="prelu")
     scores = batch_norm(dense(net), "fc1_bn")
-    return mx.sym.sigmoid(scores) * scores
+    return mx.sym.Activation(scores, act_type="sigmoid") + scores
 
 
 def test_all_passes_together_and_their_names():

@@ -30,6 +30,9 @@ NETWORKS = {
     "a swish": lambda net: net * activation(net),
     "two activations": lambda net: mx.sym.Group([activation(net, "relu"), mx.sym.tanh(net)]),
     "clipped beside a softmax": lambda net: mx.sym.Group([mx.sym.softmax(net), mx.sym.clip(net, 0, 6)]),
+    "an output whose BatchNorm goes on": lambda net: mx.sym.Group([net, activation(mx.sym.BatchNorm(net, name="bn"))]),
+    "an output whose sum goes on": lambda net: mx.sym.Group([net, activation(net + net, "relu")]),
+    "a leaky one added to what it reads": lambda net: mx.sym.LeakyReLU(net, act_type="leaky") + net,
     "squared beside itself": lambda net: mx.sym.Group([mx.sym.relu(net), mx.sym.square(net)]),
     "behind a BatchNorm that is folded": lambda net: (lambda norm: mx.sym.Group([activation(norm), norm]))(
         mx.sym.BatchNorm(net, fix_gamma=False, name="bn")),
@@ -66,7 +69,10 @@ def test_mxnet_itself_loses_the_activation_without_it():
     assert tags.min() >= 0 and tags.max() <= 1
 
 
-def test_a_layer_of_one_reader_stays_fused():
+def test_a_layer_of_one_reader_and_a_prelu_written_out_stay_fused():
     for net in (activation(dense()), mx.sym.Group([activation(dense()), mx.sym.softmax(fc(trunk(), "fc2"))])):
         assert separate_readers(net) is net
-    assert "BlockGrad" in {node.op for node in Graph(separate_readers(NETWORKS["a swish"](maps()))).operators()}
+    slopes = conv(maps(), "slopes", kernel=(1, 1), num_group=4, no_bias=True)
+    prelu = slopes + conv(activation(maps(), "relu"), "rest", kernel=(1, 1), num_group=4, no_bias=True)
+    assert separate_readers(prelu) is prelu
+    assert "BlockGrad" in {node.op for node in Graph(separate_readers(NETWORKS["sigmoid first"](maps()))).operators()}
