@@ -131,7 +131,7 @@ def main(argv=None):
     model = find_model(args.model)
     checkpoint = load_checkpoint(model)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
-    check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
+    checked = check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
     name = pathlib.Path(model.rpartition(",")[0] or model).name
     default = os.path.join("runs", f"caltech256-{name}-{args.plan}")
     run = args.run or (default if args.resume else free_folder(default))
@@ -145,7 +145,7 @@ def main(argv=None):
         events = event_folder(args.tensorboard, os.path.join(run, "tensorboard"), args.resume)
     records = workers.first_then_others(lambda: records_of(args, checkpoint, spec, resize))
     return conclude(finetune(checkpoint, records, run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
-                             keeping_from(args), events))
+                             keeping_from(args), events, checked))
 
 
 if __name__ == "__main__":
