@@ -348,7 +348,7 @@ def test_what_cannot_be_gone_on_with_is_refused(here, capsys):
     assert os.listdir("run") == ["notes.txt"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_an_interrupted_run_keeps_its_weights_and_says_where(number, here, repository):
     process = subprocess.Popen(
         [sys.executable, "-m", "mxft", "finetune", "--model", "net,0", "--train", "train.rec", "--run", "run",

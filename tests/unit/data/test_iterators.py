@@ -255,6 +255,7 @@ print(resident() - before)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux tells")
 def test_iterators_give_their_memory_back(make_records):
     """MXNet lost what was prefetched, and the batch it stood at, with each: an augmented epoch has one of its own."""

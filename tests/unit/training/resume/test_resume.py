@@ -73,7 +73,11 @@ RECIPES = {
 }
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+QUICK = ("everything, augmented", "head on cached features", "two stages, cosine", "accumulated head, dropout")
+
+
+@pytest.mark.parametrize("recipe", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long)
+                                    for name in RECIPES])
 def test_a_killed_run_goes_on_bit_for_bit(recipe, run, tmp_path):
     """Killed in the middle of an epoch, and where one ends: there are five batches in each."""
     recipe = RECIPES[recipe]
@@ -169,7 +173,7 @@ def test_a_kill_before_the_first_state_begins_anew(run, tmp_path, monkeypatch):
     assert_same(tmp_path / "whole", tmp_path / "killed", "best", 3)
 
 
-@pytest.mark.parametrize("accumulate", [1, 3])  # killed after the second of a group of three
+@pytest.mark.parametrize("accumulate", [pytest.param(1, marks=pytest.mark.long), 3])  # killed in a group of three
 def test_two_contexts_go_on_too(data, make_checkpoint, tmp_path, accumulate):
     recipe = dataclasses.replace(RECIPE, fit=dataclasses.replace(RECIPE.fit, accumulate=accumulate))
 
