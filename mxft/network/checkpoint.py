@@ -279,10 +279,22 @@ def load_checkpoint(model):
     checkpoint = Checkpoint(symbol, {name: value for name, value in values.items() if name not in aux},
                             {name: value for name, value in values.items() if name in aux}, load_manifest(prefix),
                             f"{prefix},{epoch}", True, notes)
+    checkpoint = _without_fed_values(checkpoint)
     checkpoint = checkpoint if checkpoint.manifest else _with_facts(checkpoint, facts_beside(prefix))
     if checkpoint.notes:
         _log.warning("opened %s: %s", checkpoint.name, "; ".join(checkpoint.notes))
     return checkpoint
+
+
+def _without_fed_values(checkpoint):
+    """Return a checkpoint without values of its inputs and labels, which some programs save with the parameters."""
+    anatomy = anatomy_of(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params)
+    fed = [name for name in (*(one.name for one in anatomy.inputs), *anatomy.labels) if name in checkpoint.arg_params]
+    if not fed:
+        return checkpoint
+    kept = {name: value for name, value in checkpoint.arg_params.items() if name not in fed}
+    return dataclasses.replace(checkpoint, arg_params=kept, notes=(
+        *checkpoint.notes, f"values of {', '.join(fed)} left out, which are fed to the network"))
 
 
 def _with_facts(checkpoint, facts):

@@ -28,9 +28,11 @@ class Door:
         Of the checkpoint, of epoch 0.
     shape : tuple of int
         ``(C, H, W)`` of its input.
+    std : float
+        What pixels are divided by first.
     """
 
-    def __init__(self, folder, prefix, shape):
+    def __init__(self, folder, prefix, shape, std=1.0):
         self.folder, self.prefix, self.shape = str(folder), str(prefix), tuple(shape)
         self.images = [noise(seed, shape[1:]) for seed in (1, 2)]
         if shape[0] == 1:
@@ -38,15 +40,17 @@ class Door:
         self.pictures = [os.path.join(self.folder, f"{number}.png") for number in range(2)]
         for path, image in zip(self.pictures, self.images):
             write_image(path, image)
-        self.input = ["--image-shape", ",".join(map(str, shape))]
+        self.std, self.input = std, ["--image-shape", ",".join(map(str, shape))]
+        if std != 1:
+            self.input += ["--rgb-std", ",".join([str(std)] * 3)]
         self.how = [*self.input, "--resize", str(min(shape[1:]))]
 
     @property
     def pixels(self):
-        """Float32 ``(2, C, H, W)``, RGB."""
+        """Float32 ``(2, C, H, W)``, RGB, divided by `std`."""
         images = [image[:, :, ::-1].transpose(2, 0, 1) if image.ndim == 3 else image[np.newaxis]
                   for image in self.images]
-        return np.float32(images)
+        return np.float32(images) * np.float32(1 / self.std)
 
     def plain(self, opened=None):
         """Return ``{output name: (2, …) array}`` of Module.predict, the symbol read by MXNet itself, unaltered.
@@ -227,5 +231,6 @@ def _score_apart(kind, found, plain):
         rows = np.concatenate([1 - rows, rows], axis=1)
     top1 = np.mean(rows.argmax(axis=1) == [0, 1])
     one_of_n = kind in ("probabilities", "logits", "log-probabilities") or np.size(plain) == len(plain)
-    loss = -np.mean(np.log(np.maximum(rows[[0, 1], [0, 1]], 1e-300))) if one_of_n else np.nan
+    picked = rows[[0, 1], [0, 1]]  # of a float32 near 0 the logarithm is another than the logits'
+    loss = -np.mean(np.log(picked)) if one_of_n and picked.min() > 1e-6 else np.nan
     return float(abs(found[0] - top1) + (0 if np.isnan(loss) else abs(found[1] - loss) / max(1, loss)))

@@ -263,3 +263,15 @@ def test_half_precision_is_opened_as_float32_and_said(tmp_path):
     assert again.arg_params["fc1_weight"].dtype == np.float32
     assert same(again.arg_params, {"fc1_weight": weight.astype("float32")})
     assert again.notes == ("1 float16 parameters as float32",)
+
+
+def test_values_of_inputs_and_labels_are_left_out(here):
+    """Some programs save all arguments of an executor: a label of one image would bind the network to that batch."""
+    net = mx.sym.SoftmaxOutput(mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=3, name="fc1"), name="prob")
+    net.save("net-symbol.json")
+    mx.nd.save("net-0000.params", {"arg:data": mx.nd.zeros((1, 4)), "arg:prob_label": mx.nd.zeros((1,)),
+                                   "arg:fc1_weight": mx.nd.ones((3, 4)), "arg:fc1_bias": mx.nd.ones((3,))})
+    checkpoint = load_checkpoint("net,0")
+    assert sorted(checkpoint.arg_params) == ["fc1_bias", "fc1_weight"]
+    assert checkpoint.notes == ("values of data, prob_label left out, which are fed to the network",)
+    assert checkpoint.anatomy.output().size == 3
