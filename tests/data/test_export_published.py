@@ -12,7 +12,7 @@ pytestmark = pytest.mark.data
 
 QUICK = ["gender-age/model", "mobilefacenet-y1/model", "mobilenet-v1-0.25"]
 LONG = [*(name for name in CHECKPOINTS if name not in QUICK), *SYMBOLS, "resnet18_v2", "squeezenet1.1", "densenet121",
-        "mobilenetv3_small", "se_resnet50_v1", "vgg11"]
+        "mobilenetv3_small", "resnext50_32x4d", "vgg11"]
 
 
 def require(name, testdata):

@@ -85,7 +85,14 @@ def _of_gluon(name, prefix):
     mx.random.seed(0)
     options = {} if "_voc" in name or "_ade" in name or "pose" in name else {"pretrained": False}
     net = of_gluoncv(name, pretrained_base=False, **options) if not options else of_gluoncv(name, **options)
-    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2))
+    class Random(mx.init.Xavier):
+        def _init_weight(self, name, value):
+            if value.ndim > 1:
+                super()._init_weight(name, value)
+            else:
+                value[:] = 1
+
+    net.initialize(Random(rnd_type="gaussian", factor_type="in", magnitude=2))
     net.hybridize()
     size = GLUON[name]
     with quiet_native():
