@@ -42,13 +42,15 @@ def told(flags=None):
     if any(isinstance(handler, _Told) for handler in logger.handlers):
         yield
         return
-    handlers, level = [_Told("stdout", flags), _Told("stderr", flags)], logger.level
+    handlers, level, hands_on = [_Told("stdout", flags), _Told("stderr", flags)], logger.level, logger.propagate
     for handler in handlers:
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    logger.propagate = False  # MXNet's logging.info gives the root logger a handler, which would tell it all again
     try:
         yield
     finally:
         logger.setLevel(level)
+        logger.propagate = hands_on
         for handler in handlers:
             logger.removeHandler(handler)

@@ -1,4 +1,5 @@
 """What ``--model`` takes: a checkpoint's ``prefix,epoch``, the folder of a run, or a name of the zoo that is cached."""
+import dataclasses
 import os
 import sys
 
@@ -64,6 +65,11 @@ def open_model(args, model=None):
     from mxft.network.normalisation import with_mean_image
 
     checkpoint = load_checkpoint(find_model(model or args.model))
+    if args.image_shape:  # what a layer gives may depend on it
+        spec = checkpoint.input_spec
+        entry = {"input": dataclasses.replace(spec, shape=args.image_shape).to_dict()} if spec else {
+            "shape": list(args.image_shape)}
+        checkpoint = dataclasses.replace(checkpoint, manifest={**checkpoint.manifest, **entry})
     return with_mean_image(checkpoint, args.mean_image) if args.mean_image else checkpoint
 
 

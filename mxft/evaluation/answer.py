@@ -8,11 +8,12 @@ from mxft.data.target_spec import MULTI_LABEL, THRESHOLD, manifest_target
 from mxft.errors import InputError
 from mxft.network.anatomy import Output
 from mxft.network.anatomy.outputs import EMBEDDING, INDEPENDENT, LOG_PROBABILITIES, LOGITS, MAP, SCORES, VALUES
+from mxft.network.graph import Graph
 
 _NOT_ANSWERED = {
     MAP: "a map: a segmentation's or a detector's, which no class or number sums up; mxft export --to onnx --model "
          "{model}{shape} --output network.onnx writes the network",
-    EMBEDDING: "an embedding, which names nothing by itself; mxft extract-features --model {model} FOLDER "
+    EMBEDDING: "an embedding, which names nothing by itself; mxft extract-features --model {model}{shape} FOLDER "
                "embeddings.npz writes it"}
 
 
@@ -101,6 +102,7 @@ def answering_outputs(checkpoint, name=None):
     """
     anatomy, model = checkpoint.anatomy, checkpoint.name
     anatomy.image  # noqa: B018 - refuses several inputs
+    _refuse_random(checkpoint)
     main = anatomy.output(name)
     if main.kind in _NOT_ANSWERED and anatomy.is_face_training and name is None:
         raise InputError(f"network names nothing: expected classes, probabilities or values, received a face network "
@@ -114,10 +116,20 @@ def answering_outputs(checkpoint, name=None):
     return (main, *others)
 
 
+def _refuse_random(checkpoint):
+    """Refuse a network that gives other numbers each time it is asked."""
+    for node in Graph(checkpoint.symbol).operators():
+        if node.op == "Dropout" and node.attrs.get("mode", "training") == "always":
+            raise InputError(f"network gives other numbers each time: expected layers that compute the same, received "
+                             f"{node.name}, a Dropout in mode 'always', in {checkpoint.name}")
+
+
 def _shape_flag(checkpoint):
     """Return the flag without which a command does not know the size of a checkpoint's images, or nothing."""
     known = checkpoint.input_spec or checkpoint.assumed_spec()
-    return "" if known else " --image-shape 3,224,224"
+    if known is None:
+        return " --image-shape 3,224,224"
+    return "" if checkpoint.input_spec else f" --image-shape {','.join(map(str, known.shape))}"
 
 
 def names_of(output, classes=None):

@@ -172,6 +172,8 @@ def _refuse_operators(nodes):
 
 def _check_node(node, version):
     """Check a node's attributes; `signature_of` has MXNet read them."""
+    if re.fullmatch(r"Constant_\w+", node.attrs.get("__init__", "")):
+        del node.attrs["__init__"]  # Gluon's constants name a class that lives no longer; their values are saved
     for key, text in node.attrs.items():
         if key.startswith("__"):
             _check_hidden(key, text, node.name)

@@ -9,6 +9,7 @@ from mxft.files.whole import read_object
 from mxft.network.image_options import ImageOptions
 from mxft.network.input_spec import InputSpec
 
+PORTABLE = ("packing", "classes", "embedding", "target", "head")
 METADATA = "mxft"  # under which another format's file keeps `portable_facts`
 _FACTS = ("input", "packing", "head", "network", "parent", "data", "metrics", "versions")
 
@@ -32,7 +33,7 @@ def load_manifest(prefix):
     return manifest
 
 
-def portable_facts(manifest, spec):
+def portable_facts(manifest, spec, kind=None):
     """Return, as JSON text, the facts of a manifest that hold for the network in another format too.
 
     Parameters
@@ -40,13 +41,17 @@ def portable_facts(manifest, spec):
     manifest : dict
     spec : mxft.network.input_spec.InputSpec
         What the network takes, by manifest or by flags.
+    kind : str, optional
+        What the main output is: of values nothing in another format's graph tells.
 
     Returns
     -------
     str
-        ``input``, and ``packing``, ``classes`` and ``embedding`` where the manifest has them.
+        ``input``, and those of `PORTABLE` that the manifest has.
     """
-    kept = {name: manifest[name] for name in ("packing", "classes", "embedding") if manifest.get(name)}
+    kept = {name: manifest[name] for name in PORTABLE if manifest.get(name)}
+    if kind == "values":
+        kept["head"] = {"loss": kind}
     return json.dumps({"input": spec.to_dict(), **kept}, ensure_ascii=True)
 
 
@@ -81,7 +86,7 @@ def read_portable_facts(text, source):
                          f"{entry}={_short(facts[entry])}")
     if facts.get("input"):
         InputSpec.from_dict(facts["input"])
-    return {name: facts[name] for name in ("input", "packing", "classes", "embedding") if facts.get(name)}
+    return {name: facts[name] for name in ("input", *PORTABLE) if facts.get(name)}
 
 
 def _wrong(manifest):

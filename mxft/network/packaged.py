@@ -12,6 +12,8 @@ from mxft.files.archive import extract_tar
 from mxft.files.cache import cache_folder
 from mxft.files.whole import sha256
 
+_IMPORTED = {".onnx": "--from onnx", ".safetensors": "--from timm --arch NAME", ".h5": "--from keras --arch NAME",
+             ".pth": "--from torchvision --arch NAME", ".pt": "--from torchvision --arch NAME"}
 _SYMBOL, MOST_FACTS = "-symbol.json", 1 << 24  # bytes of a file of facts
 
 
@@ -44,6 +46,7 @@ def packaged_prefix(path):
     """
     folder = path
     if os.path.isfile(path):
+        _refuse_weights(path)
         name = os.path.basename(path)
         target = os.path.join(cache_folder(), "unpacked", f"{name}-{sha256(path)[:16]}")
         os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -54,6 +57,15 @@ def packaged_prefix(path):
         raise InputError(f"model: expected one checkpoint in {path}, a NAME{_SYMBOL} with its NAME-EPOCH.params, "
                          f"received {found}")
     return prefixes[0]
+
+
+def _refuse_weights(path):
+    """Refuse the weights of another framework with the command that reads them."""
+    source = _IMPORTED.get(os.path.splitext(path)[1].lower())
+    if source:
+        prefix = os.path.splitext(os.path.basename(path))[0]
+        raise InputError(f"model: expected an MXNet checkpoint, received {path}, weights of another framework; "
+                         f"mxft import {source} --weights {path} --prefix {prefix} makes one of them")
 
 
 def facts_beside(prefix):

@@ -9,6 +9,7 @@ import itertools
 from mxft.compat import mx
 from mxft.errors import InputError, nearest
 from mxft.network.anatomy import FeatureLayer
+from mxft.network.anatomy.outputs import LOSSES
 from mxft.network.graph import Graph, internal_output
 from mxft.surgery.layers import feature_layer_named, find_feature_layer
 
@@ -178,6 +179,7 @@ def attach_head(symbol, num_classes, layer=None, name=None, hidden=(), loss="sof
     if int(num_classes) != num_classes or num_classes < least:
         raise InputError(f"new head: expected at least {least} {what}, received num_classes={num_classes}")
     feature = feature_layer_named(symbol, layer) if layer else find_feature_layer(symbol)
+    _refuse_loss(symbol, feature)
     trunk = internal_output(symbol, feature.index)
     layers = _layer_names({node.name for node in Graph(trunk).nodes}, name, len(hidden))
     name = layers[-1]
@@ -234,3 +236,11 @@ def get_fine_tune_model(symbol, arg_params, num_classes, layer_name="flatten0"):
     head = attach_head(symbol, num_classes, layer_name)
     wanted = set(head.symbol.list_arguments()) - set(head.parameters)
     return head.symbol, {name: value for name, value in arg_params.items() if name in wanted}
+
+
+def _refuse_loss(symbol, feature):
+    """Refuse a new head on a loss, whose numbers no other layer reads in training."""
+    op = Graph(symbol).nodes[feature.index].op
+    if op in LOSSES and op not in ("softmax", "log_softmax"):
+        raise InputError(f"layer: expected one before the loss, received `layer={feature.name!r}`, a {op}; "
+                         f"`layer={find_feature_layer(symbol).name!r}` is the one a new head goes on by itself")

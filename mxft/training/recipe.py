@@ -2,6 +2,7 @@
 import dataclasses
 
 from mxft.data.augmentation import augmentation_of
+from mxft.errors import InputError
 from mxft.options import PLANS, SCHEDULES, SOLVERS, TARGETS, CacheOptions, FitOptions, FreezeOptions, HeadStage
 from mxft.settings import Kind, check_settings, one_of, real, setting, several, switch, text, whole
 from mxft.training.contradictions import refuse_contradictions
@@ -110,6 +111,11 @@ class Recipe:
 
     def __post_init__(self):
         check_settings(self)
+        for name, kind in (("freezing", FreezeOptions), ("head_stage", HeadStage), ("cache", CacheOptions),
+                           ("fit", FitOptions)):
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(f"`{name}`: expected {kind.__name__}, as in {name}={kind.__name__}(…), received "
+                                 f"`{name}={getattr(self, name)!r}`")
         if self.augment is not None:
             augmentation_of(self.augment)
         refuse_contradictions(self)

@@ -86,6 +86,8 @@ def test_every_door_gives_what_mxnet_gives(case, tmp_path, monkeypatch):
                                   multi_output=True, name="softmax"), "received the output softmax, a map: "),
     (lambda: mx.sym.SoftmaxOutput(mx.sym.FullyConnected(mx.sym.Concat(body(), mx.sym.Variable("age")), num_hidden=3),
                                   name="softmax"), "expected one input, received 2: data (an image), age (no image)"),
+    (lambda: mx.sym.softmax(fc(data=mx.sym.Dropout(body(), mode="always", name="drop"))),
+     "expected layers that compute the same, received drop, a Dropout in mode 'always'"),
     (lambda: mx.sym.BatchNorm(fc(), name="embedding"), "received the output embedding, an embedding, which names"),
 ])
 def test_what_names_nothing_is_refused_by_every_door_that_names(make, message, tmp_path, monkeypatch):

@@ -112,7 +112,8 @@ def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE, 
     import onnx
     spec = spec or checkpoint.input_spec
     if spec:
-        onnx.helper.set_model_props(model, {METADATA: portable_facts(checkpoint.manifest, spec)})
+        onnx.helper.set_model_props(model, {METADATA: portable_facts(checkpoint.manifest, spec,
+                                                                     anatomy.output().kind)})
     with whole_path(os.fspath(path)) as temporary:
         onnx.save(model, temporary)
     shapes = symbol.infer_shape(**{anatomy.image.name: (1, *image_shape)})[1]

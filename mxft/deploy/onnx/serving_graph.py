@@ -149,12 +149,19 @@ def _name_heads(graph, names):
 
 
 def _give_own_names(graph, names):
-    """Give each operator a name of its own, the outputs theirs: old files have two under one, ONNX cannot."""
+    """Give each operator a name of its own, the outputs theirs: old files have two under one, ONNX cannot.
+
+    A name that another operator's begins with is left to the exporter, which calls its helpers so:
+    ``fc1_data_flattened``.
+    """
     heads = {index for index, _ in graph.heads}
     seen = {*names, *(node.name for node in graph.nodes if node.is_variable)}
+    operators = {node.name for node in graph.operators()}
     for node in graph.operators():
         if node.index in heads:
             continue
+        if any(node.name[:end] in operators for end, sign in enumerate(node.name) if sign == "_"):
+            node.name = f"own_{node.name}"
         while node.name in seen:
             node.name += "_"
         seen.add(node.name)

@@ -254,7 +254,7 @@ def anatomy_of(symbol, arg_params=None, aux_params=None, manifest=None):
     outputs = tuple(find_output(graph, position, needs_of(graph, edge, names), facts, outlines[position])
                     for position, edge in enumerate(graph.heads))
     blocked = blocked_embedding(graph)
-    outputs = tuple(_as_embedding(graph, output, blocked) for output in outputs)
+    outputs = _under_own_names(symbol, tuple(_as_embedding(graph, output, blocked) for output in outputs))
     served = {one.name for one in inputs}
     reads_labels = any(output.kind != LOSS and not set(output.needs) <= served for output in outputs)
     main = _main(outputs, served)
@@ -262,6 +262,17 @@ def anatomy_of(symbol, arg_params=None, aux_params=None, manifest=None):
     embedding, no_embedding = _found(find_embedding, graph, facts)
     return Anatomy(inputs, labels, outputs, blocked is not None or (reads_labels and _main(outputs, served) is None),
                    feature, embedding, no_feature, no_embedding, _states(graph, symbol))
+
+
+def _under_own_names(symbol, outputs):
+    """Return outputs of which no two have one name: parts of one layer as MXNet calls them, ``halves_output1``."""
+    names, own, given = [output.name for output in outputs], symbol.list_outputs(), []
+    for output in outputs:
+        name = output.name if names.count(output.name) == 1 else own[output.position]
+        while name in given:
+            name += f"_{output.position}"
+        given.append(name)
+    return tuple(dataclasses.replace(output, name=name) for output, name in zip(outputs, given))
 
 
 def _main(outputs, inputs):

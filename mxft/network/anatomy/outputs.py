@@ -185,6 +185,8 @@ def _read(graph, node, at, edge):
         link = Link({PROBABILITIES: "softmax", LOG_PROBABILITIES: "log_softmax", INDEPENDENT: "sigmoid"}[kind],
                     1.0 if temperature in ("None", "") else float(temperature))
         return kind, node.inputs[0], link
+    if kind in (PROBABILITIES, LOG_PROBABILITIES) and _over_images(graph, node):
+        return VALUES, edge, Link()
     if kind is not None:
         return kind, edge, Link()
     if graph.nodes[edge[0]].op in ("MakeLoss", "make_loss"):
@@ -209,6 +211,14 @@ def _over_classes(graph, node):
     source = graph.nodes[node.inputs[0][0]]
     flat = source.op in ("Flatten", "FullyConnected") and source.attrs.get("flatten", "True") in ("True", "1")
     return axis == 1 or (axis == -1 and flat)
+
+
+def _over_images(graph, node):
+    """Whether a softmax runs from image to image of a batch: its numbers are no probabilities of classes."""
+    if node.op not in ("softmax", "log_softmax"):
+        return False
+    axis, source = int(node.attrs.get("axis", -1)), graph.nodes[node.inputs[0][0]]
+    return axis == 0 or (axis == -2 and source.op in ("Flatten", "FullyConnected"))
 
 
 def is_pointwise(node):

@@ -4,7 +4,6 @@ from mxft.network.graph import Graph
 # what oneDNN's subgraphs of MXNet 1.9.1 append to a layer (src/operator/subgraph/mkldnn/mkldnn_{fc,conv}_property.h)
 _APPENDED = {"FullyConnected": ("Activation", "LeakyReLU", "clip", "square", "sqrt", "exp", "abs"),
              **dict.fromkeys(("Convolution", "BatchNorm", "elemwise_add"), ("Activation", "LeakyReLU", "clip"))}
-_GOES_ON = ("BatchNorm", "elemwise_add")  # what a subgraph goes on with: it cannot be bound if its layer is an output
 
 
 def separate_readers(symbol):
@@ -26,16 +25,15 @@ def separate_readers(symbol):
 
     Notes
     -----
-    A convolution, alone or with its BatchNorm or sum, loses its activation where it is an output or a sum reads it too;
-    MXNet leaves it unfused where another operator does, as of a PReLU that is written out.
+    A convolution, alone or with its BatchNorm or sum, loses what follows it where it is an output or a sum reads it
+    too, as in a pre-activation ResNet; MXNet leaves it unfused where another operator does, as of a PReLU that is
+    written out. A BatchNorm over another axis than the channels' is fused as if it were over them: never, here.
     """
     graph = Graph(symbol)
     readers, heads, changed = graph.consumers(), {index for index, _ in graph.heads}, False
     for node in [node for node in graph.operators() if node.op in _APPENDED]:
-        found, is_output = readers[node.index], node.index in heads
-        lost = len(found) > 1 if node.op == "FullyConnected" else any(reader.op == "elemwise_add" for reader in found)
-        for reader in found if is_output or lost else ():
-            if reader.op in _APPENDED[node.op] or (is_output and reader.op in _GOES_ON):
+        for reader in readers[node.index]:
+            if _is_lost(node, reader, readers[node.index], node.index in heads):
                 between = graph.add("BlockGrad", f"{node.name}_for_{reader.name}", {}, [(node.index, 0)])
                 graph.redirect((node.index, 0), (between.index, 0), [reader])
                 changed = True
@@ -43,3 +41,16 @@ def separate_readers(symbol):
         return symbol
     graph.sort()
     return graph.to_symbol()
+
+
+def _is_lost(node, reader, readers, is_output):
+    """Whether MXNet would fuse a reader into a layer that it must not be fused into."""
+    if node.op == "Convolution" and reader.op == "BatchNorm" and int(reader.attrs.get("axis", 1)) != 1:
+        return True
+    if node.op == "FullyConnected":
+        return (is_output or len(readers) > 1) and reader.op in _APPENDED[node.op]
+    sums = sum(edge[0] == node.index for each in readers if each.op == "elemwise_add" for edge in each.inputs)
+    if reader.op == "elemwise_add":
+        return is_output or sums > 1
+    fused = (*_APPENDED[node.op], "BatchNorm") if node.op == "Convolution" else _APPENDED[node.op]
+    return (is_output or sums > 0) and reader.op in fused

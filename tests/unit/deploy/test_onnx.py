@@ -79,6 +79,8 @@ NETWORKS = {
     "maps of length 1": mx.sym.L2Normalization(conv(DATA, "conv"), mode="channel", name="l2"),
     "all of a map of length 1": mx.sym.L2Normalization(conv(DATA, "conv"), name="l2"),
     "places of length 1": mx.sym.L2Normalization(conv(DATA, "conv"), mode="spatial", name="l2"),
+    "means over axes": mx.sym.mean(conv(DATA, "conv"), axis=(2, 3), name="mean"),
+    "the largest over axes": mx.sym.max(conv(DATA, "conv"), axis=(2, 3), keepdims=True, name="largest"),
     "several outputs, one with labels": mx.sym.Group([
         mx.sym.SoftmaxOutput(dense(), name="kind"), mx.sym.sigmoid(dense(name="fc2", hidden=2), name="tags"),
         conv(DATA, "map")]),

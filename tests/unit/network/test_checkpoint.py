@@ -275,3 +275,23 @@ def test_values_of_inputs_and_labels_are_left_out(here):
     assert sorted(checkpoint.arg_params) == ["fc1_bias", "fc1_weight"]
     assert checkpoint.notes == ("values of data, prob_label left out, which are fed to the network",)
     assert checkpoint.anatomy.output().size == 3
+
+
+def test_a_constant_of_gluons_is_opened(here):
+    """``params.get_constant`` writes the name of an initializer that exists in its own process alone."""
+    class Scaled(mx.gluon.HybridBlock):
+        def __init__(self):
+            super().__init__()
+            self.factor = self.params.get_constant("factor", mx.nd.array([[2.0, 3.0]]))
+
+        def hybrid_forward(self, F, x, factor):
+            return F.broadcast_mul(x, factor)
+
+    net = Scaled()
+    net.initialize()
+    net.hybridize()
+    net(mx.nd.ones((1, 2)))
+    net.export("net")
+    checkpoint = load_checkpoint("net,0")
+    constant, = (value for name, value in checkpoint.arg_params.items() if name.endswith("factor"))
+    assert constant.asnumpy().tolist() == [[2.0, 3.0]]

@@ -211,6 +211,20 @@ def test_outputs_are_chosen_by_name_and_those_that_read_labels_do_not_serve():
         found.output("kin")
 
 
+def test_outputs_of_one_name_are_called_as_mxnet_calls_them():
+    halves = mx.sym.SliceChannel(fc(), num_outputs=2, name="halves")
+    found = anatomy(mx.sym.Group(list(halves)))
+    assert [output.name for output in found.outputs] == ["halves_output0", "halves_output1"]
+    assert found.output("halves_output1").position == 1
+    twice = anatomy(mx.sym.Group([mx.sym.softmax(fc(name="a"), name="p"), mx.sym.softmax(fc(name="b"), name="p")]))
+    assert [output.name for output in twice.outputs] == ["p_output", "p_output_1"]
+
+
+def test_a_softmax_from_image_to_image_gives_no_probabilities():
+    assert anatomy(mx.sym.softmax(fc(), axis=0)).output().kind == "values"
+    assert anatomy(mx.sym.softmax(fc(), axis=-2)).output().kind == "values"
+
+
 @pytest.mark.parametrize("make, layers", [
     (lambda: mx.sym.BatchNorm(conv(), name="bn"), {"bn"}),
     (lambda: mx.sym.contrib.SyncBatchNorm(conv(), ndev=1, key="k", name="bn"), {"bn"}),

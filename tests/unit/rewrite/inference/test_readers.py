@@ -33,6 +33,10 @@ NETWORKS = {
     "an output whose BatchNorm goes on": lambda net: mx.sym.Group([net, activation(mx.sym.BatchNorm(net, name="bn"))]),
     "an output whose sum goes on": lambda net: mx.sym.Group([net, activation(net + net, "relu")]),
     "a leaky one added to what it reads": lambda net: mx.sym.LeakyReLU(net, act_type="leaky") + net,
+    "a BatchNorm added to what it reads, as before activations in a ResNet": lambda net: activation(
+        mx.sym.BatchNorm(net, fix_gamma=False, name="bn"), "relu") + net,
+    "added to itself": lambda net: mx.sym.relu(net + net),
+    "two sums of one": lambda net: (activation(net, "softrelu") + net) + net,
     "squared beside itself": lambda net: mx.sym.Group([mx.sym.relu(net), mx.sym.square(net)]),
     "behind a BatchNorm that is folded": lambda net: (lambda norm: mx.sym.Group([activation(norm), norm]))(
         mx.sym.BatchNorm(net, fix_gamma=False, name="bn")),
@@ -58,6 +62,15 @@ def test_every_output_is_what_an_unfused_network_gives(case, layer, rewrite):
     executor = InferenceExecutor(net, args, auxs, DATA[1:], 2, rewrite=rewrite, outputs=outputs)
     for output, scores, wanted in zip(outputs, executor.forward_all(image), expected):
         np.testing.assert_allclose(output.link(scores), wanted, rtol=1e-4, atol=1e-4 * abs(wanted).max())
+
+
+@pytest.mark.parametrize("axis", [2, -1])
+def test_a_batch_norm_over_another_axis_is_not_fused_as_one_over_channels(axis):
+    net = mx.sym.BatchNorm(conv(mx.sym.Variable("data"), "conv0", num_filter=6), axis=axis, fix_gamma=False, name="bn")
+    args, auxs = parameters_of(net)
+    expected, image = in_plain_numbers(net, args, auxs)
+    executor = InferenceExecutor(net, args, auxs, DATA[1:], 2, outputs=anatomy_of(net, args, auxs).served)
+    np.testing.assert_allclose(executor.forward_all(image)[0], expected[0], rtol=1e-4, atol=1e-4)
 
 
 def test_mxnet_itself_loses_the_activation_without_it():
