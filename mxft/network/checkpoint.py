@@ -5,6 +5,7 @@ On disk these are the files every MXNet program reads (``mx.model.load_checkpoin
 """
 import dataclasses
 import errno
+import json
 import logging
 import os
 import re
@@ -53,11 +54,16 @@ class Checkpoint:
     name: str = "(unnamed)"
     on_disk: bool = False
     notes: tuple = ()
+    _decided: tuple = dataclasses.field(default=(None, None), init=False, repr=False, compare=False)
 
     @property
     def anatomy(self):
-        """What the network is: inputs, outputs, features, states; an `mxft.network.anatomy.Anatomy`."""
-        return anatomy_of(self.symbol, self.arg_params, self.aux_params, self.manifest)
+        """What the network is: inputs, outputs, features, states; an `mxft.network.anatomy.Anatomy`, decided once."""
+        told_by = (self.symbol, self.arg_params, self.aux_params)
+        seen = (*map(id, told_by), len(self.arg_params), json.dumps(self.manifest, default=str))
+        if self._decided[0] != seen:
+            self._decided = seen, anatomy_of(*told_by, self.manifest)
+        return self._decided[1]
 
     @property
     def input_spec(self):
