@@ -170,10 +170,14 @@ def _refuse_operators(nodes):
                          "may run code of their own or read files and are not given to MXNet")
 
 
+# what Gluon writes of a constant, or of an initializer given as an object: gone with its process, the values are saved
+_GONE = re.compile(r"Constant_\w+|<mxnet\.initializer\.\w+ object at 0x[0-9a-f]+>")
+
+
 def _check_node(node, version):
     """Check a node's attributes; `signature_of` has MXNet read them."""
-    if re.fullmatch(r"Constant_\w+", node.attrs.get("__init__", "")):
-        del node.attrs["__init__"]  # Gluon's constants name a class that lives no longer; their values are saved
+    if _GONE.fullmatch(node.attrs.get("__init__", "")):
+        del node.attrs["__init__"]
     for key, text in node.attrs.items():
         if key.startswith("__"):
             _check_hidden(key, text, node.name)

@@ -295,3 +295,13 @@ def test_a_constant_of_gluons_is_opened(here):
     checkpoint = load_checkpoint("net,0")
     constant, = (value for name, value in checkpoint.arg_params.items() if name.endswith("factor"))
     assert constant.asnumpy().tolist() == [[2.0, 3.0]]
+
+
+def test_an_initializer_that_was_an_object_is_opened(here):
+    """GluonCV's SSD: ``weight_initializer=mx.init.Xavier(...)`` is written as Python shows it."""
+    weight = mx.sym.Variable("fc1_weight", attr={"__init__": "<mxnet.initializer.Xavier object at 0x7f667db15090>"})
+    net = mx.sym.FullyConnected(mx.sym.Variable("data"), weight, num_hidden=3, name="fc1")
+    net.save("net-symbol.json")
+    mx.nd.save("net-0000.params", {"arg:fc1_weight": mx.nd.ones((3, 4)), "arg:fc1_bias": mx.nd.ones((3,))})
+    checkpoint = load_checkpoint("net,0")
+    assert "object at" not in checkpoint.symbol.tojson()
