@@ -23,6 +23,8 @@ _ENDS = {"LinearRegressionOutput": VALUES, "MAERegressionOutput": VALUES, "SVMOu
          "LogisticRegressionOutput": INDEPENDENT, "sigmoid": INDEPENDENT, "SoftmaxOutput": PROBABILITIES,
          "softmax": PROBABILITIES, "SoftmaxActivation": PROBABILITIES, "log_softmax": LOG_PROBABILITIES,
          "softmax_cross_entropy": LOSS, "CTCLoss": LOSS, "smooth_l1": LOSS}
+_DETECTING = frozenset((
+    "_contrib_box_nms", "_contrib_MultiBoxDetection", "_contrib_Proposal", "_contrib_MultiProposal"))
 _OF_A_LENGTH = frozenset(("square", "_power_scalar", "sum", "norm", "_plus_scalar", "_maximum_scalar", "clip", "sqrt"))
 NORMALISING = frozenset(["BatchNorm", "L2Normalization", "InstanceNorm", "LayerNorm", "GroupNorm"])
 
@@ -156,7 +158,7 @@ def find_output(graph, position, needs, facts, shape=None):
     name = graph.nodes[edge[0]].name
     node, at = _end(graph, edge)
     kind, scores, link = _read(graph, node, at, edge)
-    if shape is not None and _is_map(shape):
+    if (shape is not None and _is_map(shape)) or _is_detection(graph, edge):
         kind, scores, link = (kind if kind == LOSS else MAP), edge, Link()
     elif kind in (LOGITS, EMBEDDING):
         kind = _by_manifest(kind, node, name, facts)
@@ -258,6 +260,11 @@ def _by_manifest(kind, node, name, facts):
         return VALUES
     aligned_face = (facts.get("input") or {}).get("size") in FACE_SIZES
     return EMBEDDING if aligned_face and node.op == "FullyConnected" and not facts.get("classes") else kind
+
+
+def _is_detection(graph, edge):
+    """Whether an output comes of boxes that were chosen: a detector's boxes, their classes or their scores."""
+    return any(graph.nodes[index].op in _DETECTING for index in graph.ancestors(edge[0]))
 
 
 def _is_map(shape):

@@ -71,6 +71,8 @@ OUTPUTS = {
     "maps": (lambda: conv(name="out"), "map", "identity", 1, None),
     "a segmentation": (lambda: mx.sym.SoftmaxOutput(conv(), multi_output=True, name="out"), "map", "identity", 1,
                        None),
+    "a detector's scores": (lambda: mx.sym.slice_axis(mx.sym.contrib.box_nms(mx.sym.Reshape(
+        fc(hidden=12), shape=(0, 2, 6))), axis=2, begin=1, end=2, name="out"), "map", "identity", 1, None),
     "a loss of its own": (lambda: mx.sym.MakeLoss(mx.sym.sum(fc(), axis=1), name="out"), "loss", "identity", 1, 1),
 }
 
