@@ -158,14 +158,17 @@ class Door:
 
 
 def _bound(symbol, given, shape):
-    """Return the symbol bound as MXNet's own Module, its labels named where their shapes cannot be told."""
+    """Return the symbol bound as MXNet's own Module, its labels named where their shapes cannot be told.
+
+    Bound as for training: bound for inference, MXNet fuses layers, and in some networks loses an activation by it.
+    """
     try:
         module = mx.mod.Module(symbol, data_names=given, label_names=None)
-        module.bind([(given[0], shape)], for_training=False)
+        module.bind([(given[0], shape)], for_training=True)
     except (RuntimeError, mx.base.MXNetError):
         labels = [name for name in symbol.list_arguments() if name.endswith("label")]
         module = mx.mod.Module(symbol, data_names=given, label_names=labels)
-        module.bind([(given[0], shape)], [(name, shape[:1]) for name in labels], for_training=False)
+        module.bind([(given[0], shape)], [(name, shape[:1]) for name in labels], for_training=True)
     return module
 
 
