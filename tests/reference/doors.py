@@ -25,7 +25,7 @@ GLUON = {"alexnet": 224, "vgg11": 224, "vgg16_bn": 224, "resnet18_v1": 224, "res
          "resnet50_v1d": 224, "squeezenet1.0": 224, "squeezenet1.1": 224, "densenet121": 224, "mobilenet0.25": 224,
          "mobilenetv2_0.25": 224, "mobilenetv3_small": 224, "inceptionv3": 299, "googlenet": 224, "xception": 299,
          "resnext50_32x4d": 224, "se_resnet50_v1": 224, "senet_154": 224, "resnest14": 224, "darknet53": 224,
-         "cifar_resnet20_v1": 32, "cifar_resnet20_v2": 32, "cifar_wideresnet16_10": 32, "efficientnet": 224,
+         "cifar_resnet20_v1": 32, "cifar_resnet20_v2": 32, "cifar_wideresnet16_10": 32,
          "fcn_resnet50_ade": 128, "ssd_512_mobilenet1.0_voc": 512, "yolo3_mobilenet1.0_voc": 416,
          "simple_pose_resnet18_v1b": 128}
 GRAY = {"gray": (1, 28, 28)}
