@@ -15,7 +15,9 @@ from mxft.compat import mx
 from mxft.errors import InputError, MissingFileError, RunError, last_line
 from mxft.files.whole import sha256, whole_file, whole_path, write_json
 from mxft.network.anatomy import anatomy_of
+from mxft.network.anatomy.inputs import find_inputs
 from mxft.network.conversions import convert
+from mxft.network.graph import Graph
 from mxft.network.graph_file import read_graph
 from mxft.network.input_spec import InputSpec
 from mxft.network.locating import near_prefixes, params_path, parse_model, saved_epochs
@@ -54,16 +56,17 @@ class Checkpoint:
     name: str = "(unnamed)"
     on_disk: bool = False
     notes: tuple = ()
-    _decided: tuple = dataclasses.field(default=(None, None), init=False, repr=False, compare=False)
+    _decided: tuple = dataclasses.field(default=None, init=False, repr=False, compare=False)
 
     @property
     def anatomy(self):
         """What the network is: inputs, outputs, features, states; an `mxft.network.anatomy.Anatomy`, decided once."""
         told_by = (self.symbol, self.arg_params, self.aux_params)
-        seen = (*map(id, told_by), len(self.arg_params), json.dumps(self.manifest, default=str))
-        if self._decided[0] != seen:
-            self._decided = seen, anatomy_of(*told_by, self.manifest)
-        return self._decided[1]
+        altered = (len(self.arg_params), len(self.aux_params), json.dumps(self.manifest, default=str))
+        if self._decided is None or self._decided[1] != altered or any(
+                old is not new for old, new in zip(self._decided[0], told_by)):
+            self._decided = told_by, altered, anatomy_of(*told_by, self.manifest)
+        return self._decided[2]
 
     @property
     def input_spec(self):
@@ -294,8 +297,9 @@ def load_checkpoint(model):
 
 def _without_fed_values(checkpoint):
     """Return a checkpoint without values of its inputs and labels, which some programs save with the parameters."""
-    anatomy = anatomy_of(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params)
-    fed = [name for name in (*(one.name for one in anatomy.inputs), *anatomy.labels) if name in checkpoint.arg_params]
+    shapes = {name: value.shape for name, value in {**checkpoint.arg_params, **checkpoint.aux_params}.items()}
+    inputs, labels = find_inputs(Graph(checkpoint.symbol), shapes)
+    fed = [name for name in (*(one.name for one in inputs), *labels) if name in checkpoint.arg_params]
     if not fed:
         return checkpoint
     kept = {name: value for name, value in checkpoint.arg_params.items() if name not in fed}

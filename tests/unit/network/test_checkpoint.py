@@ -305,3 +305,14 @@ def test_an_initializer_that_was_an_object_is_opened(here):
     mx.nd.save("net-0000.params", {"arg:fc1_weight": mx.nd.ones((3, 4)), "arg:fc1_bias": mx.nd.ones((3,))})
     checkpoint = load_checkpoint("net,0")
     assert "object at" not in checkpoint.symbol.tojson()
+
+
+def test_the_anatomy_is_decided_once_and_anew_for_what_was_altered(make_checkpoint):
+    checkpoint = make_checkpoint(3)
+    assert checkpoint.anatomy is checkpoint.anatomy and checkpoint.anatomy.output().kind == "probabilities"
+    for kind, make in (("logits", lambda scores: scores), ("independent probabilities", mx.sym.sigmoid)):
+        checkpoint.symbol = make(checkpoint.symbol.get_internals()["fc1_output"])
+        assert checkpoint.anatomy.output().kind == kind
+    checkpoint.symbol = checkpoint.symbol.get_internals()["fc1_output"]
+    checkpoint.manifest["embedding"] = "fc1"
+    assert checkpoint.anatomy.output().kind == "embedding"
