@@ -180,4 +180,4 @@ def _as_json(prediction, names, count, thresholds):
 
 
 def _measure(answer):
-    return "value" if answer.probabilities is None else "probability"
+    return "probability" if answer.output.has_probabilities else "value"

@@ -112,12 +112,13 @@ def _names(score, checkpoint):
 
 def _score(checkpoint, args, context):
     """Return (Score, rewrites) of one checkpoint."""
+    from mxft.data.labels import scan_labels
     from mxft.data.soundness import check_images
     from mxft.evaluation.answer import answering_outputs
     from mxft.evaluation.scoring import score_records
     from mxft.network.transfer import check_fits
 
-    answering_outputs(checkpoint, args.output_name)
+    judged = answering_outputs(checkpoint, args.output_name)[0]
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec())
     crop_from = _crop_from(args, checkpoint, spec) if args.crops == 10 else None
     if args.resize:
@@ -125,19 +126,18 @@ def _score(checkpoint, args, context):
     check_fits(checkpoint, spec)
     say_assumptions(checkpoint, spec)
     with _plain(args.records) as records:
-        target = _target(checkpoint, records, args)
+        scan = scan_labels(records)
+        target = _target(checkpoint, judged, scan, args)
         check_images(records, spec, several_labels=target is not None)
-        return score_records(checkpoint, spec, records, args.batch_size, context, args.data_nthreads, args.rewrite,
+        return score_records(checkpoint, spec, scan, args.batch_size, context, args.data_nthreads, args.rewrite,
                              crop_from, args.check, args.output_name)
 
 
-def _target(checkpoint, records, args):
+def _target(checkpoint, judged, scan, args):
     """Return what records are judged as, refusing a confusion matrix of what is not one of N classes."""
-    from mxft.data.labels import scan_labels
-    from mxft.evaluation.answer import answering_outputs
     from mxft.evaluation.scoring import scored_target
 
-    target = scored_target(checkpoint, answering_outputs(checkpoint, args.output_name)[0], scan_labels(records))
+    target = scored_target(checkpoint, judged, scan)
     if target is not None and args.confusion:
         raise InputError(f"--confusion: expected one of several classes an image, received {target.describe()}; "
                          "--per-class writes the figures of each")

@@ -44,8 +44,7 @@ class Answer:
     @property
     def shown(self) -> np.ndarray:
         """What a person is shown: probabilities where there are any, else the output's own numbers."""
-        probabilities = self.probabilities
-        return self.values if probabilities is None else probabilities
+        return self.output.shown(self.values)
 
     def top(self, k):
         """Return the `k` highest as (number, value), highest first; of regression all, in their order.

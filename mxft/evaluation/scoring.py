@@ -7,7 +7,7 @@ from typing import Optional
 import numpy as np
 
 from mxft.data.iterators import RecordIterator
-from mxft.data.labels import check_labels, scan_labels
+from mxft.data.labels import LabelScan, check_labels, scan_labels
 from mxft.data.progress import progress
 from mxft.data.soundness import check_records
 from mxft.data.target_spec import MULTI_LABEL, REGRESSION, TargetSpec, check_target, label_matrix, manifest_target
@@ -18,7 +18,7 @@ from mxft.evaluation.crops import TenCropExecutor
 from mxft.evaluation.multi_label import MultiLabelScore, binary_cross_entropy
 from mxft.evaluation.regression import RegressionScore
 from mxft.inference.executor import InferenceExecutor
-from mxft.network.anatomy.outputs import INDEPENDENT, VALUES
+from mxft.network.anatomy.outputs import INDEPENDENT, VALUES, logit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +115,7 @@ def score_iterator(executor, iterator, progress=None, target=None, thresholds=No
 def _multi_label_score(output, scores, labels, seconds, thresholds):
     probabilities = output.probabilities(scores)
     plain = output.link.name == "sigmoid" and output.link.temperature == 1
-    logits = scores if plain else _logits(probabilities)
+    logits = scores if plain else logit(probabilities)
     return MultiLabelScore(probabilities, labels, binary_cross_entropy(logits, labels), seconds,
                            None if thresholds is None else tuple(map(float, thresholds)))
 
@@ -172,12 +172,7 @@ def _average_of_targets(scores):
     if isinstance(first, RegressionScore):
         return dataclasses.replace(first, values=np.mean([score.values for score in scores], axis=0), seconds=seconds)
     mean = np.mean([score.probabilities for score in scores], axis=0)
-    return MultiLabelScore(mean, first.labels, binary_cross_entropy(_logits(mean), first.labels), seconds)
-
-
-def _logits(probabilities):
-    p = np.clip(np.asarray(probabilities, np.float64), 1e-12, 1 - 1e-12)
-    return np.log(p) - np.log1p(-p)
+    return MultiLabelScore(mean, first.labels, binary_cross_entropy(logit(mean), first.labels), seconds)
 
 
 def score_records(checkpoint, spec, records, batch_size=32, context=None, threads=None, rewrite=True, crop_from=None,
@@ -188,7 +183,8 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
     ----------
     checkpoint : mxft.network.checkpoint.Checkpoint
     spec : mxft.network.input_spec.InputSpec
-    records : str
+    records : str or mxft.data.labels.LabelScan
+        A record file, or the scan of its labels where it was read already.
     batch_size : int
     context : mx.Context, optional
     threads : int, optional
@@ -218,7 +214,7 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
         As `score_iterator`.
     """
     judged = answering_outputs(checkpoint, output)[0]
-    scan = scan_labels(records)
+    scan = records if isinstance(records, LabelScan) else scan_labels(records)
     target = scored_target(checkpoint, judged, scan)
     executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
                                  batch_size, context, rewrite, [judged])
@@ -232,7 +228,7 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
         executor = TenCropExecutor(executor, *spec.shape[1:])
         spec = dataclasses.replace(spec, shape=(spec.shape[0], crop_from, crop_from), resize=crop_from)
     executor.expect(len(scan.ids))
-    iterator = RecordIterator(records, spec, batch_size, len(scan.ids), threads=threads,
+    iterator = RecordIterator(scan.path, spec, batch_size, len(scan.ids), threads=threads,
                               label_width=target.label_width if target else 1)
     with progress(len(scan.ids), "scoring") as advance:
         score = score_iterator(executor, iterator, advance, target, thresholds_of(checkpoint, judged))

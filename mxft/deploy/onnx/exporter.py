@@ -12,6 +12,7 @@ import numpy as np
 from mxft.compat import mx
 from mxft.errors import InputError, last_line
 from mxft.machine.quiet import quiet_native
+from mxft.network.conversions import as_read
 from mxft.network.graph import Graph
 from mxft.surgery import data_name
 
@@ -64,12 +65,12 @@ def exported(symbol, parameters, image_shape):
     import onnx
 
     shapes = [(1, *image_shape)]
-    fixed = _fixed_gammas(symbol, parameters)
     with _onnx_of_then(), quiet_native():
         from mxnet.onnx.mx2onnx._export_onnx import MXNetGraph
         try:
             graph = MXNetGraph().create_onnx_graph_proto(
-                symbol, {**parameters, **fixed}, shapes, [onnx.TensorProto.FLOAT], opset_version=OPSET, dynamic=False)
+                symbol, as_read(symbol, parameters), shapes, [onnx.TensorProto.FLOAT], opset_version=OPSET,
+                dynamic=False)
         except (AttributeError, NotImplementedError, KeyError, ValueError, IndexError, TypeError, AssertionError,
                 mx.base.MXNetError) as error:
             raise InputError(f"network cannot be exported: MXNet's ONNX exporter stopped at: {last_line(error)}"
@@ -79,14 +80,6 @@ def exported(symbol, parameters, image_shape):
     _order_outputs(graph, [name[:-len("_output")] for name in symbol.list_outputs()])
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
                                   producer_name="mxft")
-
-
-def _fixed_gammas(symbol, parameters):
-    """Return 1 for every gamma that MXNet reads as 1, whatever is in the file: ``fix_gamma``, the default."""
-    graph = Graph(symbol)
-    names = [graph.nodes[node.inputs[1][0]].name for node in graph.operators()
-             if node.op == "BatchNorm" and node.attrs.get("fix_gamma", "True").lower() in ("true", "1")]
-    return {name: mx.nd.ones_like(parameters[name]) for name in names}
 
 
 def _remove_unread(graph):

@@ -102,11 +102,7 @@ class Output:
 
         Of logits they are the softmax, of one logistic number that number alone.
         """
-        if self.kind == LOGITS:
-            return Link("softmax")(scores)
-        if self.kind == LOG_PROBABILITIES:
-            return np.exp(self.link(scores))
-        return self.link(scores) if self.kind in (PROBABILITIES, INDEPENDENT) else None
+        return self.shown(self.link(scores)) if self.has_probabilities else None
 
     def shown(self, values):
         """Return what a person is shown of the output's own numbers ``(N, K)``: probabilities, or else themselves."""
@@ -125,14 +121,15 @@ class Output:
         One logistic number ``x`` is the logit of the second of two classes: ``(0, x)``.
         """
         if self.kind == INDEPENDENT:
-            x = np.asarray(scores) if self.link.name == "sigmoid" else _logit(scores)
+            x = np.asarray(scores) if self.link.name == "sigmoid" else logit(scores)
             return np.concatenate([np.zeros_like(x), x], axis=-1) if x.shape[-1] == 1 else None
         if self.kind == PROBABILITIES and self.link.name == "identity":
             return np.log(np.maximum(scores, np.finfo(np.float32).tiny))
         return np.asarray(scores) / self.link.temperature if self.kind in CLASS_KINDS[:3] else None
 
 
-def _logit(probabilities):
+def logit(probabilities):
+    """Return the numbers whose sigmoid the probabilities are, float64, those of 0 and 1 within 1e-12 of them."""
     p = np.clip(np.asarray(probabilities, np.float64), 1e-12, 1 - 1e-12)
     return np.log(p) - np.log1p(-p)
 
