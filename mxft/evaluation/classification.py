@@ -1,6 +1,8 @@
 """Top-k accuracy, cross-entropy, confusion matrix and per-class recall from arrays of scores and labels."""
 import numpy as np
 
+from mxft.network.anatomy import Link
+
 
 def flat_scores(scores):
     """Return scores as rows, ``(N, K)``: those of a network that ends in a map of one pixel are ``(N, K, 1, 1)``."""
@@ -15,8 +17,7 @@ def softmax(logits):
     logits : numpy.ndarray
         Float ``(N, classes)``.
     """
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
+    return Link("softmax")(logits)
 
 
 def top_k(scores, labels, k=1):

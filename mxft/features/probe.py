@@ -16,7 +16,7 @@ from mxft.data.lists import shuffle, write_list
 from mxft.data.packing import pack_list
 from mxft.errors import InputError
 from mxft.inference.executor import InferenceExecutor
-from mxft.surgery import cut_at, find_feature_layer
+from mxft.surgery import cut_at
 from mxft.surgery.depth import stage_ends
 
 CLASSES_SAMPLED, IMAGES_SAMPLED = 40, 12
@@ -150,7 +150,7 @@ def measure_similarity(checkpoint, spec, records, count, seed=0, threads=None, c
     True
     """
     began, context = time.perf_counter(), context or mx.cpu()
-    feature = find_feature_layer(checkpoint.symbol).name
+    feature = checkpoint.anatomy.require_feature().name
     layers = stage_ends(checkpoint.symbol, spec.shape)[:-1] + [feature]  # the last stage's average is the feature
     iterator = RecordIterator(records, spec, min(batch_size, count), count, threads=threads)
     probes, labels = [], None

@@ -139,7 +139,7 @@ class NewHead:
     layer: str
 
 
-def attach_head(symbol, num_classes, layer=None, name=None, hidden=(), loss="softmax"):
+def attach_head(symbol, num_classes, layer=None, name=None, hidden=(), loss="softmax", feature=None):
     """Cut at the feature layer and put FullyConnected and a loss on it, with hidden layers between on demand.
 
     Parameters
@@ -156,6 +156,9 @@ def attach_head(symbol, num_classes, layer=None, name=None, hidden=(), loss="sof
         From the feature to the output.
     loss : {"softmax", "logistic", "linear"}
         One of N classes, each of N labels for itself, or N numbers; see `with_loss`.
+
+    feature : FeatureLayer, optional
+        What a checkpoint's anatomy says the head stands on, where no `layer` is named.
 
     Returns
     -------
@@ -178,7 +181,7 @@ def attach_head(symbol, num_classes, layer=None, name=None, hidden=(), loss="sof
     least, what = (2, "classes") if loss == "softmax" else (1, "output")
     if int(num_classes) != num_classes or num_classes < least:
         raise InputError(f"new head: expected at least {least} {what}, received num_classes={num_classes}")
-    feature = feature_layer_named(symbol, layer) if layer else find_feature_layer(symbol)
+    feature = feature_layer_named(symbol, layer) if layer else feature or find_feature_layer(symbol)
     _refuse_loss(symbol, feature)
     trunk = internal_output(symbol, feature.index)
     layers = _layer_names({node.name for node in Graph(trunk).nodes}, name, len(hidden))

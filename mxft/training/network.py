@@ -10,7 +10,7 @@ from mxft.network.anatomy.outputs import INDEPENDENT, LOGITS, VALUES
 from mxft.network.conversions import as_read
 from mxft.network.graph import Graph, internal_output
 from mxft.network.transfer import match_parameters
-from mxft.surgery import FeatureLayer, attach_head, cut_loss, find_feature_layer, label_names, with_loss
+from mxft.surgery import FeatureLayer, attach_head, cut_loss, label_names, with_loss
 from mxft.training.objective import Objective, TargetUnits
 
 _LOSS_OF = {CLASSES: "softmax", MULTI_LABEL: "logistic", REGRESSION: "linear"}
@@ -114,7 +114,8 @@ def with_new_head(checkpoint, num_classes, image_shape, layer=None, hidden=(), n
         No such layer, or any parameter but the head's is missing or of another shape.
     """
     kind = target.kind if target else CLASSES
-    head = attach_head(checkpoint.symbol, num_classes, layer, name, hidden, _LOSS_OF[kind])
+    feature = None if layer else checkpoint.anatomy.require_feature()
+    head = attach_head(checkpoint.symbol, num_classes, layer, name, hidden, _LOSS_OF[kind], feature)
     report, args, auxs = match_parameters(head.symbol, checkpoint.arg_params, checkpoint.aux_params, image_shape,
                                           new=head.parameters)
     report.require_only_new(head.parameters)
@@ -153,7 +154,7 @@ def with_kept_head(checkpoint, num_classes, image_shape, target=None):
         raise InputError(f"`require_head`: expected a head of one of {num_classes} classes, received the "
                          f"{given.kind} of {given.name} in {checkpoint.name}; `target={kind!r}` goes on with it, "
                          "or leave `require_head` out to get a new head")
-    feature = find_feature_layer(checkpoint.symbol)
+    feature = checkpoint.anatomy.require_feature()
     if feature.classifier is None:
         raise InputError(f"`require_head`: expected a classifier in {checkpoint.name}, received a network that ends in "
                          f"the embedding {feature.name!r}; leave `require_head` out to get a new head")
@@ -194,7 +195,7 @@ def _with_kept_loss(checkpoint, image_shape, target):
         raise InputError(f"`require_head`: expected the outputs of {checkpoint.name} in their order, received "
                          f"{target.names[place]!r} in place of {names[place]!r}; pack the records with the names in "
                          "its order")
-    graph, feature = Graph(checkpoint.symbol), find_feature_layer(checkpoint.symbol)
+    graph, feature = Graph(checkpoint.symbol), checkpoint.anatomy.require_feature()
     end, scores = graph.nodes[graph.heads[output.position][0]], graph.nodes[output.scores[0]]
     symbol = checkpoint.symbol[output.position]
     if end.op not in _LOSS_OPERATORS[target.kind]:

@@ -87,3 +87,14 @@ def test_a_convolution_head_can_be_kept():
     args = {"conv10_weight": mx.nd.ones((4, 3, 1, 1)), "conv10_bias": mx.nd.zeros((4,))}
     network = with_kept_head(Checkpoint(net, args, {}), 4, IMAGE)
     assert network.head_parameters == ("conv10_weight", "conv10_bias") and network.num_classes == 4
+
+
+def test_a_new_head_stands_where_the_anatomy_says():
+    """A FullyConnected that the manifest calls an embedding is the feature, for `layers` and for training alike."""
+    net = mx.sym.FullyConnected(mx.sym.Flatten(mx.sym.Variable("data"), name="flat"), num_hidden=4, name="embedding")
+    values = {"embedding_weight": mx.nd.ones((4, 12)), "embedding_bias": mx.nd.ones((4,))}
+    for manifest, feature, old in (({"embedding": "embedding"}, "embedding", None), ({}, "flat", "embedding")):
+        checkpoint = Checkpoint(net, dict(values), {}, manifest)
+        assert checkpoint.anatomy.feature.name == feature
+        found = with_new_head(checkpoint, 3, (3, 2, 2)).feature
+        assert (found.name, found.classifier) == (feature, old)
