@@ -20,6 +20,7 @@ _RATE_BLIND = {"adadelta", "ftrl"}  # optimizers that move a parameter whose lea
 SCHEDULES = ("constant", "step", "cosine")
 STEP_FACTOR = 0.1  # of the step schedule
 SOLVERS = ("ridge", "logistic", "svm", "imprint")
+VAL_FRACTION = 0.2   # of pictures that nobody has divided
 TARGETS = ("classes", "multi-label", "regression")  # one of several classes, each of several labels, numbers
 SOLVERS_OF = {"multi-label": "logistic", "regression": "ridge"}  # of targets that are not classes
 KVSTORES = ("local", "device", "nccl", "dist_sync", "dist_device_sync", "dist_async")

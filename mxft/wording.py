@@ -49,15 +49,15 @@ def duration(seconds):
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def plural(count, noun):
-    """Return ``1 epoch``, ``2 epochs``.
+def plural(count, noun, many=None):
+    """Return ``1 epoch``, ``2 epochs``; `many` is the plural where it is no s.
 
     Examples
     --------
-    >>> plural(1, "epoch"), plural(1200, "image")
-    ('1 epoch', '1,200 images')
+    >>> plural(1, "epoch"), plural(1200, "image"), plural(2, "class", "classes")
+    ('1 epoch', '1,200 images', '2 classes')
     """
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
 
 
 def size(count):
@@ -72,3 +72,14 @@ def size(count):
         if count >= least:
             return f"{count / least:.1f} {unit}"
     return f"{count} B"
+
+
+def some(names, most=5):
+    """Return the first few of `names` as text.
+
+    Examples
+    --------
+    >>> some(["cat", "dog", "emu"], 2)
+    'cat, dog and 1 more'
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

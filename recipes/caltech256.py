@@ -99,17 +99,19 @@ def find_model(name):
 def records_of(args, checkpoint, spec, resize):
     """Return the Records of the photographs, fetched, split and packed as far as that was not done before."""
     from mxft.commandline.splitting import say_split
-    from mxft.data.datasets import prepare_records
-    from mxft.training.network import check_kept_head
+    from mxft.data.datasets import prepare_pictures
+    from mxft.data.pictures import open_pictures
+    from mxft.training.network import with_kept_head
 
     folder = photographs(args.caltech256, args.work)
-    if args.require_head:
-        check_kept_head(checkpoint, spec, folder, keep_clutter=args.keep_clutter)
+    pictures = open_pictures(folder, keep_clutter=args.keep_clutter)
+    if args.require_head and pictures.target:
+        with_kept_head(checkpoint, pictures.target.size, spec.shape)
     name = f"{pathlib.Path(folder).name}-{args.per_class}-{resize}-seed{args.seed}"
     prefix = os.path.join(args.work, name, "caltech-256")
-    records, split = prepare_records(folder, prefix, args.per_class, args.seed, keep_clutter=args.keep_clutter,
-                                     num_thread=args.data_nthreads or os.cpu_count() or 1, resize=resize,
-                                     quality=args.quality)
+    records, split = prepare_pictures(pictures, prefix, None if pictures.val else args.per_class, seed=args.seed,
+                                      num_thread=args.data_nthreads or os.cpu_count() or 1, resize=resize,
+                                      quality=args.quality)
     say_split(split, records)
     return records
 

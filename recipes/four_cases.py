@@ -113,14 +113,14 @@ def _write_digits(target, per_class):
 def pick(args, checkpoint, spec, folder, per_class):
     """Return the case `mxft advise` picks for a folder by its own evidence, and the layer of features for case 3."""
     from mxft.commandline.data_options import default_resize
-    from mxft.data.folders import scan_class_folders
+    from mxft.data.pictures import open_pictures
     from mxft.features.advice import is_small
-    from mxft.features.probe import measure_folder
+    from mxft.features.probe import measure_pictures
 
-    scan = scan_class_folders(folder)
-    evidence = measure_folder(checkpoint, spec, folder, scan, default_resize(spec), threads=args.data_nthreads)
+    pictures = open_pictures(folder)
+    evidence = measure_pictures(checkpoint, spec, pictures, default_resize(spec), threads=args.data_nthreads)
     print(f"{os.path.basename(folder)}:\n{evidence.table()}\n", flush=True)
-    small = is_small(per_class * len(scan.classes), len(scan.classes))
+    small = is_small(per_class * pictures.target.size, pictures.target.size)
     case = {(True, True): 1, (False, True): 2, (True, False): 3, (False, False): 4}[small, evidence.similar]
     return case, evidence.probes[-2:][0].layer if evidence.similar else evidence.best_layer
 

@@ -105,36 +105,18 @@ def find_checkpoint(args, drop_connect):
 def prepare(args, folder, resize):
     """Pack the photographs with short side `resize`: divided as they are, or ``--per-class`` for training."""
     from mxft.commandline.splitting import say_split
-    from mxft.data.datasets import Records, image_facts, prepare_records
-    from mxft.data.folders import scan_class_folders
-    from mxft.data.lists import write_list
-    from mxft.data.packing import pack_list
+    from mxft.data.datasets import prepare_pictures
+    from mxft.data.pictures import open_pictures
     from mxft.data.splits import all_but
-    from mxft.network.image_options import ImageOptions
 
     wanted = [name for name in args.classes.split(",") if name]
+    inside = os.path.join(folder, "train")
+    pictures = open_pictures(folder, exclude=all_but(inside if os.path.isdir(inside) else folder, wanted))
     prefix = os.path.join(args.work, f"two-stage-{pathlib.Path(folder).name}-{resize}-seed{args.seed}", "images")
-    options = {"num_thread": args.data_nthreads or os.cpu_count() or 1, "resize": resize, "quality": 95}
-    if not is_divided(folder):
-        records, split = prepare_records(folder, prefix, args.per_class, args.seed, all_but(folder, wanted), **options)
-        say_split(split, records)
-        return records
-    scans = {part: scan_class_folders(os.path.join(folder, part), exclude=all_but(os.path.join(folder, part), wanted))
-             for part in ("train", "val")}
-    if scans["train"].classes != scans["val"].classes:
-        different = sorted(set(scans["train"].classes) ^ set(scans["val"].classes))
-        raise InputError(f"train and val differ: expected the same class folders in both, received {different[0]!r} in "
-                         "one of them")
-    for part, scan in scans.items():
-        write_list(f"{prefix}-{part}.lst", scan.rows)
-        print(f"{part}: {pack_list(f'{prefix}-{part}.lst', os.path.join(folder, part), **options)}")
-    packing = image_facts(ImageOptions(resize=resize, quality=95))
-    return Records(f"{prefix}-train.rec", f"{prefix}-val.rec", scans["train"].classes, packing=packing)
-
-
-def is_divided(folder):
-    """Whether a folder holds train/ and val/."""
-    return all(os.path.isdir(os.path.join(folder, part)) for part in ("train", "val"))
+    records, split = prepare_pictures(pictures, prefix, None if pictures.val else args.per_class, seed=args.seed,
+                                      num_thread=args.data_nthreads or os.cpu_count() or 1, resize=resize, quality=95)
+    say_split(split, records)
+    return records
 
 
 def with_graph(trained, network, num_classes):

@@ -26,8 +26,8 @@ def parser():
     p.add_argument("--classes", type=whole(2), metavar="N", help="(default: those of --data)")
     p.add_argument("--similar", choices=("yes", "no"),
                    help="like what the network was trained on (default: probed on --data with --model)")
-    p.add_argument("--data", metavar="FOLDER", help="one folder of images a class, or with --labels those of a table")
-    p.add_argument("--labels", metavar="TABLE", help="of --data: images and their labels or numbers")
+    p.add_argument("--data", metavar="PATH", help="pictures, as mxft finetune --data takes them")
+    p.add_argument("--labels", metavar="TABLE", help="of --data: images and their class, labels or numbers")
     add_target_options(p, "the targets are")
     p.add_argument("--model", metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--seed", type=whole(0, 2**31 - 1), default=0, metavar="N", help="of the sample (default: 0)")
@@ -39,30 +39,26 @@ def parser():
 def main(argv=None):
     """Run ``mxft advise``."""
     args = parser().parse_args(argv)
-    from mxft.data.folders import scan_class_folders
     from mxft.features.advice import advise
 
     kind = target_kind(args) or "classes"
-    _check_table(args, kind)
-    scan = scan_class_folders(args.data) if args.data and not args.labels else None
-    images, classes = args.images or (scan and len(scan.rows)), args.classes or (scan and len(scan.classes))
-    if args.labels:
-        from mxft.data.tables import read_table
-
-        table = read_table(args.labels, kind)
-        images, classes = args.images or len(table.rows), args.classes or table.target.size
+    if args.labels and not args.data:
+        raise InputError(f"--labels: expected --data beside it, received labels={args.labels!r} alone")
+    pictures = _pictures(args)
+    images, classes = args.images or (pictures and len(pictures.rows)), args.classes or (pictures and
+                                                                                         pictures.target.size)
     if kind == "regression":
         classes = classes or 1
     for flag, value in (("images", images), ("classes", classes)):
         if not value:
             raise InputError(f"advice: expected --{flag} or --data FOLDER, received neither")
     if not args.similar and kind != "classes":
-        raise InputError(f"advice: expected --similar yes or no beside --{kind}, received none; it is probed on class "
-                         "folders alone")
+        raise InputError(f"advice: expected --similar yes or no beside --{kind}, received none; it is probed on "
+                         "pictures of one class each alone")
     if not args.similar and not (args.data and args.model):
         raise InputError("advice: expected --similar yes or no, or --data and --model to find out, received none")
     advise(images, classes, True, target=kind)
-    evidence = None if args.similar else _evidence(args, scan)
+    evidence = None if args.similar else _evidence(args, pictures)
     similar = args.similar == "yes" if args.similar else evidence.similar
     advice = advise(images, classes, similar, None if similar or not evidence else evidence.best_layer, kind)
     if evidence:
@@ -73,29 +69,40 @@ def main(argv=None):
     print(f"case {advice.case}: {'few' if advice.case in (1, 3) else 'many'} images, "
           f"{'similar' if similar else 'not similar'}\nplan: {advice.plan}\nwhy: {advice.reason}\ncommand:\n"
           f"  mxft finetune --model {quote(args.model or 'PREFIX,EPOCH')} --data {quote(args.data or 'FOLDER')} \\\n"
-          f"{table_flag(args, kind)}    --run runs/mine {advice.flags}")
+          f"{stated_flags(args, kind)}    --run runs/mine {advice.flags}")
 
 
-def table_flag(args, kind):
-    """Return the line of the command that names the table of labels, empty where there is none."""
-    return "" if kind == "classes" else f"    --labels {quote(args.labels or 'TABLE')} \\\n"
+def stated_flags(args, kind):
+    """Return the lines of the command that hand on what was said of the table and of the network's input."""
+    def listed(values):
+        return ",".join(f"{value:g}" for value in values)
+
+    said = {"labels": args.labels or (None if args.data or kind == "classes" else "TABLE"),
+            "image-shape": args.image_shape and listed(args.image_shape),
+            "rgb-mean": args.rgb_mean and listed(args.rgb_mean), "rgb-std": args.rgb_std and listed(args.rgb_std),
+            "mean-image": args.mean_image, "gpus": args.gpus}
+    return "".join(f"    --{flag} {quote(value)} \\\n" for flag, value in said.items() if value)
 
 
-def _check_table(args, kind):
-    """Refuse a table without its kind or folder, and a kind with class folders."""
-    if args.labels and (kind == "classes" or not args.data):
-        raise InputError(f"--labels: expected --data FOLDER and --multi-label or --regression beside it, received "
-                         f"labels={args.labels!r}" + ("" if args.data else " without --data"))
-    if args.data and kind != "classes" and not args.labels:
-        raise InputError(f"--{kind}: expected --labels TABLE beside --data, received none")
+def _pictures(args):
+    """Return the Pictures under ``--data``, which must have labels, and say what they are."""
+    from mxft.commandline.splitting import say_pictures
+    from mxft.data.pictures import open_pictures
+
+    if not args.data:
+        return None
+    pictures = open_pictures(args.data, target_kind(args), args.labels)
+    pictures.require_labels()
+    say_pictures(pictures)
+    return pictures
 
 
-def _evidence(args, scan):
-    """Probe the checkpoint's layers on a sample of the folder."""
+def _evidence(args, pictures):
+    """Probe the checkpoint's layers on a sample of the pictures."""
     from mxft.commandline.data_options import default_resize
     from mxft.commandline.models import open_model
     from mxft.devices import contexts
-    from mxft.features.probe import measure_folder
+    from mxft.features.probe import measure_pictures
     from mxft.network.input_spec import InputSpec
     from mxft.network.transfer import check_fits
 
@@ -103,5 +110,4 @@ def _evidence(args, scan):
     checkpoint = open_model(args)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
     check_fits(checkpoint, spec)
-    return measure_folder(checkpoint, spec, args.data, scan, default_resize(spec), args.seed, args.data_nthreads,
-                          context)
+    return measure_pictures(checkpoint, spec, pictures, default_resize(spec), args.seed, args.data_nthreads, context)

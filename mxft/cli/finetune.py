@@ -2,7 +2,7 @@
 import os
 
 from mxft.commandline.arguments import Parser, add_device_options, add_input_options, add_tensorboard_option, input_spec
-from mxft.commandline.data_options import add_data_options, check_data_flags, records_from, target_of
+from mxft.commandline.data_options import add_data_options, check_data_flags, pictures_from, records_from, target_of
 from mxft.commandline.pages import conclude
 from mxft.commandline.training_options import (
     add_keeping_options,
@@ -60,14 +60,15 @@ def main(argv=None):
     recipe = recipe_from(args, target_of(args))
     checkpoint = open_model(args)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
-    checked = check_early(args, recipe, checkpoint, spec)
+    pictures = pictures_from(args, checkpoint)
+    checked = check_early(args, recipe, checkpoint, spec, pictures)
     check_resize(args.resize, spec)
     workers = join_workers(args.kv_store)
     events = None
     if workers.writes:
         check_run_folder(args.run, args.resume)
         events = event_folder(args.tensorboard, os.path.join(args.run, "tensorboard"), args.resume)
-    records = workers.first_then_others(lambda: records_from(args, spec, checkpoint))
+    records = workers.first_then_others(lambda: records_from(args, spec, pictures))
     result = finetune(checkpoint, records, args.run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
                       keeping_from(args), events, checked)
     return conclude(result)

@@ -4,9 +4,9 @@ import sys
 
 from mxft.commandline.arguments import Parser, real, whole
 from mxft.commandline.data_options import add_target_options, names, target_kind
-from mxft.commandline.splitting import some
 from mxft.errors import InputError, nearest
 from mxft.network.image_options import INTERPOLATIONS
+from mxft.wording import some
 
 SHORT_MAP = 30  # class names printed one by one; of more, a summary
 

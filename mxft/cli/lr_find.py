@@ -5,7 +5,7 @@ import sys
 import tempfile
 
 from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole
-from mxft.commandline.data_options import add_data_options, check_data_flags, records_from, target_of
+from mxft.commandline.data_options import add_data_options, check_data_flags, pictures_from, records_from, target_of
 from mxft.commandline.training_options import add_training_options, check_early, recipe_from
 
 EXAMPLES = """\
@@ -55,12 +55,13 @@ def main(argv=None):
     check_search(recipe, args.start_lr, args.end_lr, args.batches)
     checkpoint = open_model(args)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
-    check_early(args, recipe, checkpoint, spec)
+    pictures = pictures_from(args, checkpoint)
+    check_early(args, recipe, checkpoint, spec, pictures)
     check_resize(args.resize, spec)
     prefix = os.path.normpath(args.run) + "-lr"
     check_writable(os.path.dirname(os.path.abspath(prefix)), "--run")
     with _Bar(args.batches) as bar, _named(checkpoint, args.mean_image) as model:
-        found = find_learning_rate(model, records_from(args, spec, checkpoint), recipe, spec, args.gpus, args.cpus,
+        found = find_learning_rate(model, records_from(args, spec, pictures), recipe, spec, args.gpus, args.cpus,
                                    args.data_nthreads, args.start_lr, args.end_lr, args.batches, bar)
     _report(found, prefix, f"{os.path.basename(args.model)}, {found.stage}: {args.optimizer}, batch "
                           f"{args.batch_size * args.accumulate}")

@@ -5,8 +5,9 @@ import shlex
 
 from mxft.commandline.arguments import add_check_option, real, whole
 from mxft.errors import InputError
+from mxft.options import VAL_FRACTION
 
-PER_CLASS, QUALITY = 60, 90
+QUALITY = 90
 FLAGS_OF = {"data": ("per_class", "resize", "quality", "exclude", "labels", "label_columns", "val_fraction"),
             "records": (), "train": ("val", "classes", "num_classes")}
 
@@ -14,9 +15,10 @@ FLAGS_OF = {"data": ("per_class", "resize", "quality", "exclude", "labels", "lab
 def add_data_options(parser):
     """Add the flags that name the photographs or records to train on."""
     group = parser.add_argument_group("data, one of --data, --records, --train")
-    group.add_argument("--data", metavar="FOLDER", help="one folder of images a class; split and packed beside the run")
-    group.add_argument("--per-class", type=whole(1), metavar="N",
-                       help=f"of --data: training images of each class (default: {PER_CLASS})")
+    group.add_argument("--data", metavar="PATH",
+                       help="pictures: class folders, train/ and val/ folders, a folder with a table of labels, a CSV, "
+                            "TSV or .lst, a tar or zip of these, or a .rec; split and packed beside the run")
+    add_split_options(group, "of --data: ")
     group.add_argument("--resize", type=whole(1), metavar="N",
                        help="of --data: short side of packed images (default: input size x 8/7)")
     group.add_argument("--quality", type=whole(1, 100), metavar="Q",
@@ -40,14 +42,23 @@ def add_target_options(group, what="the targets are"):
     group.add_argument("--regression", action="store_true", help=f"{what} one or several numbers an image")
 
 
+def add_split_options(group, of=""):
+    """Add the flags that divide pictures into a part for training and one for validation."""
+    group.add_argument("--val-fraction", type=real(above=0, below=1), metavar="F",
+                       help=f"{of}part of each class's images to validate on (default: {VAL_FRACTION}; where the "
+                            "pictures are divided already, as they are)")
+    group.add_argument("--per-class", type=whole(1), metavar="N",
+                       help=f"{of}training images of each class, all others for validation, as the tutorial has it")
+
+
 def add_table_options(group, of=""):
     """Add the flags of a table of labels; `check_table_flags` refuses what does not go together."""
     group.add_argument("--labels", metavar="TABLE",
-                       help=f"{of}CSV, TSV or .lst of images and their labels or numbers, paths relative to the folder")
+                       help=f"{of}CSV, TSV or .lst of images and their class, labels or numbers (default: the one in "
+                            "the folder, where there are no class folders)")
     group.add_argument("--label-columns", type=names, default=(), metavar="NAME,NAME",
-                       help="of --labels: the columns that are labels (default: all but the image's)")
-    group.add_argument("--val-fraction", type=real(above=0, below=1), metavar="F",
-                       help="of --labels: part of the images to validate on (default: 0.2)")
+                       help="of a table: the columns that are labels (default: the class by its header, or all but "
+                            "the image's)")
 
 
 def names(text):
@@ -62,19 +73,22 @@ def target_kind(args):
     return "multi-label" if args.multi_label else "regression" if args.regression else None
 
 
-def check_table_flags(args):
-    """Refuse a table of labels without its kind, or a flag of a table without one."""
+def check_split_flags(args):
+    """Refuse flags of two ways to divide pictures, or one beside labels it is not for."""
     kind = target_kind(args)
-    if args.labels and not kind:
-        raise InputError(f"--labels: expected --multi-label or --regression beside it, received labels="
-                         f"{args.labels!r} alone; one class an image is a folder of class folders")
-    for flag in ("label_columns", "val_fraction"):
-        if getattr(args, flag, None) and not args.labels:
-            raise InputError(f"--{flag.replace('_', '-')}: expected --labels TABLE beside it, received none")
+    if args.per_class and args.val_fraction:
+        raise InputError("division: expected one of --per-class, --val-fraction, received both")
+    for flag, cure in (("per_class", "--val-fraction divides such pictures"), ("exclude", "leave it out")):
+        if getattr(args, flag) and kind:
+            raise InputError(f"--{flag.replace('_', '-')}: expected one class an image, received --{kind} beside it; "
+                             f"{cure}")
+    if args.exclude and args.labels:
+        raise InputError(f"--exclude: expected class folders, received --labels {args.labels}")
 
 
 def check_data_flags(args):
     """Refuse none or several sources of data, and a flag that belongs to another one: it would do nothing."""
+    take_records(args)
     given = [name for name in FLAGS_OF if getattr(args, name)]
     if len(given) != 1:
         raise InputError(f"data: expected one of --data, --records, --train, received "
@@ -84,17 +98,26 @@ def check_data_flags(args):
         if source != given[0] and typed:
             raise InputError(f"--{typed[0].replace('_', '-')}: expected --{source} beside it, received "
                              f"--{given[0]} {getattr(args, given[0])}")
-    check_table_flags(args)
-    if args.data and target_kind(args) and not args.labels:
-        raise InputError(f"--{target_kind(args)}: expected --labels TABLE beside --data, received none; folders name "
-                         "one class an image")
-    if args.labels and (args.per_class or args.exclude):
-        raise InputError("--labels: expected the images of a table, received "
-                         f"--{'per-class' if args.per_class else 'exclude'} beside it, which is for class folders; "
-                         "--val-fraction divides a table")
+    check_split_flags(args)
     if (args.records or "").endswith(".rec"):
         raise InputError(f"--records: expected the PREFIX of `mxft split FOLDER PREFIX`, received records="
                          f"{args.records!r}; a record file is given with --train {shlex.quote(args.records)}")
+
+
+def take_records(args):
+    """Read ``--data`` that is a record file, or a folder of such, as ``--train`` and ``--val``."""
+    path = os.path.expanduser(args.data or "")
+    found = [path] if path.endswith(".rec") else []
+    if os.path.isdir(path):
+        found = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(".rec")]
+        found = [name for name in found if "train" in os.path.basename(name)] if len(found) > 1 else found
+    if len(found) != 1 or not os.path.isfile(found[0]):
+        return
+    folder, name = os.path.split(found[0])
+    twins = [os.path.join(folder, name.replace("train", part)) for part in ("val", "valid", "validation", "test")]
+    twins = [twin for twin in twins if "train" in name and os.path.isfile(twin)]
+    args.data, args.train, args.val = None, found[0], args.val or (twins[0] if twins else None)
+    print(f"{path}: records, {args.train}" + (f" for training and {args.val} for validation" if args.val else ""))
 
 
 def target_of(args):
@@ -116,34 +139,33 @@ def target_of(args):
     return asked or made_for or CLASSES
 
 
-def check_table_head(args, checkpoint, spec):
-    """Refuse, before ``--data`` is packed, a checkpoint whose kept head has other outputs than a table has labels."""
-    from mxft.data.tables import read_table
-    from mxft.training.network import with_kept_head
-
-    if args.require_head:
-        names = checkpoint.classes
-        target = read_table(args.labels, target_kind(args), names, args.label_columns or None).target
-        with_kept_head(checkpoint, target.size, spec.shape, target)
-
-
-def records_from(args, spec, checkpoint=None):
-    """Return the Records the flags name, looked at, packing a folder where that is what was given.
+def pictures_from(args, checkpoint=None):
+    """Return the Pictures under ``--data``; None where records are given.
 
     A table's labels are put in the order of `checkpoint`'s classes where its head is kept.
     """
+    from mxft.data.pictures import open_pictures
+
+    if not args.data:
+        return None
+    kept = checkpoint.classes if checkpoint is not None and args.require_head else None
+    pictures = open_pictures(args.data, target_kind(args), args.labels, args.label_columns or None, kept, args.exclude)
+    pictures.require_labels()
+    return pictures
+
+
+def records_from(args, spec, pictures=None):
+    """Return the Records the flags name, looked at, packing pictures where those were given."""
     from mxft.commandline.splitting import say_split
     from mxft.data.classes import read_classes
-    from mxft.data.datasets import Records, load_records, prepare_records
+    from mxft.data.datasets import Records, load_records, prepare_pictures
     from mxft.data.soundness import check_images
 
-    if args.labels:
-        return dataclasses.replace(_labelled(args, spec, checkpoint), check=args.check)
-    if args.data:
-        prefix = os.path.normpath(args.run) + "-records/images"
-        records, split = prepare_records(args.data, prefix, args.per_class or PER_CLASS, args.seed, args.exclude,
-                                         num_thread=args.data_nthreads or os.cpu_count() or 1,
-                                         resize=args.resize or default_resize(spec), quality=args.quality or QUALITY)
+    if pictures is not None:
+        records, split = prepare_pictures(
+            pictures, os.path.normpath(args.run) + "-records/images", args.per_class, args.val_fraction, args.seed,
+            num_thread=args.data_nthreads or os.cpu_count() or 1, resize=args.resize or default_resize(spec),
+            quality=args.quality or QUALITY)
         say_split(split, records)
         return dataclasses.replace(records, check=args.check)
     if args.records:
@@ -154,21 +176,6 @@ def records_from(args, spec, checkpoint=None):
     records = dataclasses.replace(records, check=args.check)
     for path in filter(None, (records.train, records.val)):
         check_images(path, spec, bool(args.train), records.target in ("multi-label", "regression"))
-    return records
-
-
-def _labelled(args, spec, checkpoint):
-    """Return the Records of a folder and its table of labels."""
-    from mxft.commandline.splitting import say_split
-    from mxft.data.labelled import VAL_FRACTION, prepare_labelled_records
-
-    names = checkpoint.classes if checkpoint is not None and args.require_head else None
-    records, split = prepare_labelled_records(
-        args.data, args.labels, os.path.normpath(args.run) + "-records/images", target_kind(args), names,
-        args.label_columns or None, args.val_fraction or VAL_FRACTION, args.seed,
-        num_thread=args.data_nthreads or os.cpu_count() or 1, resize=args.resize or default_resize(spec),
-        quality=args.quality or QUALITY)
-    say_split(split, records)
     return records
 
 

@@ -1,4 +1,12 @@
 """What is told of a split: what was packed, what was left out, and where the files are."""
+from mxft.wording import plural, some
+
+
+def say_pictures(pictures):
+    """Print in one line what pictures were found and how they are read."""
+    from mxft.command.flags import as_flags
+
+    print(as_flags(pictures.describe()))
 
 
 def say_split(split, records):
@@ -9,23 +17,17 @@ def say_split(split, records):
     split : SplitResult or None
     records : Records
     """
-    from mxft.data.splits import CLUTTER
-
     if split is None:
         print(f"records are up to date: {records.train}, {records.val}")
         return
-    if CLUTTER in split.excluded:
-        print(f"left out {CLUTTER}: the tutorial trained 256 outputs with 257 labels; --keep-clutter brings it back")
-    if split.ignored:
-        print(f"ignored {len(split.ignored)} that are no images of a class: {some(split.ignored)}")
     if split.without_validation:
-        print(f"{len(split.without_validation)} classes have no validation images: {some(split.without_validation)}")
+        print(f"{plural(len(split.without_validation), 'class has', 'classes have')} no validation images: "
+              f"{some(split.without_validation)}")
+    if split.duplicates:
+        shown = [f"{val} as {train}" for train, val in split.duplicates]
+        print(f"{plural(len(shown), 'picture')} for validation also in training, so that the score is too good: "
+              f"{some(shown, 3)}; all in {split.val.rec[:-len('-val.rec')]}-duplicates.tsv")
     what = {"multi-label": "labels, line number (from 0) is output", "regression": "numbers, line for line the outputs"}
     print(f"wrote {split.classes_path}: {len(split.classes)} "
           f"{what.get(records.target, 'classes, line number (from 0) is label')}")
     print(f"train: {split.train}\nval: {split.val}")
-
-
-def some(names, most=5):
-    """Return the first few of `names` as text."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

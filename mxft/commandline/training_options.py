@@ -111,18 +111,17 @@ def _has_momentum(optimizer):
     return found is not None and "momentum" in inspect.signature(found.__init__).parameters
 
 
-def check_early(args, recipe, checkpoint, spec):
+def check_early(args, recipe, checkpoint, spec, pictures=None):
     """Refuse before anything is packed what cannot be trained; return the CheckedRecipe to go on from."""
-    from mxft.commandline.data_options import check_table_head
-    from mxft.data.folders import scan_class_folders
-    from mxft.data.splits import CLUTTER
+    from mxft.data.target_spec import CLASSES
+    from mxft.training.network import with_kept_head
     from mxft.training.preparation import check_machine, check_recipe
 
-    if args.labels:
-        check_table_head(args, checkpoint, spec)
-        return check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
-    if not args.data:  # nothing is packed: the records are asked with the rest
+    if pictures is None:  # nothing is packed: the records are asked with the rest
         return check_machine(recipe, checkpoint, spec, args.gpus, args.cpus)
-    classes = scan_class_folders(args.data, exclude={*args.exclude, CLUTTER}).classes
-    count = len(classes) if len(classes) > 1 else None  # one is refused when the folder is split
-    return check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus, count)
+    target = pictures.target
+    if target.kind == CLASSES:
+        return check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus, target.size)
+    if args.require_head:
+        with_kept_head(checkpoint, target.size, spec.shape, target)
+    return check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)

@@ -6,16 +6,27 @@ anew, and a checkpoint's manifest can say how to treat a new photograph.
 import dataclasses
 import hashlib
 import json
+import logging
+import math
 import os
 import shlex
 from typing import Optional
 
-from mxft.data.classes import read_classes
-from mxft.data.splits import split_folder
+from mxft.data.classes import read_classes, write_classes
+from mxft.data.duplicates import write_duplicates
+from mxft.data.lists import write_list
+from mxft.data.packing import pack_list
+from mxft.data.pictures import open_pictures
+from mxft.data.splits import SplitResult, rank, split_fraction, split_per_class
+from mxft.data.stratification import split_targets
 from mxft.data.target_spec import CLASSES, check_kind
 from mxft.errors import InputError, MissingFileError
 from mxft.files.whole import sha256, write_json
 from mxft.network.image_options import ImageOptions
+from mxft.options import VAL_FRACTION
+from mxft.wording import plural
+
+LOG = logging.getLogger("mxft")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,16 +61,20 @@ class Records:
 
 def prepare_records(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutter=False, num_thread=1, show=None,
                     strict=False, val_fraction=None, **image_options):
-    """Split and pack a folder of class folders, or take up what an earlier call with the same arguments made.
+    """Split and pack pictures by the tutorials' protocols: n of each class for training, or Keras's fraction.
 
     Parameters
     ----------
     folder : str
-        One folder of images a class; only read.
-    prefix : str
-        Of the files to write.
-    per_class, seed, exclude, keep_clutter, num_thread, strict, show, val_fraction
-        See `mxft.data.splits.split_folder`.
+        As `mxft.data.pictures.open_pictures` takes it, with one class a picture.
+    prefix, seed, num_thread, show, strict
+        See `prepare_pictures`.
+    per_class : int
+        See `mxft.data.splits.split_per_class`; not used with `val_fraction`.
+    exclude, keep_clutter
+        See `mxft.data.pictures.open_pictures`.
+    val_fraction : float, optional
+        As Keras's ``validation_split``: small classes may have no images for validation.
     **image_options
         `resize`, `quality` …: see `mxft.network.image_options.ImageOptions`.
 
@@ -67,26 +82,147 @@ def prepare_records(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutt
     -------
     records : Records
     split : SplitResult or None
-        None where files of an earlier call were taken up: same options, same image files (names, sizes and times of
-        change), and record files that still have the hash they were written with.
 
     Raises
     ------
     InputError
-        What `split_folder` refuses.
+        What `open_pictures` and `prepare_pictures` refuse.
+    """
+    pictures = open_pictures(folder, exclude=exclude, keep_clutter=keep_clutter)
+    return prepare_pictures(pictures, prefix, None if val_fraction else per_class, val_fraction, seed, 0, num_thread,
+                            show, strict, **image_options)
+
+
+def prepare_pictures(pictures, prefix, per_class=None, val_fraction=None, seed=0, least=1, num_thread=1, show=None,
+                     strict=False, **image_options):
+    """Split and pack pictures, or take up what an earlier call with the same arguments made.
+
+    Parameters
+    ----------
+    pictures : mxft.data.pictures.Pictures
+        With labels. Where they say which are for validation, they are divided so.
+    prefix : str
+        Of ``PREFIX-train`` and ``PREFIX-val`` (``.lst .rec .idx``), ``PREFIX-classes.txt``, a name a line for each
+        output, ``PREFIX-records.json``, and ``PREFIX-duplicates.tsv`` where a picture is in both parts.
+    per_class : int, optional
+        Images of each class for training; all others are for validation: see `mxft.data.splits.split_per_class`.
+    val_fraction : float, optional
+        Part for validation, `VAL_FRACTION` when neither is given: see `mxft.data.splits.split_fraction` and
+        `mxft.data.stratification.split_targets`.
+    seed : int
+    least : int
+        Images of every class for validation at least, where a class has more.
+    num_thread, show, strict
+        See `mxft.data.packing.pack_list`.
+    **image_options
+        `resize`, `quality` …: see `mxft.network.image_options.ImageOptions`.
+
+    Returns
+    -------
+    records : Records
+    split : SplitResult or None
+        None where files of an earlier call were taken up: same options, same pictures (names, labels, sizes and times
+        of change), and record files that still have the hash they were written with.
+
+    Raises
+    ------
+    InputError
+        No labels; a class that is too small; a class none of whose images can be read; no image left for validation;
+        a division asked for where the pictures are divided; what `pack_list` refuses.
+
+    Examples
+    --------
+    >>> pictures = open_pictures("photos")                                          # doctest: +SKIP
+    >>> records, split = prepare_pictures(pictures, "photos-records", resize=256)   # doctest: +SKIP
     """
     options = image_facts(ImageOptions(**image_options))
-    wanted = {"folder": os.path.abspath(folder), "per_class": per_class, "seed": seed, "exclude": sorted(exclude),
-              "keep_clutter": keep_clutter, "strict": strict, "packing": options, "source": _fingerprint(folder)}
-    if val_fraction is not None:  # only then a fact: files of earlier versions stay good
-        wanted.update(per_class=None, val_fraction=val_fraction)
+    pictures.require_labels()
+    if per_class and val_fraction:
+        raise InputError(f"cannot split: expected `per_class` or `val_fraction`, received per_class={per_class} and "
+                         f"val_fraction={val_fraction:g}")
+    division = _division(pictures, per_class, val_fraction, least)
+    wanted = {"folder": os.path.abspath(pictures.root), "target": pictures.target.kind,
+              "names": pictures.target.output_names, **division, "seed": seed, "strict": strict, "packing": options,
+              "source": _fingerprint(pictures)}
     if records_stand(prefix, wanted):
         return load_records(prefix), None
-    split = split_folder(folder, prefix, per_class, seed, exclude, keep_clutter, num_thread=num_thread, strict=strict,
-                         show=show, val_fraction=val_fraction, **image_options)
+    parts = _divided(pictures, seed, division)
+    _require_plain(pictures)
+    LOG.info(pictures.describe())
+    classes_path, packed = f"{prefix}-classes.txt", []
+    write_classes(classes_path, pictures.target.output_names)
+    for name, rows in zip(("train", "val"), parts):
+        write_list(f"{prefix}-{name}.lst", rows)
+        packed.append(pack_list(f"{prefix}-{name}.lst", pictures.root, num_thread=num_thread, show=show, strict=strict,
+                                pack_label=pictures.target.kind != CLASSES, **image_options))
+    without = _without_validation(pictures.target, parts, packed)
+    duplicates = write_duplicates(f"{prefix}-duplicates.tsv", *(result.rec for result in packed), *parts)
     hashes = {name: sha256(f"{prefix}-{name}.rec") for name in ("train", "val")}
     write_json(facts_path(prefix), {**wanted, "sha256": hashes})
-    return load_records(prefix), split
+    return load_records(prefix), SplitResult(*packed, classes_path, pictures.target.output_names,
+                                             list(pictures.excluded), without, duplicates)
+
+
+def _division(pictures, per_class, val_fraction, least):
+    """Return how pictures are divided, as the facts of the records say it."""
+    if pictures.val is not None:
+        if per_class or val_fraction:
+            name, value = ("per_class", per_class) if per_class else ("val_fraction", val_fraction)
+            raise InputError(f"`{name}`: expected pictures that are not divided yet, received {name}={value} beside "
+                             f"{pictures.source}: {pictures.layout}; leave it out, or give the training folder alone")
+        return {"divided": True}
+    if per_class and pictures.target.kind != CLASSES:
+        raise InputError(f"`per_class`: expected one class a picture, received per_class={per_class} beside "
+                         f"{pictures.target.describe()}; `val_fraction` divides them")
+    return {"per_class": per_class} if per_class else {"val_fraction": val_fraction or VAL_FRACTION, "least": least}
+
+
+def _divided(pictures, seed, division):
+    """Return rows for training and rows for validation."""
+    target, rows = pictures.target, pictures.rows
+    if "divided" in division:
+        return [sorted(part, key=lambda row: rank(row, seed)) for part in (rows, pictures.val)]
+    if target.kind != CLASSES:
+        return split_targets(rows, target.kind, division["val_fraction"], seed)
+    if "per_class" in division:
+        train, val = split_per_class(rows, division["per_class"], seed, list(target.names))
+        more, advice = division["per_class"], "lower `per_class`"
+    else:
+        share, least = division["val_fraction"], division["least"]
+        train, val = split_fraction(rows, share, seed, list(target.names), least)
+        more, advice = (1, "add pictures") if least else (math.ceil(1 / share) - 1,
+                                                          f"raise the fraction above {share:g}")
+    if not val:
+        raise InputError(f"no images left for validation: expected a class with more than {more} images in "
+                         f"{pictures.source}; {advice}")
+    return train, val
+
+
+def _require_plain(pictures):
+    """Refuse names that a file with one name a line cannot hold, or that stand twice."""
+    names = pictures.target.output_names
+    for name in names:
+        if not name.strip() or len(name.splitlines()) != 1 or names.count(name) > 1:
+            raise InputError(f"label names of {pictures.table or pictures.source}: expected each once, on one line, "
+                             f"received {name!r}")
+
+
+def _without_validation(target, parts, packed):
+    """Return the classes without images for validation, refusing one none of whose training images could be read."""
+    if target.kind != CLASSES:
+        return []
+    there = []
+    for rows, result in zip(parts, packed):
+        bad = {each.row.index for each in result.bad}
+        there.append({int(row.labels[0]) for row in rows if row.index not in bad})
+    for number, name in enumerate(target.names):
+        if number not in there[0]:
+            bad = [each for each in packed[0].bad if each.row.labels[0] == number]
+            said = f"{plural(len(bad), 'image')} that cannot be read ({bad[0].reason})" if bad else "none"
+            listed = f", listed in {packed[0].bad_path}" if bad else ""
+            raise InputError(f"class without training images: expected at least one of {name}, received {said}"
+                             f"{listed}; mend them or `exclude` {name}")
+    return [name for number, name in enumerate(target.names) if number not in there[1]]
 
 
 def image_facts(options):
@@ -119,10 +255,10 @@ def load_records(prefix):
     path = facts_path(prefix)
     if not os.path.isfile(path):
         raise MissingFileError(f"records are missing: expected {path}, received records={prefix!r}; "
-                               f"mxft split FOLDER {shlex.quote(prefix)} makes them")
+                               f"mxft split PICTURES {shlex.quote(prefix)} makes them")
     facts = _read_facts(path)
     return Records(f"{prefix}-train.rec", f"{prefix}-val.rec", read_classes(f"{prefix}-classes.txt"),
-                   packing=facts["packing"], target=facts.get("target"))
+                   packing=facts["packing"], target=facts.get("target", CLASSES))
 
 
 def _read_facts(path):
@@ -159,13 +295,16 @@ def records_stand(prefix, wanted):
         return False
 
 
-def _fingerprint(folder):
-    """Return a hash of the names, sizes and times of change of every file below `folder`."""
+def _fingerprint(pictures):
+    """Return a hash of path, labels, size and time of change of every picture that is there, and of its part."""
     digest = hashlib.sha256()
-    for path, folders, files in os.walk(folder):
-        folders.sort()
-        for name in sorted(files):
-            status = os.stat(os.path.join(path, name))
-            relative = os.path.relpath(os.path.join(path, name), folder)
-            digest.update(f"{relative}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    for part in (pictures.rows, pictures.val or ()):
+        for row in part:
+            try:
+                status = os.stat(os.path.join(pictures.root, row.path))
+                digest.update(f"{row.path}\0{row.labels}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(
+                    "utf-8", "surrogateescape"))
+            except OSError:
+                continue
+        digest.update(b"\n")
     return digest.hexdigest()

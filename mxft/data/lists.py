@@ -21,7 +21,8 @@ def iter_list(path):
     Parameters
     ----------
     path : str
-        Lines of ``index<tab>label[<tab>label…]<tab>path``. Blank lines are passed over.
+        Lines of ``index<tab>label[<tab>label…]<tab>path``, in UTF-8 or, with its byte order mark, UTF-16. Blank lines
+        are passed over. A path keeps the blanks it begins with: a file's name may.
 
     Yields
     ------
@@ -32,17 +33,25 @@ def iter_list(path):
     InputError
         At the first bad row, with file, line and content. (Upstream prints it and goes on without the image.)
     """
+    with open(require_file(path, "image list"), "rb") as f:
+        mark = f.read(3)
     # surrogateescape: a file name that is not UTF-8 is found again under the very bytes the list holds
-    with open(require_file(path, "image list"), encoding="utf-8", errors="surrogateescape") as f:
-        for number, line in enumerate(f, 1):
-            if line.strip():
-                yield _row(path, number, line)
+    coding, errors = (("utf-16", "strict") if mark[:2] in (b"\xff\xfe", b"\xfe\xff") else
+                      ("utf-8-sig", "surrogateescape"))
+    with open(path, encoding=coding, errors=errors) as f:
+        try:
+            for number, line in enumerate(f, 1):
+                if line.strip():
+                    yield _row(path, number, line)
+        except UnicodeError:
+            raise InputError(f"image list cannot be read: expected text in UTF-8, received {path}, which begins as "
+                             "UTF-16 does and goes on otherwise; save it as UTF-8") from None
 
 
 def _row(path, number, line):
-    fields = [field.strip() for field in line.split("\t")]
+    fields = line.rstrip().split("\t")
     try:
-        if len(fields) < 3 or not fields[-1]:
+        if len(fields) < 3 or not fields[-1].strip():
             raise ValueError
         row = Row(int(fields[0]), tuple(map(float, fields[1:-1])), fields[-1])
         if not 0 <= row.index < 1 << 64 or not all(map(math.isfinite, row.labels)):

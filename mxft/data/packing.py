@@ -11,6 +11,7 @@ from mxft.compat import load_cv2
 from mxft.data.folders import require_root
 from mxft.data.images import BadImage, prepare
 from mxft.data.lists import check_list, iter_list
+from mxft.data.picture_files import found_path
 from mxft.data.progress import progress
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import InputError, MxftError, RunError
@@ -140,7 +141,7 @@ def _write_records(writer, made, advance):
 def _make_record(row, root, options, pack_label):
     """Return (row, record bytes, None), or (row, None, reason) for an image that cannot be packed."""
     try:
-        payload = prepare(read_image(os.path.join(root, row.path)), options)
+        payload = prepare(read_image(os.path.join(root, found_path(root, row.path) or row.path)), options)
     except BadImage as error:
         return row, None, str(error)
     label = row.labels if pack_label and len(row.labels) > 1 else row.labels[0]

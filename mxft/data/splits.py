@@ -5,22 +5,17 @@ lists the same class numbers, and moves nothing: the script's ``mv`` empties the
 another n.
 """
 import hashlib
-import math
 import os
 from dataclasses import dataclass
 
-from mxft.data.classes import write_classes
-from mxft.data.folders import EXTENSIONS, require_root, scan_class_folders
-from mxft.data.lists import write_list
-from mxft.data.packing import PackResult, pack_list
+from mxft.data.folders import require_root
+from mxft.data.packing import PackResult
 from mxft.errors import InputError, nearest
-
-CLUTTER = "257.clutter"
 
 
 @dataclass(frozen=True)
 class SplitResult:
-    """What `split_folder` did.
+    """What `mxft.data.datasets.prepare_pictures` did.
 
     Attributes
     ----------
@@ -28,10 +23,12 @@ class SplitResult:
     classes_path : str
         The class map: line number is label.
     classes : list of str
-    excluded, ignored : list of str
-        Class folders left out, and what was no image or lay deeper than a class folder.
+    excluded : list of str
+        Class folders left out.
     without_validation : list of str
         Classes all of whose images went into training.
+    duplicates : list of (str, str)
+        Pictures that are in both parts: of each the one for training and the one for validation.
     """
 
     train: PackResult
@@ -39,8 +36,8 @@ class SplitResult:
     classes_path: str
     classes: list
     excluded: list
-    ignored: list
     without_validation: list
+    duplicates: list
 
 
 def split_per_class(rows, per_class, seed=0, classes=None):
@@ -85,7 +82,7 @@ def split_per_class(rows, per_class, seed=0, classes=None):
     return _divided(members, dict.fromkeys(members, per_class), seed)
 
 
-def split_fraction(rows, val_fraction, seed=0, classes=None):
+def split_fraction(rows, val_fraction, seed=0, classes=None, least=0):
     """Choose a share of every class for validation; all others are for training.
 
     Parameters
@@ -97,6 +94,8 @@ def split_fraction(rows, val_fraction, seed=0, classes=None):
         ``validation_split`` does (keras_preprocessing/image/utils.py).
     seed, classes
         See `split_per_class`.
+    least : int
+        Rows of every class that validation has at least, where that leaves one for training.
 
     Returns
     -------
@@ -125,7 +124,8 @@ def split_fraction(rows, val_fraction, seed=0, classes=None):
                          f"{val_fraction}")
     members = _members(rows, seed, classes)
     _require_enough(members, 1, classes)
-    return _divided(members, {label: len(of) - int(val_fraction * len(of)) for label, of in members.items()}, seed)
+    held_out = {label: max(int(val_fraction * len(of)), min(least, len(of) - 1)) for label, of in members.items()}
+    return _divided(members, {label: len(of) - held_out[label] for label, of in members.items()}, seed)
 
 
 def _members(rows, seed, classes):
@@ -160,65 +160,6 @@ def _require_enough(members, per_class, classes):
                          f"{others}; `per_class` {max(1, min(small.values()))} or `exclude` {name}")
 
 
-def split_folder(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutter=False, exts=EXTENSIONS,
-                 val_fraction=None, **packing):
-    """Split a folder of class folders, and write and pack both lists.
-
-    Parameters
-    ----------
-    folder : str
-        One folder a class, as in Caltech-256's ``256_ObjectCategories``. It is only read.
-    prefix : str
-        Of ``PREFIX-train`` and ``PREFIX-val`` (``.lst .rec .idx``) and ``PREFIX-classes.txt``.
-    per_class, seed
-        See `split_per_class`.
-    exclude : iterable of str
-        Class folders to leave out.
-    keep_clutter : bool
-        Caltech-256's ``257.clutter``, which is no category, is left out unless this is True.
-    exts : iterable of str
-        File extensions that are images.
-    val_fraction : float, optional
-        Split every class by this share for validation (see `split_fraction`) and not by `per_class`.
-    **packing
-        `resize`, `quality`, `num_thread`, `strict`, `show` …: see ``pack_list``.
-
-    Returns
-    -------
-    SplitResult
-
-    Raises
-    ------
-    InputError
-        An empty folder, a single class, a class that is too small, no image left for validation, a folder to exclude
-        that is not there; and what `pack_list` refuses.
-    """
-    _require_folders(folder, exclude)
-    left_out = set(exclude) | (set() if keep_clutter else {CLUTTER})
-    scan = scan_class_folders(folder, exts, left_out)
-    if len(scan.classes) < 2:
-        raise InputError(f"nothing to tell apart: expected two or more class folders in {folder}, received "
-                         f"{len(scan.classes)} ({', '.join(scan.classes)})")
-    train, val = (split_per_class(scan.rows, per_class, seed, scan.classes) if val_fraction is None
-                  else split_fraction(scan.rows, val_fraction, seed, scan.classes))
-    if not val:
-        most = per_class if val_fraction is None else math.ceil(1 / val_fraction) - 1
-        advice = "lower `per_class`" if val_fraction is None else f"raise the fraction above {val_fraction:g}"
-        raise InputError(f"no images left for validation: expected a class with more than {most} images in "
-                         f"{folder}; {advice}")
-    classes_path = f"{prefix}-classes.txt"
-    write_classes(classes_path, scan.classes)
-    results = []
-    for name, rows in (("train", train), ("val", val)):
-        write_list(f"{prefix}-{name}.lst", rows)
-        results.append(pack_list(f"{prefix}-{name}.lst", folder, **packing))
-    validated = {row.labels[0] for row in val}
-    return SplitResult(*results, classes_path, scan.classes,
-                       excluded=sorted(name for name in left_out if os.path.isdir(os.path.join(folder, name))),
-                       ignored=scan.ignored,
-                       without_validation=[name for i, name in enumerate(scan.classes) if i not in validated])
-
-
 def all_but(folder, classes):
     """Return the class folders to exclude so that only `classes` stay.
 
@@ -245,10 +186,3 @@ def all_but(folder, classes):
             raise InputError(f"no such class: expected a folder in {folder}, received classes={name!r}; "
                              f"{nearest(name, there)}")
     return [name for name in there if classes and name not in classes]
-
-
-def _require_folders(folder, exclude):
-    for name in exclude:
-        if not os.path.isdir(os.path.join(folder, name)) and os.path.isdir(folder):
-            raise InputError(f"nothing to exclude: expected a class folder in {folder}, received exclude={name!r}; "
-                             f"{nearest(name, sorted(os.listdir(folder)))}")

@@ -11,12 +11,13 @@ import os
 import re
 
 from mxft.data.lists import Row, iter_list
+from mxft.data.picture_files import HEIC_ENDINGS, PICTURE_ENDINGS
 from mxft.data.target_spec import MULTI_LABEL, REGRESSION, TargetSpec, check_kind
 from mxft.errors import InputError, nearest
 from mxft.files.whole import require_file
 
-IMAGE_ENDINGS = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-_IMAGE_COLUMNS = ("image", "path", "file", "filename", "file_name", "image_path", "image_name", "name")
+_IMAGE_COLUMNS = ("image", "path", "file", "filename", "file_name", "image_path", "image_name", "filepath", "img",
+                  "img_path", "picture", "photo", "image_id", "img_id", "id", "name")
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -109,8 +110,42 @@ def _list_cells(path):
     return [row.path for row in rows], [(number, row.labels) for number, row in enumerate(rows, 1)]
 
 
-def _table_cells(path, columns):
-    """Return images, [(line, cells of the label columns)] and the label columns' names (None without header)."""
+@dataclasses.dataclass(frozen=True)
+class TableColumns:
+    """A table as text: `lines` of (number, cells), `header` or None, `image` the number of the images' column."""
+
+    path: str
+    lines: list
+    header: list
+    image: int
+
+    @property
+    def width(self):
+        """Columns."""
+        return len(self.lines[0][1])
+
+    def called(self, name):
+        """Return the number of the column of this header."""
+        if self.header is None:
+            raise InputError(f"label columns: expected a table with a header, received {self.path} without one")
+        if name not in self.header:
+            raise InputError(f"label columns: expected columns of {self.path}, received {name!r}; "
+                             f"{nearest(name, self.header)}")
+        return self.header.index(name)
+
+
+def table_columns(path):
+    """Return the TableColumns of a CSV or TSV.
+
+    Parameters
+    ----------
+    path : str
+
+    Raises
+    ------
+    InputError
+        No table, rows of different length, no column of images.
+    """
     lines = _lines(path)
     header = None if any(map(_is_image, lines[0][1])) else [cell.strip() for cell in lines.pop(0)[1]]
     if not lines:
@@ -120,14 +155,20 @@ def _table_cells(path, columns):
         if len(cells) != width:
             raise InputError(f"bad row in {path}, line {number}: expected {width} columns, received {len(cells)}: "
                              f"{','.join(cells)!r}; labels of one column are separated by a space, | or ;")
-    image = _image_column(path, lines, header)
-    wanted = [column for column in range(width) if column != image]
+    return TableColumns(os.fspath(path), lines, header, _image_column(path, lines, header))
+
+
+def _table_cells(path, columns):
+    """Return images, [(line, cells of the label columns)] and the label columns' names (None without header)."""
+    table = table_columns(path)
+    wanted = [column for column in range(table.width) if column != table.image]
     if columns:
-        wanted = [_column_called(path, name, header) for name in columns]
+        wanted = [table.called(name) for name in columns]
     if not wanted:
         raise InputError(f"no labels in {path}: expected a column of them beside the images', received one column")
-    found = [(number, tuple(cells[column].strip() for column in wanted)) for number, cells in lines]
-    return [cells[image].strip() for _, cells in lines], found, header and [header[column] for column in wanted]
+    found = [(number, tuple(cells[column].strip() for column in wanted)) for number, cells in table.lines]
+    images = [cells[table.image].strip() for _, cells in table.lines]
+    return images, found, table.header and [table.header[column] for column in wanted]
 
 
 def _lines(path):
@@ -153,7 +194,7 @@ def _lines(path):
 
 
 def _is_image(cell):
-    return cell.strip().lower().endswith(IMAGE_ENDINGS)
+    return cell.strip().lower().endswith(PICTURE_ENDINGS + HEIC_ENDINGS)
 
 
 def _image_column(path, lines, header):
@@ -161,19 +202,13 @@ def _image_column(path, lines, header):
     for column, cell in enumerate(lines[0][1]):
         if _is_image(cell):
             return column
-    for column, name in enumerate(header or ()):
-        if name.lower() in _IMAGE_COLUMNS:
-            return column
-    raise InputError(f"no images in {path}: expected a column of file names that end in {', '.join(IMAGE_ENDINGS)}, "
-                     f"received line {lines[0][0]}: {','.join(lines[0][1])!r}")
-
-
-def _column_called(path, name, header):
-    if header is None:
-        raise InputError(f"label columns: expected a table with a header, received {path} without one")
-    if name not in header:
-        raise InputError(f"label columns: expected columns of {path}, received {name!r}; {nearest(name, header)}")
-    return header.index(name)
+    lowered = [name.lower() for name in header or ()]
+    for name in _IMAGE_COLUMNS:
+        if name in lowered:
+            return lowered.index(name)
+    raise InputError(f"no images in {path}: expected a column of file names that end in .jpg, .png, .webp …, or one "
+                     f"called {', '.join(_IMAGE_COLUMNS[:4])}, received line {lines[0][0]}: "
+                     f"{','.join(lines[0][1])!r}")
 
 
 def _numbers(path, found, header, names):
@@ -249,7 +284,7 @@ def _named_labels(path, found, names):
     separator = next((mark for mark in "|;" if any(mark in cell for _, cell in cells)), None)
     said = [(number, [word.strip() for word in (cell.split(separator) if separator else re.split(r"[\s,]+", cell))
                       if word.strip()]) for number, cell in cells]
-    names = names or _sorted({name for _, labels in said for name in labels})
+    names = names or sorted_names({name for _, labels in said for name in labels})
     if not names:
         raise InputError(f"no labels in {path}: expected names of labels beside the images, received none")
     numbers = {name: number for number, name in enumerate(names)}
@@ -261,7 +296,7 @@ def _named_labels(path, found, names):
     return [_one_hot({numbers[name] for name in labels}, len(names)) for _, labels in said], names
 
 
-def _sorted(names):
+def sorted_names(names):
     """Return names in order; numbers by their size."""
     return sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names)
 

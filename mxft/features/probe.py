@@ -78,16 +78,15 @@ class Similarity:
         return "\n".join(rows)
 
 
-def measure_folder(checkpoint, spec, folder, scan, resize, seed=0, threads=None, context=None):
-    """Probe a checkpoint's layers on a sample of a folder: up to 12 photographs of up to 40 classes.
+def measure_pictures(checkpoint, spec, pictures, resize, seed=0, threads=None, context=None):
+    """Probe a checkpoint's layers on a sample of pictures: up to 12 of up to 40 classes.
 
     Parameters
     ----------
     checkpoint : mxft.network.checkpoint.Checkpoint
     spec : mxft.network.input_spec.InputSpec
-    folder : str
-    scan : mxft.data.folders.FolderScan
-        Of `folder`.
+    pictures : mxft.data.pictures.Pictures
+        With one class each.
     resize : int
         Short side in pixels, before the centre crop.
     seed : int
@@ -100,7 +99,7 @@ def measure_folder(checkpoint, spec, folder, scan, resize, seed=0, threads=None,
     Similarity
     """
     taken, sample = {}, []
-    for row in shuffle(scan.rows, seed):
+    for row in shuffle(pictures.rows, seed):
         label = row.labels[0]
         if (label in taken or len(taken) < CLASSES_SAMPLED) and taken.get(label, 0) < IMAGES_SAMPLED:
             taken[label] = taken.get(label, 0) + 1
@@ -108,7 +107,7 @@ def measure_folder(checkpoint, spec, folder, scan, resize, seed=0, threads=None,
     with tempfile.TemporaryDirectory() as scratch:
         prefix = os.path.join(scratch, "sample")
         write_list(prefix + ".lst", sample)
-        packed = pack_list(prefix + ".lst", folder, num_thread=threads or os.cpu_count() or 1, resize=resize,
+        packed = pack_list(prefix + ".lst", pictures.root, num_thread=threads or os.cpu_count() or 1, resize=resize,
                            quality=95, show=False)
         return measure_similarity(checkpoint, spec, packed.rec, packed.packed, seed, threads, context)
 

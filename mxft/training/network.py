@@ -2,8 +2,6 @@
 import dataclasses
 
 from mxft.compat import mx
-from mxft.data.folders import scan_class_folders
-from mxft.data.splits import CLUTTER
 from mxft.data.target_spec import CLASSES, MULTI_LABEL, REGRESSION, TargetSpec, manifest_target
 from mxft.errors import InputError
 from mxft.network.anatomy.outputs import INDEPENDENT, LOGITS, VALUES
@@ -235,19 +233,3 @@ def without_parameters(network, image_shape):
     """
     report, args, auxs = match_parameters(network.symbol, {}, {}, image_shape)
     return dataclasses.replace(network, arg_params=args, aux_params=auxs, report=report)
-
-
-def check_kept_head(checkpoint, spec, folder, exclude=(), keep_clutter=False):
-    """Refuse, before `folder` is packed, a checkpoint whose classifier has another number of classes (--require-head).
-
-    Parameters
-    ----------
-    checkpoint : mxft.network.checkpoint.Checkpoint
-    spec : mxft.network.input_spec.InputSpec
-    folder : str
-        One folder of images a class.
-    exclude, keep_clutter
-        As in `mxft.data.splits.split_folder`.
-    """
-    left_out = set(exclude) | (set() if keep_clutter else {CLUTTER})
-    with_kept_head(checkpoint, len(scan_class_folders(folder, exclude=left_out).classes), spec.shape)

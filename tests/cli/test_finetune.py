@@ -211,7 +211,7 @@ def test_records_that_are_none(here, capsys):
     (["--records", "photos"], "records are missing: expected photos-records.json, received records='photos'; mxft"),
     (["--train", "train.rec", "--num-classes", "2"], "expected whole numbers in [0, 2), received label=2 in record 2"),
     (["--train", "train.rec", "--num-classes", "0"], "--num-classes: expected a whole number of at least 2"),
-    (["--data", "gone"], "image folder is missing: expected a folder, received 'gone'"),
+    (["--data", "gone"], "pictures are missing: expected a folder, a table or an archive, received 'gone'"),
     (["--data", "photos", "--resize", "10"], "--resize: expected at least 16, the network's input, received resize=10"),
 ])
 def test_data_that_is_not_given_rightly(data, message, here, capsys):
@@ -220,12 +220,13 @@ def test_data_that_is_not_given_rightly(data, message, here, capsys):
 
 def test_folders_that_cannot_be_split(here, capsys):
     (here / "empty").mkdir()
-    refused(capsys, finetune(data=["--data", "empty"]), "no images in empty: expected files ending in")
+    refused(capsys, finetune(data=["--data", "empty"]), "no pictures in empty: expected JPEG, PNG")
     refused(capsys, finetune(data=["--data", "photos", "--per-class", "9"]),
             "class too small to split: expected at least 9 images, received class 0=4")
     (here / "one" / "only").mkdir(parents=True)
     cv2.imwrite("one/only/1.png", np.zeros((20, 20, 3), np.uint8))
-    refused(capsys, finetune(data=["--data", "one"]), "nothing to tell apart: expected two or more class folders")
+    refused(capsys, finetune(data=["--data", "one"]),
+            "labels are missing: expected class folders, or a table of pictures and labels, in one, received 1 picture without; put each class into a folder of its own")
 
 
 @pytest.mark.parametrize("run, message", [

@@ -124,11 +124,12 @@ def test_a_bundle_serves_labels_and_numbers(here, capsys, run, noun):
 
 
 @pytest.mark.parametrize("words, expected", [
-    (["--data", "photos", "--multi-label"], "--multi-label: expected --labels TABLE beside --data"),
-    (["--data", "photos", "--labels", "tags.csv"], "--labels: expected --multi-label or --regression beside it"),
+    (["--data", "photos", "--multi-label"], "labels are missing: expected a table (.csv, .tsv, .lst) in photos"),
+    (["--data", "photos", "--labels", "tags.csv"], "--multi-label trains on several labels an image"),
     (["--data", "photos", "--labels", "tags.csv", "--multi-label", "--mixup", "0.2"],
      "--mixup: expected one of several classes an image, received --multi-label"),
-    (["--data", "photos", "--labels", "tags.csv", "--multi-label", "--per-class", "3"], "which is for class folders"),
+    (["--data", "photos", "--labels", "tags.csv", "--multi-label", "--per-class", "3"],
+     "--val-fraction divides such pictures"),
     (["--records", "tags-records/images", "--regression"], "expected records of that kind, received --records"),
     (["--train", "tags-records/images-train.rec"], "train them with --multi-label or --regression"),
     (["--data", "photos", "--labels", "tags.csv", "--multi-label", "--require-head"],

@@ -64,7 +64,7 @@ def test_help_fits_80_columns(run, capsys, monkeypatch):
 def test_from_a_folder_to_the_score(run, here, capsys):
     assert run("--caltech256", FOLDER) == 0
     out, err = capsys.readouterr()
-    assert "left out 257.clutter" in out and "data: 9 train, 3 val images, 3 classes" in out and err == ""
+    assert "257.clutter left out" in out and "data: 9 train, 3 val images, 3 classes" in out and err == ""
     assert "saved: runs/caltech256-net-full/model,best\nreport: " in out
     checkpoint = load_checkpoint("runs/caltech256-net-full")
     assert checkpoint.classes == ["001.ak47", "002.flag", "003.cät"]

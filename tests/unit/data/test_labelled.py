@@ -3,11 +3,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.data.datasets import load_records
+from mxft.data.datasets import load_records, prepare_pictures
 from mxft.data.iterators import RecordIterator
-from mxft.data.labelled import prepare_labelled_records
 from mxft.data.labels import scan_labels
 from mxft.data.lists import read_list
+from mxft.data.pictures import open_pictures
 from mxft.errors import InputError
 from mxft.network.input_spec import InputSpec
 
@@ -26,8 +26,8 @@ def folder(tmp_path):
 
 
 def prepare(folder, **options):
-    return prepare_labelled_records(str(folder / "photos"), str(folder / "tags.csv"), str(folder / "tags"),
-                                    "multi-label", val_fraction=0.25, show=False, resize=8, **options)
+    pictures = open_pictures(folder / "photos", "multi-label", folder / "tags.csv")
+    return prepare_pictures(pictures, str(folder / "tags"), val_fraction=0.25, show=False, resize=8, **options)
 
 
 def test_the_records_hold_a_number_for_each_label(folder):
@@ -44,10 +44,10 @@ def test_the_iterator_gives_what_the_records_hold(folder):
     records, _ = prepare(folder)
     labels = scan_labels(records.train).labels
     iterator = RecordIterator(records.train, InputSpec((3, 8, 8)), 6, len(labels), label_width=2, label_name="tags")
-    batches = list(iterator)
-    read = np.concatenate([batch.label[0].asnumpy()[:6 - batch.pad] for batch in batches])
+    batches = [(batch.label[0].asnumpy(), batch.pad) for batch in iterator]  # MXNet writes over a batch of before
+    read = np.concatenate([values[:6 - pad] for values, pad in batches])
     assert np.array_equal(read, labels) and iterator.provide_label[0][:2] == ("tags", (6, 2))
-    pads = batches[-1].label[0].asnumpy()[6 - batches[-1].pad:]
+    pads = batches[-1][0][6 - batches[-1][1]:]
     assert len(pads) and pads.tolist() == labels[:len(pads)].tolist(), "pads are the epoch's first records"
 
 
@@ -59,7 +59,8 @@ def test_an_equal_call_takes_the_records_up_and_another_table_packs_anew(folder)
     assert split is not None and records.classes == ["cat", "dog", "eel"]
 
 
-def test_a_folder_that_is_not_the_tables_is_refused_before_anything_is_written(folder):
+def test_a_folder_that_is_not_the_tables_is_refused(folder):
+    (folder / "other").mkdir()
+    (folder / "tags.csv").rename(folder / "other" / "tags.csv")
     with pytest.raises(InputError, match="received none of 12, the first .*sub/0.png"):
-        prepare_labelled_records(str(folder), str(folder / "tags.csv"), str(folder / "tags"), "multi-label")
-    assert not list(folder.glob("tags-*"))
+        open_pictures(folder / "other", "multi-label")

@@ -71,7 +71,7 @@ def test_numbers_are_read_with_their_names(tmp_path):
     ("multi-label", "", "expected at least one image"),
     ("multi-label", "name,labels\n7,cat\n", "no labels"),
     ("multi-label", "a.jpg\nb.jpg\n", "expected a column of them beside the images'"),
-    ("multi-label", "a,b\n1,2\n", "expected a column of file names that end in .jpeg"),
+    ("multi-label", "a,b\n1,2\n", "expected a column of file names that end in .jpg"),
     ("multi-label", b"image,labels\na.jpg,\xff\xff\n", "expected UTF-8 text"),
     ("multi-label", 'image,labels\na.jpg,"cat\n', "expected columns separated by ','"),
     ("classes", "image,labels\na.jpg,cat\n", "one class an image is a folder of class folders"),

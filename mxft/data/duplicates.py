@@ -1,0 +1,120 @@
+"""Pictures that are in the training and in the validation records: their score would be too good.
+
+A picture is known again by its difference hash (N. Krawetz, "Kind of Like That", 2013: is each pixel of a 9x8 thumbnail
+brighter than its left neighbour), as saved anew at another size or quality; thumbnails of 16x16 then decide.
+"""
+import contextlib
+import os
+
+import numpy as np
+
+from mxft.compat import load_cv2
+from mxft.data.recordio import RecordReader
+from mxft.files.whole import whole_file
+
+HASH_BITS = 6          # of 64 that may differ
+GREY_LEVELS = 4.0      # mean difference of the thumbnails, of 255
+_LEAST_CONTRAST = 4.0  # grey levels, standard deviation: hashes of plain pictures say nothing
+_BLOCK = 1 << 22       # pairs held at a time
+
+
+def find_duplicates(train, val):
+    """Return which records of a validation file are in a training file, too.
+
+    Parameters
+    ----------
+    train, val : str
+        ``.rec`` files.
+
+    Returns
+    -------
+    list of (int, int)
+        Ids of the training and of the validation record; for each validation record the nearest one.
+
+    Notes
+    -----
+    Mirrored, cropped or recoloured copies are not found, nor are copies of nearly plain pictures.
+
+    Examples
+    --------
+    >>> find_duplicates("photos-train.rec", "photos-val.rec")       # doctest: +SKIP
+    [(17, 203)]
+    """
+    ids, thumbnails = _thumbnails(train)
+    val_ids, val_thumbnails = _thumbnails(val)
+    hashes, val_hashes = _hashes(thumbnails), _hashes(val_thumbnails)
+    vivid, val_vivid = (part.reshape(len(part), -1).std(axis=1) >= _LEAST_CONTRAST if len(part) else np.zeros(0, bool)
+                        for part in (thumbnails, val_thumbnails))
+    found, step = [], max(1, _BLOCK // max(1, len(hashes)))
+    for begin in range(0, len(val_hashes), step):
+        apart = _bits(val_hashes[begin:begin + step, None] ^ hashes[None])
+        near = (apart <= HASH_BITS) & val_vivid[begin:begin + step, None] & vivid[None]
+        for row in np.flatnonzero(near.any(axis=1)):
+            candidates = np.flatnonzero(near[row])
+            levels = np.abs(thumbnails[candidates].astype(np.float32) - val_thumbnails[begin + row]).mean(axis=(1, 2))
+            if levels.min() <= GREY_LEVELS:
+                found.append((int(ids[candidates[levels.argmin()]]), int(val_ids[begin + row])))
+    return found
+
+
+def write_duplicates(path, train, val, train_rows, val_rows):
+    """Write the pictures that are in both parts, or remove the list of an earlier run where there are none.
+
+    Parameters
+    ----------
+    path : str
+        To write: two paths a line, separated by a tab.
+    train, val : str
+        ``.rec`` files.
+    train_rows, val_rows : sequence of Row
+        Their rows.
+
+    Returns
+    -------
+    list of (str, str)
+        Paths of the training and of the validation picture.
+    """
+    names = [{row.index: row.path for row in rows} for rows in (train_rows, val_rows)]
+    found = [(names[0][first], names[1][second]) for first, second in find_duplicates(train, val)]
+    if not found:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        return found
+    with whole_file(path) as f:
+        f.write(b"training\tvalidation\n")
+        f.write("".join(f"{first}\t{second}\n" for first, second in found).encode("utf-8", "surrogateescape"))
+    return found
+
+
+def _thumbnails(path):
+    """Return ids ``(N,)`` and grey thumbnails, uint8 ``(N, 16, 16)``, of the records that can be decoded."""
+    cv2 = load_cv2()
+    ids, thumbnails = [], []
+    with RecordReader(path) as reader:
+        for record in reader:
+            data = np.frombuffer(record.payload, np.uint8)
+            image = cv2.imdecode(data, cv2.IMREAD_REDUCED_GRAYSCALE_4)
+            if image is not None and min(image.shape) < 32:
+                image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+            if image is not None:
+                ids.append(record.header.id)
+                thumbnails.append(cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA))
+    return np.array(ids, np.uint64), np.array(thumbnails, np.uint8).reshape(-1, 16, 16)
+
+
+def _hashes(thumbnails):
+    """Return difference hashes, uint64 ``(N,)``."""
+    cv2 = load_cv2()
+    if not len(thumbnails):
+        return np.zeros(0, np.uint64)
+    small = np.stack([cv2.resize(each, (9, 8), interpolation=cv2.INTER_AREA) for each in thumbnails])
+    brighter = (small[:, :, 1:] > small[:, :, :-1]).reshape(len(small), 64)
+    return np.packbits(brighter, axis=1).view(np.uint64)[:, 0]
+
+
+def _bits(values):
+    """Return how many bits are set in each uint64, uint8 of the same shape."""
+    if hasattr(np, "bitwise_count"):
+        return np.bitwise_count(values)
+    table = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1).astype(np.uint8)
+    return table[np.ascontiguousarray(values)[..., None].view(np.uint8)].sum(axis=-1, dtype=np.uint8)

@@ -1,0 +1,406 @@
+"""One door for pictures: what lies at a path, which labels it has and how they are read, decided once for every verb.
+
+A folder of class folders, also nested or within one more folder; training and validation folders; a folder of pictures
+with a table (CSV, TSV, ``.lst``); such a table itself; a tar or zip of any of these; pictures without labels.
+"""
+import dataclasses
+import os
+from collections import Counter
+from typing import Optional
+
+from mxft.data.class_tables import PARTS, read_class_table
+from mxft.data.lists import Row
+from mxft.data.picture_files import found_path, is_hidden, is_picture, root_of
+from mxft.data.tables import read_table
+from mxft.data.target_spec import CLASSES, TargetSpec
+from mxft.errors import InputError, MissingFileError, nearest
+from mxft.files.archive import extract_tar
+from mxft.files.cache import cache_folder
+from mxft.files.whole import sha256
+from mxft.wording import plural, some
+
+TABLES = (".csv", ".tsv", ".lst")
+CLUTTER = "257.clutter"
+_ARCHIVES = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".zip")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """Pictures and what is known of them.
+
+    Parameters
+    ----------
+    source : str
+        The path that was opened.
+    root : str
+        The folder the rows' paths begin at.
+    layout : str
+        How the source was read, in words.
+    rows : tuple of Row
+        Of all pictures, or of those for training where `val` has the others.
+    target : TargetSpec, optional
+        Kind and names of the labels; None of pictures without labels, whose rows all have label 0.
+    val : tuple of Row, optional
+        Of those for validation, where the source says which.
+    notes : tuple of str
+        What was passed over, and why.
+    excluded : tuple of str
+        Class folders left out.
+    table : str, optional
+        The file the labels stand in.
+    """
+
+    source: str
+    root: str
+    layout: str
+    rows: tuple
+    target: Optional[TargetSpec] = None
+    val: Optional[tuple] = None
+    notes: tuple = ()
+    excluded: tuple = ()
+    table: Optional[str] = None
+
+    @property
+    def count(self) -> int:
+        """Pictures in all."""
+        return len(self.rows) + len(self.val or ())
+
+    def require_labels(self) -> None:
+        """Refuse (InputError) pictures without labels."""
+        if self.target is None:
+            raise InputError(f"labels are missing: expected class folders, or a table of pictures and labels, in "
+                             f"{self.source}, received {plural(len(self.rows), 'picture')} without; put each class "
+                             "into a folder of its own, or give `labels` TABLE")
+
+    def describe(self) -> str:
+        """Return in one line what was found and how it was read."""
+        parts = f", {len(self.rows):,} for training and {len(self.val):,} for validation" if self.val else ""
+        labels = f", {self.target.describe()}" if self.target else ", no labels"
+        return f"{self.source}: {self.layout}; {plural(self.count, 'picture')}{labels}{parts}" + "".join(
+            f"; {note}" for note in self.notes)
+
+
+def open_pictures(source, kind=None, labels=None, columns=None, names=None, exclude=(), keep_clutter=False,
+                  cache=None):
+    """Find out what pictures lie at a path.
+
+    Parameters
+    ----------
+    source : str
+        A folder, a table (``.csv .tsv .lst``), or a tar or zip.
+    kind : {"classes", "multi-label", "regression"}, optional
+        What the labels of a table say; one class a picture when None.
+    labels : str, optional
+        The table, where it does not lie in the folder or is not the only one there.
+    columns : sequence of str, optional
+        The table's columns that are labels.
+    names : sequence of str, optional
+        Classes, or labels, in the order of their numbers.
+    exclude : iterable of str
+        Class folders to leave out.
+    keep_clutter : bool
+        Caltech-256's ``257.clutter``, which is no category, is left out unless this is True.
+    cache : str, optional
+        Where an archive is unpacked; `mxft.files.cache.cache_folder` when None.
+
+    Returns
+    -------
+    Pictures
+
+    Raises
+    ------
+    InputError
+        Nothing there, no picture, labels that cannot be told, one class alone.
+
+    Notes
+    -----
+    No picture is opened but to ask a file without a picture's ending what it is.
+
+    Examples
+    --------
+    >>> open_pictures("photos").describe()                      # doctest: +SKIP
+    'photos: class folders; 120 pictures, 8 classes'
+    """
+    path = os.path.expanduser(os.fspath(source))
+    if not os.path.exists(path):
+        raise MissingFileError(f"pictures are missing: expected a folder, a table or an archive, received "
+                               f"{os.fspath(source)!r}; {_nearby(path)}")
+    asked = _Asked(os.fspath(source), kind, columns, names, tuple(exclude), keep_clutter)
+    if os.path.isfile(path) and not path.lower().endswith(TABLES):
+        path = _unpacked(path, cache)
+    if labels:
+        folder = path if os.path.isdir(path) else os.path.dirname(path) or "."
+        return _of_table(_require_table(labels), folder, asked)
+    if os.path.isfile(path):
+        return _of_table(path, _folder_of(path), asked)
+    return _of_folder(path, asked)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """What `open_pictures` was asked, handed on."""
+
+    source: str
+    kind: Optional[str]
+    columns: Optional[tuple]
+    names: Optional[tuple]
+    exclude: tuple
+    keep_clutter: bool
+
+    @property
+    def of_table(self):
+        return self.kind not in (None, CLASSES) or self.columns
+
+
+def _nearby(path):
+    folder = os.path.dirname(os.path.abspath(path))
+    there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return nearest(os.path.basename(path.rstrip("/")), there)
+
+
+def _unpacked(path, cache):
+    """Return the folder an archive was unpacked into, once."""
+    if not path.lower().endswith(_ARCHIVES):
+        if path.lower().endswith((".rec", ".idx")):
+            raise InputError(f"pictures: expected a folder, a table or an archive, received {path!r}, a record file; "
+                             "`train` takes it")
+        raise InputError(f"pictures: expected a folder, a table ({', '.join(TABLES)}) or an archive "
+                         f"({', '.join(_ARCHIVES)}), received {path!r}")
+    target = os.path.join(cache_folder(cache), "pictures", f"{os.path.basename(path)}-{sha256(path)[:16]}")
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    return extract_tar(path, target)
+
+
+def _require_table(path):
+    path = os.path.expanduser(os.fspath(path))
+    if not os.path.isfile(path):
+        raise MissingFileError(f"table of labels is missing: expected a file, received {path!r}; {_nearby(path)}")
+    return path
+
+
+def _folder_of(table):
+    """Return the folder a table's pictures lie in: one of the table's name beside it, or its own."""
+    folder = os.path.dirname(table) or "."
+    beside = os.path.splitext(table)[0]
+    return beside if os.path.isdir(beside) else folder
+
+
+# --- folders
+
+def _of_folder(folder, asked):
+    """Return the Pictures of a folder, by the first reading that fits."""
+    names, files = _entries(folder)
+    tables = [name for name in files if name.lower().endswith(TABLES)]
+    parts = {PARTS[name.lower()]: name for name in reversed(names) if name.lower() in PARTS}
+    if asked.of_table:
+        return _of_table(_the_table(folder, tables, asked), folder, asked)
+    if "train" in parts and len(parts) > 1 and _class_folders(os.path.join(folder, parts["train"])):
+        return _of_parts(folder, parts, asked)
+    left_out = _left_out(folder, asked)
+    classes = _class_folders(folder, left_out)
+    if len(classes) > 1 or left_out:
+        return _of_classes(folder, classes, files, left_out, asked)
+    if tables:
+        return _of_table(_the_table(folder, tables, asked), folder, asked)
+    if len(names) == 1 and not any(is_picture(os.path.join(folder, name)) for name in files):
+        return _of_folder(os.path.join(folder, names[0]), asked)
+    return _without_labels(folder, asked)
+
+
+def _entries(folder):
+    """Return the names of folders and of files that are the user's own, sorted."""
+    names = [name for name in sorted(os.listdir(folder)) if not is_hidden(name)]
+    folders = [name for name in names if os.path.isdir(os.path.join(folder, name))]
+    return folders, [name for name in names if name not in set(folders)]
+
+
+def _pictures_below(folder, deep=True):
+    """Return the paths below a folder of its pictures, sorted; of the folder alone where not `deep`."""
+    found = []
+    for path, folders, files in os.walk(folder, followlinks=False):
+        folders[:] = [name for name in sorted(folders) if not is_hidden(name)] if deep else []
+        found += [os.path.relpath(os.path.join(path, name), folder) for name in sorted(files)
+                  if is_picture(os.path.join(path, name))]
+    return found
+
+
+def _class_folders(folder, exclude=()):
+    """Return {class: [paths below `folder`]} of its folders; of nested ones each innermost folder is a class.
+
+    Where a folder holds pictures itself, those deeper in it are passed over, as in Caltech-256's ``056.dog/greg``.
+    Where none does, the innermost folders are the classes, named by their path, unless their names repeat below every
+    folder (``dog/2019``, ``cat/2019``): then those are groups within a class.
+    """
+    own = [name for name in _entries(folder)[0] if name not in exclude]
+    direct = {name: _pictures_below(os.path.join(folder, name), deep=False) for name in own}
+    if any(direct.values()):
+        found = {name: pictures or _pictures_below(os.path.join(folder, name)) for name, pictures in direct.items()}
+    else:
+        found = {name: _pictures_below(os.path.join(folder, name)) for name in own}
+        leaves = {name: {os.path.dirname(path) for path in pictures} for name, pictures in found.items()}
+        counted = Counter(os.path.basename(leaf) for each in leaves.values() for leaf in each)
+        if len(own) > 1 and any(leaves.values()) and max(counted.values()) == 1:
+            nested = {}
+            for name, pictures in found.items():
+                for path in pictures:
+                    nested.setdefault(f"{name}/{os.path.dirname(path)}".replace(os.sep, "/"), []).append(
+                        os.path.basename(path))
+            found = nested
+    if not any(found.values()):
+        return {}
+    return {name: [os.path.join(name, path) for path in pictures] for name, pictures in sorted(found.items())}
+
+
+def _of_classes(folder, classes, files, left_out, asked):
+    """Return the Pictures of class folders."""
+    names = _class_names(classes, asked)
+    numbers = {name: number for number, name in enumerate(names)}
+    rows = [(numbers[name], path) for name, paths in classes.items() for path in paths]
+    nested = "class folders within folders" if any("/" in name for name in classes) else "class folders"
+    return Pictures(asked.source, folder, _within(nested, folder, asked), _numbered(rows), _target(folder, names),
+                    notes=(*_clutter_note(left_out), *_passed_over(folder, classes, files)), excluded=left_out)
+
+
+def _class_names(classes, asked):
+    """Return the names of the classes in order, those that were given where they were."""
+    if asked.names is None:
+        return list(classes)
+    for name in classes:
+        if name not in asked.names:
+            raise InputError(f"class folder is not in the class map: expected one of {len(asked.names)} classes, "
+                             f"received {name!r}; {nearest(name, asked.names)}")
+    return list(asked.names)
+
+
+def _left_out(folder, asked):
+    """Return the class folders to leave out, which must be there."""
+    there = _entries(folder)[0]
+    for name in asked.exclude:
+        if name not in there:
+            raise InputError(f"nothing to exclude: expected a class folder in {folder}, received exclude={name!r}; "
+                             f"{nearest(name, there)}")
+    clutter = (CLUTTER,) if CLUTTER in there and not asked.keep_clutter and CLUTTER not in asked.exclude else ()
+    return (*asked.exclude, *clutter)
+
+
+def _clutter_note(left_out):
+    return [f"{CLUTTER} left out, as it is no category (the tutorial trained 256 outputs with 257 labels)"] * (
+        CLUTTER in left_out)
+
+
+def _target(folder, names):
+    if len(names) < 2:
+        raise InputError(f"nothing to tell apart: expected two or more class folders in {folder}, received "
+                         f"{len(names)} ({', '.join(names)})")
+    return TargetSpec(CLASSES, len(names), tuple(names))
+
+
+def _passed_over(folder, classes, files):
+    """Return what is said of files that are no pictures of a class."""
+    taken = {path for paths in classes.values() for path in paths}
+    tops = {name.split("/")[0] for name in classes}
+    deeper = [path for name in sorted(tops) for path in
+              (os.path.join(name, below) for below in _pictures_below(os.path.join(folder, name)))
+              if path not in taken]
+    beside = [name for name in files if is_picture(os.path.join(folder, name))]
+    notes = [f"{plural(len(found), 'picture')} {where} passed over ({some(found)})" for found, where in
+             ((beside, "beside the class folders"), (deeper, "deeper than a class folder")) if found]
+    tables = [name for name in files if name.lower().endswith(TABLES)]
+    if tables:
+        notes.append(f"{some(tables)} not read: `labels` {tables[0]} would be")
+    return tuple(notes)
+
+
+def _within(layout, folder, asked):
+    """Return how a source was read, with the folder inside it where that is not the source itself."""
+    inner = os.path.relpath(folder, os.path.expanduser(asked.source)) if os.path.isdir(
+        os.path.expanduser(asked.source)) else "."
+    return layout if inner == "." else f"{layout} in {inner}"
+
+
+def _numbered(rows, begin=0):
+    return tuple(Row(number, (float(label),), path) for number, (label, path) in enumerate(rows, begin))
+
+
+def _of_parts(folder, parts, asked):
+    """Return the Pictures of training and validation folders."""
+    held_out = parts.get("val") or parts["test"]
+    left_out = _left_out(os.path.join(folder, parts["train"]), asked)
+    train, val = (_class_folders(os.path.join(folder, part), left_out) for part in (parts["train"], held_out))
+    names = _class_names(train, asked)
+    unknown = [name for name in val if name not in names]
+    if unknown:
+        raise InputError(f"classes for validation alone: expected those of {os.path.join(folder, parts['train'])}, "
+                         f"received {some(unknown)} in {os.path.join(folder, held_out)}; {nearest(unknown[0], names)}")
+    numbers = {name: number for number, name in enumerate(names)}
+    pairs = [[(numbers[name], os.path.join(part, path)) for name, paths in found.items() if name in numbers
+              for path in paths] for part, found in ((parts["train"], train), (held_out, val))]
+    if not pairs[1]:
+        raise InputError(f"no pictures for validation: expected class folders in {os.path.join(folder, held_out)}, "
+                         f"received none with pictures; give {os.path.join(folder, parts['train'])} alone and a part "
+                         "of it is held out")
+    notes = _clutter_note(left_out)
+    if "val" in parts and "test" in parts:
+        notes.append(f"{parts['test']} is left for mxft score")
+    return Pictures(asked.source, folder, _within(f"class folders for training in {parts['train']} and for validation "
+                                                  f"in {held_out}", folder, asked),
+                    _numbered(pairs[0]), _target(folder, names), _numbered(pairs[1], len(pairs[0])), tuple(notes),
+                    left_out)
+
+
+def _without_labels(folder, asked):
+    """Return the Pictures of a folder in which nothing says what they show."""
+    found = _pictures_below(folder)
+    if not found:
+        names = [name for _, _, files in os.walk(folder) for name in files if not is_hidden(name)]
+        there = Counter(os.path.splitext(name)[1].lower() or "no extension" for name in names)
+        listed = ", ".join(f"{count} {ext}" for ext, count in there.most_common(3)) or "no files at all"
+        raise InputError(f"no pictures in {folder}: expected JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF files, found "
+                         f"{listed}")
+    return Pictures(asked.source, folder, _within("pictures", folder, asked), _numbered((0, path) for path in found))
+
+
+# --- tables
+
+def _the_table(folder, tables, asked):
+    """Return the path of the one table in a folder."""
+    if not tables:
+        raise InputError(f"labels are missing: expected a table ({', '.join(TABLES)}) in {folder}, received none; "
+                         "`labels` TABLE names one that lies elsewhere")
+    if len(tables) > 1:
+        named = [name for name in tables if os.path.splitext(name)[0].lower() in ("labels", "train", "annotations")]
+        if len(named) != 1:
+            raise InputError(f"labels: expected one table in {folder}, received {some(tables)}; `labels` "
+                             f"{os.path.join(folder, tables[0])} chooses it")
+        tables = named
+    return os.path.join(folder, tables[0])
+
+
+def _of_table(path, folder, asked):
+    """Return the Pictures that a table names."""
+    table = (read_class_table(path, asked.names, asked.columns) if asked.kind in (None, CLASSES)
+             else read_table(path, asked.kind, asked.names, asked.columns))
+    wanted = [row.path for row in table.rows]
+    root = root_of(wanted, folder) or (root_of(wanted, os.path.dirname(path) or ".") if os.path.isdir(
+        os.path.dirname(path) or ".") else None)
+    if root is None:
+        raise InputError(f"images are missing: expected those of {path} in {folder}, received none of {len(wanted)}, "
+                         f"the first {os.path.join(folder, wanted[0])!r}; the folder is the one the table's paths "
+                         "begin at")
+    found = [found_path(root, name) for name in wanted]
+    missing = [name for name, there in zip(wanted, found) if there is None]
+    rows = [row._replace(path=there or row.path) for row, there in zip(table.rows, found)]
+    parts = getattr(table, "parts", None)
+    notes = [f"{plural(len(missing), 'picture')} of the table missing ({some(missing)})"] * bool(missing)
+    train, val, left = rows, None, 0
+    if parts:
+        held_out = "val" if "val" in parts else "test"
+        train = [row for row, part in zip(rows, parts) if part == "train"]
+        val = tuple(row for row, part in zip(rows, parts) if part == held_out) or None
+        left = len(rows) - len(train) - len(val or ())
+    if left:
+        notes.append(f"{plural(left, 'picture')} for test left for mxft score")
+    column = getattr(table, "column", None)
+    layout = f"{'list' if path.lower().endswith('.lst') else 'table'} {os.path.basename(path)}" + (
+        f", class in column {column}" if column else "")
+    return Pictures(asked.source, root, layout, tuple(train), table.target, val, tuple(notes), table=path)

@@ -1,0 +1,47 @@
+"""Pictures are told by their first bytes, and a listed one is found under the ways people write paths."""
+import cv2
+import numpy as np
+import pytest
+
+from mxft.data.picture_files import found_path, is_picture, picture_format
+from tests.support.images import encoded, smooth
+
+WRITTEN = {".jpg": "JPEG", ".png": "PNG", ".webp": "WebP", ".bmp": "BMP", ".tif": "TIFF", ".jp2": "JPEG 2000",
+           ".pgm": "PGM", ".ppm": "PPM", ".gif": "GIF", ".avif": "AVIF"}
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_the_format_of_what_opencv_writes(suffix, tmp_path):
+    try:
+        data = encoded(smooth((64, 80))[..., 0] if suffix == ".pgm" else smooth((64, 80)), suffix)
+    except cv2.error:
+        pytest.skip(f"this OpenCV writes no {suffix}")
+    assert picture_format(data[:32]) == WRITTEN[suffix]
+    (tmp_path / "photo").write_bytes(data)
+    assert is_picture(str(tmp_path / "photo"))
+    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (64, 80, 3)
+
+
+@pytest.mark.parametrize("data, name", [(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"), (b"RIFFxxxxWAVE", None),
+                                        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "HEIC"), (b"P7 is no map", None),
+                                        (b"", None), (b"P6\n3 3\n", "PPM"), (b"Photo", None)])
+def test_formats_that_are_only_announced(data, name):
+    assert picture_format(data) == name
+
+
+@pytest.mark.parametrize("name, is_one", [("a.JPG", True), ("a.heic", True), ("a", False), (".a.jpg", False),
+                                          ("Thumbs.db", False), ("a.csv", False), ("._a.png", False)])
+def test_by_name(tmp_path, name, is_one):
+    (tmp_path / name).write_bytes(b"\xff\xd8\xff" if name.endswith((".csv", ".db")) else b"x")
+    assert is_picture(str(tmp_path / name)) is is_one
+    assert not is_picture(str(tmp_path / "gone.jpg"))
+
+
+@pytest.mark.parametrize("path, found", [("a/b.jpg", "a/b.jpg"), ("a\\b.jpg", "a/b.jpg"), (" a/b.jpg ", "a/b.jpg"),
+                                         ("a/b", "a/b.jpg"), (" c.png", " c.png"), ("c.png", None), ("", None),
+                                         ("D", "D.JPG")])
+def test_paths_as_people_write_them(tmp_path, path, found):
+    (tmp_path / "a").mkdir()
+    for name in ("a/b.jpg", " c.png", "D.JPG"):
+        (tmp_path / name).write_bytes(b"x")
+    assert found_path(str(tmp_path), path) == found
