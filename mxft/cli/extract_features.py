@@ -1,4 +1,4 @@
-"""``mxft extract-features``: any layer's output for a folder of images or a record file, into .npz or .npy."""
+"""``mxft extract-features``: any layer's output for pictures or a record file, into .npz or .npy."""
 import os
 import sys
 import time
@@ -34,7 +34,8 @@ def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft extract-features", epilog=EXAMPLES,
                description="Write any layer's output for a folder of images or a record file.")
-    p.add_argument("source", metavar="FOLDER|REC", help="images, in class folders or not, a .rec file, or a face set")
+    p.add_argument("source", metavar="PICTURES|REC",
+                   help="pictures as mxft finetune --data takes them or without labels, a .rec file, or a face set")
     p.add_argument("out", metavar="OUT", help="file to write, .npz or .npy")
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--layer", metavar="NAME", help="any layer mxft layers lists (default: the feature layer)")
@@ -77,8 +78,10 @@ def _source(args, checkpoint, spec):
     """Return the images and the InputSpec they are read with."""
     import dataclasses
 
+    from mxft.command.flags import as_flags
     from mxft.commandline.data_options import folder_packing
     from mxft.commandline.preflight import check_resize
+    from mxft.data.pictures import open_pictures
     from mxft.data.soundness import check_images
     from mxft.faces.data.plain_records import FaceSetImages, is_face_set
     from mxft.features.image_chunks import FolderImages, RecordImages
@@ -86,14 +89,14 @@ def _source(args, checkpoint, spec):
     path = os.path.expanduser(args.source)
     if is_face_set(path):
         return FaceSetImages(path), dataclasses.replace(spec, resize=args.resize)
-    if os.path.isdir(path):
+    if not path.endswith(".rec"):
         check_resize(args.resize, spec)
+        pictures = open_pictures(path, keep_clutter=True)
+        print(as_flags(pictures.describe()), file=sys.stderr)
         packing = folder_packing(checkpoint, spec)
         if args.resize:
             packing["resize"], spec = args.resize, dataclasses.replace(spec, resize=None)
-        return FolderImages(path, packing, args.data_nthreads or os.cpu_count() or 1), spec
-    if not path.endswith(".rec"):
-        raise InputError(f"images: expected a folder or a .rec file, received {args.source!r}")
+        return FolderImages(pictures, packing, args.data_nthreads or os.cpu_count() or 1), spec
     if args.resize:
         spec = dataclasses.replace(spec, resize=args.resize)
     check_images(path, spec)

@@ -196,7 +196,8 @@ def pack_lists(args):
 
 def find_lists(prefix):
     """Return the ``.lst`` files whose path begins with `prefix`, or all in it where it is a folder, sorted."""
-    folder, start = (prefix, "") if os.path.isdir(prefix) else os.path.split(prefix)
+    beside = os.path.isfile(prefix.rstrip("/") + ".lst")  # upstream packs it also where a folder is called the same
+    folder, start = (prefix, "") if os.path.isdir(prefix) and not beside else os.path.split(prefix.rstrip("/"))
     names = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
     there = sorted(name for name in names if name.endswith(".lst"))
     found = [os.path.join(folder, name) for name in there if name.startswith(start)]

@@ -1,4 +1,5 @@
 """``mxft predict``: the likeliest classes of image files, by name."""
+import collections
 import contextlib
 import dataclasses
 import json
@@ -21,6 +22,7 @@ from mxft.errors import InputError
 EXAMPLES = """\
 examples:
   mxft predict --model runs/caltech256 --top 5 cat.jpg dog.jpg
+  mxft predict --model runs/caltech256 --csv answers.csv holidays/
   mxft predict --model mobilenet,0 --image-shape 3,224,224 --resize 256 \\
       --synset imagenet-synset.txt cat.jpg
 
@@ -36,7 +38,7 @@ image that cannot be read is said so, the others are answered (exit status 3).
 def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft predict", description="Name the likeliest classes of image files.", epilog=EXAMPLES)
-    p.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    p.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders, tars and zips of them")
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--top", type=whole(1), default=5, metavar="K", help="classes an image (default: 5)")
     add_output_option(p)
@@ -45,6 +47,7 @@ def parser():
                    help="short side before the centre crop (default: the manifest's)")
     p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="images at a time (default: 32)")
     p.add_argument("--json", action="store_true", help="print one JSON object a line and image")
+    p.add_argument("--csv", metavar="FILE", help="write a table, a row an image, and print a summary alone")
     add_input_options(p)
     add_device_options(p)
     add_rewrite_option(p)
@@ -55,12 +58,17 @@ def main(argv=None):
     """Run ``mxft predict``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
     from mxft.commandline.models import open_model
+    from mxft.data.pictures import pictures_under
     from mxft.devices import contexts
     from mxft.evaluation.answer import answering_outputs, names_of, thresholds_of
     from mxft.evaluation.prediction import predict_files
+    from mxft.files.whole import check_writable
     from mxft.network.transfer import check_fits
 
     context = contexts(args.gpus)[0]
+    if args.csv:
+        check_writable(os.path.dirname(os.path.abspath(args.csv)), "--csv")
+    images = [path for given in args.images for path in pictures_under(given)]
     checkpoint = open_model(args)
     outputs = answering_outputs(checkpoint, args.output_name)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec())
@@ -69,17 +77,60 @@ def main(argv=None):
     names = [class_names(args.synset, checkpoint, outputs[0]), *map(names_of, outputs[1:])]
     thresholds = thresholds_of(checkpoint, outputs[0])
     say_assumptions(checkpoint, spec)
-    with _listable(args.images) as paths:
+    with _listable(images) as paths:
         predictions = predict_files(checkpoint, paths, spec, packing, args.batch_size, context, args.data_nthreads,
                                     rewrite=args.rewrite, output=args.output_name)
-    predictions = [dataclasses.replace(p, path=path) for p, path in zip(predictions, args.images)]
+    predictions = [dataclasses.replace(p, path=path) for p, path in zip(predictions, images)]
     for prediction in predictions:
         _require_a_name_for_each_number(prediction, names)
-        _print(prediction, names, args, thresholds)
+        if not args.csv:
+            _print(prediction, names, args, thresholds)
+    if args.csv:
+        write_answers(args.csv, predictions, names[0], args.top, thresholds)
     unread = sum(p.problem is not None for p in predictions)
     if unread:
         print(f"{unread} of {len(predictions)} images could not be read", file=sys.stderr)
     return 3 if unread else 0
+
+
+def write_answers(path, predictions, names, count, thresholds):
+    """Write a CSV with a row for each image, and say what is in it.
+
+    Of one of N classes the likeliest with their probabilities; of labels those that reach their thresholds, and every
+    label's probability; of numbers each.
+    """
+    import csv
+
+    from mxft.files.whole import whole_file
+
+    read = [prediction for prediction in predictions if prediction.answers]
+    is_list = bool(thresholds) or any(p.answers[0].output.kind == "values" for p in read)
+    count = min(count, len(names))
+    header = [*(["labels"] * bool(thresholds)), *names] if is_list else [
+        word for place in range(1, count + 1) for word in ((f"class {place}", f"probability {place}") if place > 1
+                                                           else ("class", "probability"))]
+    with whole_file(path, "w") as f:
+        table = csv.writer(f, lineterminator="\n")
+        table.writerow(["image", *header, "problem"])
+        for prediction in predictions:
+            table.writerow([prediction.path, *_cells(prediction, names, count, thresholds, is_list, len(header)),
+                            prediction.problem or ""])
+    print(f"wrote {path}: {len(read)} of {len(predictions)} images")
+    if not is_list:
+        tally = collections.Counter(names[prediction.top(1)[0][0]] for prediction in read)
+        for name, number in tally.most_common(10):
+            print(f"{number:6d}  {name}")
+
+
+def _cells(prediction, names, count, thresholds, is_list, width):
+    """Return the cells of one image's row between its path and its problem."""
+    if not prediction.answers:
+        return [""] * width
+    answer = prediction.answers[0]
+    if is_list:
+        said = ["|".join(names[i] for i, _ in answer.said(thresholds))] if thresholds else []
+        return [*said, *(f"{value:.6g}" for value in answer.shown)]
+    return [cell for i, value in answer.top(count) for cell in (names[i], f"{value:.6f}")]
 
 
 def packing_of(args, checkpoint, spec):

@@ -22,6 +22,7 @@ from mxft.errors import InputError
 EXAMPLES = """\
 examples:
   mxft score --model runs/caltech256 caltech-256-60-val.rec
+  mxft score --model runs/photos more-photos/
   mxft score --model resnet-50,0 --image-shape 3,224,224 imagenet-val.rec
   mxft score --model runs/a --with runs/b --crops 10 val.rec \\
       --per-class classes.csv --confusion confusion.csv
@@ -40,7 +41,9 @@ def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft score", description="Give top-1, top-5 and loss of a checkpoint on a record file.",
                epilog=EXAMPLES)
-    p.add_argument("records", metavar="REC", help="a .rec file, or a face set")
+    p.add_argument("records", metavar="REC|PICTURES",
+                   help="a .rec file, a face set, or pictures as mxft finetune --data takes them")
+    p.add_argument("--labels", metavar="TABLE", help="of pictures: the table of their labels")
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="images at a time (default: 32)")
     p.add_argument("--resize", type=whole(1), metavar="N",
@@ -125,7 +128,7 @@ def _score(checkpoint, args, context):
         spec = dataclasses.replace(spec, resize=args.resize)
     check_fits(checkpoint, spec)
     say_assumptions(checkpoint, spec)
-    with _plain(args.records) as records:
+    with _plain(args, checkpoint, spec) as records:
         scan = scan_labels(records)
         target = _target(checkpoint, judged, scan, args)
         check_images(records, spec, several_labels=target is not None)
@@ -145,18 +148,51 @@ def _target(checkpoint, judged, scan, args):
 
 
 @contextlib.contextmanager
-def _plain(path):
-    """Give records of one label each: those of a face set as a temporary file."""
+def _plain(args, checkpoint, spec):
+    """Give records of what is scored: those of a face set with one label each, and of pictures, as temporary files."""
     from mxft.faces.data.layout import read_face_set
     from mxft.faces.data.plain_records import is_face_set, write_plain_records
 
-    if not is_face_set(path):
+    path = os.path.expanduser(args.records)
+    if path.endswith(".rec") and not is_face_set(path):
+        if args.labels:
+            raise InputError(f"--labels: expected pictures, received the records {args.records}")
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="mxft-faces-") as scratch:
-        records = os.path.join(scratch, "faces.rec")
-        write_plain_records(read_face_set(path), records)
+    with tempfile.TemporaryDirectory(prefix="mxft-score-") as scratch:
+        records = os.path.join(scratch, "images.rec")
+        if is_face_set(path):
+            write_plain_records(read_face_set(path), records)
+        else:
+            _pack_pictures(path, args, checkpoint, spec, records)
         yield records
+
+
+def _pack_pictures(path, args, checkpoint, spec, records):
+    """Pack the pictures under a path as those the checkpoint was trained on, labels by its class names."""
+    from mxft.command.flags import as_flags
+    from mxft.commandline.data_options import folder_packing
+    from mxft.data.lists import write_list
+    from mxft.data.packing import pack_list
+    from mxft.data.pictures import open_pictures
+    from mxft.data.target_spec import manifest_target
+
+    if not checkpoint.classes:
+        raise InputError(f"classes are not known: expected a manifest that names them, to score pictures by, received "
+                         f"{checkpoint.name} without; score a .rec, whose labels are numbers (mxft split makes one)")
+    target = manifest_target(checkpoint.manifest)
+    pictures = open_pictures(path, target and target.kind, args.labels, names=checkpoint.classes)
+    pictures.require_labels()
+    print(as_flags(pictures.describe()) + ("; those for validation are scored" if pictures.val else ""),
+          file=sys.stderr)
+    packing = folder_packing(checkpoint, spec)
+    if args.resize:
+        packing["resize"] = args.resize
+    write_list(records[:-len(".rec")] + ".lst", pictures.val or pictures.rows)
+    packed = pack_list(records[:-len(".rec")] + ".lst", pictures.root, num_thread=args.data_nthreads or os.cpu_count()
+                       or 1, pack_label=bool(target), **packing)
+    for bad in packed.bad:
+        print(f"left out {bad.row.path}: {bad.reason}", file=sys.stderr)
 
 
 def _crop_from(args, checkpoint, spec):

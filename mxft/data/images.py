@@ -6,6 +6,7 @@ from collections import namedtuple
 import numpy as np
 
 from mxft.compat import load_cv2
+from mxft.data.picture_files import picture_format
 from mxft.network.image_options import ImageOptions as ImageOptions
 
 cv2 = load_cv2()
@@ -187,13 +188,38 @@ def _full_flag(options):
 
 
 def _decode(data, flags):
+    name = picture_format(data[:64])
+    if name == "HEIC":
+        return _decode_heic(data, flags)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise BadImage(f"cannot be decoded: {' '.join(str(error.err).split())}") from None
     if image is None:
-        raise BadImage("not an image, or too damaged to decode")
+        known = name in (None, "JPEG", "PNG", "BMP")
+        raise BadImage("not an image, or too damaged to decode" if known else
+                       f"{name}, too damaged to decode or none that OpenCV {cv2.__version__} reads")
     return image
+
+
+def _decode_heic(data, flags):
+    """Decode a photograph of a telephone, upright, in the colours OpenCV gives."""
+    try:
+        import pillow_heif
+    except ImportError:
+        raise BadImage("HEIC, which OpenCV does not read: pip install 'mxft[heic]', or save it as JPEG") from None
+    try:
+        file = pillow_heif.open_heif(data, convert_hdr_to_8bit=True)
+        if file.size[0] * file.size[1] > MOST_PIXELS:
+            raise BadImage(f"announces {file.size[0]} x {file.size[1]} pixels, more than {MOST_PIXELS}")
+        image = np.asarray(file.to_pillow().convert("RGB"))[..., ::-1]
+    except BadImage:
+        raise
+    except Exception as error:  # libheif's own kinds
+        raise BadImage(f"cannot be decoded: {' '.join(str(error).split())}") from None
+    if flags == cv2.IMREAD_GRAYSCALE:
+        return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY)
+    return np.ascontiguousarray(image)
 
 
 def shape(image, factor, full, options):

@@ -136,6 +136,34 @@ def open_pictures(source, kind=None, labels=None, columns=None, names=None, excl
     return _of_folder(path, asked)
 
 
+def pictures_under(source, cache=None):
+    """Return the paths of all pictures under a path, whatever their labels: of a folder, an archive, or itself.
+
+    Parameters
+    ----------
+    source : str
+        A folder, a tar or zip, or any other file, which is given back as it is.
+    cache : str, optional
+        Where an archive is unpacked; see `open_pictures`.
+
+    Returns
+    -------
+    list of str
+        In the order of their names.
+
+    Raises
+    ------
+    InputError
+        A folder or archive without pictures.
+    """
+    path = os.path.expanduser(os.fspath(source))
+    if os.path.isfile(path) and path.lower().endswith(_ARCHIVES):
+        path = _unpacked(path, cache)
+    if not os.path.isdir(path):
+        return [os.fspath(source)]
+    return [os.path.join(path, name) for name in _require_pictures(path)]
+
+
 @dataclasses.dataclass(frozen=True)
 class _Asked:
     """What `open_pictures` was asked, handed on."""
@@ -350,6 +378,12 @@ def _of_parts(folder, parts, asked):
 
 def _without_labels(folder, asked):
     """Return the Pictures of a folder in which nothing says what they show."""
+    found = _require_pictures(folder)
+    return Pictures(asked.source, folder, _within("pictures", folder, asked), _numbered((0, path) for path in found))
+
+
+def _require_pictures(folder):
+    """Return the paths of all pictures below a folder, which must have one."""
     found = _pictures_below(folder)
     if not found:
         names = [name for _, _, files in os.walk(folder) for name in files if not is_hidden(name)]
@@ -357,7 +391,7 @@ def _without_labels(folder, asked):
         listed = ", ".join(f"{count} {ext}" for ext, count in there.most_common(3)) or "no files at all"
         raise InputError(f"no pictures in {folder}: expected JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF files, found "
                          f"{listed}")
-    return Pictures(asked.source, folder, _within("pictures", folder, asked), _numbered((0, path) for path in found))
+    return found
 
 
 # --- tables

@@ -10,11 +10,11 @@ from collections import namedtuple
 
 import numpy as np
 
-from mxft.data.folders import scan_folder
 from mxft.data.labels import scan_labels
 from mxft.data.lists import iter_list, write_list
 from mxft.data.packing import pack_list
 from mxft.data.soundness import check_records
+from mxft.data.target_spec import CLASSES
 from mxft.errors import InputError
 
 FOLDER_CHUNK, RECORD_CHUNK = 1024, 8192  # images: one has to be packed before the network sees it, the other copied
@@ -24,11 +24,11 @@ Chunk.__doc__ = """`records` images in the record file `path` (None: there are n
 
 
 class FolderImages:
-    """The images of a folder: its class folders if it has any, else those in the folder itself, with label 0.
+    """Pictures of any layout, those for validation behind those for training.
 
     Parameters
     ----------
-    folder : str
+    pictures : mxft.data.pictures.Pictures
     packing : dict
         ImageOptions: what an image goes through, as it would on its way into a record file.
     threads : int
@@ -36,25 +36,23 @@ class FolderImages:
     Attributes
     ----------
     names : list of str
-        Paths below the folder.
+        Paths below the pictures' folder.
     labels : float32 array ``(N,)``
+        The first label of each, 0 where there are none.
     classes : list of str or None
+        Their names, where they are classes.
     facts : dict
         What tells these images from others: names, sizes and times of change, and the packing.
-
-    Raises
-    ------
-    InputError
-        There are no images.
     """
 
-    def __init__(self, folder, packing, threads=1):
-        folder = os.path.abspath(folder)
-        scan = scan_folder(folder, recursive=True)
-        self._folder, self._rows, self._packing, self._threads = folder, scan.rows, packing, threads
-        self.names = [row.path for row in scan.rows]
-        self.labels = np.array([row.labels[0] for row in scan.rows], np.float32)
-        self.classes = None if scan.classes == ["."] else scan.classes
+    def __init__(self, pictures, packing, threads=1):
+        rows = [*pictures.rows, *(pictures.val or ())]
+        self._folder, self._packing, self._threads = os.path.abspath(pictures.root), packing, threads
+        self._rows = [row._replace(index=number) for number, row in enumerate(rows)]
+        self.names = [row.path for row in rows]
+        self.labels = np.array([row.labels[0] for row in rows], np.float32)
+        target = pictures.target
+        self.classes = list(target.names) if target is not None and target.kind == CLASSES else None
         self.facts = {"images": self._fingerprint(), "packing": packing}
 
     def _fingerprint(self):

@@ -119,7 +119,7 @@ def test_an_extraction_that_was_ended_goes_on(source, here, monkeypatch, capsys)
     assert extract(source, "codes.npz", "--batch-size", "1") == 130
     assert not os.path.exists("codes.npz")
     err = capsys.readouterr().err
-    count = int(err.split(" of ")[0])
+    count = int(err.splitlines()[-1].split(" of ")[0])
     assert 0 < count < 5 and "images are done; --resume goes on from there" in err
     assert extract(source, "codes.npz", "--batch-size", "1", "--resume") == 0
     assert f"going on behind {count} of" in capsys.readouterr().err
@@ -144,9 +144,9 @@ def test_a_changed_source_is_not_gone_on_with(here, monkeypatch, capsys):
 @pytest.mark.parametrize("words, message", [
     (["val.rec", "codes.txt"], "feature file: expected a file ending in .npz or .npy, received 'codes.txt'"),
     (["val.rec", "codes.npz", "--layer", "flaten0"], "received layer='flaten0'; nearest: flatten0"),
-    (["val.lst", "codes.npz"], "images: expected a folder or a .rec file, received 'val.lst'"),
+    (["val.lst", "codes.npz"], "pictures are missing: expected a folder, a table or an archive, received 'val.lst'"),
     (["gone.rec", "codes.npz"], "expected a file, received 'gone.rec'"),
-    (["empty", "codes.npz"], "no images in "),
+    (["empty", "codes.npz"], "no pictures in empty: expected JPEG"),
     (["photos", "codes.npz", "--resize", "8"], "--resize: expected at least 16, the network's input"),
     (["bad", "codes.npz"], "no image can be read in 'bad': expected at least one, received 1.png: "),
 ])

@@ -226,7 +226,8 @@ def test_folders_that_cannot_be_split(here, capsys):
     (here / "one" / "only").mkdir(parents=True)
     cv2.imwrite("one/only/1.png", np.zeros((20, 20, 3), np.uint8))
     refused(capsys, finetune(data=["--data", "one"]),
-            "labels are missing: expected class folders, or a table of pictures and labels, in one, received 1 picture without; put each class into a folder of its own")
+            "labels are missing: expected class folders, or a table of pictures and labels, in one, received 1 picture "
+            "without; put each class into a folder of its own")
 
 
 @pytest.mark.parametrize("run, message", [

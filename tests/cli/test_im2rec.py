@@ -90,6 +90,12 @@ def test_very_many_classes_are_summed_up(capsys):
     assert capsys.readouterr().out == "c0 0\n… 998 more …\nc999 999\n"
 
 
+def test_a_list_beside_a_folder_of_its_name_is_packed(photos, capsys):
+    run("--list", "--recursive", "photos", "photos")
+    for prefix in ("photos", "photos/"):
+        assert find_lists(prefix) == ["photos.lst"]
+
+
 def test_no_list_names_the_nearest(photos, capsys):
     run("--list", "--recursive", "flowers", "photos")
     capsys.readouterr()

@@ -1,4 +1,5 @@
 """``mxft predict`` as a user runs it, on file names and files of every kind."""
+import csv
 import json
 import os
 import sys
@@ -78,20 +79,19 @@ def test_a_name_that_is_no_text_can_be_printed(here, capsys):
 
 
 def test_good_ones_are_answered_beside_bad_ones(here, capsys):
-    (here / "folder").mkdir()
     (here / "empty.jpg").write_bytes(b"")
-    bad = {"gone.jpg": "missing", "text.jpg": "not an image", "folder": "not a file", "empty.jpg": "empty file"}
-    assert predict("--json", "gone.jpg", "cat.png", "text.jpg", "folder", "empty.jpg") == 3
+    bad = {"gone.jpg": "missing", "text.jpg": "not an image", "empty.jpg": "empty file"}
+    assert predict("--json", "gone.jpg", "cat.png", "text.jpg", "empty.jpg") == 3
     out, err = capsys.readouterr()
     rows = {row["image"]: row for row in map(json.loads, out.splitlines())}
-    assert rows["cat.png"]["top"] and err == "4 of 5 images could not be read\n"
+    assert rows["cat.png"]["top"] and err == "3 of 4 images could not be read\n"
     for name, reason in bad.items():
         assert rows[name]["top"] is None and reason in rows[name]["problem"]
     assert predict("gone.jpg", "cat.png") == 3
     assert capsys.readouterr().out.startswith("gone.jpg\n  cannot be read: missing\ncat.png\n  ")
 
 
-@pytest.mark.parametrize("name, reason", [("gone.jpg", "missing"), ("text.jpg", "not an image"), (".", "not a file")])
+@pytest.mark.parametrize("name, reason", [("gone.jpg", "missing"), ("text.jpg", "not an image")])
 def test_nothing_to_answer_is_refused(name, reason, here, capsys):
     assert predict(name) == 2
     out, err = capsys.readouterr()
@@ -147,3 +147,27 @@ def test_an_input_that_says_how_to_resize_needs_no_packing_facts(tmp_path, make_
         assert main(["predict", "--model", f"{tmp_path}/net,0", "--json", str(tmp_path / "cat.png"), *more]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first == second
+
+
+def test_a_folder_and_a_table_of_answers(here, capsys):
+    for name in ("b/2.png", "a/1.png", "a/.hidden.png"):
+        write_image(os.path.join("all", name), noise(len(name), (30, 40)))
+    (here / "all" / "notes.txt").write_text("x")
+    (here / "all" / "b" / "bad.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    assert predict("--csv", "out.csv", "--top", "2", "all", "cat.png") == 3
+    said = capsys.readouterr().out
+    assert said.startswith("wrote out.csv: 3 of 4 images\n") and said.count("\n") >= 2
+    rows = list(csv.reader(open("out.csv", encoding="utf-8")))  # noqa: SIM115
+    assert rows[0] == ["image", "class", "probability", "class 2", "probability 2", "problem"]
+    assert [row[0] for row in rows[1:]] == ["all/a/1.png", "all/b/2.png", "all/b/bad.jpg", "cat.png"]
+    assert rows[3][1:5] == [""] * 4 and "JPEG" in rows[3][5]
+    predict("--json", "--top", "2", "all/b/2.png")
+    top = answers(capsys)[0]["top"]
+    assert rows[2][1:5] == [top[0]["class"], f"{top[0]['probability']:.6f}", top[1]["class"],
+                            f"{top[1]['probability']:.6f}"]
+
+
+def test_a_folder_without_pictures_is_refused(here, capsys):
+    (here / "none").mkdir()
+    assert predict("none") == 2
+    assert "no pictures in none: expected JPEG" in capsys.readouterr().err

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from mxft.cli import main
+from mxft.data.lists import Row, write_list
+from mxft.data.packing import pack_list
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.input_spec import InputSpec
-from tests.support.images import noise
+from tests.support.images import noise, write_image
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_records_are_refused(here, capsys, make_records):
                              ("empty.rec", "no records: expected at least one, received empty.rec"),
                              ("words.rec", "no image in words.rec: expected JPEG or PNG in every record"),
                              ("ninth.rec", "expected whole numbers in [0, 3), received label=9 in record 1"),
-                             ("folder", "record file is missing: expected a file, received 'folder'"),
+                             ("folder", "no pictures in folder: expected JPEG, PNG"),
                              ("vl.rec", "record file is missing: expected a file, received 'vl.rec'; in that folder "
                                         "nearest: val.rec")):
         assert score(records=records) == 2, records
@@ -166,3 +168,30 @@ def test_ten_crops_need_to_know_the_images_side(here, capsys):
     assert score("--crops", "10") == 2
     assert "--crops 10: expected to know the images' short side, at least 16, received resize=None; say --resize" in (
         capsys.readouterr().err)
+
+
+def test_pictures_are_scored_by_the_names_of_their_classes(here, capsys):
+    """Folders sort otherwise than the checkpoint's classes: it is the names that count."""
+    for number, name in enumerate(["猫", "ä", "ä"]):
+        write_image(os.path.join("photos", name, f"{number}.png"), noise(number, (20, 20)))
+    assert score("--json", "--resize", "20", records="photos") == 0
+    out, err = capsys.readouterr()
+    assert err == "photos: class folders; 3 pictures, 3 classes\n"
+    write_list("plain.lst", [Row(0, (2.0,), "猫/0.png"), Row(1, (0.0,), "ä/1.png"), Row(2, (0.0,), "ä/2.png")])
+    pack_list("plain.lst", "photos", resize=20, quality=90, show=False)
+    assert score("--json", "--resize", "20", records="plain.rec") == 0
+    by_hand = json.loads(capsys.readouterr().out)
+    assert {name: json.loads(out)[name] for name in ("top1", "loss", "records")} == pytest.approx(
+        {name: by_hand[name] for name in ("top1", "loss", "records")})
+
+
+@pytest.mark.parametrize("words, message", [
+    (["--model", "told,0", "photos"], "class folder is not in the class map: expected one of 3 classes, received 'dog'"),
+    (["--model", "plain,0", "--image-shape", "3,16,16", "photos"], "classes are not known: expected a manifest"),
+    (["--model", "told,0", "--labels", "a.csv", "val.rec"], "--labels: expected pictures, received the records val"),
+])
+def test_pictures_whose_classes_are_others_are_refused(here, capsys, words, message):
+    write_image("photos/dog/1.png", noise(1))
+    write_image("photos/猫/1.png", noise(2))
+    assert main(["score", *words]) == 2
+    assert message in capsys.readouterr().err

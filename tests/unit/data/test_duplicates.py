@@ -25,7 +25,8 @@ PICTURES = [smooth((120, 160), seed) for seed in range(30)]
 
 @pytest.mark.parametrize("copy", [
     lambda image: encoded(image), lambda image: encoded(image, ".jpg", cv2.IMWRITE_JPEG_QUALITY, 50),
-    lambda image: encoded(cv2.resize(image, (96, 80))), lambda image: encoded(np.clip(image + 3.0, 0, 255).astype("u1")),
+    lambda image: encoded(cv2.resize(image, (96, 80))),
+    lambda image: encoded(np.clip(image + 3.0, 0, 255).astype("u1")),
 ])
 def test_a_copy_is_found_and_nothing_else(records, copy):
     train = records("train.rec", *(encoded(image) for image in PICTURES[:20]))

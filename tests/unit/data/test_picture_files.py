@@ -1,9 +1,14 @@
 """Pictures are told by their first bytes, and a listed one is found under the ways people write paths."""
+import io
+import sys
+
 import cv2
 import numpy as np
 import pytest
 
+from mxft.data.images import BadImage, prepare
 from mxft.data.picture_files import found_path, is_picture, picture_format
+from mxft.network.image_options import ImageOptions
 from tests.support.images import encoded, smooth
 
 WRITTEN = {".jpg": "JPEG", ".png": "PNG", ".webp": "WebP", ".bmp": "BMP", ".tif": "TIFF", ".jp2": "JPEG 2000",
@@ -20,6 +25,19 @@ def test_the_format_of_what_opencv_writes(suffix, tmp_path):
     (tmp_path / "photo").write_bytes(data)
     assert is_picture(str(tmp_path / "photo"))
     assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (64, 80, 3)
+
+
+def test_a_telephones_photograph_is_read_or_its_cure_named(monkeypatch):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    picture, written = smooth((64, 80)), io.BytesIO()
+    pillow_heif.from_bytes("RGB", picture.shape[1::-1], picture[..., ::-1].tobytes()).save(written, quality=100)
+    data = written.getvalue()
+    assert picture_format(data[:32]) == "HEIC"
+    read = cv2.imdecode(np.frombuffer(prepare(data, ImageOptions(encoding=".png")), np.uint8), cv2.IMREAD_COLOR)
+    assert read.shape == (64, 80, 3) and abs(read.astype(int) - picture).mean() < 4
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(BadImage, match=r"HEIC, which OpenCV does not read: pip install 'mxft\[heic\]', or save it as"):
+        prepare(data, ImageOptions())
 
 
 @pytest.mark.parametrize("data, name", [(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"), (b"RIFFxxxxWAVE", None),
