@@ -119,7 +119,7 @@ def test_an_extraction_that_was_ended_goes_on(source, here, monkeypatch, capsys)
     assert extract(source, "codes.npz", "--batch-size", "1") == 130
     assert not os.path.exists("codes.npz")
     err = capsys.readouterr().err
-    count = int(err.splitlines()[-1].split(" of ")[0])
+    count = int(next(line for line in err.splitlines() if "images are done" in line).split(" of ")[0])
     assert 0 < count < 5 and "images are done; --resume goes on from there" in err
     assert extract(source, "codes.npz", "--batch-size", "1", "--resume") == 0
     assert f"going on behind {count} of" in capsys.readouterr().err

@@ -186,7 +186,7 @@ def test_pictures_are_scored_by_the_names_of_their_classes(here, capsys):
 
 
 @pytest.mark.parametrize("words, message", [
-    (["--model", "told,0", "photos"], "class folder is not in the class map: expected one of 3 classes, received 'dog'"),
+    (["--model", "told,0", "photos"], "not in the class map: expected one of 3 classes, received 'dog'"),
     (["--model", "plain,0", "--image-shape", "3,16,16", "photos"], "classes are not known: expected a manifest"),
     (["--model", "told,0", "--labels", "a.csv", "val.rec"], "--labels: expected pictures, received the records val"),
 ])
