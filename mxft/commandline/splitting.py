@@ -20,9 +20,11 @@ def say_split(split, records):
         print(f"ignored {len(split.ignored)} that are no images of a class: {some(split.ignored)}")
     if split.without_validation:
         print(f"{len(split.without_validation)} classes have no validation images: {some(split.without_validation)}")
-    what = {"multi-label": "labels, line number (from 0) is output", "regression": "numbers, line for line the outputs"}
-    print(f"wrote {split.classes_path}: {len(split.classes)} "
-          f"{what.get(records.target, 'classes, line number (from 0) is label')}")
+    what = {"multi-label": "label{}, line number (from 0) is output",
+            "regression": "number{}, line for line the outputs"}
+    told = what.get(records.target, "classes, line number (from 0) is label").format("s" * (len(split.classes) != 1))
+    names = f": {some(split.classes)}" if records.target in what else ""
+    print(f"wrote {split.classes_path}: {len(split.classes)} {told}{names}")
     print(f"train: {split.train}\nval: {split.val}")
 
 

@@ -10,7 +10,6 @@ from mxft.data.packing import pack_list
 from mxft.data.splits import SplitResult
 from mxft.data.stratification import split_targets
 from mxft.data.tables import read_table, require_images
-from mxft.errors import InputError
 from mxft.files.whole import require_file, sha256, write_json
 from mxft.network.image_options import ImageOptions
 
@@ -68,7 +67,6 @@ def prepare_labelled_records(folder, labels, prefix, kind, names=None, columns=N
         return load_records(prefix), None
     parts = split_targets(table.rows, kind, val_fraction, seed)
     classes_path, packed = f"{prefix}-classes.txt", []
-    _require_plain(table)
     write_classes(classes_path, table.target.output_names)
     for name, rows in zip(("train", "val"), parts):
         write_list(f"{prefix}-{name}.lst", rows)
@@ -77,14 +75,6 @@ def prepare_labelled_records(folder, labels, prefix, kind, names=None, columns=N
     hashes = {name: sha256(f"{prefix}-{name}.rec") for name in ("train", "val")}
     write_json(facts_path(prefix), {**wanted, "sha256": hashes})
     return load_records(prefix), SplitResult(*packed, classes_path, table.target.output_names, [], [], [])
-
-
-def _require_plain(table):
-    """Refuse names that a file with one name a line cannot hold, or that stand twice."""
-    names = table.target.output_names
-    for name in names:
-        if not name.strip() or len(name.splitlines()) != 1 or names.count(name) > 1:
-            raise InputError(f"label names of {table.path}: expected each once, on one line, received {name!r}")
 
 
 def _fingerprint(rows, folder):
