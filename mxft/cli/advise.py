@@ -1,6 +1,8 @@
 """``mxft advise``: which plan suits a data set, the command, and why."""
+import shlex
+
 from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, whole
-from mxft.commandline.data_options import add_target_options, target_kind
+from mxft.commandline.data_options import add_target_options, names, target_kind
 from mxft.errors import InputError
 
 EXAMPLES = """\
@@ -26,6 +28,8 @@ def parser():
                    help="like what the network was trained on (default: probed on --data with --model)")
     p.add_argument("--data", metavar="FOLDER", help="one folder of images a class, or with --labels those of a table")
     p.add_argument("--labels", metavar="TABLE", help="of --data: images and their labels or numbers")
+    p.add_argument("--label-columns", type=names, default=(), metavar="NAME,NAME",
+                   help="of --labels: the columns that are labels (default: all but the image's)")
     add_target_options(p, "the targets are")
     p.add_argument("--model", metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--seed", type=whole(0, 2**31 - 1), default=0, metavar="N", help="of the sample (default: 0)")
@@ -47,7 +51,7 @@ def main(argv=None):
     if args.labels:
         from mxft.data.tables import read_table
 
-        table = read_table(args.labels, kind)
+        table = read_table(args.labels, kind, columns=args.label_columns or None)
         images, classes = args.images or len(table.rows), args.classes or table.target.size
     if kind == "regression":
         classes = classes or 1
@@ -70,13 +74,17 @@ def main(argv=None):
               f"{'similar' if similar else 'not similar'} to what the network was trained on")
     print(f"case {advice.case}: {'few' if advice.case in (1, 3) else 'many'} images, "
           f"{'similar' if similar else 'not similar'}\nplan: {advice.plan}\nwhy: {advice.reason}\ncommand:\n"
-          f"  mxft finetune --model {args.model or 'PREFIX,EPOCH'} --data {args.data or 'FOLDER'} \\\n"
+          f"  mxft finetune --model {shlex.quote(args.model or 'PREFIX,EPOCH')} "
+          f"--data {shlex.quote(args.data or 'FOLDER')} \\\n"
           f"{table_flag(args, kind)}    --run runs/mine {advice.flags}")
 
 
 def table_flag(args, kind):
     """Return the line of the command that names the table of labels, empty where there is none."""
-    return "" if kind == "classes" else f"    --labels {args.labels or 'TABLE'} \\\n"
+    if kind == "classes":
+        return ""
+    columns = f" --label-columns {shlex.quote(','.join(args.label_columns))}" if args.label_columns else ""
+    return f"    --labels {shlex.quote(args.labels or 'TABLE')}{columns} \\\n"
 
 
 def _check_table(args, kind):
@@ -84,6 +92,8 @@ def _check_table(args, kind):
     if args.labels and (kind == "classes" or not args.data):
         raise InputError(f"--labels: expected --data FOLDER and --multi-label or --regression beside it, received "
                          f"labels={args.labels!r}" + ("" if args.data else " without --data"))
+    if args.label_columns and not args.labels:
+        raise InputError("--label-columns: expected --labels TABLE beside it, received none")
     if args.data and kind != "classes" and not args.labels:
         raise InputError(f"--{kind}: expected --labels TABLE beside --data, received none")
 
