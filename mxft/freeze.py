@@ -189,7 +189,7 @@ def freeze_plan(name, symbol, head_parameters, batch_norm=None, options=None):
             raise InputError(f"plan {name}: expected a head parameter of the network, received {parameter!r}; "
                              f"{nearest(parameter, parameters)}")
     trainable = list(head_parameters) if name == "head" else parameters
-    frozen = set(parameters) - set(trainable) | _asked_to_freeze(symbol, options)
+    frozen = set(parameters) - set(trainable) | asked_to_freeze(symbol, options)
     multipliers = _multipliers(symbol, head_parameters, options) if name == "discriminative" else {}
     frozen |= {parameter for parameter, factor in multipliers.items() if factor == 0}
     own = own_multipliers(symbol)
@@ -202,7 +202,23 @@ def freeze_plan(name, symbol, head_parameters, batch_norm=None, options=None):
                       options.method)
 
 
-def _asked_to_freeze(symbol, options):
+def asked_to_freeze(symbol, options):
+    """Return the names of the parameters that patterns match and that lie before a layer to freeze through.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+    options : FreezeOptions
+
+    Returns
+    -------
+    set of str
+
+    Raises
+    ------
+    InputError
+        No such layer, or a pattern that matches nothing.
+    """
     through = set(parameters_through(symbol, options.through)) if options.through else set()
     return through | _matching(options.patterns, parameters_of(symbol))
 

@@ -6,7 +6,7 @@ import dataclasses
 import os
 
 from mxft.errors import InputError, nearest
-from mxft.settings import check_settings, one_of, real, setting, several, switch, text, whole
+from mxft.settings import Kind, check_settings, one_of, real, setting, several, switch, text, whole
 
 PLANS = {"full": "train every parameter",
          "head": "train the new head on a fixed trunk",
@@ -118,14 +118,16 @@ class FitOptions:
     optimizer: str = setting("sgd", text())
     momentum: float = setting(None, real(least=0, below=1))
     wd: float = setting(0.0, real(least=0))
-    optimizer_params: dict = dataclasses.field(default_factory=dict)
-    initializer: object = None
+    optimizer_params: dict = dataclasses.field(default_factory=dict, metadata={"kind": Kind(
+        "a dict of the optimizer's arguments", lambda value: isinstance(value, dict))})
+    initializer: object = setting(None, Kind("a name or an mx.init.Initializer",
+                                             lambda value: isinstance(value, str) or callable(value)))
     kvstore: str = setting("device", one_of(*KVSTORES))
     patience: int = setting(0, whole(0))
     min_delta: float = setting(None, real(least=0))
     label_smoothing: float = setting(0.0, real(least=0, below=1))
     mixup: float = setting(0.0, real(least=0))
-    class_weights: tuple = None
+    class_weights: tuple = setting(None, several(real(least=0), 1))
     accumulate: int = setting(1, whole(1))
     fp16: bool = setting(False, switch())
     rewrite: bool = setting(True, switch())
@@ -226,8 +228,8 @@ class CacheOptions:
         return self.views or 1
 
 
-def check_plan(name, batch_norm=None, options=FreezeOptions(), optimizer="sgd"):
-    """Refuse (InputError) a plan, BatchNorm mode, method, multiplier or optimizer that cannot be."""
+def check_plan(name, batch_norm=None, options=FreezeOptions(), optimizer="sgd", field="optimizer"):
+    """Refuse (InputError) a plan, BatchNorm mode, method, multiplier or optimizer (of that `field`) that cannot be."""
     if name not in PLANS:
         raise InputError(f"`plan`: expected one of {', '.join(PLANS)}, received `plan={name!r}`; "
                          f"{nearest(str(name), PLANS)}")
@@ -236,7 +238,7 @@ def check_plan(name, batch_norm=None, options=FreezeOptions(), optimizer="sgd"):
     by_rate = options.method == "lr_mult" or name == "discriminative"
     if by_rate and optimizer.lower() in _RATE_BLIND:
         raise InputError(f"plan {name} by learning rates: expected an optimizer that heeds them, received "
-                         f"`optimizer={optimizer!r}`; sgd, nag, adam and rmsprop do")
+                         f"`{field}={optimizer!r}`; sgd, nag, adam and rmsprop do")
     if name == "scratch" and (options.patterns or options.through):
         given = (f"`freezing.patterns={options.patterns!r}`" if options.patterns else
                  f"`freezing.through={options.through!r}`")

@@ -70,10 +70,11 @@ def text():
     return Kind("a name", lambda value: isinstance(value, str) and bool(value))
 
 
-def several(kind):
-    """Return the Kind of a tuple of any number of `kind`."""
+def several(kind, least=0):
+    """Return the Kind of a tuple of at least `least` of `kind`."""
     return Kind(f"a tuple, each {kind.expected}",
-                lambda value: isinstance(value, tuple) and all(map(kind.accepts, value)), kind.read)
+                lambda value: isinstance(value, tuple) and len(value) >= least and all(map(kind.accepts, value)),
+                kind.read)
 
 
 def setting(default, kind):

@@ -2,7 +2,7 @@
 from shlex import quote
 
 from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, whole
-from mxft.commandline.data_options import add_target_options, target_kind
+from mxft.commandline.data_options import add_target_options, names, target_kind
 from mxft.errors import InputError
 
 EXAMPLES = """\
@@ -28,6 +28,8 @@ def parser():
                    help="like what the network was trained on (default: probed on --data with --model)")
     p.add_argument("--data", metavar="PATH", help="pictures, as mxft finetune --data takes them")
     p.add_argument("--labels", metavar="TABLE", help="of --data: images and their class, labels or numbers")
+    p.add_argument("--label-columns", type=names, default=(), metavar="NAME,NAME",
+                   help="of a table: the columns that are labels")
     add_target_options(p, "the targets are")
     p.add_argument("--model", metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--seed", type=whole(0, 2**31 - 1), default=0, metavar="N", help="of the sample (default: 0)")
@@ -78,6 +80,7 @@ def stated_flags(args, kind):
         return ",".join(f"{value:g}" for value in values)
 
     said = {"labels": args.labels or (None if args.data or kind == "classes" else "TABLE"),
+            "label-columns": ",".join(args.label_columns),
             "image-shape": args.image_shape and listed(args.image_shape),
             "rgb-mean": args.rgb_mean and listed(args.rgb_mean), "rgb-std": args.rgb_std and listed(args.rgb_std),
             "mean-image": args.mean_image, "gpus": args.gpus}
@@ -91,7 +94,7 @@ def _pictures(args):
 
     if not args.data:
         return None
-    pictures = open_pictures(args.data, target_kind(args), args.labels)
+    pictures = open_pictures(args.data, target_kind(args), args.labels, args.label_columns or None)
     pictures.require_labels()
     say_pictures(pictures)
     return pictures

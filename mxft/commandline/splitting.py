@@ -27,7 +27,9 @@ def say_split(split, records):
         shown = [f"{val} as {train}" for train, val in split.duplicates]
         print(f"{plural(len(shown), 'picture')} for validation also in training, so that the score is too good: "
               f"{some(shown, 3)}; all in {split.val.rec[:-len('-val.rec')]}-duplicates.tsv")
-    what = {"multi-label": "labels, line number (from 0) is output", "regression": "numbers, line for line the outputs"}
-    print(f"wrote {split.classes_path}: {len(split.classes)} "
-          f"{what.get(records.target, 'classes, line number (from 0) is label')}")
+    what = {"multi-label": "label{}, line number (from 0) is output",
+            "regression": "number{}, line for line the outputs"}
+    told = what.get(records.target, "classes, line number (from 0) is label").format("s" * (len(split.classes) != 1))
+    names = f": {some(split.classes)}" if records.target in what else ""
+    print(f"wrote {split.classes_path}: {len(split.classes)} {told}{names}")
     print(f"train: {split.train}\nval: {split.val}")

@@ -150,7 +150,7 @@ def augmentation_of(augment):
     """
     if isinstance(augment, Augmentation):
         return augment
-    if not isinstance(augment, numbers.Integral) or augment not in LEVELS:
+    if not isinstance(augment, numbers.Integral) or isinstance(augment, bool) or augment not in LEVELS:
         raise InputError(f"augmentation: expected a level of {', '.join(map(str, LEVELS))}, received "
                          f"augment={augment!r}")
     return LEVELS[augment]

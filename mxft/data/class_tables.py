@@ -3,8 +3,9 @@ import dataclasses
 import os
 from typing import Optional
 
+from mxft.data.label_vectors import sorted_names
 from mxft.data.lists import Row, iter_list
-from mxft.data.tables import sorted_names, table_columns
+from mxft.data.tables import require_plain, table_columns
 from mxft.data.target_spec import CLASSES, TargetSpec
 from mxft.errors import InputError, nearest
 
@@ -94,6 +95,7 @@ def read_class_table(path, names=None, columns=None):
 
 
 def _target(path, names):
+    require_plain(path, names)
     if len(names) < 2:
         raise InputError(f"nothing to tell apart: expected two or more classes in {path}, received "
                          f"{len(names)} ({', '.join(names)})")
@@ -161,12 +163,13 @@ def _is_plural(table, column):
 
 def _merged(table, labels, part):
     """Return a row for each picture and its part; a picture twice must be of one class."""
-    seen, rows, parts = {}, [], []
+    seen, rows, parts = {}, [], []  # ./a.jpg is a.jpg
     for (number, cells), label in zip(table.lines, labels):
         image, where = cells[table.image].strip(), None if part is None else PARTS[cells[part].strip().lower()]
-        if not image:
-            raise InputError(f"bad row in {table.path}, line {number}: expected the name of an image, received none")
-        if seen.setdefault(image, (label, where)) != (label, where):
+        if not image or "\0" in image:
+            raise InputError(f"bad row in {table.path}, line {number}: expected the name of an image, received "
+                             f"{image!r}")
+        if seen.setdefault(os.path.normpath(image), (label, where)) != (label, where):
             raise InputError(f"image twice in {table.path}, line {number}: expected one class, received {image!r} in "
                              "two; `target='multi-label'` reads several labels an image")
         if len(seen) > len(rows):

@@ -19,6 +19,7 @@ from mxft.data.packing import pack_list
 from mxft.data.pictures import open_pictures
 from mxft.data.splits import SplitResult, rank, split_fraction, split_per_class
 from mxft.data.stratification import split_targets
+from mxft.data.tables import require_plain
 from mxft.data.target_spec import CLASSES, check_kind
 from mxft.errors import InputError, MissingFileError
 from mxft.files.whole import sha256, write_json
@@ -147,7 +148,7 @@ def prepare_pictures(pictures, prefix, per_class=None, val_fraction=None, seed=0
     if records_stand(prefix, wanted):
         return load_records(prefix), None
     parts = _divided(pictures, seed, division)
-    _require_plain(pictures)
+    require_plain(pictures.table or pictures.source, pictures.target.output_names)
     LOG.info(pictures.describe())
     classes_path, packed = f"{prefix}-classes.txt", []
     write_classes(classes_path, pictures.target.output_names)
@@ -196,15 +197,6 @@ def _divided(pictures, seed, division):
         raise InputError(f"no images left for validation: expected a class with more than {more} images in "
                          f"{pictures.source}; {advice}")
     return train, val
-
-
-def _require_plain(pictures):
-    """Refuse names that a file with one name a line cannot hold, or that stand twice."""
-    names = pictures.target.output_names
-    for name in names:
-        if not name.strip() or len(name.splitlines()) != 1 or names.count(name) > 1:
-            raise InputError(f"label names of {pictures.table or pictures.source}: expected each once, on one line, "
-                             f"received {name!r}")
 
 
 def _without_validation(target, parts, packed):

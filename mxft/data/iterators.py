@@ -52,7 +52,8 @@ class RecordIterator(mx.io.DataIter):
     -----
     An epoch has ``ceil(num_records / batch_size)`` batches. The last one is filled up with the epoch's first records
     and ``batch.pad`` says how many they are. ``reset`` before anything was read does nothing. A share has as many
-    batches as the largest: a smaller one goes on with its epoch's first batch, all of it pad.
+    batches as the largest: a smaller one goes on with its epoch's first batch, all of it pad. A batch holds until the
+    next is asked for: MXNet may then write into its arrays. Copy what is to be kept.
 
     Raises
     ------

@@ -35,7 +35,7 @@ class PackResult:
     bad_path : str or None
         The list of images left out, where there are any.
     packed, classes, bytes : int
-        Records, different (first) labels among them, and bytes of the ``.rec`` file.
+        Records, different (first) labels among them (0 where one is no whole number), and bytes of the ``.rec`` file.
     bad : list of BadRow
         The rows left out, each with its reason.
     seconds : float
@@ -54,7 +54,8 @@ class PackResult:
     label_width: int = 1
 
     def __str__(self):
-        what = f"{self.label_width} labels each" if self.label_width > 1 else f"{self.classes} classes"
+        what = f"{self.label_width} labels each" if self.label_width > 1 else (
+            f"{self.classes} classes" if self.classes else "a number each")
         text = (f"packed {self.packed} images of {what} into {self.rec} "
                 f"({self.bytes / 1e6:.1f} MB, {self.packed / max(self.seconds, 1e-9):.0f} images/s)")
         return text + (f"; {len(self.bad)} left out, listed in {self.bad_path}" if self.bad else "")
@@ -120,7 +121,8 @@ def pack_list(list_path, root, prefix=None, num_thread=1, pack_label=False, stri
         bad, labels, width = _write_records(writer, ordered_map(make, iter_list(list_path), num_thread), advance)
         _write_bad_rows(bad_path, bad)
         _refuse(bad, total, strict, list_path, bad_path)
-    return PackResult(rec, idx, bad_path if bad else None, total - len(bad), len(labels), writer.offset, bad,
+    classes = len(labels) if all(label == int(label) for label in labels) else 0
+    return PackResult(rec, idx, bad_path if bad else None, total - len(bad), classes, writer.offset, bad,
                       time.monotonic() - began, width if pack_label else 1)
 
 

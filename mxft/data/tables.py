@@ -3,19 +3,20 @@
 A table of several labels has one column of label names (``cat dog``, ``cat|dog``, ``cat;dog``, or a line for each
 label of an image), or one column of 0 and 1 for each label, as CelebA's attributes; of numbers, one column each.
 """
+import contextlib
 import csv
 import dataclasses
 import io
-import math
 import os
-import re
 
+from mxft.data.label_vectors import is_yes_or_no, listed_labels, named_labels, numbers, yes_or_no
 from mxft.data.lists import Row, iter_list
 from mxft.data.picture_files import HEIC_ENDINGS, PICTURE_ENDINGS
 from mxft.data.target_spec import MULTI_LABEL, REGRESSION, TargetSpec, check_kind
 from mxft.errors import InputError, nearest
 from mxft.files.whole import require_file
 
+_UNREADABLE = (".jxl", ".tga", ".svg", ".dng")
 _IMAGE_COLUMNS = ("image", "path", "file", "filename", "file_name", "image_path", "image_name", "filepath", "img",
                   "img_path", "picture", "photo", "image_id", "img_id", "id", "name")
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
@@ -49,7 +50,8 @@ def read_table(path, kind, names=None, columns=None):
         with its mark.
     kind : {"multi-label", "regression"}
     names : sequence of str, optional
-        Labels in the order of the outputs. Without: the header's, or all that occur, sorted.
+        Labels in the order of the outputs, to which a header's columns are put. Without: the header's, or all that
+        occur, sorted.
     columns : sequence of str, optional
         Of a table with a header: the columns that are labels; all but the image's when None.
 
@@ -60,8 +62,8 @@ def read_table(path, kind, names=None, columns=None):
     Raises
     ------
     InputError
-        No image column, a label that is none of `names`, a cell that is no number, an image twice with other numbers:
-        with file and line.
+        No image column, a label that is none of `names`, a cell that is no number, numbers float32 cannot tell apart,
+        an image twice with other numbers, names that could be read in two ways: with file and line.
 
     Examples
     --------
@@ -83,14 +85,15 @@ def read_table(path, kind, names=None, columns=None):
     else:
         images, found, header = _table_cells(path, columns)
     if kind == REGRESSION:
-        vectors, names = _numbers(path, found, header, names)
+        vectors, names = numbers(path, found, header, names)
     elif header is None and os.fspath(path).endswith(".lst"):
-        vectors, names = _listed_labels(path, found, names)
-    elif len(found[0][1]) == 1 and not _is_yes_or_no(found, header):
-        vectors, names = _named_labels(path, found, names)
+        vectors, names = listed_labels(path, found, names)
+    elif len(found[0][1]) == 1 and not is_yes_or_no(found, header):
+        vectors, names = named_labels(path, images, found, names)
     else:
-        vectors, names = _yes_or_no(path, found, header, names)
+        vectors, names = yes_or_no(path, found, header, names)
     rows = _merged(path, images, [number for number, _ in found], vectors, kind)
+    require_plain(path, names or ())
     return LabelTable(os.fspath(path), rows, TargetSpec(kind, len(rows[0].labels), names and tuple(names)))
 
 
@@ -131,6 +134,9 @@ class TableColumns:
         if name not in self.header:
             raise InputError(f"label columns: expected columns of {self.path}, received {name!r}; "
                              f"{nearest(name, self.header)}")
+        if self.header.count(name) > 1:
+            raise InputError(f"label columns: expected a name that one column of {self.path} has, received {name!r}, "
+                             f"which {self.header.count(name)} have")
         return self.header.index(name)
 
 
@@ -155,7 +161,11 @@ def table_columns(path):
         if len(cells) != width:
             raise InputError(f"bad row in {path}, line {number}: expected {width} columns, received {len(cells)}: "
                              f"{','.join(cells)!r}; labels of one column are separated by a space, | or ;")
-    return TableColumns(os.fspath(path), lines, header, _image_column(path, lines, header))
+    image = _image_column(path, lines, header)
+    if header and header[image].lower().endswith(_UNREADABLE):
+        raise InputError(f"first row of {path}: expected a header, or an image in {', '.join(PICTURE_ENDINGS)}, "
+                         f"received {header[image]!r}; convert the image, or put a header above it")
+    return TableColumns(os.fspath(path), lines, header, image)
 
 
 def _table_cells(path, columns):
@@ -180,17 +190,35 @@ def _lines(path):
         text = content.decode(coding)
     except UnicodeDecodeError:
         raise InputError(f"table cannot be read: expected UTF-8 text, received {path}; save it as UTF-8") from None
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = next((mark for mark in "\t,;" if mark in first), ",")
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        found = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
-    except csv.Error as error:
-        raise InputError(f"table cannot be read: expected columns separated by {delimiter!r}, received {path} "
-                         f"({error})") from None
+    found = _divided(path, text)
     if not found:
         raise InputError(f"table is empty: expected at least one image, received {path} with none")
     return found
+
+
+def _divided(path, text):
+    """Return [(line number, cells)] of text: by the mark that divides all rows alike and sets images apart.
+
+    A file of semicolons may well have commas in its names and numbers. Where no mark divides all rows it is that of
+    the first row, whose faults are then told.
+    """
+    marks, first = [mark for mark in "\t,;" if mark in text], next(filter(str.strip, text.splitlines()), "")
+    for mark in marks:
+        with contextlib.suppress(csv.Error):
+            rows = _rows(text, mark)
+            if len({len(cells) for _, cells in rows}) == 1 and any(map(_is_image, rows[-1][1])):
+                return rows
+    mark = next((mark for mark in marks if mark in first), ",")
+    try:
+        return _rows(text, mark)
+    except csv.Error as error:
+        raise InputError(f"table cannot be read: expected columns separated by {mark!r}, received {path} "
+                         f"({error})") from None
+
+
+def _rows(text, mark):
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+    return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
 
 
 def _is_image(cell):
@@ -211,109 +239,25 @@ def _image_column(path, lines, header):
                      f"{','.join(lines[0][1])!r}")
 
 
-def _numbers(path, found, header, names):
-    """Return vectors of numbers and their names."""
-    vectors = [_as_numbers(path, number, cells) for number, cells in found]
-    _require_width(path, found, vectors)
-    return vectors, _own_names(path, names, header, len(vectors[0]))
-
-
-def _as_numbers(path, number, cells):
-    try:
-        values = tuple(float(cell) for cell in cells)
-        if not all(map(math.isfinite, values)):
-            raise ValueError
-        return values
-    except ValueError:
-        raise InputError(f"bad row in {path}, line {number}: expected finite numbers, received "
-                         f"{', '.join(map(str, cells))!r}; `label_columns` NAME,NAME chooses the columns that are "
-                         "labels") from None
-
-
-def _require_width(path, found, vectors):
-    for (number, _), vector in zip(found, vectors):
-        if len(vector) != len(vectors[0]):
-            raise InputError(f"bad row in {path}, line {number}: expected {len(vectors[0])} numbers as in the first "
-                             f"row, received {len(vector)}")
-
-
-def _own_names(path, names, header, width):
-    """Return the names that were given, or the header's, where there is one for each column."""
-    if names is not None and len(names) != width:
-        raise InputError(f"class names: expected one for each of the {width} label columns of {path}, received "
-                         f"{len(names)}")
-    return names or header
-
-
-def _is_yes_or_no(found, header):
-    """Whether a single column says yes or no of what the header calls it, and names no labels."""
-    return header is not None and all(cells[0] in ("0", "1", "-1") for _, cells in found)
-
-
-def _yes_or_no(path, found, header, names):
-    """Return vectors of 0 and 1 from a column for each label; -1 is 0, as in CelebA's table."""
-    vectors = [_as_numbers(path, number, cells) for number, cells in found]
-    for (number, cells), vector in zip(found, vectors):
-        if not set(vector) <= {0.0, 1.0, -1.0}:
-            raise InputError(f"bad row in {path}, line {number}: expected 0 or 1 for each label, received "
-                             f"{', '.join(map(str, cells))!r}; names of labels go into one column")
-    _require_width(path, found, vectors)
-    return ([tuple(max(0.0, value) for value in vector) for vector in vectors],
-            _own_names(path, names, header, len(vectors[0])))
-
-
-def _listed_labels(path, found, names):
-    """Return vectors of 0 and 1 from the numbers of a list: as they are, or as numbers of classes."""
-    widths, values = {len(cells) for _, cells in found}, {value for _, cells in found for value in cells}
-    if len(widths) == 1 and min(widths) > 1 and values <= {0.0, 1.0}:
-        return [tuple(cells) for _, cells in found], _own_names(path, names, None, min(widths))
-    for number, cells in found:
-        if any(value < 0 or value != int(value) for value in cells):
-            raise InputError(f"bad row in {path}, row {number}: expected numbers of labels from 0 up, or 0 and 1 for "
-                             f"each label, received {', '.join(f'{value:g}' for value in cells)}")
-    size = len(names) if names else int(max(values)) + 1
-    if max(values) >= size:
-        raise InputError(f"labels of {path}: expected numbers below {size}, one for each class name, received "
-                         f"{max(values):g}")
-    return [_one_hot({int(value) for value in cells}, size) for _, cells in found], names
-
-
-def _named_labels(path, found, names):
-    """Return vectors of 0 and 1 from a column of label names."""
-    cells = [(number, cell) for number, (cell,) in found]
-    separator = next((mark for mark in "|;" if any(mark in cell for _, cell in cells)), None)
-    said = [(number, [word.strip() for word in (cell.split(separator) if separator else re.split(r"[\s,]+", cell))
-                      if word.strip()]) for number, cell in cells]
-    names = names or sorted_names({name for _, labels in said for name in labels})
-    if not names:
-        raise InputError(f"no labels in {path}: expected names of labels beside the images, received none")
-    numbers = {name: number for number, name in enumerate(names)}
-    for number, labels in said:
-        for name in labels:
-            if name not in numbers:
-                raise InputError(f"unknown label in {path}, line {number}: expected one of the {len(names)} class "
-                                 f"names, received {name!r}; {nearest(name, names)}")
-    return [_one_hot({numbers[name] for name in labels}, len(names)) for _, labels in said], names
-
-
-def sorted_names(names):
-    """Return names in order; numbers by their size."""
-    return sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names)
-
-
-def _one_hot(numbers, size):
-    return tuple(float(number in numbers) for number in range(size))
-
-
 def _merged(path, images, lines, vectors, kind):
     """Return a row for each image; an image's labels in several lines are put together."""
-    merged = {}
+    merged, spelled = {}, {}
     for image, line, vector in zip(images, lines, vectors):
-        if not image:
-            raise InputError(f"bad row in {path}, line {line}: expected the name of an image, received none")
+        if not image or "\0" in image:
+            raise InputError(f"bad row in {path}, line {line}: expected the name of an image, received "
+                             + (repr(image) if image else "none"))
+        image = spelled.setdefault(os.path.normpath(image), image)  # ./a.jpg is a.jpg
         before = merged.get(image)
         if before is not None and before != vector and kind == REGRESSION:
             raise InputError(f"image twice in {path}, line {line}: expected the same numbers, received {image!r} with "
                              f"{vector} after {before}")
         merged[image] = vector if before is None or kind == REGRESSION else tuple(map(max, before, vector))
     return [Row(number, vector, image) for number, (image, vector) in enumerate(merged.items())]
+
+
+def require_plain(path, names):
+    """Refuse names that a file with one name a line cannot hold, or that stand twice."""
+    for name in names:
+        if not name.strip() or len(name.splitlines()) != 1 or names.count(name) > 1:
+            raise InputError(f"label names of {path}: expected each once, on one line, received {name!r}; "
+                             "`label_columns` NAME,NAME chooses columns of a table, and a header names them")

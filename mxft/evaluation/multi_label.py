@@ -68,7 +68,7 @@ class MultiLabelScore:
         """Return what an epoch's row says of it, the best thresholds for these images included."""
         chosen = best_thresholds(self.probabilities, self.labels)
         return {"map": self.mean_average_precision, "f1": self.f1, "loss": self.loss,
-                "thresholds": [float(f"{threshold:.6g}") for threshold in chosen]}
+                "thresholds": chosen.tolist()}
 
     def report(self, names):
         """Return the table of `label_report`."""

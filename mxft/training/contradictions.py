@@ -4,7 +4,6 @@ Each rule is one line of a table, in the order they are asked; `mxft.training.re
 is made, so that a command, a notebook and a recipe get the same answer. What only a network can tell, the stages
 refuse (`mxft.training.stages`).
 """
-from mxft.data.augmentation import augmentation_of
 from mxft.errors import InputError
 from mxft.options import SOLVERS_OF, TARGETS, check_plan
 
@@ -14,6 +13,10 @@ _HEAD_STAGE = ("epochs", "learning_rate", "optimizer", "batch_size")
 def refuse_contradictions(recipe):
     """Refuse (InputError) the first contradiction of a Recipe: what is given, what it needs, what there is instead."""
     check_plan(recipe.plan, recipe.batch_norm, recipe.freezing, recipe.fit.optimizer)
+    if recipe.plan == "two-stage":
+        check_plan(recipe.second, recipe.batch_norm, recipe.freezing, recipe.fit.optimizer)
+    if recipe.head_stage.optimizer:
+        check_plan("head", recipe.batch_norm, recipe.freezing, recipe.head_stage.optimizer, "head_stage.optimizer")
     if recipe.schedule == "step" and not recipe.lr_steps:
         raise InputError("step schedule: expected growing epochs as `lr_steps`, received `lr_steps=()`")
     for rules in (_of_the_schedule, _of_plans, _of_a_kept_head, _of_a_solver, _of_a_cache, _of_targets, _of_workers):
@@ -49,6 +52,8 @@ def _of_plans(recipe):
         yield f"`freezing.{name}`", misplaced, *told
         yield (f"`freezing.{name}`", recipe.second_plan == "full", "`second_plan='discriminative'` beside it",
                "`second_plan='full'`")
+    yield ("`freezing.layer_decay`", recipe.freezing.layer_decay is not None and recipe.freezing.trunk_lr_mult == 0,
+           "a trunk that trains", f"`freezing.trunk_lr_mult={recipe.freezing.trunk_lr_mult!r}`, which freezes it")
 
 
 def _of_a_kept_head(recipe):
@@ -78,18 +83,17 @@ def _of_a_solver(recipe):
     yield ("`solver`", solver and recipe.freezing.method != "fixed", "`freezing.method='fixed'` beside it",
            f"`freezing.method={recipe.freezing.method!r}`; it learns nothing by steps")
     for name, value in (("label_smoothing", recipe.fit.label_smoothing), ("mixup", recipe.fit.mixup),
-                        ("class_weight", recipe.class_weight)):
+                        ("class_weight", recipe.class_weight or recipe.fit.class_weights)):
         yield (f"`{name}`", alone and value, "a head that learns by steps", f"`solver={solver!r}`; with "
                "`plan='two-stage'` it holds for the second stage")
+    yield ("`fit.initializer`", solver and recipe.fit.initializer, "a head that learns by steps",
+           f"`solver={solver!r}`, which makes its parameters")
     yield ("`frozen_trunk`", alone and not recipe.frozen_trunk, "a head that learns by steps", f"`solver={solver!r}`, "
            "which takes a frozen trunk's features")
-    yield ("`augment`", alone and recipe.cache.view_count == 1 and _is_random(recipe.augment),
+    yield ("`augment`", alone and recipe.cache.view_count == 1 and recipe.augment is not None
+           and recipe.augmentation().is_random,
            "`cache.mode` and `cache.views` beside it, from which a solver learns several views of an image",
            f"`solver={solver!r}` of one view, the centre crop")
-
-
-def _is_random(augment):
-    return augment is not None and augmentation_of(augment).is_random
 
 
 def _of_a_cache(recipe):
@@ -101,14 +105,15 @@ def _of_a_cache(recipe):
     yield ("`cache.mode`", cached and recipe.fit.mixup, "`mixup=0` beside it",
            f"`mixup={recipe.fit.mixup}`; images are mixed before the trunk")
     yield ("`cache.mode`", cached and recipe.plan == "scratch", "a plan with a frozen trunk", "`plan='scratch'`")
-    yield ("`cache.views`", recipe.cache.view_count > 1 and recipe.augment is not None
-           and not _is_random(recipe.augment), "an `augment` that changes images at random",
-           "the centre crop, of which every view is the same")
+    yield ("`cache.views`", recipe.cache.view_count > 1 and not recipe.augmentation().is_random,
+           "an `augment` that changes images at random", "the centre crop, of which every view is the same")
 
 
 def _of_targets(recipe):
     yield ("`oversample`", recipe.oversample and recipe.class_weight == "balanced", "no `class_weight='balanced'` "
            "beside it, which would count small classes twice", "both")
+    yield ("`fit.class_weights`", recipe.fit.class_weights and recipe.class_weight, "no `class_weight` beside it",
+           "both; one of them would be left out")
     if recipe.target == TARGETS[0]:
         return
     for name, value in (("label_smoothing", recipe.fit.label_smoothing), ("mixup", recipe.fit.mixup),

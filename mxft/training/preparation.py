@@ -112,7 +112,7 @@ def _weighted(recipe, scan, num_classes, classes):
         weights = class_weights_balanced(scan.first, num_classes, classes)
     options = dataclasses.replace(recipe.fit, class_weights=recipe.fit.class_weights if weights is None else weights)
     check_targets(options, num_classes)
-    return dataclasses.replace(recipe, fit=options)
+    return dataclasses.replace(recipe, fit=options, class_weight=None)
 
 
 def _network(recipe, checkpoint, target, spec):
@@ -125,6 +125,9 @@ def _network(recipe, checkpoint, target, spec):
 
 def check_machine(recipe, checkpoint, spec, gpus="", cpus=1):
     """Refuse (InputError) devices, a kvstore or names MXNet does not have; return a CheckedRecipe without network."""
+    if gpus and cpus != 1:
+        raise InputError(f"devices: expected `gpus`, or `cpus` where there are none, received `gpus={gpus!r}` and "
+                         f"`cpus={cpus}`; leave one of them out")
     devices = make_contexts(gpus, cpus)
     check_kvstore(recipe.fit.kvstore)
     check_precision(recipe.fit, devices)

@@ -11,7 +11,7 @@ LEVEL, KEPT_LEVEL = 1, 0  # of augmentation, where none is asked for: the tutori
 
 
 def _weighs(value):
-    return value == "balanced" or several(real(least=0)).accepts(value)
+    return value == "balanced" or several(real(least=0), 1).accepts(value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +119,11 @@ class Recipe:
         if self.augment is not None:
             augmentation_of(self.augment)
         refuse_contradictions(self)
+
+    @property
+    def second(self):
+        """The plan of the second stage of ``two-stage``."""
+        return self.second_plan or ("discriminative" if self.freezing.multipliers else "full")
 
     def augmentation(self, kept=False):
         """Return the Augmentation of a stage; `kept` says that one view of each image serves all its epochs."""

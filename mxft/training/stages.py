@@ -8,7 +8,7 @@ import dataclasses
 
 from mxft.errors import InputError
 from mxft.features.cut import trunk_cut
-from mxft.freeze import FreezePlan, freeze_plan
+from mxft.freeze import FreezePlan, asked_to_freeze, freeze_plan
 from mxft.options import HEAD_EPOCHS, UNFREEZE_EPOCHS, HeadStage  # noqa: F401 (known by this place too)
 from mxft.surgery.depth import parameters_of, resolution_stages
 
@@ -61,7 +61,7 @@ def training_stages(recipe, symbol, head_parameters, image_shape):
     ------
     InputError
         What `mxft.freeze` refuses, epochs that do not suffice for ``gradual``, and what no stage has a use for: a cache
-        or a solver where no trunk is frozen, ``lr_mult`` where nothing is.
+        or a solver where no trunk is frozen, ``lr_mult`` where nothing is, patterns where all of that is frozen.
 
     Examples
     --------
@@ -70,6 +70,8 @@ def training_stages(recipe, symbol, head_parameters, image_shape):
     """
     stages = [dataclasses.replace(stage, augmentation=recipe.augmentation(_keeps_one_view(recipe, stage, symbol)))
               for stage in _stages(recipe, symbol, head_parameters, image_shape)]
+    if recipe.plan == "head":
+        _require_more_to_freeze(recipe, symbol, head_parameters)
     if recipe.cache.mode != "none" and not recipe.solver and not any(
             runs_apart(recipe, stage, symbol) for stage in stages):
         require_cut(symbol, stages[0].plan, "`cache.mode`")
@@ -77,6 +79,18 @@ def training_stages(recipe, symbol, head_parameters, image_shape):
         raise InputError("`freezing.method`: expected something to freeze, received `freezing.method='lr_mult'` with "
                          f"`plan={recipe.plan!r}`, which trains every parameter")
     return stages
+
+
+def _require_more_to_freeze(recipe, symbol, head_parameters):
+    """Refuse patterns, or a layer to freeze through, that add nothing: the plan ``head`` freezes the trunk anyway."""
+    asked = asked_to_freeze(symbol, recipe.freezing)
+    if not asked or (asked & set(head_parameters) and not recipe.solver):
+        return
+    name = "patterns" if recipe.freezing.patterns else "through"
+    solved = f", whose head `solver={recipe.solver!r}` makes" if recipe.solver else ""
+    given = f"`freezing.{name}={getattr(recipe.freezing, name)!r}`"
+    raise InputError(f"`freezing.{name}`: expected parameters that training would move, received {given} beside "
+                     f"`plan='head'`, which freezes the trunk anyway{solved}")
 
 
 def runs_apart(recipe, stage, symbol):
@@ -108,8 +122,7 @@ def _stages(recipe, symbol, head_parameters, image_shape):
     if recipe.solver:
         require_cut(symbol, plan("head"), "`solver`")
     if recipe.plan == "two-stage":
-        second = recipe.second_plan or ("discriminative" if recipe.freezing.multipliers else "full")
-        return [*_head_stage(recipe, plan("head")), Stage("everything", plan(second), *whole, from_best=True)]
+        return [*_head_stage(recipe, plan("head")), Stage("everything", plan(recipe.second), *whole, from_best=True)]
     if recipe.plan == "gradual":
         return _gradual(recipe, symbol, head_parameters, image_shape, plan)
     if recipe.plan == "head" and recipe.solver:
@@ -133,10 +146,11 @@ def _gradual(recipe, symbol, head_parameters, image_shape, plan):
     """Return the stages of gradual unfreezing: the head, then one stage of the trunk more each time."""
     groups = resolution_stages(symbol, image_shape, without=set(head_parameters))
     stages = _head_stage(recipe, plan("head"))
-    left = recipe.fit.epochs
-    if left < len(groups):
-        raise InputError(f"plan gradual: expected an epoch or more for each of the {len(groups)} stages of the trunk, "
-                         f"received `epochs={left}`")
+    left, each = recipe.fit.epochs, recipe.unfreeze_epochs or UNFREEZE_EPOCHS
+    least = each * (len(groups) - 1) + 1
+    if left < least:
+        raise InputError(f"plan gradual: expected {least} epochs or more, {each} for each of the {len(groups)} stages "
+                         f"of the trunk but the last, received `epochs={left}`")
     asked = set(plan("full").frozen)
     for number in range(1, len(groups) + 1):
         opened = {name for group in groups[-number:] for name in group} - asked
@@ -146,8 +160,7 @@ def _gradual(recipe, symbol, head_parameters, image_shape, plan):
         frozen = () if last and not asked else tuple(name for name in names if name not in trainable)
         this = FreezePlan("gradual", tuple(name for name in names if name not in frozen), frozen,
                           recipe.batch_norm or "frozen", method=recipe.freezing.method)
-        epochs = left if last else recipe.unfreeze_epochs or UNFREEZE_EPOCHS
-        epochs = min(epochs, left - (len(groups) - number))
+        epochs = left if last else each
         left -= epochs
         stages.append(Stage(f"last {number} of {len(groups)} stages", this, recipe.learning_rate, recipe.batch_size,
                             dataclasses.replace(recipe.fit, epochs=epochs)))

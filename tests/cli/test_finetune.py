@@ -128,6 +128,8 @@ def test_tensorboard_without_its_package_is_refused_before_anything_is_made(here
     (["--fp16"], "fp16: expected GPUs, received cpu(0), where MXNet has no float16 convolution; leave --fp16 out, or "
                  "choose cards (--gpus 0; CUDA_VISIBLE_DEVICES=0 for faces)"),
     (["--gpus", "abc"], "devices: expected different GPU numbers such as 0,1, received gpus='abc'"),
+    (["--gpus", "0", "--cpus", "2"], "devices: expected --gpus, or --cpus where there are none, received gpus='0' and "
+                                     "cpus=2; leave one of them out"),
     (["--cpus", "3"], "batch size: expected a multiple of the 3 devices, received batch-size=4"),
     (["--data-nthreads", "-2"], "--data-nthreads: expected a whole number of at least 1"),
     (["--image-shape", "3,128"], "--image-shape: expected 3 comma-separated numbers, received image-shape='3,128'"),

@@ -151,3 +151,11 @@ def test_the_records_know_what_they_were_made_for(here, capsys):
 def test_advise_counts_the_table(here, capsys, flag, table):
     out = said(capsys, "advise", "--data", "photos", "--labels", table, flag, "--similar", "yes")
     assert "60 images" in out and f"--labels {table}" in out and flag in out
+
+
+def test_advice_of_chosen_columns_is_a_command_as_it_is_typed(here, capsys):
+    table = (here / "sizes.csv").read_text().replace("image,", "camera,image,").replace("\n", "\nold,")
+    (here / "my sizes.csv").write_text(table)
+    words = ["--data", "photos", "--labels", "my sizes.csv", "--label-columns", "green", "--regression"]
+    assert "    --labels 'my sizes.csv' \\\n    --label-columns green \\" in said(capsys, "advise", *words, "--similar", "yes")
+    assert main(["advise", "--images", "9", "--label-columns", "green", "--regression", "--similar", "yes"]) == 2

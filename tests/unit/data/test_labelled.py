@@ -44,11 +44,11 @@ def test_the_iterator_gives_what_the_records_hold(folder):
     records, _ = prepare(folder)
     labels = scan_labels(records.train).labels
     iterator = RecordIterator(records.train, InputSpec((3, 8, 8)), 6, len(labels), label_width=2, label_name="tags")
-    batches = [(batch.label[0].asnumpy(), batch.pad) for batch in iterator]  # MXNet writes over a batch of before
-    read = np.concatenate([values[:6 - pad] for values, pad in batches])
+    batches = [(batch.label[0].asnumpy(), batch.pad) for batch in iterator]  # MXNet writes into a batch's arrays again
+    read = np.concatenate([label[:6 - pad] for label, pad in batches])
     assert np.array_equal(read, labels) and iterator.provide_label[0][:2] == ("tags", (6, 2))
-    pads = batches[-1][0][6 - batches[-1][1]:]
-    assert len(pads) and pads.tolist() == labels[:len(pads)].tolist(), "pads are the epoch's first records"
+    label, pad = batches[-1]
+    assert pad and label[6 - pad:].tolist() == labels[:pad].tolist(), "pads are the epoch's first records"
 
 
 def test_an_equal_call_takes_the_records_up_and_another_table_packs_anew(folder):

@@ -26,6 +26,7 @@ def vectors(table):
     "image,label\na.jpg,cat\na.jpg,eel\nb c.jpg,dog\nd.jpg,\n",  # a line for each label
     "image,cat,dog,eel\na.jpg,1,0,1\nb c.jpg,0,1,0\nd.jpg,0,0,0\n",
     "image,cat,dog,eel\na.jpg,1,-1,1\nb c.jpg,-1,1,-1\nd.jpg,-1,-1,-1\n",  # CelebA's way
+    "a.jpg,cat; eel\nb c.jpg,dog\n./x/../b c.jpg,dog\nd.jpg,\n",  # one path in two spellings
     "\n\nimage , cat , dog , eel\n\na.jpg, 1, 0, 1\nb c.jpg, 0, 1.0, 0\nd.jpg, 0, 0, 0\n\n",
 ])
 def test_every_form_of_a_table_gives_the_same_labels(tmp_path, content):
@@ -52,6 +53,35 @@ def test_names_that_are_given_decide_the_order(tmp_path):
     assert vectors(table) == {"a.jpg": (0.0, 1.0, 0.0), "b.jpg": (1.0, 1.0, 0.0)}
 
 
+def test_columns_are_put_in_the_order_of_names_that_are_given(tmp_path):
+    """A head that is kept has its outputs in its own order, whatever the order of a table's columns."""
+    labels = written(tmp_path, "image,cat,dog\na.jpg,1,0\nb.jpg,0,1\n", "a.csv")
+    numbers = written(tmp_path, "image,age,height\na.jpg,30,1.5\nb.jpg,40,1.75\n", "b.csv")
+    assert vectors(read_table(labels, "multi-label", ["dog", "cat"])) == {"a.jpg": (0, 1), "b.jpg": (1, 0)}
+    table = read_table(numbers, "regression", ["height", "age"])
+    assert (vectors(table), table.target.names) == ({"a.jpg": (1.5, 30), "b.jpg": (1.75, 40)}, ("height", "age"))
+    with pytest.raises(InputError, match="expected the label columns of .*, received 'hight'; nearest: he"):
+        read_table(numbers, "regression", ["hight", "age"])
+
+
+@pytest.mark.parametrize("content, names", [
+    ("image,labels\na.jpg,fire truck|cat\nb.jpg,cat\n", ("cat", "fire truck")),
+    ('image,labels\na.jpg,"fire truck, cat"\nb.jpg,cat\n', ("cat", "fire truck")),
+    ('image,labels\na.jpg,"truck, big|cat"\nb.jpg,cat\n', ("cat", "truck, big")),
+    ("image,labels\na.jpg,fire truck|\na.jpg,cat\nb.jpg,cat\n", ("cat", "fire truck")),
+    ("image,labels\na.jpg,cat eel\na.jpg,cat eel\nb.jpg,cat\n", ("cat", "eel")),  # the same row twice
+    ("image,labels\na.jpg,u\u0308ber\nb.jpg,\u00fcber\n", ("\u00fcber",)),  # a name as macOS and as others write it
+])
+def test_names_keep_their_spaces_where_a_mark_divides_them(tmp_path, content, names):
+    assert read_table(written(tmp_path, content), "multi-label").target.names == names
+
+
+@pytest.mark.parametrize("content", ["a,b.jpg;1,5 cat\nc.jpg;2\n", "image;x, in m\na,b.jpg;1,5 cat\nc.jpg;2\n",
+                                     '"a,b.jpg",1|5|cat\nc.jpg,2\n', "a,b.jpg\t1;5;cat\nc.jpg\t2\n"])
+def test_a_table_is_divided_by_the_mark_that_divides_all_its_rows(tmp_path, content):
+    assert [row.path for row in read_table(written(tmp_path, content), "multi-label").rows] == ["a,b.jpg", "c.jpg"]
+
+
 def test_names_that_are_numbers_are_sorted_by_size(tmp_path):
     assert read_table(written(tmp_path, "a.jpg,10 2\n"), "multi-label").target.names == ("2", "10")
 
@@ -74,6 +104,17 @@ def test_numbers_are_read_with_their_names(tmp_path):
     ("multi-label", "a,b\n1,2\n", "expected a column of file names that end in .jpg"),
     ("multi-label", b"image,labels\na.jpg,\xff\xff\n", "expected UTF-8 text"),
     ("multi-label", 'image,labels\na.jpg,"cat\n', "expected columns separated by ','"),
+    ("multi-label", "image,labels\na.jpg,cat|dog\nb.jpg,cat;dog\n", "line 3: expected one mark between labels"),
+    ("multi-label", "image,labels\na.jpg,\"['cat', 'dog']\"\n", "line 2: expected names of labels, such as cat|dog"),
+    ("multi-label", "image,label\na.jpg,fire truck\na.jpg,cat\n", "put | behind a name that holds a space ('fire truc"),
+    ("multi-label", "image,cat,cat\na.jpg,1,0\n", "expected each once, on one line, received 'cat'"),
+    ("multi-label", "a.dng,cat\nb.jpg,dog\n", "expected a header, or an image in .jpeg"),
+    ("multi-label", "image,label\na\0.jpg,cat\n", "line 2: expected the name of an image, received 'a\\x00.jpg'"),
+    ("regression", "a.svg,1\nb.jpg,2\n", "received 'a.svg'; convert the image, or put a header above it"),
+    ("regression", ",image,age\n0,a.jpg,3\n1,b.jpg,4\n", "received ''; `label_columns` NAME,NAME chooses columns"),
+    ("regression", "image;age\na.jpg;1,5\nb.jpg;2\n", "received '1,5'; decimals follow a point: 0.5"),
+    ("regression", "image,time\na.jpg,1764446400\nb.jpg,1764446460\n", "received time from 1764446400 to 1764446460"),
+    ("regression", "image,age\na.jpg,1e39\nb.jpg,2\n", "expected some that float32 tells apart, received age"),
     ("classes", "image,labels\na.jpg,cat\n", "one class an image is a folder of class folders"),
 ])
 def test_what_cannot_be_read_is_said_with_its_line(tmp_path, kind, content, expected):
@@ -82,7 +123,18 @@ def test_what_cannot_be_read_is_said_with_its_line(tmp_path, kind, content, expe
         return
     with pytest.raises(InputError) as refused:
         read_table(written(tmp_path, content), kind)
-    assert expected in str(refused.value)
+    assert expected in refused.value.message
+
+
+def test_a_list_with_a_stray_number_is_refused_before_a_column_for_each_is_made(tmp_path):
+    path = written(tmp_path, "0\t1000000000\ta.jpg\n1\t0\tb.jpg\n", "a.lst")
+    with pytest.raises(InputError, match="no more than the list has, received a highest one of 1e"):
+        read_table(path, "multi-label")
+
+
+def test_a_column_two_have_the_name_of_is_refused(tmp_path):
+    with pytest.raises(InputError, match="a name that one column of .* has, received 'x', which 2 have"):
+        read_table(written(tmp_path, "image,x,x\na.jpg,1,2\n"), "regression", columns=["x"])
 
 
 def test_a_label_that_is_none_of_the_names_is_refused_with_the_nearest(tmp_path):

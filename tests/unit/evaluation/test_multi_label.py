@@ -66,3 +66,11 @@ def test_cross_entropy_is_scikit_learns_and_does_not_overflow(judged):
     expected = metrics.log_loss(labels[:, 0], 1 / (1 + np.exp(-logits[:, 0])))
     assert binary_cross_entropy(logits, labels) == pytest.approx(expected)
     assert binary_cross_entropy(np.array([[1e4, -1e4]]), np.array([[0, 0]])) == pytest.approx(5e3)
+
+
+def test_a_threshold_tells_probabilities_apart_that_are_nearly_one():
+    """A sigmoid's are 0.9999998 and 0.9999996 for logits 15.5 and 14.7; a rounded threshold of 1 would say neither."""
+    probabilities = 1 / (1 + np.exp(-np.array([[15.5], [15.2], [14.7]], np.float32)))
+    labels = np.array([[1], [1], [0]])
+    chosen = MultiLabelScore(probabilities, labels, 0.0, 1.0).metrics()["thresholds"]
+    assert MultiLabelScore(probabilities, labels, 0.0, 1.0, tuple(chosen)).f1 == 1

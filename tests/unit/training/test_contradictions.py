@@ -7,6 +7,7 @@ import pytest
 
 from mxft.cli import main
 from mxft.command.flags import as_flags
+from mxft.data.augmentation import Augmentation
 from mxft.data.datasets import Records
 from mxft.errors import InputError
 from mxft.features.store import CacheOptions
@@ -76,6 +77,17 @@ VALUES = [
     ("--plan head --solver ridge --no-frozen-trunk", lambda: Recipe(**SOLVED, frozen_trunk=False),
      "frozen_trunk: expected a head that learns by steps"),
     ("--plan head --solver ridge --augment 2", lambda: Recipe(**SOLVED, augment=2), "augment: expected cache.mode"),
+    ("--plan head --solver ridge --initializer zero", lambda: Recipe(**SOLVED, fit=FitOptions(initializer="zero")),
+     "fit.initializer: expected a head that learns by steps, received solver='ridge'"),
+    ("--plan two-stage --layer-decay 0.5 --optimizer ftrl",
+     lambda: Recipe("two-stage", freezing=FreezeOptions(layer_decay=0.5), fit=FitOptions(optimizer="ftrl")),
+     "plan discriminative by learning rates: expected an optimizer that heeds them, received optimizer='ftrl'"),
+    ("--plan gradual --freeze-by lr_mult --head-optimizer AdaDelta",
+     lambda: Recipe("gradual", freezing=FreezeOptions(method="lr_mult"), head_stage=HeadStage(optimizer="AdaDelta")),
+     "plan head by learning rates: expected an optimizer that heeds them, received head_stage.optimizer='AdaDelta'"),
+    ("--plan discriminative --trunk-lr-mult 0 --layer-decay 0.5",
+     lambda: Recipe("discriminative", freezing=FreezeOptions(trunk_lr_mult=0.0, layer_decay=0.5)),
+     "freezing.layer_decay: expected a trunk that trains, received freezing.trunk_lr_mult=0.0"),
     ("--cache-budget 2", lambda: CacheOptions(budget_bytes=2 << 30), "cache.budget_bytes: expected cache.mode="),
     ("--views 4", lambda: CacheOptions(views=4), "cache.views: expected cache.mode='memory' or cache.mode='disk'"),
     ("--cache-dir here", lambda: CacheOptions(folder="here"), "cache.folder: expected cache.mode='disk' beside it"),
@@ -102,6 +114,12 @@ NETWORKS = [
     ("--plan discriminative --cache memory", lambda: Recipe("discriminative", cache=MEMORY), "cache.mode: expected"),
     ("--freeze-by lr_mult", lambda: Recipe(freezing=FreezeOptions(method="lr_mult")),
      "freezing.method: expected something to freeze, received freezing.method='lr_mult' with plan='full'"),
+    ("--plan head --freeze conv0_*", lambda: Recipe(**HEAD, freezing=FreezeOptions(("conv0_*",))),
+     "freezing.patterns: expected parameters that training would move, received freezing.patterns=('conv0_*',)"),
+    ("--plan head --freeze-through bn0", lambda: Recipe(**HEAD, freezing=FreezeOptions(through="bn0")),
+     "freezing.through: expected parameters that training would move, received freezing.through='bn0' beside plan="),
+    ("--plan head --solver ridge --freeze *_bias", lambda: Recipe(**SOLVED, freezing=FreezeOptions(("*_bias",))),
+     "freezing.patterns: expected parameters that training would move, received freezing.patterns=('*_bias',)"),
     ("--optimizer adam --mom 0.9", lambda: Recipe(fit=FitOptions(optimizer="adam", momentum=0.9)),
      "optimizer adam: expected no momentum"),
     ("--warmup-epochs 8", lambda: Recipe(warmup_epochs=8.0), "warm-up: expected at least 0 and fewer than 8 epochs"),
@@ -169,7 +187,18 @@ def test_a_refusal_names_fields_in_python_and_flags_in_the_command(here, capsys)
     (lambda: HeadStage(0), "head_stage.epochs: expected a whole number of at least 1, received head_stage.epochs=0"),
     (lambda: FreezeOptions("conv0_*"), "freezing.patterns: expected a tuple"),
     (lambda: CacheOptions("ram"), "received cache.mode='ram'"), (lambda: CacheOptions("disk", budget_bytes=0), "=0"),
-    (lambda: Recipe(batch_size=-1), "received batch_size=-1"), (lambda: Recipe(augment=4), "received augment=4"),
+    (lambda: Recipe(batch_size=-1), "received batch_size=-1"),
+    (lambda: FitOptions(class_weights="balanced"), "class_weights: expected a tuple, each a number of at least 0"),
+    (lambda: FitOptions(class_weights=(1, float("nan"))), "class_weights: expected a tuple"),
+    (lambda: FitOptions(optimizer_params=None), "optimizer_params: expected a dict"),
+    (lambda: FitOptions(initializer=3), "initializer: expected a name or an mx.init.Initializer, received initial"),
+    (lambda: Recipe(class_weight=()), "class_weight: expected 'balanced' or a number for each class, received class_"),
+    (lambda: Recipe(class_weight=(1, 2), fit=FitOptions(class_weights=(1, 2))), "fit.class_weights: expected no "),
+    (lambda: Recipe(**SOLVED, fit=FitOptions(class_weights=(1, 2))), "class_weight: expected a head that learns by st"),
+    (lambda: Recipe(**HEAD, cache=CacheOptions("memory", views=2), mirror=False,
+                    augment=Augmentation(rand_mirror=True)),
+     "cache.views: expected an augment that changes images at random"),
+    (lambda: Recipe(augment=True), "received augment=True"), (lambda: Recipe(augment=4), "received augment=4"),
     (lambda: Recipe(learning_rate=-1), "received learning_rate=-1"), (lambda: Recipe(hidden=(8,)), "a mxft.surgery.D"),
     (lambda: Recipe(class_weight="balancd"), "class_weight: expected 'balanced' or a number for each class"),
     (lambda: Recipe(batch_norm="frozen"), "received batch_norm='frozen'"), (lambda: Recipe(solver="rigde"), "ridge"),

@@ -65,8 +65,9 @@ def test_gradual_unfreezing_keeps_what_was_asked_to_stay(symbol):
 
 
 @pytest.mark.parametrize("recipe, message", [
-    ({"plan": "gradual", "epochs": 2}, "plan gradual: expected an epoch or more for each of the 3 stages of the trunk, "
-                                       "received epochs=2"),
+    ({"plan": "gradual", "epochs": 2}, "plan gradual: expected 3 epochs or more, 1 for each of the 3 stages of the "
+                                       "trunk but the last, received epochs=2"),
+    ({"plan": "gradual", "epochs": 6, "unfreeze_epochs": 3}, "plan gradual: expected 7 epochs or more, 3 for each"),
     ({"plan": "full", "freezing": FreezeOptions(method="lr_mult")}, "freezing.method: expected something to freeze, "
                                                                     "received freezing.method='lr_mult' with plan="),
     ({"plan": "full", "cache": CacheOptions("memory")}, "cache.mode: expected a plan that freezes everything below"),
