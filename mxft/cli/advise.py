@@ -44,8 +44,9 @@ def main(argv=None):
     from mxft.features.advice import advise
 
     kind = target_kind(args) or "classes"
-    if args.labels and not args.data:
-        raise InputError(f"--labels: expected --data beside it, received labels={args.labels!r} alone")
+    for flag in ("labels", "label_columns"):
+        if getattr(args, flag) and not args.data:
+            raise InputError(f"--{flag.replace('_', '-')}: expected --data beside it, received none")
     pictures = _pictures(args)
     images, classes = args.images or (pictures and len(pictures.rows)), args.classes or (pictures and
                                                                                          pictures.target.size)

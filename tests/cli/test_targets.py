@@ -157,5 +157,6 @@ def test_advice_of_chosen_columns_is_a_command_as_it_is_typed(here, capsys):
     table = (here / "sizes.csv").read_text().replace("image,", "camera,image,").replace("\n", "\nold,")
     (here / "my sizes.csv").write_text(table)
     words = ["--data", "photos", "--labels", "my sizes.csv", "--label-columns", "green", "--regression"]
-    assert "    --labels 'my sizes.csv' \\\n    --label-columns green \\" in said(capsys, "advise", *words, "--similar", "yes")
+    out = said(capsys, "advise", *words, "--similar", "yes")
+    assert "    --labels 'my sizes.csv' \\\n    --label-columns green \\" in out
     assert main(["advise", "--images", "9", "--label-columns", "green", "--regression", "--similar", "yes"]) == 2
