@@ -36,6 +36,7 @@ setup(
         "matplotlib>=3.6",
         "jinja2",
         "pyyaml",
+        "scikit-learn",                          # heads without SGD, and the probes behind --plan auto
         "safetensors",                           # PyTorch's weights without PyTorch
         "scipy<2",                               # mx.nd.array asks for scipy.sparse.csr, which SciPy 2 drops
         "setuptools; python_version >= '3.12'",  # carries distutils, which mxnet imports

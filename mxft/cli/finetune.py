@@ -1,7 +1,9 @@
 """``mxft finetune``: put a new head on a checkpoint and train it on a folder of images or on records."""
 import os
+import sys
 
 from mxft.commandline.arguments import Parser, add_device_options, add_input_options, add_tensorboard_option, input_spec
+from mxft.commandline.auto_plan import add_auto_plan, choose_plan, takes_auto
 from mxft.commandline.data_options import add_data_options, check_data_flags, pictures_from, records_from, target_of
 from mxft.commandline.pages import conclude
 from mxft.commandline.training_options import (
@@ -23,11 +25,12 @@ examples:
   mxft finetune --model resnet-50,0 --data photos/ --labels tags.csv \\
       --multi-label --run runs/tags
 
-photos/ holds one folder of images a class, or with --labels the images of a
-table: of several labels each (--multi-label) or of numbers (--regression). The
-run folder holds the checkpoints (model-best.params and the last epoch),
-model-manifest.json, transfer.json, log.jsonl, curves.png and report.html. The
-defaults are the MXNet tutorial's.
+photos/ is what you have: class folders, train/ and val/ folders, a folder with
+a table (--multi-label: several labels each; --regression: numbers), a CSV, a
+.lst, a tar or zip of these, records. The run folder holds the checkpoints (model-best.params and the last epoch),
+model-manifest.json, transfer.json, log.jsonl, curves.png and report.html.
+Without --plan, what suits the pictures is chosen and the reason said; with
+one, the other defaults are the MXNet tutorial's.
 """
 
 
@@ -38,6 +41,7 @@ def parser():
     p.add_argument("--run", required=True, metavar="DIR", help="folder for checkpoints and log: new or empty")
     add_data_options(p)
     add_training_options(p)
+    add_auto_plan(p)
     add_keeping_options(p)
     add_tensorboard_option(p, "RUN/tensorboard")
     add_input_options(p)
@@ -47,6 +51,7 @@ def parser():
 
 def main(argv=None):
     """Run ``mxft finetune``; exit status 130 where Ctrl-C ended it, 143 where SIGTERM did."""
+    argv = list(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(argv)
     if serves():
         return serve()
@@ -57,6 +62,7 @@ def main(argv=None):
     from mxft.workflows.finetune import finetune
 
     check_data_flags(args)
+    auto = takes_auto(parser, argv, args)
     recipe = recipe_from(args, target_of(args))
     checkpoint = open_model(args)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
@@ -68,6 +74,10 @@ def main(argv=None):
     if workers.writes:
         check_run_folder(args.run, args.resume)
         events = event_folder(args.tensorboard, os.path.join(args.run, "tensorboard"), args.resume)
+    if auto:
+        args = choose_plan(parser, argv, args, checkpoint, spec, pictures)
+        recipe = recipe_from(args, target_of(args))
+        checked = check_early(args, recipe, checkpoint, spec, pictures)
     records = workers.first_then_others(lambda: records_from(args, spec, pictures))
     result = finetune(checkpoint, records, args.run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
                       keeping_from(args), events, checked)

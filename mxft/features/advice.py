@@ -5,12 +5,13 @@ take features and a classic classifier below 1,000 images.
 """
 import dataclasses
 import math
-import re
 
+from mxft.command.flags import flag_of
 from mxft.errors import InputError
 from mxft.options import SOLVERS_OF, TARGETS
 
 FEW_IMAGES, FEW_A_CLASS = 1000, 20
+BATCH, LEAST_BATCH, UPDATES = 32, 8, 10  # a batch is halved until an epoch has so many updates
 _LEFT_AND_RIGHT = "Where left and right matter, as in writing, add --no-mirror."
 
 
@@ -24,15 +25,24 @@ class Advice:
         1 small and similar, 2 large and similar, 3 small and different, 4 large and different.
     plan : str
         In a few words.
-    flags : str
-        Of ``mxft finetune``.
+    settings : dict
+        Fields of a Recipe and of what it holds (``"cache.mode"``), as `mxft.command.flags` names them, and their
+        values.
     reason : str
+    target : {"classes", "multi-label", "regression"}
     """
 
     case: int
     plan: str
-    flags: str
+    settings: dict
     reason: str
+    target: str = TARGETS[0]
+
+    @property
+    def flags(self) -> str:
+        """The settings as flags of ``mxft finetune``."""
+        words = [f"{flag_of(name)} {value}" for name, value in self.settings.items()]
+        return " ".join(words + [f"--{self.target}"] * (self.target != TARGETS[0]))
 
 
 def is_small(images, classes, target=TARGETS[0]):
@@ -75,40 +85,69 @@ def advise(images, classes, similar, layer=None, target=TARGETS[0]):
         raise InputError(f"advice: expected at least 2 classes, received classes={classes}")
     if target == TARGETS[0] and images < classes:
         raise InputError(f"advice: expected at least one image a class, received images={images} of classes={classes}")
-    advice = _advice(images, classes, similar, layer, target)
-    return advice if target == TARGETS[0] else dataclasses.replace(advice, flags=_of_target(advice.flags, target))
-
-
-def _of_target(flags, target):
-    """Return the flags of ``mxft finetune`` for labels or numbers: its solver, and a rate squared errors bear."""
-    flags = flags.replace("--solver logistic", f"--solver {SOLVERS_OF[target]}")
-    if target == "regression":
-        flags = re.sub(r"--lr [\d.]+ --mom [\d.]+", "--optimizer adam --lr 0.001", flags)
-    return f"{flags} --{target}"
-
-
-def _advice(images, classes, similar, layer, target):
-    """Return the Advice of one of the four cases."""
     size = {"multi-label": f"{images:,} images, {classes} labels in all",
             "regression": f"{images:,} images, numbers for each"}.get(
                 target, f"{images:,} images of {classes} classes, {math.floor(images / classes)} a class")
-    if is_small(images, classes, target):
-        if similar:
-            return Advice(1, "the network as a feature extractor, a linear classifier on its features",
-                          "--plan head --solver logistic --cache memory",
-                          f"{size}, are few: training the trunk would fit them by heart. They are like what it was "
-                          "trained on, so its highest features serve as they are.")
-        return Advice(3, "features of an earlier layer, a linear classifier on them",
-                      f"--plan head --solver logistic --cache memory --views 8 --layer {layer or 'LAYER'}",
-                      f"{size}, are few, so leave the trunk alone; they are unlike what it was trained on, and its "
-                      "last layers know that best. Earlier layers are more general; mxft advise --data tells which. "
-                      f"Eight views of each image stand in for more of them. {_LEFT_AND_RIGHT}")
-    if similar:
-        return Advice(2, "fine-tune everything, the head first",
-                      "--plan two-stage --solver logistic --lr 0.003 --mom 0.9 --lr-schedule cosine",
-                      f"{size}, are enough to train every layer without fitting them by heart, and the weights are "
-                      "good already: small steps.")
-    return Advice(4, "fine-tune everything from the pretrained weights",
-                  "--plan full --lr 0.02 --mom 0.9 --lr-schedule cosine --batch-size 32 --epochs 20",
-                  f"{size}, would be enough to train from scratch; the pretrained weights are still the better "
-                  f"beginning in practice, and every layer may move. {_LEFT_AND_RIGHT}")
+    case = {(True, True): 1, (False, True): 2, (True, False): 3, (False, False): 4}[
+        is_small(images, classes, target), bool(similar)]
+    plan, settings, reason = _CASES[case](images, size, layer)
+    return Advice(case, plan, _of_target(settings, target), reason, target)
+
+
+def _of_target(settings, target):
+    """Return settings for labels or numbers: their solver, and a rate squared errors bear."""
+    if "solver" in settings:
+        settings["solver"] = SOLVERS_OF.get(target, settings["solver"])
+    if target == "regression" and "learning_rate" in settings:
+        del settings["momentum"]
+        settings.update(learning_rate=0.001, optimizer="adam")
+    return settings
+
+
+def batch_of(images):
+    """Return the batch size for so many training images: an epoch of a few updates teaches little.
+
+    Examples
+    --------
+    >>> batch_of(5000), batch_of(200), batch_of(20)
+    (32, 16, 8)
+    """
+    batch = BATCH
+    while batch > LEAST_BATCH and images < UPDATES * batch:
+        batch //= 2
+    return batch
+
+
+def _few_similar(images, size, layer):
+    return ("the network as a feature extractor, a linear classifier on its features",
+            {"plan": "head", "solver": "logistic", "cache.mode": "memory"},
+            f"{size}, are few: training the trunk would fit them by heart. They are like what it was trained on, so "
+            "its highest features serve as they are.")
+
+
+def _many_similar(images, size, layer):
+    return ("fine-tune everything, the head first",
+            {"plan": "two-stage", "solver": "logistic", "learning_rate": 0.003, "momentum": 0.9, "schedule": "cosine",
+             "batch_size": batch_of(images), "epochs": 3 if images >= 3000 else 5},
+            f"{size}, are enough to train every layer without fitting them by heart, and the weights are good "
+            "already: small steps.")
+
+
+def _few_different(images, size, layer):
+    return ("features of an earlier layer, a linear classifier on them",
+            {"plan": "head", "solver": "logistic", "cache.mode": "memory", "cache.views": 8,
+             "layer": layer or "LAYER"},
+            f"{size}, are few, so leave the trunk alone; they are unlike what it was trained on, and its last layers "
+            "know that best. Earlier layers are more general; mxft advise --data tells which. Eight views of each "
+            f"image stand in for more of them. {_LEFT_AND_RIGHT}")
+
+
+def _many_different(images, size, layer):
+    return ("fine-tune everything from the pretrained weights",
+            {"plan": "full", "learning_rate": 0.02, "momentum": 0.9, "schedule": "cosine",
+             "batch_size": batch_of(images), "epochs": 20},
+            f"{size}, would be enough to train from scratch; the pretrained weights are still the better beginning in "
+            f"practice, and every layer may move. {_LEFT_AND_RIGHT}")
+
+
+_CASES = {1: _few_similar, 2: _many_similar, 3: _few_different, 4: _many_different}

@@ -98,18 +98,48 @@ def measure_pictures(checkpoint, spec, pictures, resize, seed=0, threads=None, c
     -------
     Similarity
     """
-    taken, sample = {}, []
-    for row in shuffle(pictures.rows, seed):
-        label = row.labels[0]
-        if (label in taken or len(taken) < CLASSES_SAMPLED) and taken.get(label, 0) < IMAGES_SAMPLED:
-            taken[label] = taken.get(label, 0) + 1
-            sample.append(row)
     with tempfile.TemporaryDirectory() as scratch:
         prefix = os.path.join(scratch, "sample")
-        write_list(prefix + ".lst", sample)
+        write_list(prefix + ".lst", _sample(pictures.rows, lambda row: row.labels[0], seed))
         packed = pack_list(prefix + ".lst", pictures.root, num_thread=threads or os.cpu_count() or 1, resize=resize,
                            quality=95, show=False)
         return measure_similarity(checkpoint, spec, packed.rec, packed.packed, seed, threads, context)
+
+
+def measure_records(checkpoint, spec, scan, seed=0, threads=None, context=None):
+    """Do what `measure_pictures` does on a sample of a record file.
+
+    Parameters
+    ----------
+    checkpoint, spec, seed, threads, context
+        As of `measure_pictures`.
+    scan : mxft.data.labels.LabelScan
+        Of the file.
+
+    Returns
+    -------
+    Similarity
+    """
+    ends = np.append(scan.offsets[1:], os.path.getsize(scan.path))
+    sample = _sample(range(len(scan.ids)), lambda number: scan.first[number], seed)
+    with tempfile.TemporaryDirectory() as scratch, open(scan.path, "rb") as f:
+        path = os.path.join(scratch, "sample.rec")
+        with open(path, "wb") as out:
+            for number in sample:
+                f.seek(int(scan.offsets[number]))
+                out.write(f.read(int(ends[number] - scan.offsets[number])))
+        return measure_similarity(checkpoint, spec, path, len(sample), seed, threads, context)
+
+
+def _sample(rows, label_of, seed):
+    """Return some rows in random order: up to 12 of up to 40 classes."""
+    taken, sample = {}, []
+    for row in shuffle(rows, seed):
+        label = label_of(row)
+        if (label in taken or len(taken) < CLASSES_SAMPLED) and taken.get(label, 0) < IMAGES_SAMPLED:
+            taken[label] = taken.get(label, 0) + 1
+            sample.append(row)
+    return sample
 
 
 def measure_similarity(checkpoint, spec, records, count, seed=0, threads=None, context=None, batch_size=32):

@@ -131,7 +131,7 @@ def test_a_page_that_cannot_be_written_takes_no_run_with_it(runs, capsys, monkey
     monkeypatch.setattr(page, "curves_svg", fail)
     monkeypatch.chdir(runs)
     assert main(["finetune", "--model", "net,0", "--train", "val.rec", "--run", "trained here", "--epochs", "1",
-                 "--batch-size", "4", "--image-shape", "3,16,16"]) == 3
+                 "--plan", "full", "--batch-size", "4", "--image-shape", "3,16,16"]) == 3
     out, err = capsys.readouterr()
     assert "saved: trained here/model,best" in out and os.path.exists("trained here/model-best.params")
     assert err.endswith("report: not written (ValueError: no picture); what was trained is on disk, and mxft report "

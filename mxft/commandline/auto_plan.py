@@ -1,0 +1,137 @@
+"""``--plan auto``: what suits the pictures, chosen as ``mxft advise`` chooses, where nobody says how to train."""
+import argparse
+import logging
+import shlex
+
+from mxft.errors import InputError
+from mxft.wording import plural
+
+LOG = logging.getLogger("mxft")
+AUTO = "auto"
+_OWN = ("freeze", "freeze_through", "freeze_by", "bn", "trunk_lr_mult", "head_lr_mult", "layer_decay", "head_epochs",
+        "head_lr", "head_optimizer", "head_batch_size", "unfreeze_epochs", "solver", "cache", "views", "cache_budget",
+        "cache_dir", "no_frozen_trunk", "hidden", "class_weight", "oversample", "label_smoothing", "mixup", "layer",
+        "require_head", "initializer", "lr_step_epochs", "lr_factor", "accumulate", "fp16", "optimizer")
+
+
+def add_auto_plan(parser):
+    """Let ``--plan`` take auto, and mean it where nothing is said."""
+    plan = next(action for action in parser._actions if action.dest == "plan")
+    accepts = plan.type
+    plan.type = lambda text: AUTO if text == AUTO else accepts(text) if accepts else text
+    plan.default, plan.help = None, "auto: what suits the pictures, as mxft advise says; " + plan.help.replace(
+        "(default: full)", "(default: auto; full beside a flag that only some plans hear)")
+
+
+def takes_auto(parser, argv, args):
+    """Whether a plan is to be chosen: ``--plan auto``, or neither a plan nor a flag that only some plans hear.
+
+    Parameters
+    ----------
+    parser : callable
+        Makes the command's parser.
+    argv : list of str
+    args : argparse.Namespace
+        What the parser made of them; an `auto` becomes ``full`` in it, so that what was typed can be checked.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    InputError
+        ``--plan auto`` beside a flag that belongs to a plan of one's own.
+    """
+    typed = _typed(parser(), argv)
+    own = [name for name in _OWN if name in typed]
+    if args.plan == AUTO and own:
+        raise InputError(f"--plan auto: expected no --{own[0].replace('_', '-')} beside it, received both: it chooses "
+                         "what is trained; name the plan that flag is for, mxft finetune --help tells them")
+    auto = args.plan == AUTO or args.plan is None and not own
+    args.plan = "full" if auto else args.plan or "full"
+    return auto
+
+
+def choose_plan(parser, argv, args, checkpoint, spec, pictures):
+    """Return the flags with those of the advice for the pictures where the user typed none, and say what and why.
+
+    Parameters
+    ----------
+    parser, argv, args
+        As `takes_auto` takes them.
+    checkpoint : mxft.network.checkpoint.Checkpoint
+    spec : mxft.network.input_spec.InputSpec
+    pictures : mxft.data.pictures.Pictures or None
+        None where ``--records`` or ``--train`` are given.
+
+    Returns
+    -------
+    argparse.Namespace
+        `args` itself where the records are none to train on: preparation then says what is wrong with them.
+    """
+    from mxft.commandline.data_options import target_of
+    from mxft.data.target_spec import CLASSES
+    from mxft.features.advice import advise
+
+    kind = target_of(args)
+    images, outputs, measure = _source(args, pictures, kind)
+    if not images:
+        return args
+    evidence, why = None, f"layers are probed for classes alone: pictures with {kind} are taken to be like those"
+    if kind == CLASSES:
+        evidence, why = _evidence(measure, checkpoint, spec, args)
+    similar = evidence.similar if evidence else True
+    advice = advise(images, outputs, similar, None if similar else evidence.best_layer, kind)
+    chosen = parser().parse_args([*shlex.split(advice.flags), *argv])
+    for name in ("data", "train", "val", "records"):  # as `check_data_flags` read them
+        setattr(chosen, name, getattr(args, name))
+    chosen.plan = advice.settings["plan"]
+    LOG.info(f"plan auto: {advice.plan}\n  {advice.flags}\n  {advice.reason}\n  {why}")
+    return chosen
+
+
+def _typed(parser, argv):
+    """Return the names of the flags that were typed."""
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+    parser._defaults.clear()
+    return set(vars(parser.parse_args(argv)))
+
+
+def _source(args, pictures, kind):
+    """Return training images, outputs, and what measures similarity on a sample; 0 images of other records."""
+    from mxft.data.datasets import load_records
+    from mxft.data.labels import scan_labels
+    from mxft.data.target_spec import CLASSES, TargetSpec, check_target
+    from mxft.features.probe import measure_pictures, measure_records
+
+    if pictures is not None:
+        from mxft.commandline.data_options import default_resize
+
+        part = 1 - (args.val_fraction or 0.2) if pictures.val is None else 1
+        images = (args.per_class * pictures.target.size if args.per_class else round(part * len(pictures.rows)))
+        return images, pictures.target.size, lambda checkpoint, spec, *rest: measure_pictures(
+            checkpoint, spec, pictures, args.resize or default_resize(spec), *rest)
+    try:
+        scan = scan_labels(load_records(args.records).train if args.records else args.train)
+        check_target(scan, TargetSpec(kind, args.num_classes or (int(scan.first.max()) + 1 if kind == CLASSES else
+                                                                 scan.labels.reshape(len(scan.ids), -1).shape[1])))
+    except (InputError, ValueError, OverflowError):
+        return 0, 0, None
+    outputs = scan.labels.shape[1] if scan.labels.ndim > 1 else len(set(scan.first.tolist()))
+    return len(scan.ids), outputs, lambda checkpoint, spec, *rest: measure_records(checkpoint, spec, scan, *rest)
+
+
+def _evidence(measure, checkpoint, spec, args):
+    """Return a Similarity and what it says in words, or None and why there is none."""
+    from mxft.devices import contexts
+
+    try:
+        found = measure(checkpoint, spec, args.seed, args.data_nthreads, contexts(args.gpus)[0])
+    except InputError as error:
+        return None, f"layers were not probed ({error}): the pictures are taken to be like those"
+    last, best = found.probes[-1].top1, max(probe.top1 for probe in found.probes)
+    told = (f"on {plural(found.images, 'picture')}, in {found.seconds:.0f} s, a linear classifier on the last layer's "
+            f"features has a top-1 of {last:.3f}")
+    return found, told if found.similar else f"{told}, on those of {found.best_layer} {best:.3f}"
