@@ -1,5 +1,5 @@
 """``mxft advise``: which plan suits a data set, the command, and why."""
-import shlex
+from shlex import quote
 
 from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, whole
 from mxft.commandline.data_options import add_target_options, names, target_kind
@@ -74,8 +74,7 @@ def main(argv=None):
               f"{'similar' if similar else 'not similar'} to what the network was trained on")
     print(f"case {advice.case}: {'few' if advice.case in (1, 3) else 'many'} images, "
           f"{'similar' if similar else 'not similar'}\nplan: {advice.plan}\nwhy: {advice.reason}\ncommand:\n"
-          f"  mxft finetune --model {shlex.quote(args.model or 'PREFIX,EPOCH')} "
-          f"--data {shlex.quote(args.data or 'FOLDER')} \\\n"
+          f"  mxft finetune --model {quote(args.model or 'PREFIX,EPOCH')} --data {quote(args.data or 'FOLDER')} \\\n"
           f"{table_flag(args, kind)}    --run runs/mine {advice.flags}")
 
 
@@ -83,8 +82,8 @@ def table_flag(args, kind):
     """Return the line of the command that names the table of labels, empty where there is none."""
     if kind == "classes":
         return ""
-    columns = f" --label-columns {shlex.quote(','.join(args.label_columns))}" if args.label_columns else ""
-    return f"    --labels {shlex.quote(args.labels or 'TABLE')}{columns} \\\n"
+    columns = f" --label-columns {quote(','.join(args.label_columns))}" if args.label_columns else ""
+    return f"    --labels {quote(args.labels or 'TABLE')}{columns} \\\n"
 
 
 def _check_table(args, kind):
