@@ -30,6 +30,7 @@ MODES = ("none", "memory", "disk")
 BUDGET_BYTES = 2 << 30
 FOLDER = os.path.join("data-cache", "features")  # of a cache on disk, where none is named
 DTYPES = ("float32", "float16")
+RESUMES = ("auto", "must")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,6 +227,37 @@ class CacheOptions:
     def view_count(self):
         """Views that are asked for."""
         return self.views or 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Keeping:
+    """What a run keeps as it goes, and whether it goes on with one.
+
+    Parameters
+    ----------
+    every : int
+        Keep every n-th epoch's checkpoint, beside the best; 0 for none.
+    last : int
+        Keep so many of the last epochs' checkpoints.
+    state_batches, state_minutes : float
+        Write down the state so often, beside the end of every epoch; 0 for not.
+    resume : {"", "auto", "must"}
+        Go on with what stands in the run folder: where there is something to go on with, or refuse where there is not.
+
+    Raises
+    ------
+    InputError
+        A value out of its range.
+    """
+
+    every: int = setting(0, whole(0))
+    last: int = setting(1, whole(1))
+    state_batches: int = setting(0, whole(0))
+    state_minutes: float = setting(10, real(least=0))
+    resume: str = setting("", one_of("", *RESUMES))
+
+    def __post_init__(self):
+        check_settings(self, "keeping.")
 
 
 def check_plan(name, batch_norm=None, options=FreezeOptions(), optimizer="sgd", field="optimizer"):

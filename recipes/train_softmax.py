@@ -27,12 +27,14 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mxft.command import run_command, status_after
+from mxft.backbones.versions import Versions  # noqa: E402
+from mxft.command import run_command, status_after  # noqa: E402
 from mxft.commandline.arguments import (  # noqa: E402
     Parser,
     add_memory_options,
     add_resume_options,
     add_rewrite_option,
+    add_setting,
     add_tensorboard_option,
     face_size,
     numbers,
@@ -42,6 +44,11 @@ from mxft.commandline.arguments import (  # noqa: E402
 from mxft.commandline.pages import with_page  # noqa: E402
 from mxft.distributed.serving import serve, serves  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
+from mxft.faces.training.options import FaceOptions  # noqa: E402
+from mxft.heads.options import HeadOptions  # noqa: E402
+from mxft.settings import default_of  # noqa: E402
+
+EMB_SIZE = 512  # upstream's
 
 
 def parser():
@@ -62,15 +69,22 @@ def _flag(group, name, default, text, kind=str, **options):
     group.add_argument(name, default=default, type=kind, help=text + shown, **{"metavar": "N", **options})
 
 
+def _own(group, options, field, text, kind=str, flag=None, **more):
+    """Add the flag of a dataclass's field, whose default is the field's; of a switch upstream takes 0 and 1."""
+    default = default_of(options, field)
+    _flag(group, flag or "--" + field.replace("_", "-"), int(default) if isinstance(default, bool) else default, text,
+          kind, **more)
+
+
 def _add_run_flags(g):
     _flag(g, "--data-dir", "", "folder with property, train.rec, train.idx and NAME.bin", metavar="DIR")
     _flag(g, "--prefix", "../model/model", "of the files to write", metavar="PREFIX")
     _flag(g, "--pretrained", "", "checkpoint to begin from", metavar="PREFIX,EPOCH")
-    _flag(g, "--ckpt", 1, "numbered checkpoints: 0 never, 1 when verification improves, 2 always, 3 always as 1",
-          whole(0, 3))
-    _flag(g, "--verbose", 2000, "steps between verifications", whole(1))
-    _flag(g, "--max-steps", 0, "stop after so many steps; 0 never", whole(0))
-    _flag(g, "--end-epoch", 100000, "stop after so many epochs", whole(1))
+    add_setting(g, FaceOptions, "ckpt", "numbered checkpoints: 0 never, 1 when verification improves, 2 always, 3 "
+                "always as 1", metavar="N")
+    add_setting(g, FaceOptions, "verbose", "steps between verifications", metavar="N")
+    add_setting(g, FaceOptions, "max_steps", "stop after so many steps; 0 never", metavar="N")
+    add_setting(g, FaceOptions, "end_epoch", "stop after so many epochs", metavar="N")
     _flag(g, "--target", None, "verification sets, '' for none (default: those of lfw,cfp_fp,agedb_30 that are there)",
           metavar="NAME,…")
 
@@ -79,42 +93,43 @@ def _add_network_flags(g):
     _flag(g, "--network", "r50", "r18 r34 r50 r100 … face ResNet, y1 MobileFaceNet, m1 MobileNet, or pretrained: the "
           "checkpoint's own graph", metavar="NAME")
     _flag(g, "--image-size", "112,112", "height, width in pixels", face_size, metavar="H,W")
-    _flag(g, "--emb-size", None, "size of the embedding (default: 512)", whole(1))
-    _flag(g, "--version-se", 0, "1: squeeze-and-excitation", whole(0))
-    _flag(g, "--version-input", 1, "how the network begins", whole(0))
-    _flag(g, "--version-output", "E", "how it becomes an embedding; the published y1 has GDC", metavar="NAME")
-    _flag(g, "--version-unit", 3, "residual unit", whole(1))
-    _flag(g, "--version-multiplier", 1.0, "width", real(above=0), metavar="R")
-    _flag(g, "--version-act", "prelu", "activation", metavar="NAME")
+    _flag(g, "--emb-size", None, f"size of the embedding (default: {EMB_SIZE})", whole(1))
+    _own(g, Versions, "se", "1: squeeze-and-excitation", whole(0), flag="--version-se")
+    _own(g, Versions, "input", "how the network begins", whole(0), flag="--version-input")
+    _own(g, Versions, "output", "how it becomes an embedding; the published y1 has GDC", metavar="NAME",
+         flag="--version-output")
+    _own(g, Versions, "unit", "residual unit", whole(1), flag="--version-unit")
+    _own(g, Versions, "multiplier", "width", real(above=0), metavar="R", flag="--version-multiplier")
+    _own(g, Versions, "act", "activation", metavar="NAME", flag="--version-act")
     _flag(g, "--use-deformable", 0, "0: deformable convolutions are not built", whole(0))
-    _flag(g, "--bn-mom", 0.9, "momentum of the moving statistics", real(least=0, below=1), metavar="R")
+    _own(g, Versions, "bn_mom", "momentum of the moving statistics", real(least=0, below=1), metavar="R")
 
 
 def _add_head_flags(g):
     _flag(g, "--loss-type", "4", "0 softmax, 1 sphereface, 2 cosface, 4 arcface, 5 combined, 6 arcface-intra, 7 "
           "arcface-inter; by number or name", metavar="TYPE")
-    _flag(g, "--margin-m", 0.5, "margin: radians for ArcFace, cosine for CosFace", real(), metavar="R")
-    _flag(g, "--margin-s", 64.0, "scale of the logits", real(above=0), metavar="R")
-    _flag(g, "--margin-a", 1.0, "factor on the angle (5)", real(), metavar="R")
-    _flag(g, "--margin-b", 0.0, "cosine margin (5), weight of the extra loss (6, 7)", real(), metavar="R")
-    _flag(g, "--easy-margin", 0, "1: no margin beyond 90 degrees", whole(0, 1))
-    _flag(g, "--margin", 4, "m of SphereFace", whole(1))
-    for name, default in (("beta", 1000.0), ("beta-min", 5.0), ("gamma", 0.12), ("power", 1.0), ("scale", 0.9993)):
-        _flag(g, f"--{name}", default, "of SphereFace's annealing", real(), metavar="R")
-    _flag(g, "--beta-freeze", 0, "steps before the annealing begins", whole(0))
+    _own(g, HeadOptions, "margin_m", "margin: radians for ArcFace, cosine for CosFace", real(), metavar="R")
+    _own(g, HeadOptions, "margin_s", "scale of the logits", real(above=0), metavar="R")
+    _own(g, HeadOptions, "margin_a", "factor on the angle (5)", real(), metavar="R")
+    _own(g, HeadOptions, "margin_b", "cosine margin (5), weight of the extra loss (6, 7)", real(), metavar="R")
+    _own(g, HeadOptions, "easy_margin", "1: no margin beyond 90 degrees", whole(0, 1))
+    _own(g, HeadOptions, "margin", "m of SphereFace", whole(1))
+    for name in ("beta", "beta_min", "gamma", "power", "scale"):
+        _own(g, HeadOptions, name, "of SphereFace's annealing", real(), metavar="R")
+    _own(g, HeadOptions, "beta_freeze", "steps before the annealing begins", whole(0))
     g.add_argument("--fc7-no-bias", action="store_true", help="softmax without bias")
-    _flag(g, "--fc7-lr-mult", 1.0, "factor on the learning rate of fc7", real(least=0), metavar="R")
-    _flag(g, "--fc7-wd-mult", 1.0, "factor on the weight decay of fc7", real(least=0), metavar="R")
+    _own(g, HeadOptions, "fc7_lr_mult", "factor on the learning rate of fc7", real(least=0), metavar="R")
+    _own(g, HeadOptions, "fc7_wd_mult", "factor on the weight decay of fc7", real(least=0), metavar="R")
     g.add_argument("--ce-loss", action="store_true", help="give the cross-entropy as an output of the saved symbol")
 
 
 def _add_optimizer_flags(g):
-    _flag(g, "--lr", 0.1, "learning rate", real(least=0), metavar="R")
-    _flag(g, "--lr-steps", (), "steps after which it falls to a tenth (default: 40k,60k,80k for softmax, "
-          "100k,140k,160k else, times 512/batch)", _steps, metavar="N,…")
-    _flag(g, "--wd", 0.0005, "weight decay", real(least=0), metavar="R")
-    _flag(g, "--mom", 0.9, "momentum", real(least=0, below=1), metavar="R")
-    _flag(g, "--per-batch-size", 128, "images of each device", whole(1))
+    add_setting(g, FaceOptions, "lr", "learning rate", metavar="R")
+    _own(g, FaceOptions, "lr_steps", "steps after which it falls to a tenth (default: 40k,60k,80k for softmax, "
+         "100k,140k,160k else, times 512/batch)", _steps, metavar="N,…")
+    add_setting(g, FaceOptions, "wd", "weight decay", metavar="R")
+    add_setting(g, FaceOptions, "mom", "momentum", metavar="R")
+    add_setting(g, FaceOptions, "per_batch_size", "images of each device", metavar="N")
 
 
 def _steps(text):
@@ -122,19 +137,19 @@ def _steps(text):
 
 
 def _add_data_flags(g):
-    _flag(g, "--rand-mirror", 1, "flip half of the images", whole(0, 1))
-    _flag(g, "--cutoff", 0, "side of a random square to grey out", whole(0))
-    _flag(g, "--color", 0, "1: jitter of brightness, contrast and saturation", whole(0))
+    _own(g, FaceOptions, "rand_mirror", "flip half of the images", whole(0, 1))
+    add_setting(g, FaceOptions, "cutoff", "side of a random square to grey out", metavar="N")
+    add_setting(g, FaceOptions, "color", "1: jitter of brightness, contrast and saturation", metavar="N")
     _flag(g, "--images-filter", 0, "leave out identities with fewer images", whole(0))
 
 
 def _add_finetuning_flags(g):
     g.add_argument("--freeze", action="append", default=[], metavar="PATTERN",
                    help="parameters that stay as they are, such as 'stage1_*' (comma-separated; may be repeated)")
-    _flag(g, "--freeze-epochs", 0, "freeze for so many epochs, then train everything; without --freeze: all that was "
-          "loaded", whole(0))
-    _flag(g, "--fc7-init", "keep", "class centres: keep (those of the checkpoint where they fit), normal (random), "
-          "imprint (class means of the pretrained embedding)", metavar="HOW")
+    add_setting(g, FaceOptions, "freeze_epochs", "freeze for so many epochs, then train everything; without --freeze: "
+                "all that was loaded", metavar="N")
+    add_setting(g, FaceOptions, "fc7_init", "class centres: keep (those of the checkpoint where they fit), normal "
+                "(random), imprint (class means of the pretrained embedding)", metavar="HOW")
     g.add_argument("--reinit-embedding", action="store_true",
                    help="begin the embedding layer anew, for another --emb-size or --image-size")
 
@@ -144,15 +159,15 @@ def _add_machine_flags(g):
     _flag(g, "--data-nthreads", None, "decoding threads (default: one a core)", whole(1))
     _flag(g, "--check", "fast", "of the set, first: fast reads how each record begins, full decodes every image",
           choices=("fast", "full"), metavar="HOW")
-    _flag(g, "--frequent", 20, "steps between lines of the log", whole(1))
-    _flag(g, "--seed", 0, "of order, mirroring and new weights", whole(0))
-    _flag(g, "--kv-store", "device", "local, device or nccl; dist_sync, dist_device_sync or dist_async under "
-          "tools/launch.py", metavar="NAME", dest="kvstore")
+    add_setting(g, FaceOptions, "frequent", "steps between lines of the log", metavar="N")
+    add_setting(g, FaceOptions, "seed", "of order, mirroring and new weights", metavar="N")
+    _own(g, FaceOptions, "kvstore", "local, device or nccl; dist_sync, dist_device_sync or dist_async under "
+         "tools/launch.py", flag="--kv-store", metavar="NAME", dest="kvstore")
     add_memory_options(g, "--per-batch-size")
     g.add_argument("--shard-fc7", action="store_true",
                    help="divide the classes of fc7 over the devices, for very many identities: same loss, same files")
-    _flag(g, "--sample-rate", 1.0, "part of the classes that takes part in a step, drawn at random beside those of the "
-          "batch (Partial FC); with --shard-fc7 or one device", real(above=0, most=1), metavar="R")
+    add_setting(g, FaceOptions, "sample_rate", "part of the classes that takes part in a step, drawn at random beside "
+                "those of the batch (Partial FC); with --shard-fc7 or one device", metavar="R")
     add_rewrite_option(g)
     add_tensorboard_option(g, "PREFIX-tensorboard")
     add_resume_options(g, "--prefix")
@@ -160,7 +175,7 @@ def _add_machine_flags(g):
 
 def find_backbone(args, checkpoint):
     """Return the FaceBackbone the flags ask for."""
-    from mxft.backbones.faces import Versions, face_network
+    from mxft.backbones.faces import face_network
     from mxft.faces.training.network import FaceBackbone, pretrained_backbone
 
     if args.use_deformable:
@@ -170,7 +185,7 @@ def find_backbone(args, checkpoint):
         versions = Versions(se=args.version_se, input=args.version_input, output=args.version_output,
                             unit=args.version_unit, multiplier=args.version_multiplier, act=args.version_act,
                             bn_mom=args.bn_mom)
-        emb_size = args.emb_size or 512
+        emb_size = args.emb_size or EMB_SIZE
         return FaceBackbone(face_network(args.network, emb_size, args.image_size, versions), args.network, emb_size,
                             args.image_size)
     if checkpoint is None:
@@ -193,8 +208,6 @@ def head_options(args):
     """Return the HeadOptions of the flags; easy_margin is a switch, the rest goes by name."""
     import dataclasses
 
-    from mxft.heads import HeadOptions
-
     given = {field.name: getattr(args, field.name) for field in dataclasses.fields(HeadOptions)}
     return HeadOptions(**{**given, "easy_margin": bool(args.easy_margin)})
 
@@ -202,8 +215,6 @@ def head_options(args):
 def face_options(args):
     """Return the FaceOptions of the flags."""
     import dataclasses
-
-    from mxft.faces.training.options import FaceOptions
 
     given = {field.name: getattr(args, field.name) for field in dataclasses.fields(FaceOptions)}
     patterns = tuple(word.strip() for text in args.freeze for word in text.split(",") if word.strip())

@@ -106,7 +106,7 @@ def embedding_output(body, emb_size, versions):
         The backbone's last map, ``(N, C, H, W)``.
     emb_size : int
         D of the embedding ``(N, D)``.
-    versions : mxft.backbones.faces.Versions
+    versions : mxft.backbones.versions.Versions
         Of which ``output``, ``act`` and ``bn_mom`` are read.
 
     Returns

@@ -23,7 +23,7 @@ def face_mobilenet(versions):
 
     Parameters
     ----------
-    versions : mxft.backbones.faces.Versions
+    versions : mxft.backbones.versions.Versions
         ``input`` 0 strides in the first convolution, as the paper; 1 does not. ``multiplier`` scales every width.
 
     Returns

@@ -102,7 +102,7 @@ def face_resnet(depth, versions):
     ----------
     depth : int
         A key of ``STAGES``.
-    versions : mxft.backbones.faces.Versions
+    versions : mxft.backbones.versions.Versions
 
     Returns
     -------

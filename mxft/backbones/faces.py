@@ -10,6 +10,7 @@ import itertools
 import re
 
 from mxft.backbones import embedding_output, face_mobilenet, face_resnet, mobilefacenet
+from mxft.backbones.versions import Versions
 from mxft.compat import mx
 from mxft.errors import InputError, last_line
 from mxft.plugins import BACKBONES, installed, load
@@ -19,38 +20,6 @@ _NOT_BUILT = {"d": "DenseNet", "p": "DPN", "n": "NASNet", "i": "Inception-ResNet
 # MobileFaceNet checkpoints of 2018 name the embedding's weight after the BatchNorm that follows it.
 _OLD_NAMES = {"fc1_weight": "pre_fc1_weight"}
 _CLASSIFIER = {"fc7_weight", "fc7_bias"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Versions:
-    """The ``--version-*`` flags of ``train_softmax.py``, and ``--bn-mom``.
-
-    Parameters
-    ----------
-    se : {0, 1}
-        1 puts a squeeze-and-excitation gate into every unit of a face ResNet.
-    input : {0, 1, 2}
-        First layers. 1: 3x3 at full size. 0: strided (7x7 in a face ResNet). 2, face ResNet only: a BatchNorm
-        in place of ``(x − 127.5)/128``.
-    output : str
-        Output head, one of ``embedding_output.OUTPUTS``.
-    unit : {1, 2, 3}
-        Residual unit of a face ResNet.
-    multiplier : float
-        Width of MobileNet.
-    act : str
-        One of ``embedding_output.ACTIVATIONS``.
-    bn_mom : float
-        Momentum of the BatchNorms' running statistics; MobileNet's body and GNAP keep 0.9, as upstream.
-    """
-
-    se: int = 0
-    input: int = 1
-    output: str = "E"
-    unit: int = 3
-    multiplier: float = 1.0
-    act: str = "prelu"
-    bn_mom: float = 0.9
 
 
 _DEFAULTS = Versions()

@@ -39,7 +39,7 @@ def mobilefacenet(number, versions):
     Parameters
     ----------
     number : {1, 2}
-    versions : mxft.backbones.faces.Versions
+    versions : mxft.backbones.versions.Versions
         Of which ``act`` and ``bn_mom`` are read.
 
     Returns

@@ -11,6 +11,8 @@ FLAGS = {"learning_rate": "--lr", "schedule": "--lr-schedule", "lr_steps": "--lr
          "head_stage.learning_rate": "--head-lr", "head_stage.optimizer": "--head-optimizer",
          "head_stage.batch_size": "--head-batch-size", "cache.mode": "--cache", "cache.folder": "--cache-dir",
          "cache.budget_bytes": "--cache-budget", "cache.views": "--views", "mirror": "--no-mirror",
+         "keeping.every": "--keep-every", "keeping.last": "--keep-last", "keeping.state_batches": "--save-batches",
+         "keeping.state_minutes": "--save-minutes", "keeping.resume": "--resume",
          "frozen_trunk": "--no-frozen-trunk", "rewrite": "--no-rewrite"}
 
 

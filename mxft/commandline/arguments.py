@@ -7,6 +7,7 @@ import sys
 
 from mxft import settings
 from mxft.errors import InputError, nearest
+from mxft.options import RESUMES, FitOptions, Keeping
 
 
 class Parser(argparse.ArgumentParser):
@@ -186,20 +187,18 @@ def add_tensorboard_option(group, place):
 
 def add_resume_options(group, where):
     """Add the flags that say how often a run's state is written down, and whether it goes on; `where` is its place."""
-    group.add_argument("--resume", nargs="?", const="must", default="", choices=("auto", "must"), metavar="auto",
+    group.add_argument("--resume", nargs="?", const="must", default="", choices=RESUMES, metavar="auto",
                        help=f"go on with the run at {where} as if it had never stopped; auto: begin where there is "
                             "none")
-    group.add_argument("--save-batches", type=whole(0), default=0, metavar="N",
-                       help="write down the state every N batches too (default: 0, not)")
-    group.add_argument("--save-minutes", type=real(least=0), default=10, metavar="M",
-                       help="and every M minutes (default: 10; 0 for not)")
+    add_setting(group, Keeping, "state_batches", "write down the state every N batches too; 0 for not",
+                "--save-batches", metavar="N")
+    add_setting(group, Keeping, "state_minutes", "and every M minutes; 0 for not", "--save-minutes", metavar="M")
 
 
 def add_memory_options(group, batch):
     """Add ``--accumulate`` and ``--fp16`` to a parser or a group of it; `batch` is the flag of a batch's size."""
-    group.add_argument("--accumulate", type=whole(1), default=1, metavar="N",
-                       help=f"add the gradients of N batches of {batch} before an update: a batch larger than memory "
-                            "(default: 1)")
+    add_setting(group, FitOptions, "accumulate", f"add the gradients of N batches of {batch} before an update: a batch "
+                "larger than memory", metavar="N")
     group.add_argument("--fp16", action="store_true",
                        help="on GPUs: compute in float16, keep and update the weights in float32, scale the loss")
 

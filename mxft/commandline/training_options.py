@@ -11,7 +11,7 @@ from mxft.commandline.arguments import (
     whole,
 )
 from mxft.commandline.plan_options import add_plan_options, plan_settings
-from mxft.options import STEP_FACTOR, FitOptions
+from mxft.options import STEP_FACTOR, FitOptions, Keeping
 from mxft.settings import default_of, kind_of
 from mxft.training.recipe import LEVEL, Recipe
 
@@ -69,16 +69,13 @@ def add_keeping_options(parser):
     """Add the flags that say what a run keeps as it goes, and whether it goes on with one."""
     k = parser.add_argument_group("keeping", "a state is written at the end of every epoch too")
     add_resume_options(k, "--run")
-    k.add_argument("--keep-last", type=whole(1), default=1, metavar="K",
-                   help="keep the checkpoints of the last K epochs, beside the best (default: 1)")
-    k.add_argument("--keep-every", type=whole(0), default=0, metavar="N",
-                   help="keep every n-th epoch's checkpoint too (default: 0, none)")
+    add_setting(k, Keeping, "last", "keep the checkpoints of the last K epochs, beside the best", "--keep-last",
+                metavar="K")
+    add_setting(k, Keeping, "every", "keep every n-th epoch's checkpoint too; 0 for none", "--keep-every", metavar="N")
 
 
 def keeping_from(args):
     """Turn the flags of `add_keeping_options` into a Keeping."""
-    from mxft.training.resume.state import Keeping
-
     return Keeping(args.keep_every, args.keep_last, args.save_batches, args.save_minutes, args.resume)
 
 

@@ -97,10 +97,7 @@ def solve_head(solver, features, labels, num_classes, seed=0, images=None):
     if features.ndim != 2 or len(features) != len(labels):
         raise InputError(f"solver: expected features (N, D) and a label each, received shapes {features.shape} and "
                          f"{labels.shape}")
-    counts = np.bincount(labels, minlength=num_classes)
-    if len(counts) > num_classes or not counts.all():
-        raise InputError(f"solver: expected at least one image of each of {num_classes} classes, received none of "
-                         f"class {int(np.argmin(counts))}")
+    require_every_class(labels, num_classes)
     scaled, mean, spread = standardised(features)
     split = _split(labels, np.arange(len(labels)) if images is None else np.asarray(images), num_classes, seed)
     penalty, factor, top1, found = _chosen(solver, scaled, labels, num_classes, split)
@@ -108,6 +105,14 @@ def solve_head(solver, features, labels, num_classes, seed=0, images=None):
     weight = weight / spread
     return SolvedHead(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), solver, penalty, top1,
                       time.perf_counter() - began)
+
+
+def require_every_class(labels, num_classes):
+    """Refuse (InputError) labels, int ``(N,)``, among which a class has no image: a solver could make no row for it."""
+    counts = np.bincount(labels, minlength=num_classes)
+    if len(counts) > num_classes or not counts.all():
+        raise InputError(f"solver: expected at least one image of each of {num_classes} classes, received none of "
+                         f"class {int(np.argmin(counts))}")
 
 
 def standardised(features):

@@ -58,7 +58,7 @@ def solve_target_head(features, labels, target, seed=0, images=None):
     features, labels = np.asarray(features, np.float32), np.asarray(labels, np.float64)
     labels = labels.reshape(len(labels), -1)
     if target.kind == MULTI_LABEL:
-        _require_both(labels, target)
+        require_both(labels, target)
     scaled, mean, spread = standardised(features)
     penalty = _chosen(scaled, labels, target, seed, np.arange(len(labels)) if images is None else np.asarray(images))
     weight, bias = _fit(scaled, labels, target, penalty)
@@ -67,7 +67,8 @@ def solve_target_head(features, labels, target, seed=0, images=None):
                       time.perf_counter() - began)
 
 
-def _require_both(labels, target):
+def require_both(labels, target):
+    """Refuse (InputError) a multi-label `target` if all of the images, or none, have one of the `labels` ``(N, K)``."""
     for name, column in zip(target.output_names, labels.T):
         if column.min() == column.max():
             raise InputError(f"solver: expected images with and without each label, received {name!r} in "

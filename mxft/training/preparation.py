@@ -5,10 +5,12 @@ import numpy as np
 
 from mxft.data.labels import check_labels, scan_labels
 from mxft.data.soundness import check_records
-from mxft.data.target_spec import CLASSES, MULTI_LABEL, TargetSpec, check_target, target_of
+from mxft.data.target_spec import CLASSES, MULTI_LABEL, TargetSpec, check_target, label_matrix, target_of
 from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
+from mxft.features.solvers import require_every_class
+from mxft.features.target_solvers import require_both
 from mxft.files.whole import require_file, sha256
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments
@@ -101,6 +103,8 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1, checked=None):
     _check_sizes(data, spec)
     network = checked.network_for(recipe, checkpoint, spec, target) or _network(recipe, checkpoint, target, spec)
     recipe = _weighted(recipe, scans["train"], target.size, data.classes)
+    if recipe.solver:
+        _require_solvable(scans["train"], target)
     stages = _checked_stages(recipe, network, spec, checked.devices)
     return Preparation(recipe, network, stages, scans, checked.devices, hashes)
 
@@ -113,6 +117,14 @@ def _weighted(recipe, scan, num_classes, classes):
     options = dataclasses.replace(recipe.fit, class_weights=recipe.fit.class_weights if weights is None else weights)
     check_targets(options, num_classes)
     return dataclasses.replace(recipe, fit=options, class_weight=None)
+
+
+def _require_solvable(scan, target):
+    """Refuse training records that a solver can make no head of."""
+    if target.kind == CLASSES:
+        require_every_class(scan.first.astype(int), target.size)
+    elif target.kind == MULTI_LABEL:
+        require_both(label_matrix(scan), target)
 
 
 def _network(recipe, checkpoint, target, spec):

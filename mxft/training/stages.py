@@ -87,7 +87,7 @@ def _require_more_to_freeze(recipe, symbol, head_parameters):
     if not asked or (asked & set(head_parameters) and not recipe.solver):
         return
     name = "patterns" if recipe.freezing.patterns else "through"
-    solved = f", whose head `solver={recipe.solver!r}` makes" if recipe.solver else ""
+    solved = f", and whose head `solver={recipe.solver!r}` makes" if recipe.solver else ""
     given = f"`freezing.{name}={getattr(recipe.freezing, name)!r}`"
     raise InputError(f"`freezing.{name}`: expected parameters that training would move, received {given} beside "
                      f"`plan='head'`, which freezes the trunk anyway{solved}")

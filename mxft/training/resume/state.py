@@ -4,7 +4,6 @@
 whole, so that a process that is killed, at whatever moment, leaves the state before or the state after.
 """
 import contextlib
-import dataclasses
 import json
 import os
 import time
@@ -14,35 +13,13 @@ from mxft.errors import InputError, RunError, last_line
 from mxft.files.whole import require_folder, write_json
 from mxft.network.checkpoint import save_arrays
 from mxft.network.params_file import read_arrays
+from mxft.options import Keeping  # noqa: F401 (known by this place too)
 
 FORMAT = 1
 _FILE = "state.json"
 _EPOCHS = "recipe.fit.epochs"
 _FREE = ("recipe.cache.folder", "recipe.cache.budget_bytes",  # they change where numbers lie, not the numbers
          "options.max_steps", "options.end_epoch", "options.verbose", "options.frequent", "options.ckpt")
-
-
-@dataclasses.dataclass(frozen=True)
-class Keeping:
-    """What a run keeps as it goes, and whether it goes on with one.
-
-    Parameters
-    ----------
-    every : int
-        Keep every n-th epoch's checkpoint, beside the best.
-    last : int
-        Keep so many of the last epochs' checkpoints.
-    state_batches, state_minutes : float
-        Write down the state so often, beside the end of every epoch; 0 for not.
-    resume : {"", "auto", "must"}
-        Go on with what stands in the run folder: where there is something to go on with, or refuse where there is not.
-    """
-
-    every: int = 0
-    last: int = 1
-    state_batches: int = 0
-    state_minutes: float = 10
-    resume: str = ""
 
 
 class FoundState:

@@ -13,6 +13,7 @@ from mxft.errors import InputError
 from mxft.features.store import CacheOptions
 from mxft.freeze import FreezeOptions
 from mxft.network.input_spec import InputSpec
+from mxft.options import Keeping
 from mxft.surgery import Dense
 from mxft.training.fit import FitOptions
 from mxft.training.recipe import Recipe
@@ -185,6 +186,8 @@ def test_a_refusal_names_fields_in_python_and_flags_in_the_command(here, capsys)
     (lambda: FitOptions(optimizer_params={"learning_rate": 1}), "the setting for that is learning_rate"),
     (lambda: FitOptions(momentum=0.9, optimizer_params={"momentum": 0.5}), "the setting for that is momentum"),
     (lambda: HeadStage(0), "head_stage.epochs: expected a whole number of at least 1, received head_stage.epochs=0"),
+    (lambda: Keeping(last=0), "keeping.last: expected a whole number of at least 1, received keeping.last=0"),
+    (lambda: Keeping(resume="yes"), "received keeping.resume='yes'"), (lambda: Keeping(state_minutes=-1), "=-1"),
     (lambda: FreezeOptions("conv0_*"), "freezing.patterns: expected a tuple"),
     (lambda: CacheOptions("ram"), "received cache.mode='ram'"), (lambda: CacheOptions("disk", budget_bytes=0), "=0"),
     (lambda: Recipe(batch_size=-1), "received batch_size=-1"),

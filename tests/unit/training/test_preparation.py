@@ -10,7 +10,9 @@ import pytest
 from mxft.cli import main
 from mxft.data.datasets import Records
 from mxft.data.labels import scan_labels
+from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.data.soundness import check_records
+from mxft.errors import InputError
 from mxft.files.whole import sha256
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.input_spec import InputSpec
@@ -125,3 +127,17 @@ def test_the_hash_taken_while_images_are_checked_is_the_files(level, here):
     assert check_records(scan_labels("train.rec"), "off") is None
     ready = preparation.prepare(load_checkpoint("net,0"), Records("train.rec", "val.rec", check="off"), Recipe(), SPEC)
     assert ready.hashes == {"train": sha256("train.rec"), "val": sha256("val.rec")}
+
+
+@pytest.mark.parametrize("data, target, solver, message", [
+    (Records("train.rec", num_classes=4), "classes", "ridge", "at least one image of each of 4 classes, received none"),
+    (Records("tags.rec", classes=["cat", "photo"]), "multi-label", "logistic", "received 'photo' in all of 6"),
+])
+def test_records_no_solver_can_make_a_head_of_are_refused_before_the_run_begins(data, target, solver, message, here):
+    picture = cv2.imencode(".png", np.zeros((10, 10, 3), np.uint8))[1].tobytes()
+    with RecordWriter("tags.rec") as writer:
+        for number in range(6):
+            writer.write(pack(IRHeader(0, np.array([number % 2, 1], np.float32), number, 0), picture))
+    with pytest.raises(InputError, match=message):
+        finetune("net,0", data, "run", Recipe("head", target=target, solver=solver), SPEC)
+    assert not os.path.exists("run")
