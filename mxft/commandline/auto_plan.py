@@ -4,6 +4,7 @@ import logging
 import shlex
 
 from mxft.errors import InputError
+from mxft.options import VAL_FRACTION
 from mxft.wording import plural
 
 LOG = logging.getLogger("mxft")
@@ -109,7 +110,7 @@ def _source(args, pictures, kind):
     if pictures is not None:
         from mxft.commandline.data_options import default_resize
 
-        part = 1 - (args.val_fraction or 0.2) if pictures.val is None else 1
+        part = 1 - (args.val_fraction or VAL_FRACTION) if pictures.val is None else 1
         images = (args.per_class * pictures.target.size if args.per_class else round(part * len(pictures.rows)))
         return images, pictures.target.size, lambda checkpoint, spec, *rest: measure_pictures(
             checkpoint, spec, pictures, args.resize or default_resize(spec), *rest)

@@ -14,7 +14,9 @@ from mxft.errors import InputError, nearest
 from mxft.options import SOLVERS
 
 PENALTIES = {"ridge": (0.03, 0.1, 0.3, 1.0, 3.0), "logistic": (10.0, 30.0), "svm": (0.3, 3.0), "imprint": (0.0,)}
-TEMPERATURES = np.geomspace(0.25, 256, 41)
+FACTORS = np.geomspace(1 / 64, 256, 57)   # of the scores: what softmax's temperature is one over
+FOLDS, FOLDS_OF_MANY, MANY = 5, 3, 2000  # images from which on three folds do
+FEW = 500                                # rows up to which every fold chooses the penalty
 _FLAT = 1e-6  # standard deviation below which a feature is taken to be constant
 
 
@@ -32,7 +34,7 @@ class SolvedHead:
     regularisation : float
         Ridge's alpha, or C of the others; 0 where there is none.
     split_top1 : float or None
-        On the held-out part of the training set it was chosen by; None where there were too few images to split.
+        On the images that were held out, each once; None where every class has but one.
     seconds : float
     """
 
@@ -52,7 +54,7 @@ def check_solver(solver):
 
 
 def solve_head(solver, features, labels, num_classes, seed=0, images=None):
-    """Fit a linear classifier to features, its penalty and its scale chosen on a split of them.
+    """Fit a linear classifier to features, its penalty and its scale chosen by cross-validation.
 
     Parameters
     ----------
@@ -63,16 +65,17 @@ def solve_head(solver, features, labels, num_classes, seed=0, images=None):
         Int ``(N,)``, each class below `num_classes` at least once.
     num_classes : int
     seed : int
-        Of the split.
+        Of the folds.
     images : numpy.ndarray, optional
-        Int ``(N,)``, which image a row is a view of: all views of an image are on one side of the split. Each row is
-        an image of its own when None.
+        Int ``(N,)``, which image a row is a view of: all views of an image are in one fold. Each row is an image of
+        its own when None.
 
     Returns
     -------
     SolvedHead
         ``features @ weight.T + bias`` are logits: the classifier's scores times the factor with which softmax's
-        cross-entropy on the split was lowest. It changes no decision, and training can go on from it.
+        cross-entropy is lowest on images that the classifier which judges them has not seen. It changes no decision,
+        and training can go on from it.
 
     Raises
     ------
@@ -81,9 +84,12 @@ def solve_head(solver, features, labels, num_classes, seed=0, images=None):
 
     Notes
     -----
-    A fifth of every class is held out to choose by, and everything is fitted again afterwards; with a class of one
-    image nothing is held out, and the middle of the penalties is taken. Features are standardised for the fit, which
-    is folded into weight and bias.
+    Every image of a class that has two is held out once, in five folds (three of many images). They choose the
+    penalty (the first alone of more than a few) and the factor (temperature scaling, Guo et al., arXiv:1706.04599);
+    then everything is fitted again. So that few images cannot make the factor infinite, the target of N judged images
+    is not 1 but the ``(N + 1) / (N + 2)`` of Laplace's rule of succession, as in Platt's scaling. Where every class
+    has one image nothing can be held out: the middle of the penalties is taken, and the images themselves get a
+    probability of a half. Features are standardised for the fit, which is folded into weight and bias.
 
     Examples
     --------
@@ -99,8 +105,8 @@ def solve_head(solver, features, labels, num_classes, seed=0, images=None):
                          f"{labels.shape}")
     require_every_class(labels, num_classes)
     scaled, mean, spread = standardised(features)
-    split = _split(labels, np.arange(len(labels)) if images is None else np.asarray(images), num_classes, seed)
-    penalty, factor, top1, found = _chosen(solver, scaled, labels, num_classes, split)
+    folds = _folds(labels, np.arange(len(labels)) if images is None else np.asarray(images), seed)
+    penalty, factor, top1, found = _chosen(solver, scaled, labels, num_classes, folds)
     weight, bias = (factor * values for values in _fit(solver, scaled, labels, num_classes, penalty, found))
     weight = weight / spread
     return SolvedHead(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), solver, penalty, top1,
@@ -122,16 +128,17 @@ def standardised(features):
     return (features - mean) / spread, mean, spread
 
 
-def _split(labels, images, num_classes, seed):
-    """Return the rows to fit and the rows to judge by, a fifth of every class's images; None with too few of them."""
-    from sklearn.model_selection import StratifiedShuffleSplit
-
+def _folds(labels, images, seed):
+    """Return [(rows to fit, rows to judge)]: the images of every class spread over the folds, one alone in none."""
     names, first = np.unique(images, return_index=True)
-    held_out = max(len(names) // 5, num_classes)
-    if np.bincount(labels[first], minlength=num_classes).min() < 2 or len(names) - held_out < num_classes:
-        return None
-    splitter = StratifiedShuffleSplit(1, test_size=held_out, random_state=seed)
-    return [rows_of(images, names[chosen]) for chosen in next(splitter.split(first, labels[first]))]
+    own, random = labels[first], np.random.RandomState(seed)
+    fold, most = np.full(len(names), -1), FOLDS if len(names) < MANY else FOLDS_OF_MANY
+    for label in np.unique(own):
+        members = random.permutation(np.flatnonzero(own == label))
+        if len(members) > 1:
+            fold[members] = (np.arange(len(members)) + label) % most  # small classes do not all begin with fold 0
+    return [(rows_of(images, names[fold != number]), rows_of(images, names[fold == number]))
+            for number in range(most) if (fold == number).any()]
 
 
 def rows_of(images, names):
@@ -141,35 +148,55 @@ def rows_of(images, names):
     return np.concatenate([order[a:b] for a, b in zip(begin, end)])
 
 
-def _chosen(solver, features, labels, num_classes, split):
-    """Return penalty, factor of the scores, top-1 on the split (None without one), and the weights found there."""
+def _chosen(solver, features, labels, num_classes, folds):
+    """Return penalty, factor of the scores, top-1 of the images held out (None without), and the last weights found."""
     penalties = PENALTIES[solver]
-    if split is None:
+    if not folds:
         penalty = penalties[len(penalties) // 2]
         weight, bias = found = _fit(solver, features, labels, num_classes, penalty)
-        return penalty, _best_factor(features @ weight.T + bias, labels)[0], None, found
-    fitted, judged = split
+        return penalty, _best_factor(features @ weight.T + bias, labels, 0.5)[0], None, found
+    first = folds if len(labels) < FEW else folds[:1]
+    penalty, judged, found = _best_penalty(solver, features, labels, num_classes, first)
+    more, found = _judged(solver, features, labels, num_classes, folds[len(first):], penalty, found)
+    scores, truth = (np.concatenate(parts) for parts in zip(*judged, *more))
+    factor, _ = _best_factor(scores, truth, 1 / (len(truth) + 2))
+    return penalty, factor, float((scores.argmax(axis=1) == truth).mean()), found
+
+
+def _best_penalty(solver, features, labels, num_classes, folds):
+    """Return the penalty with the best top-1 on folds, then the lowest loss; what `_judged` gives, and weights."""
     best, found = None, None
-    for penalty in penalties:
-        weight, bias = found = _fit(solver, features[fitted], labels[fitted], num_classes, penalty, found)
-        scores = features[judged] @ weight.T + bias
-        factor, loss = _best_factor(scores, labels[judged])
-        top1 = float((scores.argmax(axis=1) == labels[judged]).mean())
+    for penalty in PENALTIES[solver]:
+        judged, found = _judged(solver, features, labels, num_classes, folds, penalty, found)
+        scores, truth = (np.concatenate(parts) for parts in zip(*judged))
+        top1 = float((scores.argmax(axis=1) == truth).mean())
+        loss = _best_factor(scores, truth, 1 / (len(truth) + 2))[1]
         if best is None or (top1, -loss) > best[0]:
-            best = ((top1, -loss), (penalty, factor, top1, found))
+            best = ((top1, -loss), (penalty, judged, found))
         elif top1 < best[0][0] - 0.01:
             break  # past the best
     return best[1]
 
 
-def _best_factor(scores, labels):
-    """Return what to multiply scores by for the lowest softmax cross-entropy, and that loss."""
-    losses = []
-    for factor in TEMPERATURES:
+def _judged(solver, features, labels, num_classes, folds, penalty, found):
+    """Return [(scores, labels)] of each fold's held-out rows, and the last weights, from which the next fit begins."""
+    judged = []
+    for fitted, held_out in folds:
+        weight, bias = found = _fit(solver, features[fitted], labels[fitted], num_classes, penalty, found)
+        judged.append((features[held_out] @ weight.T + bias, labels[held_out]))
+    return judged, found
+
+
+def _best_factor(scores, labels, doubt):
+    """Return what to multiply scores by for the lowest softmax cross-entropy, and that; `doubt` is spread evenly."""
+    losses, rows = [], np.arange(len(labels))
+    for factor in FACTORS:
         scaled = scores * factor
         scaled = scaled - scaled.max(axis=1, keepdims=True)
-        losses.append(float((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(labels)), labels]).mean()))
-    return float(TEMPERATURES[int(np.argmin(losses))]), min(losses)
+        logs = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+        others = (logs.sum(axis=1) - logs[rows, labels]) / max(1, scores.shape[1] - 1)
+        losses.append(-float(((1 - doubt) * logs[rows, labels] + doubt * others).mean()))
+    return float(FACTORS[int(np.argmin(losses))]), min(losses)
 
 
 def _fit(solver, features, labels, num_classes, penalty, start=None):

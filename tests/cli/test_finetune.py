@@ -356,7 +356,8 @@ def test_what_cannot_be_gone_on_with_is_refused(here, capsys):
 def test_an_interrupted_run_keeps_its_weights_and_says_where(number, here, repository):
     process = subprocess.Popen(
         [sys.executable, "-m", "mxft", "finetune", "--model", "net,0", "--train", "train.rec", "--run", "run",
-         "--plan", "full", "--epochs", "100000", "--batch-size", "4", *SHAPE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+         "--plan", "full", "--epochs", "100000", "--batch-size", "4", *SHAPE],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(repository), "PYTHONUNBUFFERED": "1"})
     for line in process.stdout:
         if line.startswith("epoch 2/"):
@@ -399,7 +400,8 @@ def test_a_disk_that_fills_up_is_told_and_leaves_no_half_checkpoint(most, status
             f"import mxft.workflows.finetune; resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most})); "
             "sys.exit(main(sys.argv[1:]))")
     done = subprocess.run([sys.executable, "-c", code, "finetune", "--model", "net,0", "--train", "train.rec", "--run",
-                           "run", "--plan", "full", "--epochs", "1", "--batch-size", "4", *SHAPE], capture_output=True, text=True)
+                           "run", "--plan", "full", "--epochs", "1", "--batch-size", "4", *SHAPE],
+                          capture_output=True, text=True)
     assert done.returncode == status and done.stderr.startswith("mxft finetune: "), done.stderr
     assert message in done.stderr and "Traceback (most" not in done.stderr
     assert not [name for name in os.listdir("run") if name.endswith(".part")]

@@ -29,8 +29,8 @@ def words(testdata, tmp_path):
     for name in sorted(os.listdir(os.path.join(unpacked, "256_ObjectCategories")))[:8]:
         os.symlink(os.path.join(unpacked, "256_ObjectCategories", name), photos / name)
     return ["--model", f"{testdata}/models/mobilenet-v1-0.25,0", "--image-shape", "3,128,128", "--data", str(photos),
-            "--plan", "full", "--per-class", "12", "--epochs", "25", "--batch-size", "16", "--mom", "0.9", "--lr-schedule", "step",
-            "--lr-step-epochs", "10,20", "--save-batches", "2"]
+            "--plan", "full", "--per-class", "12", "--epochs", "25", "--batch-size", "16", "--mom", "0.9",
+            "--lr-schedule", "step", "--lr-step-epochs", "10,20", "--save-batches", "2"]
 
 
 def finetune(words, run, repository, *more):

@@ -12,7 +12,8 @@ from tests.torture.specimens import CACHED
 MODEL = ("tiny-symbol.json", "tiny-0000.params", "tiny-manifest.json")
 FACE = ("face-symbol.json", "face-0000.params")
 SCORE = ("score", "--model", "tiny,0", "--data-nthreads", "1", "--batch-size", "4")
-TRAIN = ("finetune", "--plan", "full", "--model", "tiny,0", "--run", "out", "--epochs", "1", "--batch-size", "4", "--data-nthreads", "1")
+TRAIN = ("finetune", "--plan", "full", "--model", "tiny,0", "--run", "out", "--epochs", "1", "--batch-size", "4",
+         "--data-nthreads", "1")
 PREDICT = ("predict", "--model", "tiny,0", "--data-nthreads", "1", "photos/a/0.jpg")
 FACES = ("train_softmax", "--network", "pretrained", "--pretrained", "face,0", "--data-dir", "faces", "--prefix",
          "out/f",
