@@ -128,7 +128,8 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     epochs = Epochs(run, meter, schedule, options, train, validate, after, quiet)
     arg_params = objective.to_training(arg_params)
     if taken:
-        arg_params, aux_params = _go_on(*taken, module, epochs, meter, train, objective)
+        with state.restoring():
+            arg_params, aux_params = _go_on(*taken, module, epochs, meter, train, objective)
     begin, done = (epochs.first + taken[0]["epoch"], taken[0]["batch"]) if taken else (epochs.first, 0)
     progress = Progress(epochs.first + options.epochs, train.batches, train.batch_size)
     with Interruption() as interruption, contextlib.closing(progress):

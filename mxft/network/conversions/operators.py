@@ -108,7 +108,8 @@ def _pooling_v1(opened, node, work):
     pads = any(node.numbers("pad", (0, 0)))
     kind, full = node.attrs.get("pool_type", "max"), node.attrs.get("pooling_convention", "valid") == "full"
     if full and kind != "sum":
-        work.notes.append(f"Pooling_v1 {node.name} stays as it is: today's Pooling treats windows over the edge otherwise")
+        work.notes.append(f"Pooling_v1 {node.name} stays as it is: today's Pooling treats windows over the edge "
+                          "otherwise")
         return None
     if kind == "max" and pads and node.inputs[0][0] not in work.non_negative:
         _pad_with_zeros(opened.graph, node)
