@@ -154,7 +154,8 @@ def _where_it_stood(run, workers):
     state = getattr(run, "state", None)
     taken = state.take() if state else None
     if taken:
-        return state, taken, taken[0]["seeds"]
+        with state.restoring():
+            return state, taken, {name: int(taken[0]["seeds"][name]) for name in ("targets", "layers")}
     seeds = {name: int(np.random.randint(2**31 - 1)) for name in ("targets", "layers")}
     return state, None, workers.from_first(seeds)
 

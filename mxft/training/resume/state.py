@@ -141,8 +141,11 @@ class RunState(FoundState):
         if not os.path.isfile(path):
             self._clear_begun()
             return False
-        with self.restoring():
+        try:
             facts = read_object(path, "state")
+        except InputError:
+            facts = None
+        with self.restoring():
             number, asked = facts["number"], facts["asked"]
             if not (_whole(number) and _whole(facts.get("stage", 0)) and isinstance(asked, dict)):
                 raise TypeError
