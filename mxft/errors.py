@@ -4,7 +4,7 @@ import re
 
 from mxft.wording import cleaned
 
-_LESS_MEMORY = "a smaller --batch-size or --image-shape needs less"
+_LESS_MEMORY = "a smaller `batch_size` or `image_shape` needs less"
 
 
 class MxftError(Exception):

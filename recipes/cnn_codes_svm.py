@@ -25,6 +25,7 @@ Obtained on that set, two CPU cores: see recipes/README.md.
 """
 import os
 import pathlib
+import shlex
 import sys
 import time
 
@@ -151,7 +152,7 @@ def main(argv=None):
         top1 = float(((val[0] @ solved.weight.T + solved.bias).argmax(axis=1) == val[1]).mean())
         saved = save(os.path.join(args.run, name.replace(" ", "-").lower()), solved, network, manifest, top1)
         print(f"{name:12} {top1:7.4f} {solved.seconds:8.1f}  {solved.regularisation:8g}  {saved}", flush=True)
-    print(f"mxft score --model {os.path.join(args.run, 'softmax')} {records.val}")
+    print(f"mxft score --model {shlex.quote(os.path.join(args.run, 'softmax'))} {shlex.quote(records.val)}")
     return 0
 
 

@@ -1,4 +1,6 @@
 """``mxft advise``: which plan suits a data set, the command, and why."""
+from shlex import quote
+
 from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, whole
 from mxft.commandline.data_options import add_target_options, target_kind
 from mxft.errors import InputError
@@ -70,13 +72,13 @@ def main(argv=None):
               f"{'similar' if similar else 'not similar'} to what the network was trained on")
     print(f"case {advice.case}: {'few' if advice.case in (1, 3) else 'many'} images, "
           f"{'similar' if similar else 'not similar'}\nplan: {advice.plan}\nwhy: {advice.reason}\ncommand:\n"
-          f"  mxft finetune --model {args.model or 'PREFIX,EPOCH'} --data {args.data or 'FOLDER'} \\\n"
+          f"  mxft finetune --model {quote(args.model or 'PREFIX,EPOCH')} --data {quote(args.data or 'FOLDER')} \\\n"
           f"{table_flag(args, kind)}    --run runs/mine {advice.flags}")
 
 
 def table_flag(args, kind):
     """Return the line of the command that names the table of labels, empty where there is none."""
-    return "" if kind == "classes" else f"    --labels {args.labels or 'TABLE'} \\\n"
+    return "" if kind == "classes" else f"    --labels {quote(args.labels or 'TABLE')} \\\n"
 
 
 def _check_table(args, kind):

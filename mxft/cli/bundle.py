@@ -1,5 +1,6 @@
 """``mxft bundle``: a checkpoint as one folder or .tar that another program, or another person, can use at once."""
 import re
+import shlex
 
 from mxft.cli.classifier_options import add_classifier_options
 from mxft.commandline.arguments import Parser
@@ -87,4 +88,4 @@ def _say(bundle):
         print(f"read back, ONNX Runtime: {same}, largest difference {check.onnx:.1e}")
     print(f"wrote {bundle.path}: {check.signature['name']}, {counted(check.signature)}, "
           f"{len(bundle.files)} files, {sum(bundle.files.values()) / 1e6:.1f} MB\n"
-          f"next: mxft serve {bundle.path}")
+          f"next: mxft serve {shlex.quote(bundle.path)}")

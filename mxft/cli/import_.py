@@ -58,7 +58,7 @@ def main(argv=None):
     from mxft.network.normalisation import with_mean_image
     from mxft.network.transfer import check_fits
 
-    require_free_prefix(args.prefix, args.epoch, args.force, "--prefix")
+    require_free_prefix(args.prefix, args.epoch, args.force, "prefix")
     classes = read_classes(args.classes, unique=False) if args.classes else None
     size = args.image_shape[1] if args.image_shape else None
     checkpoint = import_weights(args.source, args.weights, args.arch, classes, size)

@@ -67,7 +67,7 @@ def _guarded(name, main, argv, flags):
         reason = describe_failure(error)
         if reason is None:
             raise
-        return _say(name, f"stopped while running: {reason}", 3)
+        return _say(name, as_flags(f"stopped while running: {reason}", flags), 3)
 
 
 def status_after(name):

@@ -1,6 +1,7 @@
 """Flags of what to train on: a folder of photographs, the records of a split, or a .rec file."""
 import dataclasses
 import os
+import shlex
 
 from mxft.commandline.arguments import add_check_option, real, whole
 from mxft.errors import InputError
@@ -93,7 +94,7 @@ def check_data_flags(args):
                          "--val-fraction divides a table")
     if (args.records or "").endswith(".rec"):
         raise InputError(f"--records: expected the PREFIX of `mxft split FOLDER PREFIX`, received records="
-                         f"{args.records!r}; a record file is given with --train {args.records}")
+                         f"{args.records!r}; a record file is given with --train {shlex.quote(args.records)}")
 
 
 def target_of(args):

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shlex
 from typing import Optional
 
 from mxft.data.classes import read_classes
@@ -118,7 +119,7 @@ def load_records(prefix):
     path = facts_path(prefix)
     if not os.path.isfile(path):
         raise MissingFileError(f"records are missing: expected {path}, received records={prefix!r}; "
-                               f"mxft split FOLDER {prefix} makes them")
+                               f"mxft split FOLDER {shlex.quote(prefix)} makes them")
     facts = _read_facts(path)
     return Records(f"{prefix}-train.rec", f"{prefix}-val.rec", read_classes(f"{prefix}-classes.txt"),
                    packing=facts["packing"], target=facts.get("target"))

@@ -164,7 +164,7 @@ def require_new_prefix(prefix, original, force):
     if original.on_disk and os.path.realpath(parse_model(original.name)[0]) == os.path.realpath(prefix):
         raise InputError(f"output name: expected another prefix than the original's, received {prefix!r}; the head "
                          "would be lost")
-    require_free_prefix(prefix, 0, force, "--output")
+    require_free_prefix(prefix, 0, force, "output")
 
 
 def probe(network, checkpoint, image_shape):

@@ -1,5 +1,6 @@
 """What a network says of one image, in its own terms: probabilities of classes or of tags, numbers, or class scores."""
 import dataclasses
+import shlex
 from typing import Optional
 
 import numpy as np
@@ -106,10 +107,11 @@ def answering_outputs(checkpoint, name=None):
     if main.kind in _NOT_ANSWERED and anatomy.is_face_training and name is None:
         raise InputError(f"network names nothing: expected classes, probabilities or values, received a face network "
                          f"as it was trained, whose classes lie behind a margin that reads labels; mxft slim --model "
-                         f"{model} keeps its embedding, {main.name}")
+                         f"{shlex.quote(model)} keeps its embedding, {main.name}")
     if main.kind in _NOT_ANSWERED:
+        why = _NOT_ANSWERED[main.kind].format(model=shlex.quote(model), shape=_shape_flag(checkpoint))
         raise InputError(f"network names nothing: expected classes, probabilities or values, received the output "
-                         f"{main.name}, {_NOT_ANSWERED[main.kind].format(model=model, shape=_shape_flag(checkpoint))}")
+                         f"{main.name}, {why}")
     others = () if name else tuple(output for output in anatomy.served
                                    if output != main and output.kind not in _NOT_ANSWERED)
     return (main, *others)

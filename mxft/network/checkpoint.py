@@ -158,15 +158,15 @@ def first_non_finite(*parameter_sets):
                  if not mx.nd.contrib.isfinite(value).min().asscalar()), None)
 
 
-def require_free_prefix(prefix, epoch, force, flag):
-    """Refuse (InputError) a prefix that is a folder, or that has files already unless forced; `flag` names another."""
+def require_free_prefix(prefix, epoch, force, setting):
+    """Refuse (InputError) a prefix that is a folder, or that has files already unless forced; `setting` names it."""
     if not os.path.basename(prefix):
         raise InputError("output name: expected a folder and the beginning of the files' names, received "
                          f"{prefix!r}; try {os.path.join(prefix, 'model')}")
     standing = [path for path in (prefix + "-symbol.json", params_path(prefix, epoch)) if os.path.lexists(path)]
     if standing and not force:
         raise InputError(f"output name: expected one that is free, received {prefix!r} where {standing[0]} stands; "
-                         f"`force` replaces it, {flag} chooses another")
+                         f"`force` replaces it, `{setting}` chooses another")
 
 
 def load_symbol(path):

@@ -6,6 +6,7 @@ Amazon SageMaker's image classification writes ``model.tar.gz`` with ``image-cla
 """
 import json
 import os
+import shlex
 
 from mxft.errors import InputError
 from mxft.files.archive import extract_tar
@@ -65,7 +66,8 @@ def _refuse_weights(path):
     if source:
         prefix = os.path.splitext(os.path.basename(path))[0]
         raise InputError(f"model: expected an MXNet checkpoint, received {path}, weights of another framework; "
-                         f"mxft import {source} --weights {path} --prefix {prefix} makes one of them")
+                         f"mxft import {source} --weights {shlex.quote(path)} --prefix {shlex.quote(prefix)} makes one "
+                         "of them")
 
 
 def facts_beside(prefix):

@@ -124,7 +124,8 @@ class Contenders:
         from mxft.training.frozen_trunk import fit_frozen_trunk
 
         network, plan, train, val, run = self._prepare()
-        cache = CacheOptions(mode, os.path.join(self._scratch, "cache"), views=self._args.views)
+        folder = os.path.join(self._scratch, "cache") if mode == "disk" else None
+        cache = CacheOptions(mode, folder, views=None if mode == "none" else self._args.views)
         return fit_frozen_trunk(network, plan, train, run, *self._options(train.batches), validation=val,
                                 cache=cache).history[-1]["val_top1"]
 

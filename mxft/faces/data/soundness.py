@@ -1,6 +1,7 @@
 """Every image of a face training set decoded before training: hours into it is late to hear of a damaged one."""
 import concurrent.futures
 import os
+import shlex
 
 from mxft.data.images import BadImage
 from mxft.data.progress import progress
@@ -54,5 +55,5 @@ def check_faces(face_set, image_size, threads=None, show=None):
         at, why = bad[0]
         raise InputError(f"damaged images in {face_set.rec}: expected {image_size[0]}x{image_size[1]} images that can "
                          f"be decoded, received at key {face_set.keys[at]}, byte {face_set.offsets[at]}: {why}; "
-                         f"{len(bad)} of {count} are damaged; mxft inspect {face_set.rec} --decode lists them, "
-                         "mxft unpack and mxft face-pack leave them out")
+                         f"{len(bad)} of {count} are damaged; mxft inspect {shlex.quote(face_set.rec)} --decode lists "
+                         "them, mxft unpack and mxft face-pack leave them out")

@@ -65,7 +65,7 @@ def test_nothing_is_replaced_without_force_and_the_original_never(make_face_chec
     original = load_checkpoint(f"{tmp_path}/model,0")
     result = slim(original)
     save_slim(result, original, str(tmp_path / "models"), SHAPE)
-    with pytest.raises(InputError, match="expected one that is free, .*force replaces it, --output chooses another"):
+    with pytest.raises(InputError, match="expected one that is free, .*force replaces it, output chooses another"):
         save_slim(result, original, str(tmp_path / "models"), SHAPE)
     save_slim(result, original, str(tmp_path / "models"), SHAPE, force=True)
     with pytest.raises(InputError, match="expected another prefix than the original's"):

@@ -279,7 +279,7 @@ def test_a_loss_that_becomes_infinite_later_names_the_last_good_checkpoint(train
 @pytest.mark.parametrize("error, said", [
     (mx.base.MXNetError("no such device"), "MXNet failed: no such device"), (MemoryError(), "out of memory; a smaller"),
     (RuntimeError("simple_bind error. Arguments:\ndata: (64, 3)\nstd: :bad_alloc"),
-     "MXNet failed: out of memory, std: :bad_alloc; a smaller --batch-size or --image-shape needs less"),
+     "MXNet failed: out of memory, std: :bad_alloc; a smaller batch_size or image_shape needs less"),
     (OSError(28, "No space left on device", "run/log.jsonl"), "no space left on device: 'run/log.jsonl'")])
 def test_what_fails_on_the_way_names_the_last_good_checkpoint(train, error, said):
     def fail():
