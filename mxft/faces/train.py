@@ -107,7 +107,8 @@ def _run(prefix, task, keeping, tensorboard):
     if not workers.writes:
         return SilentRun(prefix, state)
     if state and state.goes_on:
-        LOG.info(f"going on with {prefix} after step {state.found['step']:,}")
+        with state.restoring():
+            LOG.info(f"going on with {prefix} after step {state.found['step']:,}")
     run = FaceRun(prefix, task.network.saved, manifest, task.options.ckpt, state)
     if tensorboard:
         run.listen(EventFiles(tensorboard))

@@ -21,8 +21,12 @@ from mxft.files.whole import require_file, require_folder, require_space, sha256
 LOG = logging.getLogger("mxft")
 
 MAX_FILES = 2_000_000
+LEAST_FILES, BYTES_A_FILE = 10_000, 32  # of a small archive: a member takes more than so many bytes, compressed
 MAX_RATIO = 100
 MAX_DEPTH = 100                  # folders within each other
+MAX_HEADER = 1 << 20             # bytes of a long name or of PAX headers; tarfile reads them in one piece
+_HEADERS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
+            tarfile.SOLARIS_XHDTYPE)
 # tarfile stumbles over damaged PAX headers in ways of its own: ValueError, KeyError, TypeError, OverflowError …
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, RuntimeError, EOFError, zlib.error, lzma.LZMAError, OSError,
            ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
@@ -174,12 +178,29 @@ def _is_unpacked(path, folder):
                      "the archive")
 
 
+class _Member(tarfile.TarInfo):
+    """A member whose long name or PAX headers are read only where they are no longer than such are."""
+
+    def _proc_member(self, archive):
+        if self.type in _HEADERS and not 0 <= self.size <= MAX_HEADER:
+            raise tarfile.ReadError(f"a name or header of {self.size:,} bytes")
+        return super()._proc_member(archive)
+
+
+def _is_tar(path):
+    try:
+        tarfile.open(path, tarinfo=_Member).close()
+    except _BROKEN:
+        return False
+    return True
+
+
 def _unpack(path, staging, progress):
     """Check all members, then write them below `staging`; return how many files there are."""
     try:
-        if zipfile.is_zipfile(path) and not tarfile.is_tarfile(path):
+        if zipfile.is_zipfile(path) and not _is_tar(path):
             return _unpack_zip(path, staging, progress)
-        with tarfile.open(path) as archive:
+        with tarfile.open(path, tarinfo=_Member) as archive:
             members, skipped = _read_members(archive, path)
             require_space(sum(m.size for m in members), os.path.dirname(staging), f"to unpack {path}")
             _write_members(archive, members, staging, progress)
@@ -200,7 +221,8 @@ def _unpack(path, staging, progress):
 def _read_members(archive, path):
     """Return the files and folders in order after holding each against the rules, and the members to be left out."""
     limit = MAX_RATIO * os.path.getsize(path) + (1 << 20)
-    members, skipped, total = [], [], 0
+    most = min(MAX_FILES, LEAST_FILES + os.path.getsize(path) // BYTES_A_FILE)
+    members, skipped = [], []
     for member in archive:
         wrong = _broken_rule(member)
         if wrong:
@@ -208,9 +230,9 @@ def _read_members(archive, path):
                              f"{member.name!r}, which {wrong}")
         plain = member.isreg() or member.isdir()
         (members if plain else skipped).append(member)
-        total += member.size if plain else 0
-        if len(members) + len(skipped) > MAX_FILES or total > limit:
-            raise InputError(f"will not unpack {path}: expected at most {MAX_FILES:,} members and {limit:,} bytes "
+        # where the next header stands: headers and what is skipped are unpacked too, to be passed over
+        if len(members) + len(skipped) > most or archive.offset > limit:
+            raise InputError(f"will not unpack {path}: expected at most {most:,} members and {limit:,} bytes "
                              f"({MAX_RATIO} times the archive), received more at member {member.name!r}")
     # tarfile takes an archive that stops after a member, or goes on with garbage, for a complete one.
     archive.fileobj.seek(archive.offset)

@@ -10,6 +10,7 @@ import tempfile
 from mxft.errors import InputError, MissingFileError, nearest
 
 SPARE_BYTES = 16 << 20
+MOST_JSON = 16 << 20  # bytes; a manifest of 100,000 classes has 2 MB, and Python takes forty times as much
 
 
 @contextlib.contextmanager
@@ -135,6 +136,10 @@ def write_json(path, value):
 
 def read_object(path, what):
     """Return the JSON object in a file as a dict; one that is damaged or something else is refused, as `what`."""
+    size = os.path.getsize(path)
+    if size > MOST_JSON:
+        raise InputError(f"{what} cannot be read: expected at most {MOST_JSON >> 20} MB, received {path} of "
+                         f"{size / 2**20:.0f} MB")
     try:
         with open(path, encoding="utf-8") as f:
             found = json.load(f)

@@ -19,9 +19,10 @@ _BOUNDS = {
                      "group_size", "block_size"), (1, _SIDE)),
     **dict.fromkeys(("pad", "adj", "pad_width", "pad_size", "max_displacement", "target_shape", "output_size",
                      "height", "width", "h_w", "part_size", "sample_per_part", "p_value"), (0, 1 << 16)),
-    **dict.fromkeys(("num_filter", "num_group", "num_deformable_group", "num_groups", "heads", "num_outputs",
-                     "num_args", "ndev", "num_layers", "state_size", "projection_size"), (1, _CHANNELS)),
+    **dict.fromkeys(("num_filter", "num_group", "num_deformable_group", "num_groups", "heads",
+                     "ndev", "num_layers", "state_size", "projection_size"), (1, _CHANNELS)),
     **dict.fromkeys(("scale", "repeats", "reps"), (1, 1 << 16)),
+    "num_args": (1, 1 << 14), "num_outputs": (1, 1 << 12), "sections": (0, 1 << 12),
     **dict.fromkeys(("axis", "dim", "dim1", "dim2", "axes", "lhs_axes", "rhs_axes", "offset", "batch_axis",
                      "seq_axis", "ndim"), (-64, 64)),
     "num_hidden": (1, 1 << 27), "output_dim": (1, 1 << 24), "input_dim": (1, 1 << 31), "depth": (1, 1 << 24),
@@ -40,6 +41,8 @@ _MAKERS = ("_zeros", "_ones", "_full")
 _NOT_ZERO = (("slice", "step"), ("slice_axis", "step"))
 _UNBOUNDED = ("scalar", "value", "a_min", "a_max", "on_value", "off_value")  # where infinity has a meaning
 _REAL_WITH_BOUNDS = ("p", "scale", "spatial_scale")
+# lengths that MXNet takes from another input, and follows to outside of the array
+_LENGTHS = ("use_length", "use_sequence_length", "use_data_lengths", "use_label_lengths")
 
 
 def check_attributes(operator, attributes):
@@ -72,6 +75,9 @@ def check_attributes(operator, attributes):
     for name, text in attributes.items():
         if len(text) > LONGEST:
             raise ValueError(f"expected at most {LONGEST} characters as {name}, received {len(text)}")
+        if name in _LENGTHS and text not in ("False", "false", "0"):
+            raise ValueError(f"expected {name}=False, received {name}={text[:60]!r}: MXNet reads outside of an array "
+                             "where a length is wrong")
         kind = operator.attributes.get(name, "")
         if "int" in kind or "long" in kind or "Shape" in kind or "float" in kind or "double" in kind:
             _check_numbers(operator.name, name, text, kind)

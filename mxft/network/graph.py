@@ -147,6 +147,25 @@ class Graph:
         if readers is None:
             self.heads = [new if edge == old else edge for edge in self.heads]
 
+    def redirect_all(self, edges):
+        """Do what `redirect` does for many edges in one pass.
+
+        Parameters
+        ----------
+        edges : dict of edge to edge
+            What is read instead of each; that may be redirected itself, in the end to an edge that is not.
+        """
+        def found(edge):
+            while edge in edges:
+                edge = edges[edge]
+            return edge
+
+        for old in list(edges):  # later ones lead to earlier ones: each way is one step long then
+            edges[old] = found(edges[old])
+        for node in self.nodes:
+            node.inputs = [found(edge) for edge in node.inputs]
+        self.heads = [found(edge) for edge in self.heads]
+
     def sort(self):
         """Bring the nodes the outputs need into topological order, as a symbol's JSON has them; drop the others."""
         order, entered = {}, set()

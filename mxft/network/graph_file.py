@@ -6,18 +6,21 @@ by node, and given to it. Files of every release since 0.7 are read: ``param`` a
 edges may have two numbers or three, auxiliary states may be missing (MXNet adds them).
 """
 import json
+import math
 import os
 import re
 
 from mxft.errors import InputError, nearest
 from mxft.files.whole import require_file
-from mxft.network.attributes import LONGEST, check_attributes
+from mxft.network.attributes import LONGEST, MOST_DIMENSIONS, check_attributes
 from mxft.network.graph import Graph, Node
-from mxft.network.operators import ALLOWED, find_operator, signature_of
+from mxft.network.operators import ALLOWED, UNGUARDED, find_operator, signature_of
 from mxft.wording import is_plain
 
-MOST_BYTES = 64 << 20
-MOST_NODES = 20_000       # ResNet-1001 has some 7,000; export takes a millisecond for each
+MOST_BYTES = 16 << 20     # Python takes forty times as much for what is in it
+MOST_NODES = 10_000       # ResNet-1001 has some 7,000; export takes a millisecond for each
+MOST_EDGES = 100_000      # that all nodes read, and outputs that all give; DenseNet-201 has some 2,000
+MOST_HEADS = 1_000
 NEWEST = 10901            # MXNet 1.9.1
 STATES_IN_FILE = 900      # before 0.9.0 auxiliary states were no nodes
 # what MXNet reads from a variable or operator beside its attributes, with or without underscores around it
@@ -75,7 +78,9 @@ def graph_of(content):
         raise ValueError("expected at least one output, received heads=[]")
     if all(0 <= index < len(nodes) and nodes[index].is_variable for index, _ in heads):
         raise ValueError(f"expected an output that is computed, received {nodes[heads[0][0]].name!r}, a variable")
+    _refuse_many(nodes, heads)
     _check_edges(nodes, heads, version)
+    _check_labels(nodes)
     _refuse_twins(nodes)
     return Graph.from_nodes(nodes, heads, version)
 
@@ -179,7 +184,7 @@ def _check_node(node, version):
     if _GONE.fullmatch(node.attrs.get("__init__", "")):
         del node.attrs["__init__"]
     for key, text in node.attrs.items():
-        if key.startswith("__"):
+        if key.startswith("__") or key.endswith(_HIDDEN):
             _check_hidden(key, text, node.name)
     if node.is_variable:
         if node.inputs:
@@ -198,12 +203,20 @@ def own_attributes(node, version):
             and not (version < NEWEST and key.endswith(_HIDDEN))}
 
 
+_SHAPE = re.compile(r"[(\[]?(-?\d{1,10}L?(, *-?\d{1,10}L?)*,?)?[)\]]?")  # one way to read each text
+_REAL = re.compile(r"[-+]?(\d{1,40}\.?\d{0,40}|\.\d{1,40})([eE][-+]?\d{1,3})?")
+
+
+def _is_number(text):
+    return bool(_REAL.fullmatch(text)) and math.isfinite(float(text))
+
+
 def _check_hidden(key, text, name):
-    if key in ("__lr_mult__", "__wd_mult__") and not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text):
+    if key.rstrip("_").endswith(("lr_mult", "wd_mult")) and not _is_number(text):
         raise ValueError(f"expected a number as {key} of {name!r}, received {_short(text)}")
     if key == "__dtype__" and text not in {"-1", "0", "1", "2", "3", "4", "5", "6", "12"}:
         raise ValueError(f"expected the number of a type as __dtype__ of {name!r}, received {_short(text)}")
-    if key == "__shape__" and not re.fullmatch(r"[(\[]?(-?\d{1,10}L?,? *){0,16}[)\]]?", text):
+    if key == "__shape__" and not (_SHAPE.fullmatch(text) and text.count(",") <= MOST_DIMENSIONS):
         raise ValueError(f"expected a shape as __shape__ of {name!r}, received {_short(text)}")
     if key == "__storage_type__" and text not in ("-1", "0"):
         raise ValueError(f"expected dense storage of {name!r}, received __storage_type__={_short(text)}")
@@ -226,12 +239,17 @@ def _is_initializer(text):
 
 def _check_edges(nodes, heads, version):
     """Hold every edge against what MXNet says its ends read and give."""
-    outputs = []
+    outputs, total = [], 0
     for node in nodes:
         inputs, count = ((), 1) if node.is_variable else _signature(node, version)
         outputs.append(count)
+        total += count
+        if total > MOST_EDGES:
+            raise ValueError(f"expected layers that give at most {MOST_EDGES:,} outputs together, received more at "
+                             f"{node.op} {node.name!r}")
         old = version < STATES_IN_FILE or node.op in _RENAMED
-        if not node.is_variable and not (len(node.inputs) == len(inputs) or (old and len(node.inputs) < len(inputs))):
+        least = sum(not (old and name.startswith("moving_")) for name in inputs)
+        if not node.is_variable and not least <= len(node.inputs) <= len(inputs):
             raise ValueError(f"{node.op} {node.name!r}: expected {len(inputs)} inputs ({', '.join(inputs[:8])}), "
                              f"received {len(node.inputs)}")
     for index, output in [edge for node in nodes for edge in node.inputs] + heads:
@@ -240,6 +258,29 @@ def _check_edges(nodes, heads, version):
             what = "variable" if source.is_variable else source.op
             raise ValueError(f"expected an output below {outputs[index]} of {what} {source.name!r}, received an "
                              f"edge to its output {output}")
+
+
+def _refuse_many(nodes, heads):
+    """Refuse more edges and heads than any network has: the time that each verb takes goes by their number."""
+    edges = sum(len(node.inputs) for node in nodes)
+    if edges > MOST_EDGES or len(heads) > MOST_HEADS:
+        raise ValueError(f"expected at most {MOST_EDGES:,} edges and {MOST_HEADS:,} outputs, received {edges:,} and "
+                         f"{len(heads):,}")
+
+
+def _check_labels(nodes):
+    """Refuse a loss of `UNGUARDED` whose label is computed, or read by others and thus may be a parameter."""
+    losses, read = [], set()
+    for node in nodes:
+        found = None if node.is_variable or node.op in _RENAMED else find_operator(node.op)
+        unguarded = found is not None and found.name in UNGUARDED
+        losses += [node] * unguarded
+        read |= {index for position, (index, _) in enumerate(node.inputs) if not (unguarded and position == 1)}
+    for node in losses:
+        label = node.inputs[1][0]
+        if not nodes[label].is_variable or label in read:
+            raise ValueError(f"{node.op} {node.name!r}: expected a label that is fed and nothing else reads, received "
+                             f"{nodes[label].name!r}: MXNet reads outside of an array where a label is no class")
 
 
 def _signature(node, version):

@@ -3,6 +3,11 @@
 MXNet builds any operator a symbol file names. ``_Native`` and ``_NDArray`` take the address of a function as text and
 call it, ``Custom`` runs Python, ``_cvimread`` opens files, the optimizers' updates write into their inputs. What is
 not on this list is refused by name, and MXNet never sees the graph.
+
+Nor is what reads or writes memory at a place that numbers decide, and does not look first whether it is inside the
+array: ``scatter_nd``, ``_contrib_index_copy``, ``_contrib_ROIAlign`` and the other poolings over regions but
+``ROIPooling``, ``_contrib_box_encode``. The numbers come from the image and the parameters. `UNGUARDED` are the two
+losses that do so with their labels.
 """
 import ctypes
 import dataclasses
@@ -26,18 +31,16 @@ _FAMILIES = {
         CTCLoss LinearRegressionOutput LogisticRegressionOutput MAERegressionOutput MakeLoss SVMOutput SoftmaxOutput
         make_loss smooth_l1 softmax_cross_entropy""",
     "detection": """
-        ROIPooling _contrib_DeformablePSROIPooling _contrib_MultiBoxDetection _contrib_MultiBoxPrior
-        _contrib_MultiBoxTarget _contrib_MultiProposal _contrib_PSROIPooling _contrib_Proposal _contrib_ROIAlign
-        _contrib_RROIAlign _contrib_bipartite_matching _contrib_box_decode _contrib_box_encode _contrib_box_iou
-        _contrib_box_nms""",
+        ROIPooling _contrib_MultiBoxDetection _contrib_MultiBoxPrior _contrib_MultiBoxTarget _contrib_Proposal
+        _contrib_bipartite_matching _contrib_box_decode _contrib_box_iou _contrib_box_nms""",
     "shapes": """
         Cast Concat Crop Pad Reshape SliceChannel SwapAxis _copy _identity_with_attr_like_rhs _split_v2 amp_cast
         amp_multicast BlockGrad broadcast_axis broadcast_like broadcast_to col2im depth_to_space diag expand_dims im2col
         repeat reshape_like reverse slice slice_axis slice_like space_to_depth squeeze stack tile transpose
         SequenceLast SequenceMask SequenceReverse shape_array size_array""",
     "selection": """
-        argmax argmax_channel argmin argsort batch_take fill_element_0index gather_nd one_hot pick scatter_nd sort take
-        topk where _contrib_boolean_mask _contrib_index_array _contrib_index_copy _ravel_multi_index _unravel_index""",
+        argmax argmax_channel argmin argsort batch_take gather_nd one_hot pick sort take topk where
+        _contrib_boolean_mask _contrib_index_array _ravel_multi_index _unravel_index""",
     "constants": "_arange _contrib_arange_like _eye _full _linspace _ones _zeros ones_like zeros_like",
     "reductions": "add_n max mean min moments nanprod nansum norm prod sum _np_cumsum",
     "products": """
@@ -65,6 +68,7 @@ _FAMILIES = {
         _sample_multinomial""",
 }
 ALLOWED = frozenset(name for family in _FAMILIES.values() for name in family.split())
+UNGUARDED = frozenset(("CTCLoss", "softmax_cross_entropy"))  # a label that is no class is looked up all the same
 
 
 @dataclasses.dataclass(frozen=True)

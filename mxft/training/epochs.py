@@ -40,14 +40,15 @@ class Epochs:
 
     def restore(self, facts, parameters):
         """Go on from how it stood, with the parameters there were then."""
-        self.history, self.best_epoch = facts["history"], facts["best_epoch"]
+        self.history, self.best_epoch = [{**row, "epoch": int(row["epoch"])} for row in facts["history"]], \
+            facts["best_epoch"]
         self.best = self._run.name("best") if self.history else None
         self.last = self._run.name(self.history[-1]["epoch"]) if self.history else None
         self._goodness = _goodness(next((row for row in self.history if row["epoch"] == self.best_epoch), None))
         self._total += facts["first"] - self.first
         self.first, self.number = facts["first"], len([row for row in self.history if row["epoch"]]) + 1
         self._patience.restore(facts["patience"])
-        self._seconds_before, self.parameters = facts["seconds"], parameters
+        self._seconds_before, self.parameters = float(facts["seconds"]), parameters
 
     def __call__(self, epoch, symbol, arg_params, aux_params):
         seconds, meter, done = self._seconds_before + time.perf_counter() - self._began, self._meter, epoch + 1

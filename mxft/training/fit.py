@@ -128,7 +128,8 @@ def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None
     epochs = Epochs(run, meter, schedule, options, train, validate, after, quiet)
     arg_params = objective.to_training(arg_params)
     if taken:
-        arg_params, aux_params = _go_on(*taken, module, epochs, meter, train, objective)
+        with state.restoring():
+            arg_params, aux_params = _go_on(*taken, module, epochs, meter, train, objective)
     begin, done = (epochs.first + taken[0]["epoch"], taken[0]["batch"]) if taken else (epochs.first, 0)
     progress = Progress(epochs.first + options.epochs, train.batches, train.batch_size)
     with Interruption() as interruption, contextlib.closing(progress):
@@ -153,7 +154,8 @@ def _where_it_stood(run, workers):
     state = getattr(run, "state", None)
     taken = state.take() if state else None
     if taken:
-        return state, taken, taken[0]["seeds"]
+        with state.restoring():
+            return state, taken, {name: int(taken[0]["seeds"][name]) for name in ("targets", "layers")}
     seeds = {name: int(np.random.randint(2**31 - 1)) for name in ("targets", "layers")}
     return state, None, workers.from_first(seeds)
 

@@ -52,7 +52,8 @@ class Run:
             return
         state.also(self.facts)
         if state.found:
-            self.go_on(state.found)
+            with state.restoring():
+                self.go_on(state.found)
         else:
             state.begin()
 
@@ -63,9 +64,10 @@ class Run:
 
     def go_on(self, facts):
         """Put the run's files back to where a state was written: what was done after it is done again."""
-        self.manifest["metrics"], log = facts.get("metrics", {}), self.file("log.jsonl")
+        metrics, log, length = facts.get("metrics", {}), self.file("log.jsonl"), facts.get("log_bytes", 0)
+        self.manifest["metrics"] = {epoch: dict(metrics[epoch]) for epoch in metrics}
         if os.path.exists(log):
-            os.truncate(log, min(facts.get("log_bytes", 0), os.path.getsize(log)))
+            os.truncate(log, min(length, os.path.getsize(log)))
         folder, beginning = os.path.split(self.file(""))
         for name in os.listdir(folder or "."):
             if name.startswith("." + beginning) and name.endswith(".part"):  # a file that was being written
@@ -155,8 +157,11 @@ class RunFolder(Run):
 
     def go_on(self, facts):
         """Put the folder back to where a state was written."""
+        kept = facts.get("kept", [])
+        if not all(type(epoch) is int for epoch in kept):  # they become the names of files that are removed
+            raise TypeError(kept)
         super().go_on(facts)
-        self._kept = facts.get("kept", [])
+        self._kept = list(kept)
 
     def file(self, name):
         """Return the path of a file in the folder."""

@@ -140,9 +140,10 @@ def _state(run, keeping, asked):
     """Return the run's state, read where the run goes on."""
     state = open_state(os.path.join(run, "state"), asked, keeping, f"run={run!r}")
     if state.goes_on:
-        done = len([row for row in state.found["epochs"]["history"] if row["epoch"]])
-        LOG.info(f"going on with {run} after {plural(done, 'epoch')}"
-                 + (f" and {state.found['batch']:,} batches of the next" if state.found["batch"] else ""))
+        with state.restoring():
+            done = len([row for row in state.found["epochs"]["history"] if row["epoch"]])
+            batches = f" and {state.found['batch']:,} batches of the next" if state.found["batch"] else ""
+            LOG.info(f"going on with {run} after {plural(done, 'epoch')}{batches}")
     return state
 
 

@@ -23,6 +23,13 @@ FORBIDDEN = (
     "_contrib_dgl_adjacency",
     "_TensorRT",
     "_CachedOp",
+    "CuDNNBatchNorm",
+    "CuDNNBatchNorm",
+    "scatter_nd",
+    "_contrib_index_copy",
+    "_contrib_ROIAlign",
+    "_contrib_PSROIPooling",
+    "_contrib_box_encode",
     "_npi_zeros",
     "sgd_update",
     "_NoGradient",
@@ -164,6 +171,12 @@ HIDDEN = (
     ("__shape__", "(2147483647, 2147483647)"),
     ("__shape__", "(-3, 4)"),
     ("__shape__", "abc"),
+    ("__shape__", "1" * 80 + "x"),
+    ("__shape__", "(1 3 16 16)"),
+    ("__shape__", "1-2-3"),
+    ("__lr_mult__", "1e999"),
+    ("__lr_mult__", "9" * 4000 + "x"),
+    ("weight_lr_mult", "abc"),
     ("__shape__", "(0, 0, 0, 0)"),
     ("__shape__", "(1, 7, 5)"),
     ("__init__", '["load", {"param": "/etc/passwd"}]'),
@@ -338,6 +351,63 @@ def _nested(depth):
     return make
 
 
+def _doubled_sums(graph, _):
+    """Sums of a layer with itself in front of an old pooling, which asks whether anything is below 0."""
+    nodes = [{"op": "null", "name": "data", "inputs": []},
+             {"op": "Activation", "name": "relu0", "attrs": {"act_type": "relu"}, "inputs": [[0, 0, 0]]}]
+    for i in range(1, 41):
+        nodes.append({"op": "elemwise_add", "name": f"s{i}", "inputs": [[i, 0, 0]] * 2})
+    attrs = {"kernel": "(2, 2)", "pad": "(1, 1)", "pool_type": "max"}
+    nodes.append({"op": "Pooling_v1", "name": "pool", "attrs": attrs, "inputs": [[41, 0, 0]]})
+    return {**graph, "nodes": nodes, "arg_nodes": [0], "heads": [[42, 0, 0]]}
+
+
+def _many_inputs(graph, _):
+    nodes = [{"op": "null", "name": "data", "inputs": []}]
+    for i in range(1, 1500):
+        nodes.append({"op": "null", "name": f"v{i}", "inputs": []})
+        last = len(nodes) - 1
+        nodes.append({"op": "elemwise_add", "name": f"s{i}", "inputs": [[last - 1, 0, 0], [last, 0, 0]]})
+    return {**graph, "nodes": nodes, "arg_nodes": [0], "heads": [[len(nodes) - 1, 0, 0]]}
+
+
+def _all_heads(graph):
+    return {**graph, "heads": [[i, 0, 0] for i in range(1, len(graph["nodes"]))]}
+
+
+# an operator that looks up what another input says; how many numbers of the image it reads as places
+LOOKING_UP = {
+    "gather_nd": {}, "take": {"mode": "raise"}, "batch_take": {}, "pick": {}, "scatter_nd": {"shape": "(10,)"},
+    "SequenceLast": {"use_sequence_length": "True"}, "SequenceMask": {"use_sequence_length": "True"},
+    "SequenceReverse": {"use_sequence_length": "True"}, "softmax": {"use_length": "True"}, "CTCLoss": {},
+    "softmax_cross_entropy": {}, "SoftmaxOutput": {}, "SVMOutput": {}, "Embedding": {}, "one_hot": {"depth": "4"},
+    "ROIPooling": {"pooled_size": "(2, 2)", "spatial_scale": "1"},
+}
+
+
+def _looked_up(graph, rng):
+    """Places in memory computed from the image: far above, far below, not a number."""
+    op = _choose(rng, sorted(LOOKING_UP))
+    number = _choose(rng, ("1e5", "-1000", "1e9", "-1e9", "nan", "inf", "1e30"))
+    nodes = [{"op": "null", "name": "data", "inputs": []}]
+
+    def add(op, inputs, **attrs):
+        nodes.append({"op": op, "name": f"n{len(nodes)}", "attrs": attrs, "inputs": [[i, 0, 0] for i in inputs]})
+        return len(nodes) - 1
+
+    rows = (4, 5) if op == "ROIPooling" else (1, 4) if op == "gather_nd" else (4,)
+    few = add("slice_axis", [add("Reshape", [0], shape="(-1,)")], axis="0", begin="0", end=str(rows[-1] * 4))
+    few = add("Reshape", [few], shape="(4, -1)") if op == "ROIPooling" else add(
+        "Reshape", [add("slice_axis", [few], axis="0", begin="0", end="4")], shape=str(rows))
+    places = add("_plus_scalar", [few], scalar=number)
+    data = 0 if op == "ROIPooling" else add("Reshape", [0], shape="(12, 4, 16)" if op.startswith(
+        ("Sequence", "CTC")) else "(-1,)" if op in ("take", "gather_nd") else "(4, 192)")
+    inputs = [places, add("Reshape", [data], shape="(-1, 4)")] if op == "Embedding" else [data, places]
+    inputs = [places] if op == "one_hot" else [places, places] if op == "scatter_nd" else inputs
+    last = add(op, inputs, **LOOKING_UP[op], **({"input_dim": "192", "output_dim": "4"} if op == "Embedding" else {}))
+    return {**graph, "nodes": nodes, "arg_nodes": [0], "heads": [[last, 0, 0]]}
+
+
 def _heads(*heads):
     return lambda graph, _: {**graph, "heads": list(heads)}
 
@@ -398,6 +468,19 @@ STRUCTURES = {
     "variable with inputs": _set(op="null", inputs=[[0, 0, 0]]),
     "subgraphs": _nested(1),
     "subgraphs, deep": _nested(40),
+    "old, no inputs": lambda graph, rng: _set(inputs=[])({**graph, "attrs": {"mxnet_version": ["int", 800]}}, rng),
+    "doubling sums": _doubled_sums,
+    "many inputs": _many_inputs,
+    "all layers are heads": lambda graph, rng: _all_heads(_chain(900)(graph, rng)),
+    "200,000 heads": _heads(*[[1, 0, 0]] * 200_000),
+    "split in a million": _chain(1, "SliceChannel", {"num_outputs": "1048576"}),
+    "split in 2e9": _chain(1, "_split_v2", {"indices": "()", "sections": "2000000000"}),
+    "splits": _chain(2000, "SliceChannel", {"num_outputs": "1000"}),
+    "casts": _chain(3000, "amp_cast", {"dtype": "float16"}),
+    "copies": _chain(2000, "_copy", {}),
+    "scalars": _chain(2000, "_mul_scalar", {"scalar": "1.0000001"}),
+    "indices of the image": _looked_up,
+    "17 MB of objects": lambda graph, _: b'{"nodes":[' + b'{"":{}},' * 2_200_000 + b"1]}",
     "empty heads": _heads(),
     "head 999": _heads([999, 0, 0]),
     "head -1": _heads([-1, 0, 0]),

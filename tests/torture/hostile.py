@@ -65,6 +65,8 @@ TAR = {
     "zero-in-name": lambda _: _tar(_member("top/a\0b")), "no-name": lambda _: _tar(_member("")),
     "bomb": lambda _: gzip.compress(_tar(_member("top/zeros", bytes(64 << 20))), mtime=0),
     "xz-bomb": lambda _: lzma.compress(_tar(_member("top/zeros", bytes(64 << 20)))),
+    **{f"header-bomb-{kind}": lambda _, kind=kind: _header_bomb(kind.encode()) for kind in "xgLKZ"},
+    "many-members": lambda _: gzip.compress(_member("a", b"")[0].tobuf() * 300_000 + bytes(1024), mtime=0),
     "huge-size": lambda _: _lying_tar(b"77777777777\0"), "binary-size": lambda _: _lying_tar(b"\x80" + b"\x7f" * 11),
     "negative-size": lambda _: _lying_tar(b"\xff" * 12), "pax-size": lambda _: _tar(_pax({"size": "99999999999999"})),
     "pax-path": lambda _: _tar(_pax({"path": "../../outside"})),
@@ -72,6 +74,11 @@ TAR = {
                                        "GNU.sparse.realsize": "99999999999"})),
     "pax-garbage": lambda _: _tar(_pax({"mtime": "nan", "uid": "x"})), "pickle": lambda _: CODE,
 }
+
+
+def _header_bomb(kind):
+    """A long name, PAX headers, or a member of no known kind, of zeros: tarfile reads it to look at what follows."""
+    return gzip.compress(_member("top/a", b"", type=kind, size=64 << 20)[0].tobuf() + bytes(64 << 20), mtime=0)
 
 
 def _pax(headers):

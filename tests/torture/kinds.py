@@ -14,6 +14,8 @@ FACE = ("face-symbol.json", "face-0000.params")
 SCORE = ("score", "--model", "tiny,0", "--data-nthreads", "1", "--batch-size", "4")
 TRAIN = ("finetune", "--plan", "full", "--model", "tiny,0", "--run", "out", "--epochs", "1", "--batch-size", "4",
          "--data-nthreads", "1")
+RESUME = ("finetune", "--plan", "full", "--model", "tiny,0", "--train", "t.rec", "--val", "t.rec", "--run", "run",
+          "--epochs", "2", "--batch-size", "5", "--data-nthreads", "1", "--resume")
 PREDICT = ("predict", "--model", "tiny,0", "--data-nthreads", "1", "photos/a/0.jpg")
 FACES = ("train_softmax", "--network", "pretrained", "--pretrained", "face,0", "--data-dir", "faces", "--prefix",
          "out/f",
@@ -90,6 +92,9 @@ KINDS = (
     Kind("run: transfer.json", "run/transfer.json", ("run", "t.rec"), (("report", "run"),), (damage, damage_json), 1),
     Kind("run: manifest", "run/model-manifest.json", ("run", "t.rec"), (("report", "run"), ("report", "run", "run")),
          (damage, damage_json), 1),
+    Kind("run: state", "run/state/state.json", ("run", "t.rec", *MODEL), (RESUME,), (damage, damage_json, damage_json),
+         2),
+    Kind("run: state, arrays", "run/state/1.params", ("run", "t.rec", *MODEL), (RESUME,), _many(hostile.PARAMS), 1),
     Kind(".lst", "t.lst", ("photos",), (("im2rec", "--num-thread", "1", "t", "photos"),
                                         ("im2rec", "--num-thread", "1", "--strict", "t", "photos"),
                                         ("im2rec", "--num-thread", "1", "--pack-label", "t", "photos")),

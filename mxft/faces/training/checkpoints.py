@@ -62,8 +62,8 @@ class FaceRun(Run):
     def go_on(self, facts):
         """Put the files back to where a state was written."""
         super().go_on(facts)
-        self._best = -math.inf if facts.get("score") is None else facts["score"]
-        self._number = facts.get("numbered", 0)
+        self._best = -math.inf if facts.get("score") is None else float(facts["score"])
+        self._number = int(facts.get("numbered", 0))
         self.best, self.last = (self.name(epoch) if facts.get(epoch) else None for epoch in ("best", "last"))
 
     def keep(self, score, arg_params, aux_params, metrics):

@@ -134,7 +134,8 @@ def fit_faces(network, arg_params, aux_params, train, run, verifier, options, co
     loop = _Loop(network, train, run, verifier, options, contexts)
     first, taken = _where_it_stood(run.state)
     if taken:
-        arg_params, aux_params = loop.restore(*taken)
+        with run.state.restoring():
+            arg_params, aux_params = loop.restore(*taken)
     try:
         with Interruption() as interruption:
             for number, stage in enumerate(stages[first - 1:], first):

@@ -77,7 +77,10 @@ def find_inputs(graph, shapes, spec=None):
     by_name = [name for name in free if name == "label" or name.endswith("_label")]
     if len(by_name) < len(free):
         free, labels = [name for name in free if name not in by_name], labels + by_name
-    found = [_input(graph, name, shapes, spec if len(free) == 1 else None) for name in free]
+    readers, variables = graph.consumers(), {node.name: node for node in graph.nodes if node.is_variable}
+    to_maps = _reaching_maps(graph, readers)
+    found = [_input(graph, variables[name], shapes, spec if len(free) == 1 else None, readers, to_maps)
+             for name in free]
     found.sort(key=lambda one: not one.is_image)
     if not shapes and len(found) > 1:  # without a checkpoint others may be parameters: an image, or data, is meant
         found = [one for one in found if one.is_image][:1] or [one for one in found if one.name == "data"] or found
@@ -121,9 +124,8 @@ def slot_names(node):
     return tuple("arg" if name == _LABEL_SLOT else name for name in names)
 
 
-def _input(graph, name, shapes, spec):
-    node = next(node for node in graph.nodes if node.is_variable and node.name == name)
-    reader, words = _first_layer(graph, node)
+def _input(graph, node, shapes, spec, readers, to_maps):
+    reader, words = _first_layer(graph, node, readers)
     own = node.numbers("__shape__")
     channels, size = (own[1] or None, own[2:]) if len(own) == 4 else (None, None)
     if reader is not None and reader.op in _SPATIAL:
@@ -131,14 +133,13 @@ def _input(graph, name, shapes, spec):
     if spec is not None:
         size = tuple(spec.shape[1:])
     size = tuple(size) if size and all(size) else None
-    is_image = len(own) == 4 or (reader is not None and (reader.op in _SPATIAL or _reaches_maps(graph, node)))
-    return Input(name, is_image, channels, size, normalisation=words)
+    is_image = len(own) == 4 or (reader is not None and (reader.op in _SPATIAL or node.index in to_maps))
+    return Input(node.name, is_image, channels, size, normalisation=words)
 
 
-def _first_layer(graph, node):
+def _first_layer(graph, node, readers):
     """Return the first operator behind an input that does more than shift and scale it, and what those before it do."""
     words, index = "x", node.index
-    readers = graph.consumers()
     while True:
         found = [reader for reader in readers[index] if graph.nodes[index].is_variable or reader.inputs[0][0] == index]
         reader = found[0] if found else None
@@ -178,19 +179,15 @@ def _channels(graph, reader, shapes):
     return int(shape[0] if reader.op == "Deconvolution" else shape[1] * groups)
 
 
-def _reaches_maps(graph, node):
-    """Whether a spatial layer comes after an input before anything flattens it."""
-    readers, todo, seen = graph.consumers(), [node.index], set()
-    while todo:
-        index = todo.pop()
-        for reader in readers[index]:
-            if reader.index in seen or reader.op in ("Flatten", "FullyConnected"):
-                continue
-            if reader.op in _SPATIAL - {"BatchNorm"} and reader.inputs[0][0] == index:
-                return True
-            seen.add(reader.index)
-            todo.append(reader.index)
-    return False
+def _reaching_maps(graph, readers):
+    """Return the nodes after which a spatial layer comes before anything flattens what they give."""
+    found = set()
+    for node in reversed(graph.nodes):  # what reads a node stands behind it
+        for reader in readers[node.index]:
+            spatial = reader.op in _SPATIAL - {"BatchNorm"} and reader.inputs[0][0] == node.index
+            if reader.op not in ("Flatten", "FullyConnected") and (spatial or reader.index in found):
+                found.add(node.index)
+    return found
 
 
 def needs_of(graph, edge, names):

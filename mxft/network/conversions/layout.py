@@ -53,6 +53,7 @@ class _Maps:
         self._graph, self._values = opened.graph, opened.values
         self._first = {}    # NHWC edge -> NCHW edge
         self._moved = set()  # nodes whose output is NCHW now where it was NHWC
+        self._same = {}     # edge of a transpose that is needed no more -> the edge it turned back
         self._back, self._turned = {}, set()
         self.image = False
 
@@ -70,6 +71,7 @@ class _Maps:
             self._moved.add(node.index)
 
     def visit(self, node):
+        node.inputs = [self._same.get(edge, edge) for edge in node.inputs]
         if node.attrs.get("layout") == "NHWC":
             node.attrs["layout"] = "NCHW"
             node.inputs[0] = self._as_first(node.inputs[0])
@@ -80,7 +82,7 @@ class _Maps:
             return
         elif node.op == "transpose" and node.inputs[0] in self._first and node.attrs.get("axes", "").replace(
                 " ", "") == _TO_FIRST.replace(" ", ""):
-            self._graph.redirect((node.index, 0), self._first[node.inputs[0]])
+            self._same[node.index, 0] = self._first[node.inputs[0]]
             return
         elif self._goes_along(node):
             node.inputs = [self._first.get(edge, edge) for edge in node.inputs]
@@ -125,7 +127,7 @@ class _Maps:
 
     def finish(self):
         """Give outputs that are maps in the layout they had."""
-        self._graph.heads = [self._as_last(edge) for edge in self._graph.heads]
+        self._graph.heads = [self._as_last(self._same.get(edge, edge)) for edge in self._graph.heads]
 
     def _turn_weight(self, node):
         variable = self._graph.nodes[node.inputs[1][0]]

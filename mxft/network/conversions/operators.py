@@ -1,8 +1,11 @@
 """Operators of old releases as today's: BatchNorm_v1, SyncBatchNorm, CuDNNBatchNorm, Convolution_v1, Pooling_v1."""
+import dataclasses
+
 import numpy as np
 
 from mxft.compat import mx
 
+_KEEPING_SIGN = ("Pooling", "Pooling_v1", "Concat", "elemwise_add", "Dropout")
 _NON_NEGATIVE = ("relu", "sigmoid", "exp", "abs", "square", "sqrt", "softmax")
 
 
@@ -27,37 +30,49 @@ def renew_operators(opened):
     ``Pooling_v1`` divides, and pads maxima with zeros, in ways ``Pooling`` does not have where windows reach over the
     edge (``pooling_convention="full"``): it stays then, and MXNet runs it.
     """
-    counts, notes = {}, []
+    counts, work = {}, _Work(_non_negative(opened.graph))
     for node in list(opened.graph.operators()):
         renew = _RENEWALS.get(node.op)
-        became = renew(opened, node, notes) if renew else None
+        became = renew(opened, node, work) if renew else None
         if became:
             counts[became] = counts.get(became, 0) + 1
-    return [f"{what} ({count})" for what, count in counts.items()] + notes
+    if work.rectified:
+        opened.graph.redirect_all(dict(work.rectified))
+    for edge, (relu, _) in work.rectified.items():
+        opened.graph.nodes[relu].inputs = [edge]
+    return [f"{what} ({count})" for what, count in counts.items()] + work.notes
 
 
-def _batch_norm_v1(opened, node, notes):
+@dataclasses.dataclass
+class _Work:
+    """What renewals of single nodes know of the whole graph, and leave to be done in the end."""
+
+    non_negative: frozenset  # nodes of the file that give no number below 0
+    rectified: dict = dataclasses.field(default_factory=dict)  # edge of a BatchNorm -> edge of its ReLU
+    notes: list = dataclasses.field(default_factory=list)
+
+
+def _batch_norm_v1(opened, node, work):
     _rename(node, "BatchNorm")
     return "BatchNorm_v1 as BatchNorm"
 
 
-def _sync_batch_norm(opened, node, notes):
+def _sync_batch_norm(opened, node, work):
     for key in ("ndev", "key"):
         node.attrs.pop(key, None)
     _rename(node, "BatchNorm")
     return "SyncBatchNorm as BatchNorm (each device with the statistics of its own share)"
 
 
-def _batch_norm_with_relu(opened, node, notes):
+def _batch_norm_with_relu(opened, node, work):
     graph = opened.graph
     _rename(node, "BatchNorm")
     relu = graph.add("Activation", node.name + "_relu", {"act_type": "relu"}, [(node.index, 0)])
-    graph.redirect((node.index, 0), (relu.index, 0))
-    relu.inputs = [(node.index, 0)]
+    work.rectified[node.index, 0] = (relu.index, 0)
     return "BatchNormWithReLU as BatchNorm and ReLU"
 
 
-def _cudnn_batch_norm(opened, node, notes):
+def _cudnn_batch_norm(opened, node, work):
     """CuDNNBatchNorm of cuDNN 4 kept the mean of ``1/sqrt(variance + eps)``; its first release never fixed gamma."""
     graph = opened.graph
     node.attrs.setdefault("fix_gamma", "False")
@@ -81,21 +96,22 @@ def _cudnn_batch_norm(opened, node, notes):
     return "CuDNNBatchNorm as BatchNorm"
 
 
-def _convolution_v1(opened, node, notes):
+def _convolution_v1(opened, node, work):
     _rename(node, "Convolution")
     return "Convolution_v1 as Convolution"
 
 
-def _pooling_v1(opened, node, notes):
+def _pooling_v1(opened, node, work):
     if node.flag("global_pool"):
         _rename(node, "Pooling")
         return "Pooling_v1 as Pooling"
     pads = any(node.numbers("pad", (0, 0)))
     kind, full = node.attrs.get("pool_type", "max"), node.attrs.get("pooling_convention", "valid") == "full"
     if full and kind != "sum":
-        notes.append(f"Pooling_v1 {node.name} stays as it is: today's Pooling treats windows over the edge otherwise")
+        work.notes.append(f"Pooling_v1 {node.name} stays as it is: today's Pooling treats windows over the edge "
+                          "otherwise")
         return None
-    if kind == "max" and pads and not _is_non_negative(opened.graph, node.inputs[0]):
+    if kind == "max" and pads and node.inputs[0][0] not in work.non_negative:
         _pad_with_zeros(opened.graph, node)
     _rename(node, "Pooling")
     return "Pooling_v1 as Pooling"
@@ -110,13 +126,19 @@ def _pad_with_zeros(graph, node):
     del node.attrs["pad"]
 
 
-def _is_non_negative(graph, edge):
-    node = graph.nodes[edge[0]]
-    if node.op == "Activation":
-        return node.attrs.get("act_type") in ("relu", "sigmoid", "softrelu")
-    if node.op in ("Pooling", "Pooling_v1", "Concat", "elemwise_add", "Dropout"):
-        return all(_is_non_negative(graph, source) for source in node.inputs)
-    return node.op in _NON_NEGATIVE or (node.op == "clip" and float(node.attrs.get("a_min", -1)) >= 0)
+def _non_negative(graph):
+    """Return the indices of the nodes that give no number below 0, as far as their operators tell."""
+    found = set()
+    for node in graph.nodes:  # in topological order
+        if node.op == "Activation":
+            holds = node.attrs.get("act_type") in ("relu", "sigmoid", "softrelu")
+        elif node.op in _KEEPING_SIGN:
+            holds = all(source in found for source, _ in node.inputs)
+        else:
+            holds = node.op in _NON_NEGATIVE or (node.op == "clip" and float(node.attrs.get("a_min", -1)) >= 0)
+        if holds:
+            found.add(node.index)
+    return frozenset(found)
 
 
 def _rename(node, op):

@@ -46,11 +46,8 @@ def _name_of(dtype):
 
 def _without_amp(graph):
     """Take out automatic mixed precision's casts, which all became casts from float32 to float32."""
-    count = 0
-    for node in graph.operators():
-        if node.op in _AMP:
-            for output in range(len(node.inputs)):
-                graph.redirect((node.index, output), node.inputs[output])
-            count += 1
-    return count
+    casts = [node for node in graph.operators() if node.op in _AMP]
+    if casts:
+        graph.redirect_all({(node.index, output): edge for node in casts for output, edge in enumerate(node.inputs)})
+    return len(casts)
 

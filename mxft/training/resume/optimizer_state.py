@@ -1,4 +1,5 @@
 """What an optimizer remembers between two updates, as numbers: momenta and counts, nothing that is to be unpickled."""
+from mxft.errors import InputError
 
 
 def optimizer_state(module):
@@ -52,10 +53,27 @@ def restore_optimizer(module, facts, arrays):
             updater.states[own] = whole.copy() if whole is not None else tuple(
                 of_index[part].copy() if part in of_index else None for part in range(max(of_index) + 1))
             updater.states_synced[own] = False  # the updater moves them to where the parameter lies
+    if not _is_state_of(optimizer, facts):
+        raise InputError("state: expected what the optimizer keeps between two updates, received something else, a "
+                         "damaged state; begin anew with another `run`")
     vars(optimizer).update(facts["numbers"])
     for device, counts in facts["counts"].items():
         of_device = optimizer._all_index_update_counts.setdefault(int(device), {})
         of_device.update({_index(index): count for index, count in counts.items()})
+
+
+def _is_state_of(optimizer, facts):
+    """Whether facts have the form `optimizer_state` gives them: numbers this optimizer has, counts by device."""
+    numbers, counts = facts.get("numbers"), facts.get("counts")
+    if not isinstance(numbers, dict) or not isinstance(counts, dict):
+        return False
+    return (all(_is_number(vars(optimizer).get(name)) and _is_number(value) for name, value in numbers.items())
+            and all(device.isdecimal() and isinstance(of_device, dict) and all(map(_is_number, of_device.values()))
+                    for device, of_device in counts.items()))
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _updater(module):

@@ -6,11 +6,12 @@ whole, so that a process that is killed, at whatever moment, leaves the state be
 import contextlib
 import json
 import os
+import re
 import time
 
 from mxft.compat import mx
-from mxft.errors import InputError, RunError, last_line
-from mxft.files.whole import require_folder, write_json
+from mxft.errors import InputError, MxftError, RunError, last_line
+from mxft.files.whole import read_object, require_folder, write_json
 from mxft.network.checkpoint import save_arrays
 from mxft.network.params_file import read_arrays
 from mxft.options import Keeping  # noqa: F401 (known by this place too)
@@ -43,6 +44,23 @@ class FoundState:
     def goes_on(self):
         """Whether there is anything in `found` but that the run had begun."""
         return bool(self.found and self.found["stage"])
+
+    @property
+    def where(self):
+        """Return in words where the state was read, for a message."""
+        return "the state of the first worker"
+
+    @contextlib.contextmanager
+    def restoring(self):
+        """Refuse (InputError) the state where what is done with it in this block fails: it is not what mxft wrote."""
+        try:
+            yield
+        except MxftError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, OSError,
+                mx.base.MXNetError):
+            raise InputError(f"state: expected what mxft writes, received {self.where}, which is damaged; begin anew "
+                             "with another `run`") from None
 
     def take(self):
         """Return (facts, arrays) of the stage being trained, the first time it is asked; None where there are none."""
@@ -83,6 +101,11 @@ class RunState(FoundState):
         self._every_batches, self._every_seconds, self._saved = every_batches, 60 * every_minutes, time.perf_counter()
         self._asked, self._number, self._about = as_json(asked), 0, dict
 
+    @property
+    def where(self):
+        """Return the path of the state's file."""
+        return os.path.join(self.folder, _FILE)
+
     def load(self):
         """Read what stands in the folder into `found`; return whether there is a state.
 
@@ -91,17 +114,18 @@ class RunState(FoundState):
         InputError
             The state is damaged or of another mxft, or the run was asked something else; the differences are listed.
         """
-        path = os.path.join(self.folder, _FILE)
+        path = self.where
         if not os.path.isfile(path):
             self._clear_begun()
             return False
         try:
-            with open(path, encoding="utf-8") as f:
-                facts = json.load(f)
+            facts = read_object(path, "state")
+        except InputError:
+            facts = None
+        with self.restoring():
             number, asked = facts["number"], facts["asked"]
-        except (ValueError, KeyError, TypeError):
-            raise InputError(f"state: expected what mxft writes, received {path}, which is damaged; begin anew with "
-                             "another `run`") from None
+            if not (_whole(number) and _whole(facts.get("stage", 0)) and isinstance(asked, dict)):
+                raise TypeError
         if facts.get("format") != FORMAT:
             raise InputError(f"state: expected format {FORMAT}, received {facts.get('format')!r} in {path}; begin anew "
                              "with another `run`")
@@ -178,9 +202,13 @@ class RunState(FoundState):
 
     def _drop_others(self):
         for name in os.listdir(self.folder):
-            if name not in (_FILE, f"{self._number}.params"):
+            if name != f"{self._number}.params" and re.fullmatch(r"\d+\.params|\..+\.part", name):
                 with contextlib.suppress(OSError):
                     os.unlink(os.path.join(self.folder, name))
+
+
+def _whole(number):
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
 
 
 def open_state(folder, asked, keeping, where):

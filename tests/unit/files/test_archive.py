@@ -1,8 +1,10 @@
 """Archives made here, honest and hostile."""
+import gzip
 import io
 import os
 import shutil
 import tarfile
+import tracemalloc
 import zipfile
 from collections import namedtuple
 
@@ -154,6 +156,20 @@ def test_a_bomb_is_refused_by_its_size(tmp_path):
     with pytest.raises(InputError, match=r"\(100 times the archive\), received more at member 'zeros'"):
         extract_tar(path, tmp_path / "out", progress=False)
     assert sorted(os.listdir(tmp_path)) == ["a.tar.gz"]
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+                                  b"Z"])
+def test_a_header_that_unpacks_into_all_memory_is_refused(tmp_path, kind):
+    """tarfile reads a long name in one piece, and passes over what it does not know, however long."""
+    path = tmp_path / "a.tar"
+    with gzip.open(path, "wb") as f:
+        f.write(member("top/a", kind, size=48 << 20).tobuf(tarfile.GNU_FORMAT) + bytes(48 << 20) + bytes(1024))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="cut short or damaged|expected at most 1.,... members and"):
+        extract_tar(path, tmp_path / "out", progress=False)
+    assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    tracemalloc.stop()
 
 
 def test_too_many_members_are_refused(tmp_path, monkeypatch):

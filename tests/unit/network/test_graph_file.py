@@ -109,6 +109,38 @@ CASES = {
         attribute("conv_weight", __init__='["load", {"param": "/etc/passwd"}]'),
         "expected an initializer of MXNet's with plain numbers as __init__ of 'conv_weight'",
     ),
+    "shape of many readings": (attribute("conv_weight", __shape__="1" * 80 + "x"), "expected a shape as __shape__"),
+    "shape without commas": (attribute("conv_weight", __shape__="(1 3-2)"), "expected a shape as __shape__"),
+    "lr_mult of old": (
+        lambda content: (
+            content.update(attrs={"mxnet_version": ["int", 800]}),
+            attribute("conv", weight_lr_mult="abc")(content),
+        ),
+        "expected a number as weight_lr_mult of 'conv'",
+    ),
+    "infinite lr_mult": (attribute("conv_weight", __lr_mult__="1e999"), "expected a number as __lr_mult__"),
+    "sections": (operator("_split_v2", {"sections": "2000000000", "indices": "()"}), "expected sections from 0 to"),
+    "length": (operator("softmax", {"use_length": "1"}), "softmax 'flat': expected use_length=False"),
+    "lengths": (operator("SequenceMask", {"use_sequence_length": "True"}), "expected use_sequence_length=False"),
+    "computed label": (
+        lambda content: (
+            operator("softmax_cross_entropy")(content),
+            in_node("flat", inputs=[[0, 0, 0], [content["nodes"].index(node(content, "pool")), 0, 0]])(content),
+        ),
+        "softmax_cross_entropy 'flat': expected a label that is fed and nothing else reads, received 'pool'",
+    ),
+    "label that is read": (
+        lambda content: (operator("CTCLoss")(content), in_node("flat", inputs=[[0, 0, 0], [0, 0, 0]])(content)),
+        "CTCLoss 'flat': expected a label that is fed and nothing else reads, received 'data'",
+    ),
+    "old file without inputs": (
+        lambda content: (
+            content.update(attrs={"mxnet_version": ["int", 800]}),
+            in_node("flat", inputs=[])(content),
+        ),
+        r"Flatten 'flat': expected 1 inputs \(data\), received 0",
+    ),
+    "many heads": (replaced(heads=[[10, 0, 0]] * 1001), "expected at most 100,000 edges and 1,000 outputs, received"),
     "init of text": (attribute("conv_weight", __init__="os.system"), "__init__ of 'conv_weight'"),
     # structure
     "output 999": (

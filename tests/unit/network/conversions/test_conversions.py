@@ -1,12 +1,13 @@
 """Opened as what MXNet meant: the network that is opened gives what MXNet gives of the files as they are."""
 import json
+import time
 
 import numpy as np
 import pytest
 
 from mxft.compat import mx
 from mxft.errors import InputError
-from mxft.network.checkpoint import load_checkpoint
+from mxft.network.checkpoint import load_checkpoint, load_symbol
 from mxft.network.graph import Graph
 
 DATA = mx.sym.Variable("data")
@@ -84,6 +85,40 @@ def test_poolings_of_old_pad_and_divide_as_they_did(kind, options, here):
     symbol = mx.sym.Pooling_v1(conv() - 3, pool_type=kind, name="pool", **options)
     _, opened, itself = opened_and_itself(symbol)
     np.testing.assert_allclose(opened, itself, atol=1e-4)
+
+
+def doubled(node, **attrs):
+    """Thirty sums of a layer with itself, and an old pooling: 2**30 ways back."""
+    for number in range(30):
+        node = mx.sym.elemwise_add(node, node, name=f"sum{number}")
+    return mx.sym.Pooling_v1(node, kernel=(2, 2), pad=(1, 1), pool_type="max")
+
+
+def casts(node):
+    for _ in range(2000):
+        node = mx.sym.amp_cast(node, dtype="float16")
+    return node
+
+
+def rectified(node):
+    for number in range(1000):
+        node = mx.sym.contrib.BatchNormWithReLU(node, name=f"bn{number}")
+    return node
+
+
+def turned(node):
+    for _ in range(1500):
+        node = mx.sym.transpose(mx.sym.transpose(node, axes=(0, 2, 3, 1)), axes=(0, 3, 1, 2))
+    return mx.sym.Convolution(mx.sym.transpose(node, axes=(0, 2, 3, 1)), kernel=(1, 1), num_filter=2, layout="NHWC",
+                              no_bias=True)
+
+
+@pytest.mark.parametrize("make", [doubled, casts, rectified, turned])
+def test_the_time_of_opening_goes_by_the_number_of_layers(make, here):
+    make(mx.sym.Activation(DATA, act_type="relu")).save("net-symbol.json")
+    began = time.process_time()
+    assert load_symbol("net-symbol.json").list_outputs()
+    assert time.process_time() - began < 5
 
 
 def test_cudnn_batch_norm_keeps_the_inverse_of_a_deviation(here):

@@ -250,11 +250,34 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypa
 
 @pytest.mark.parametrize("text, message", [
     ("{", "which is damaged"), ("[]", "which is damaged"),
+    (json.dumps({"format": 1, "number": "../../x", "stage": 1, "asked": {}}), "which is damaged"),
+    (json.dumps({"format": 1, "number": 1, "stage": [], "asked": {}}), "which is damaged"),
+    (json.dumps({"format": 1, "number": 1, "stage": 1, "asked": 5}), "which is damaged"),
     (json.dumps({"format": 9, "number": 1, "asked": {}}), "expected format 1, received 9")])
 def test_a_damaged_state_is_refused(text, message, tmp_path):
     (tmp_path / "state.json").write_text(text)
     with pytest.raises(InputError, match=message):
         RunState(str(tmp_path), {}).load()
+
+
+@pytest.mark.parametrize("change", [
+    lambda facts: facts["epochs"]["history"][0].pop("epoch"), lambda facts: facts.update(epochs=5),
+    lambda facts: facts["optimizer"]["numbers"].update(lr="abc"), lambda facts: facts.update(log_bytes=-1),
+    lambda facts: facts["optimizer"]["numbers"].update(__class__=1), lambda facts: facts.update(seeds={"layers": "x"}),
+    lambda facts: facts["optimizer"].update(counts={"0": {"0": {}}}), lambda facts: facts.update(kept=["/../../mine"]),
+], ids=["history", "epochs", "numbers", "log", "class", "seeds", "counts", "kept"])
+def test_a_state_of_a_stranger_is_refused_and_removes_no_file(change, run, tmp_path):
+    run("one", dataclasses.replace(RECIPE, fit=dataclasses.replace(RECIPE.fit, epochs=1)))
+    (tmp_path / "one" / "model-").mkdir()
+    (tmp_path / "mine.params").write_text("x")
+    path = tmp_path / "one" / "state" / "state.json"
+    facts = json.loads(path.read_text())
+    change(facts)
+    path.write_text(json.dumps(facts))
+    (path.parent / "notes.txt").write_text("x")
+    with pytest.raises(InputError, match="state: expected what .* damaged"):
+        run("one", resume="must")
+    assert (tmp_path / "mine.params").exists() and (path.parent / "notes.txt").exists()
 
 
 def test_an_iterator_goes_to_any_batch_of_any_epoch(data):
