@@ -64,6 +64,7 @@ _FAMILIES = {
         _random_normal _random_uniform _random_normal_like _random_uniform_like _sample_normal _sample_uniform
         _sample_multinomial""",
 }
+_OLD_INPUTS = ("NDArray", "Symbol", "Symbol or Symbol[]")  # how Crop and PSROIPooling describe what they read
 ALLOWED = frozenset(name for family in _FAMILIES.values() for name in family.split())
 
 
@@ -115,7 +116,7 @@ def find_operator(name):
         handle, ctypes.byref(real), ctypes.byref(other[0]), ctypes.byref(count), ctypes.byref(names),
         ctypes.byref(types), ctypes.byref(descriptions), ctypes.byref(other[1]), ctypes.byref(other[2])))
     arguments = {names[i].decode(): types[i].decode() for i in range(count.value)}
-    inputs = tuple(key for key, kind in arguments.items() if "NDArray-or-Symbol" in kind)
+    inputs = tuple(key for key, kind in arguments.items() if "NDArray-or-Symbol" in kind or kind in _OLD_INPUTS)
     return Operator(real.value.decode(), {k: kind for k, kind in arguments.items() if k not in inputs}, inputs,
                     any(arguments[key].endswith("[]") for key in inputs))
 
