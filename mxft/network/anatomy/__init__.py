@@ -84,8 +84,11 @@ class Anatomy:
         Raises
         ------
         InputError
-            The network reads several inputs, which are named.
+            The network reads several inputs, which are named, or one that is no image.
         """
+        if len(self.inputs) == 1 and self.inputs[0].is_index:
+            raise InputError(f"network does not take an image: expected pixels, received {self.inputs[0].name}, whose "
+                             "numbers an Embedding looks up: words or categories")
         if len(self.inputs) == 1:
             return self.inputs[0]
         listed = ", ".join(f"{one.name} ({'an image' if one.is_image else 'no image'})" for one in self.inputs)
