@@ -16,7 +16,7 @@ _FAMILIES = {
     "layers": """
         Activation BatchNorm BatchNorm_v1 Convolution Convolution_v1 Deconvolution Dropout Embedding Flatten
         FullyConnected GroupNorm InstanceNorm L2Normalization LRN LayerNorm LeakyReLU Pooling Pooling_v1 RNN
-        SoftmaxActivation UpSampling IdentityAttachKLSparseReg _contrib_AdaptiveAvgPooling2D
+        SoftmaxActivation _rnn_param_concat UpSampling IdentityAttachKLSparseReg _contrib_AdaptiveAvgPooling2D
         _contrib_BatchNormWithReLU _contrib_BilinearResize2D _contrib_DeformableConvolution
         _contrib_ModulatedDeformableConvolution _contrib_SyncBatchNorm _contrib_div_sqrt_dim
         _contrib_interleaved_matmul_encdec_qk _contrib_interleaved_matmul_encdec_valatt
@@ -121,6 +121,12 @@ def find_operator(name):
                     any(arguments[key].endswith("[]") for key in inputs))
 
 
+def _reason(error):
+    """Return why MXNet refuses attributes: of one that it does not know, without the list of those it does."""
+    first = next((line for line in str(error).splitlines() if "Cannot find argument" in line), None)
+    return first.partition(", Possible")[0].partition("MXNetError: ")[2] if first else last_line(error)
+
+
 @functools.lru_cache(maxsize=4096)
 def signature_of(name, attributes):
     """Return what an operator with these attributes reads and gives, as MXNet itself says.
@@ -158,5 +164,5 @@ def signature_of(name, attributes):
             symbol = mx.sym.Symbol(made)
             symbol._compose(name="_")  # MXNet makes a variable for each input that is missing: all of them
         except mx.base.MXNetError as error:
-            raise ValueError(last_line(error)) from None
+            raise ValueError(_reason(error)) from None
     return tuple(text[2:] for text in symbol.list_inputs()), len(symbol.list_outputs())

@@ -9,7 +9,7 @@ from mxft.network.operators import ALLOWED, find_operator, signature_of
 # an address called as a function, Python, files, a device, other graphs, own kernels, inputs that are written to
 DANGEROUS = ["_Native", "_NDArray", "Custom", "_CustomFunction", "_cvimread", "_cvimdecode", "_cvimresize",
              "_cvcopyMakeBorder", "_foreach", "_while_loop", "_cond", "_CachedOp", "_CrossDeviceCopy", "_set_value",
-             "_NoGradient", "_rnn_param_concat", "_identity_with_attr_like_rhs_backward", "cast_storage"]
+             "_NoGradient", "_identity_with_attr_like_rhs_backward", "cast_storage"]
 
 
 def test_every_name_on_the_list_is_an_operator_under_its_own_name():
