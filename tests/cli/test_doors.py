@@ -73,7 +73,8 @@ NETWORKS = {
         name="bn0"), kernel=(2, 2), global_pool=True, pool_type="avg"))), name="softmax"),
 }
 REGRESSIONS = ("values", "pairs of probabilities", "a softmax along an axis of one")
-QUICK = ["two classifiers averaged", "pairs of probabilities", "tags", "a temperature", "values", "three outputs", "gray pictures of uneven sides", "old operators"]
+QUICK = ["two classifiers averaged", "pairs of probabilities", "tags", "a temperature", "values", "three outputs",
+         "gray pictures of uneven sides", "old operators"]
 
 
 def saved(symbol, shape, folder):
