@@ -309,7 +309,7 @@ def _states(graph, symbol):
 
 def _edge_shapes(symbol, inputs, shapes):
     """Return {edge: shape} for `IMAGES_PROBED` images of the network's size, or of one it takes; empty if none fits."""
-    if len(inputs) != 1 or not inputs[0].is_image:
+    if len(inputs) != 1 or inputs[0].is_index:
         return {}
     image, arguments = inputs[0], set(symbol.list_arguments())
     known = {name: shape for name, shape in shapes.items() if name in arguments}
