@@ -163,7 +163,7 @@ def with_kept_head(checkpoint, num_classes, image_shape, target=None):
                          f"the embedding {feature.name!r}; leave `require_head` out to get a new head")
     graph, output = Graph(checkpoint.symbol), checkpoint.anatomy.output()
     layer = [node for node in graph.operators() if node.name == feature.classifier and is_dense(graph, node)][-1]
-    outputs = int(layer.attrs.get("num_hidden", layer.attrs.get("num_filter", output.size or 0)))
+    outputs = _outputs_of(graph, layer, checkpoint.arg_params)
     if outputs != num_classes:
         raise InputError(f"`require_head`: expected a head of {num_classes} classes, received {feature.classifier} "
                          f"with {outputs} in {checkpoint.name}; leave `require_head` out to get a new head")
@@ -185,6 +185,13 @@ def _logits(symbol, output):
     if Graph(symbol).nodes[output.scores[0]].op in ("FullyConnected", "Flatten"):
         return scores
     return mx.sym.Flatten(scores, name="kept_scores")
+
+
+def _outputs_of(graph, layer, args):
+    """Return how many numbers a classifier gives, by its attributes or, of a product, by its parameter."""
+    known = layer.attrs.get("num_hidden", layer.attrs.get("num_filter"))
+    shape = (0, 0) if known else args[graph.nodes[layer.inputs[1][0]].name].shape
+    return int(known or shape[0 if layer.flag("transpose_b") else -1])
 
 
 def _parameters_of(graph, layer, args):
