@@ -3,6 +3,7 @@ import dataclasses
 import json
 
 from mxft.commandline.arguments import Parser, image_shape
+from mxft.errors import InputError
 
 EXAMPLES = """\
 examples:
@@ -36,7 +37,12 @@ def main(argv=None):
 
     symbol, anatomy = _load(args.model)
     shape = args.image_shape or anatomy.default_spec().shape
-    layers = list_layers(symbol, shape)
+    try:
+        layers = list_layers(symbol, shape)
+    except InputError as error:
+        if args.image_shape:
+            raise
+        raise InputError(f"{error.message}; --image-shape C,H,W tells the network's own") from None
     if args.json:
         print(json.dumps({**anatomy.to_dict(), "image_shape": list(shape),
                           "layers": [dataclasses.asdict(layer) for layer in layers]}, ensure_ascii=False))

@@ -1,12 +1,21 @@
 """Top-k accuracy, cross-entropy, confusion matrix and per-class recall from arrays of scores and labels."""
 import numpy as np
 
+from mxft.errors import RunError
 from mxft.network.anatomy import Link
 
 
 def flat_scores(scores):
     """Return scores as rows, ``(N, K)``: those of a network that ends in a map of one pixel are ``(N, K, 1, 1)``."""
     return np.asarray(scores).reshape(len(scores), -1)
+
+
+def require_finite(scores):
+    """Refuse (RunError) scores ``(N, K)`` of which one is NaN or infinite: they tell neither a class nor a loss."""
+    finite = np.isfinite(scores).all(axis=1)
+    if not finite.all():
+        raise RunError(f"scores are not finite: received NaN or infinity for {int((~finite).sum())} of {len(scores)} "
+                       "images; wrong mean or scale for this network, or damaged parameters?")
 
 
 def softmax(logits):

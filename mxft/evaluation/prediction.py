@@ -14,7 +14,7 @@ from mxft.data.lists import Row, write_list
 from mxft.data.packing import pack_list
 from mxft.errors import InputError
 from mxft.evaluation.answer import Answer, answering_outputs
-from mxft.evaluation.classification import flat_scores
+from mxft.evaluation.classification import flat_scores, require_finite
 from mxft.inference.executor import InferenceExecutor
 
 
@@ -76,6 +76,8 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
     InputError
         None of the images can be read, or the network names nothing: see
         `mxft.evaluation.answer.answering_outputs`.
+    RunError
+        The network returns NaN or infinity.
 
     Examples
     --------
@@ -91,6 +93,8 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
         answers = {}
         for scores, labels in executor.over_all(iterator):
             rows = [flat_scores(each) for each in scores]
+            for each in rows:
+                require_finite(each)
             for row, label in enumerate(labels):
                 answers[int(label)] = tuple(Answer(one, each[row]) for one, each in zip(outputs, rows))
     return [Prediction(path, answers.get(i, ()), problems.get(i)) for i, path in enumerate(paths)]

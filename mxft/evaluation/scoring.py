@@ -11,9 +11,9 @@ from mxft.data.labels import LabelScan, check_labels, scan_labels
 from mxft.data.progress import progress
 from mxft.data.soundness import check_records
 from mxft.data.target_spec import MULTI_LABEL, REGRESSION, TargetSpec, check_target, label_matrix, manifest_target
-from mxft.errors import InputError, RunError
+from mxft.errors import InputError
 from mxft.evaluation.answer import answering_outputs, thresholds_of
-from mxft.evaluation.classification import cross_entropy, flat_scores, softmax, top_k
+from mxft.evaluation.classification import cross_entropy, flat_scores, require_finite, softmax, top_k
 from mxft.evaluation.crops import TenCropExecutor
 from mxft.evaluation.multi_label import MultiLabelScore, binary_cross_entropy
 from mxft.evaluation.regression import RegressionScore
@@ -98,10 +98,7 @@ def score_iterator(executor, iterator, progress=None, target=None, thresholds=No
     scores, labels = zip(*executor.over(iterator, progress))
     scores, labels = flat_scores(np.concatenate(scores)), np.concatenate(labels)
     seconds = time.perf_counter() - began
-    if not np.isfinite(scores).all():
-        bad = int((~np.isfinite(scores).all(axis=1)).sum())
-        raise RunError(f"scores are not finite: received NaN or infinity for {bad} of {len(labels)} images; "
-                       "wrong mean or scale for this network, or damaged parameters?")
+    require_finite(scores)
     output = executor.outputs[0]
     if target is not None and target.kind == MULTI_LABEL:
         return _multi_label_score(output, scores, labels.reshape(len(labels), -1), seconds, thresholds)

@@ -195,11 +195,15 @@ class Graph:
             return mx.sym.load_json(json.dumps(graph))
 
 
+def inner_edges(symbol):
+    """Return the (node, output) of ``Graph(symbol)`` that each output of ``symbol.get_internals()`` is, in order."""
+    inside = json.loads(symbol.get_internals().tojson(remove_amp_cast=False))
+    return [(index, output) for index, output, *_ in inside["heads"]]  # by index: names, of outputs too, may repeat
+
+
 def first_outputs(symbol):
     """Return, for each node of ``Graph(symbol)``, the position of its first output in ``symbol.get_internals()``."""
-    inside = json.loads(symbol.get_internals().tojson(remove_amp_cast=False))
-    heads = inside["heads"]  # by index: names, of outputs too, may repeat
-    return [position for position, (_, output, *_) in enumerate(heads) if output == 0]
+    return [position for position, (_, output) in enumerate(inner_edges(symbol)) if output == 0]
 
 
 def internal_output(symbol, index, output=0):

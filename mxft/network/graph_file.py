@@ -26,6 +26,9 @@ STATES_IN_FILE = 900      # before 0.9.0 auxiliary states were no nodes
 # what MXNet reads from a variable or operator beside its attributes, with or without underscores around it
 _HIDDEN = ("ctx_group", "lr_mult", "wd_mult", "force_mirroring", "mirror_stage", "profiler_scope")
 _KEPT = {f"__{key}__" for key in (*_HIDDEN, "dtype", "shape", "init", "storage_type", "layout")}
+# operators of networks that were quantized, or fused for oneDNN or TensorRT
+_MADE_OVER = ("_sg_", "_TensorRT", "_contrib_quantize", "_contrib_dequantize", "_contrib_requantize",
+              "_contrib_intgemm")
 _RENAMED = {"CuDNNBatchNorm": "BatchNorm"}  # operators MXNet 1.9.1 has no more, see mxft.network.conversions
 _INITIALIZERS = {"zero", "zeros", "one", "ones", "constant", "uniform", "normal", "orthogonal", "xavier", "msraprelu",
                  "bilinear", "lstmbias"}
@@ -114,13 +117,15 @@ def _node(index, entry):
     if not isinstance(entry, dict):
         raise ValueError(f"expected an object as node {index}, received {_short(entry)}")
     op, name = (_name(entry.get(key), f"{key} of node {index}") for key in ("op", "name"))
-    if "subgraphs" in entry:
+    if "subgraphs" in entry and not op.startswith(_MADE_OVER):
         raise ValueError(f"expected plain operators, received {op} {name!r} with subgraphs: control flow is not run")
     attrs = {}
     for key in ("param", "attr", "attrs"):
         part = entry.get(key) or {}
         if not isinstance(part, dict):
             raise ValueError(f"expected an object as {key} of {name!r}, received {_short(part)}")
+        if key == "attr" and entry.get("param"):  # then these were people's own notes, but for what MXNet reads
+            part = {k: v for k, v in part.items() if k.startswith("__") or k.endswith(_HIDDEN)}
         attrs.update((_text(k, f"attribute of {name!r}", 256), _text(v, f"{k} of {name!r}")) for k, v in part.items())
     inputs = [_edge(edge, f"inputs of {name!r}", index)
               for edge in _list(entry.get("inputs", []), f"inputs of {name!r}")]
@@ -168,6 +173,11 @@ def _refuse_operators(nodes):
         found = find_operator(node.op)
         if found is None or found.name not in ALLOWED:
             unknown.setdefault(node.op, node.name)
+    made_over = [op for op in unknown if op.startswith(_MADE_OVER)]
+    if made_over:
+        raise ValueError("expected a network as it was trained, received one that was rewritten for 8 bits or for one "
+                         f"processor, with {_short(made_over[0])} (layer {_short(unknown[made_over[0]])}); give the "
+                         "float32 checkpoint it was made of")
     if unknown:
         listed = ", ".join(f"{_short(op)} (layer {_short(name)})" for op, name in sorted(unknown.items())[:5])
         raise ValueError(f"expected operators that compute a network's layers, received {listed}"

@@ -21,7 +21,7 @@ _FAMILIES = {
     "layers": """
         Activation BatchNorm BatchNorm_v1 Convolution Convolution_v1 Deconvolution Dropout Embedding Flatten
         FullyConnected GroupNorm InstanceNorm L2Normalization LRN LayerNorm LeakyReLU Pooling Pooling_v1 RNN
-        SoftmaxActivation UpSampling IdentityAttachKLSparseReg _contrib_AdaptiveAvgPooling2D
+        SoftmaxActivation _rnn_param_concat UpSampling IdentityAttachKLSparseReg _contrib_AdaptiveAvgPooling2D
         _contrib_BatchNormWithReLU _contrib_BilinearResize2D _contrib_DeformableConvolution
         _contrib_ModulatedDeformableConvolution _contrib_SyncBatchNorm _contrib_div_sqrt_dim
         _contrib_interleaved_matmul_encdec_qk _contrib_interleaved_matmul_encdec_valatt
@@ -67,6 +67,7 @@ _FAMILIES = {
         _random_normal _random_uniform _random_normal_like _random_uniform_like _sample_normal _sample_uniform
         _sample_multinomial""",
 }
+_OLD_INPUTS = ("NDArray", "Symbol", "Symbol or Symbol[]")  # how Crop and PSROIPooling describe what they read
 ALLOWED = frozenset(name for family in _FAMILIES.values() for name in family.split())
 UNGUARDED = frozenset(("CTCLoss", "softmax_cross_entropy"))  # a label that is no class is looked up all the same
 
@@ -119,9 +120,15 @@ def find_operator(name):
         handle, ctypes.byref(real), ctypes.byref(other[0]), ctypes.byref(count), ctypes.byref(names),
         ctypes.byref(types), ctypes.byref(descriptions), ctypes.byref(other[1]), ctypes.byref(other[2])))
     arguments = {names[i].decode(): types[i].decode() for i in range(count.value)}
-    inputs = tuple(key for key, kind in arguments.items() if "NDArray-or-Symbol" in kind)
+    inputs = tuple(key for key, kind in arguments.items() if "NDArray-or-Symbol" in kind or kind in _OLD_INPUTS)
     return Operator(real.value.decode(), {k: kind for k, kind in arguments.items() if k not in inputs}, inputs,
                     any(arguments[key].endswith("[]") for key in inputs))
+
+
+def _reason(error):
+    """Return why MXNet refuses attributes: of one that it does not know, without the list of those it does."""
+    first = next((line for line in str(error).splitlines() if "Cannot find argument" in line), None)
+    return first.partition(", Possible")[0].partition("MXNetError: ")[2] if first else last_line(error)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -161,5 +168,5 @@ def signature_of(name, attributes):
             symbol = mx.sym.Symbol(made)
             symbol._compose(name="_")  # MXNet makes a variable for each input that is missing: all of them
         except mx.base.MXNetError as error:
-            raise ValueError(last_line(error)) from None
+            raise ValueError(_reason(error)) from None
     return tuple(text[2:] for text in symbol.list_inputs()), len(symbol.list_outputs())

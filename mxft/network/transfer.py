@@ -136,7 +136,7 @@ def _wanted_shapes(symbol, arg_params, aux_params, image_shape):
     """Return {(kind, name): shape} of every parameter the symbol needs."""
     anatomy = anatomy_of(symbol, arg_params, aux_params)
     first = anatomy.inputs[0] if anatomy.inputs else anatomy.image
-    image = first if first.is_image or first.name == "data" else anatomy.image
+    image = first if first.is_image or (first.name == "data" and not first.is_index) else anatomy.image
     if image.channels and image.is_image and image.channels != image_shape[0]:
         raise InputError(f"network does not take this input: expected images of {image.channels} channels, received "
                          f"image-shape={tuple(image_shape)}")

@@ -1,14 +1,17 @@
 """From a checkpoint to the network that will be trained: new head or kept head, parameters matched and reported."""
 import dataclasses
 
+import numpy as np
+
 from mxft.compat import mx
 from mxft.data.target_spec import CLASSES, MULTI_LABEL, REGRESSION, TargetSpec, manifest_target
 from mxft.errors import InputError
-from mxft.network.anatomy.outputs import INDEPENDENT, LOGITS, VALUES
+from mxft.network.anatomy.combinations import adds_bias, is_dense
+from mxft.network.anatomy.kinds import INDEPENDENT, LOGITS, PROBABILITIES, VALUES
 from mxft.network.conversions import as_read
 from mxft.network.graph import Graph, internal_output
 from mxft.network.transfer import match_parameters
-from mxft.surgery import FeatureLayer, attach_head, cut_loss, label_names, with_loss
+from mxft.surgery import FeatureLayer, attach_head, label_names, with_loss
 from mxft.training.objective import Objective, TargetUnits
 
 _LOSS_OF = {CLASSES: "softmax", MULTI_LABEL: "logistic", REGRESSION: "linear"}
@@ -156,19 +159,43 @@ def with_kept_head(checkpoint, num_classes, image_shape, target=None):
     if feature.classifier is None:
         raise InputError(f"`require_head`: expected a classifier in {checkpoint.name}, received a network that ends in "
                          f"the embedding {feature.name!r}; leave `require_head` out to get a new head")
-    logits = cut_loss(checkpoint.symbol)
-    graph = Graph(logits)
-    layer = [node for node in graph.operators() if node.name == feature.classifier
-             and node.op in ("FullyConnected", "Convolution")][-1]
-    outputs = int(layer.attrs.get("num_hidden", layer.attrs.get("num_filter", 0)))
+    graph, output = Graph(checkpoint.symbol), checkpoint.anatomy.output()
+    layer = [node for node in graph.operators() if node.name == feature.classifier and is_dense(graph, node)][-1]
+    outputs = _outputs_of(graph, layer, checkpoint.arg_params)
     if outputs != num_classes:
         raise InputError(f"`require_head`: expected a head of {num_classes} classes, received {feature.classifier} "
                          f"with {outputs} in {checkpoint.name}; leave `require_head` out to get a new head")
-    symbol = mx.sym.SoftmaxOutput(logits, name="softmax")
+    symbol = mx.sym.SoftmaxOutput(_logits(checkpoint.symbol, output), name="softmax")
     report, args, auxs = match_parameters(symbol, checkpoint.arg_params, checkpoint.aux_params, image_shape)
     report.require_only_new(())
-    head = tuple(graph.variables_of(layer, named_in=set(args)))
+    head = _parameters_of(graph, layer, args)
     return Network(symbol, as_read(symbol, args), auxs, head, feature.classifier, feature, report, num_classes)
+
+
+def _logits(symbol, output):
+    """Return what a SoftmaxOutput reads to give an output's own probabilities: ``(N, K)``, its temperature in it."""
+    scores = internal_output(symbol, *output.scores)
+    if output.kind == PROBABILITIES and output.link.name == "identity":
+        scores = mx.sym.log(mx.sym.clip(scores, a_min=float(np.finfo(np.float32).tiny), a_max=1.0, name="kept_clip"),
+                            name="kept_log")
+    elif output.link.temperature != 1:
+        scores = mx.sym._internal._div_scalar(scores, scalar=output.link.temperature, name="kept_temperature")
+    if Graph(symbol).nodes[output.scores[0]].op in ("FullyConnected", "Flatten"):
+        return scores
+    return mx.sym.Flatten(scores, name="kept_scores")
+
+
+def _outputs_of(graph, layer, args):
+    """Return how many numbers a classifier gives, by its attributes or, of a product, by its parameter."""
+    known = layer.attrs.get("num_hidden", layer.attrs.get("num_filter"))
+    shape = (0, 0) if known else args[graph.nodes[layer.inputs[1][0]].name].shape
+    return int(known or shape[0 if layer.flag("transpose_b") else -1])
+
+
+def _parameters_of(graph, layer, args):
+    """Return the names of a classifier's parameters, a bias that stands behind its product too."""
+    written_out = [node for node in graph.consumers()[layer.index] if adds_bias(graph, node)]
+    return tuple(name for node in (layer, *written_out) for name in graph.variables_of(node, named_in=set(args)))
 
 
 def _own_output(checkpoint):
@@ -201,7 +228,7 @@ def _with_kept_loss(checkpoint, image_shape, target):
     report, args, auxs = match_parameters(symbol, checkpoint.arg_params, checkpoint.aux_params, image_shape)
     report.require_only_new(())
     layer = next((node for node in graph.operators() if node.name == feature.classifier), scores)
-    head = tuple(graph.variables_of(layer, named_in=set(args)))
+    head = _parameters_of(graph, layer, args)
     own = manifest_target(checkpoint.manifest)
     units = None
     if own and own.mean and scores.name == feature.classifier and {f"{scores.name}_weight",

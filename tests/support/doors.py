@@ -215,7 +215,8 @@ def apart(door, kinds, found, plain):
         if door == "serve":
             numbers = [[row.get(key, value) for key, value in _named(row, own, name)]
                        for row, own in zip(numbers, wanted)]
-        worst = max(worst, abs(np.reshape(numbers, wanted.shape) - wanted).max() / max(1, abs(wanted).max()))
+        apart = abs(np.reshape(numbers, wanted.shape) - wanted).max() / max(1, abs(wanted).max())
+        worst = np.maximum(worst, apart)  # NaN where one of them is
     return float(worst)
 
 

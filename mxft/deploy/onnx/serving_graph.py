@@ -7,16 +7,16 @@ import contextlib
 import io
 
 from mxft.compat import mx
+from mxft.deploy.onnx.spelling import Shapes, spell
 from mxft.errors import InputError
 from mxft.machine.quiet import quiet_native
-from mxft.network.graph import Graph, first_outputs
-from mxft.network.operators import find_operator
+from mxft.network.graph import Graph, inner_edges
 
 # what hands its first input on when a network serves
 _IDENTITIES = frozenset((
     "LinearRegressionOutput", "MAERegressionOutput", "SVMOutput", "MakeLoss", "make_loss", "BlockGrad", "_copy",
     "_identity_with_attr_like_rhs", "IdentityAttachKLSparseReg", "Dropout", "_contrib_gradientmultiplier"))
-_SOFTMAXES = ("SoftmaxOutput", "SoftmaxActivation", "softmax", "log_softmax")
+_SOFTMAXES = ("SoftmaxOutput", "SoftmaxActivation", "softmax", "softmin", "log_softmax")
 
 
 def serving_graph(symbol, anatomy, image_shape):
@@ -42,29 +42,31 @@ def serving_graph(symbol, anatomy, image_shape):
         ways.
     """
     graph = Graph(symbol)
-    dimensions = _dimensions(symbol, {anatomy.image.name: (1, *image_shape)})
+    shapes = _shapes(symbol, anatomy.image.name, image_shape)
     names = [output.name for output in anatomy.served]
     graph.heads = [graph.heads[output.position] for output in anatomy.served]
     for node in graph.operators():
-        _rewrite(graph, node, dimensions)
+        _rewrite(graph, node, shapes)
+        spell(graph, node, shapes)
     names = _name_heads(graph, names)
     graph.sort()
     _give_own_names(graph, names)
     return graph.to_symbol()
 
 
-def _dimensions(symbol, shapes):
-    """Return how many dimensions the first output of each node has; None where MXNet cannot tell."""
-    with contextlib.redirect_stdout(io.StringIO()), quiet_native():
-        try:
-            _, found, _ = symbol.get_internals().infer_shape_partial(**shapes)
-        except mx.base.MXNetError:
-            found = None
-    places = first_outputs(symbol)
-    return [len(found[place]) or None for place in places] if found else [None] * len(places)
+def _shapes(symbol, name, image_shape):
+    """Return the Shapes of a symbol, as far as MXNet can tell."""
+    found = []
+    for batch in (2, 3):
+        with contextlib.redirect_stdout(io.StringIO()), quiet_native():
+            try:
+                found.append(symbol.get_internals().infer_shape_partial(**{name: (batch, *image_shape)})[1] or [])
+            except mx.base.MXNetError:
+                found.append([])
+    return Shapes(inner_edges(symbol), *found)
 
 
-def _rewrite(graph, node, dimensions):
+def _rewrite(graph, node, shapes):
     """Write one node as the exporter reads it."""
     if node.op in _IDENTITIES:
         if node.op == "Dropout" and node.attrs.get("mode", "training") == "always":
@@ -72,16 +74,13 @@ def _rewrite(graph, node, dimensions):
                              f"{node.name}, a Dropout in mode 'always'")
         _bypass(graph, node)
     elif node.op in _SOFTMAXES:
-        _write_softmax(graph, node, dimensions[node.inputs[0][0]] if node.inputs[0][1] == 0 else None)
+        _write_softmax(graph, node, len(shapes.of(node.inputs[0]) or ()) or None)
     elif node.op == "LogisticRegressionOutput":
         node.op, node.attrs, node.inputs = "sigmoid", {}, node.inputs[:1]
     elif node.op == "L2Normalization":
-        _write_l2_normalization(graph, node, dimensions[node.inputs[0][0]])
-    elif node.op == "FullyConnected" and dimensions[node.inputs[0][0]] == 2:
+        _write_l2_normalization(graph, node, len(shapes.of(node.inputs[0]) or ()) or None)
+    elif node.op == "FullyConnected" and len(shapes.of(node.inputs[0]) or ()) == 2:
         node.attrs["flatten"] = "True"  # of rows it says nothing, but the exporter writes Shape, Slice and Concat
-    for key, kind in find_operator(node.op).attributes.items():
-        if kind.startswith("boolean") and kind.endswith("default=1"):
-            node.attrs.setdefault(key, "True")  # the exporter takes what is not written for False
 
 
 def _bypass(graph, node):
@@ -102,6 +101,8 @@ def _write_softmax(graph, node, dimensions):
     edge = node.inputs[0]
     if temperature not in ("None", "") and float(temperature) != 1:
         edge = graph.add("_div_scalar", f"{node.name}_over_temperature", {"scalar": temperature}, [edge]).index, 0
+    if node.op == "softmin":
+        edge = graph.add("negative", f"{node.name}_negative", {}, [edge]).index, 0
     node.op = "log_softmax" if node.op == "log_softmax" else "softmax"
     node.attrs, node.inputs = {"axis": str(axis)}, [edge]
 
@@ -118,7 +119,7 @@ def _softmax_axis(node, dimensions):
     elif node.op == "SoftmaxActivation":
         axis = 1 if node.attrs.get("mode") == "channel" else -1
     else:
-        axis = int(node.attrs.get("axis", -1)) if node.op in ("softmax", "log_softmax") else 1
+        axis = int(node.attrs.get("axis", -1)) if node.op in ("softmax", "softmin", "log_softmax") else 1
     return -1 if dimensions is not None and axis % dimensions == dimensions - 1 else axis
 
 

@@ -10,6 +10,7 @@ from typing import Optional
 from mxft.compat import mx
 from mxft.errors import InputError, nearest
 from mxft.machine.quiet import quiet_native
+from mxft.network.anatomy.combinations import IMAGES_PROBED
 from mxft.network.anatomy.features import FeatureLayer, blocked_embedding, find_embedding, find_feature
 from mxft.network.anatomy.inputs import Input, find_inputs, needs_of
 from mxft.network.anatomy.outputs import (
@@ -19,7 +20,7 @@ from mxft.network.anatomy.outputs import (
     Output,
     find_output,
 )
-from mxft.network.graph import Graph, internal_output
+from mxft.network.graph import Graph, inner_edges, internal_output
 from mxft.network.input_spec import InputSpec
 
 PROBED_SIDES = (224, 112, 128, 299, 32, 64, 96, 160, 192, 256, 28, 48, 331, 384, 512)  # pixels, of published networks
@@ -83,8 +84,11 @@ class Anatomy:
         Raises
         ------
         InputError
-            The network reads several inputs, which are named.
+            The network reads several inputs, which are named, or one that is no image.
         """
+        if len(self.inputs) == 1 and self.inputs[0].is_index:
+            raise InputError(f"network does not take an image: expected pixels, received {self.inputs[0].name}, whose "
+                             "numbers an Embedding looks up: words or categories")
         if len(self.inputs) == 1:
             return self.inputs[0]
         listed = ", ".join(f"{one.name} ({'an image' if one.is_image else 'no image'})" for one in self.inputs)
@@ -250,15 +254,15 @@ def anatomy_of(symbol, arg_params=None, aux_params=None, manifest=None):
         spec = InputSpec(tuple(facts["shape"]))
     inputs, labels = find_inputs(graph, shapes, spec)
     names = {*labels, *(one.name for one in inputs)}
-    outlines = _output_shapes(symbol, inputs, shapes)
-    outputs = tuple(find_output(graph, position, needs_of(graph, edge, names), facts, outlines[position])
+    inner = _edge_shapes(symbol, inputs, shapes)
+    outputs = tuple(find_output(graph, position, needs_of(graph, edge, names), facts, inner)
                     for position, edge in enumerate(graph.heads))
     blocked = blocked_embedding(graph)
     outputs = _under_own_names(symbol, tuple(_as_embedding(graph, output, blocked) for output in outputs))
     served = {one.name for one in inputs}
     reads_labels = any(output.kind != LOSS and not set(output.needs) <= served for output in outputs)
     main = _main(outputs, served)
-    feature, no_feature = _found(find_feature, graph, main, main is not None and outputs[main].kind == EMBEDDING)
+    feature, no_feature = _found(find_feature, graph, main, None if main is None else outputs[main].kind)
     embedding, no_embedding = _found(find_embedding, graph, facts)
     return Anatomy(inputs, labels, outputs, blocked is not None or (reads_labels and _main(outputs, served) is None),
                    feature, embedding, no_feature, no_embedding, _states(graph, symbol))
@@ -303,19 +307,19 @@ def _states(graph, symbol):
                  for index, _ in node.inputs if graph.nodes[index].is_variable and graph.nodes[index].name in names)
 
 
-def _output_shapes(symbol, inputs, shapes):
-    """Return the shape of each output for two images of the network's size, or of one it takes; None if none fits."""
-    unknown = [None] * len(symbol.list_outputs())
-    if len(inputs) != 1 or not inputs[0].is_image:
-        return unknown
+def _edge_shapes(symbol, inputs, shapes):
+    """Return {edge: shape} for `IMAGES_PROBED` images of the network's size, or of one it takes; empty if none fits."""
+    if len(inputs) != 1 or inputs[0].is_index:
+        return {}
     image, arguments = inputs[0], set(symbol.list_arguments())
     known = {name: shape for name, shape in shapes.items() if name in arguments}
     for size in [image.size] if image.size else [(side, side) for side in PROBED_SIDES]:
         for channels in [image.channels] if image.channels else (3, 1):
-            found = infer_outputs(symbol, {**known, image.name: (2, channels, *size)})
-            if found:
-                return found
-    return unknown
+            given = {**known, image.name: (IMAGES_PROBED, channels, *size)}
+            if infer_outputs(symbol, given):
+                _, found, _ = symbol.get_internals().infer_shape_partial(**given)
+                return dict(zip(inner_edges(symbol), map(tuple, found)))
+    return {}
 
 
 def infer_outputs(symbol, shapes):

@@ -3,11 +3,14 @@ import dataclasses
 from typing import Optional
 
 from mxft.errors import InputError
-from mxft.network.anatomy.outputs import HANDING_ON, LOSSES, NORMALISING, averaged_classifier, is_pointwise
+from mxft.network.anatomy.combinations import adds_bias, averaged_classifier, is_dense, is_pointwise
+from mxft.network.anatomy.inputs import slot_names
+from mxft.network.anatomy.kinds import CLASS_KINDS, EMBEDDING, HANDING_ON, INDEPENDENT
+from mxft.network.anatomy.outputs import LOSSES, NORMALISING
 
 _SCALING = frozenset(["_div_scalar", "_mul_scalar"])  # a softmax's temperature, written out
-_AFTER_A_CLASSIFIER = HANDING_ON | {"Pooling", "Activation", "LeakyReLU", "relu", "mean",
-                                    "_contrib_AdaptiveAvgPooling2D"}
+_AVERAGES = frozenset(["Pooling", "mean", "_contrib_AdaptiveAvgPooling2D"])
+_AFTER_A_CLASSIFIER = HANDING_ON | _AVERAGES | {"Activation", "LeakyReLU", "relu"}
 _BLOCKED = "BlockGrad"
 
 
@@ -36,7 +39,7 @@ class FeatureLayer:
     discarded: tuple
 
 
-def find_feature(graph, head=None, is_embedding=False):
+def find_feature(graph, head=None, kind=None):
     """Find the layer a new head should stand on, by walking back from an output.
 
     Parameters
@@ -44,8 +47,8 @@ def find_feature(graph, head=None, is_embedding=False):
     graph : mxft.network.graph.Graph
     head : int, optional
         Position of the output to begin at; the first that is a loss, or else the first, when None.
-    is_embedding : bool
-        That output is known to be an embedding, be it a plain FullyConnected: it is the feature itself.
+    kind : str, optional
+        What that output is. An embedding, be it a plain FullyConnected, is the feature itself; probabilities never are.
 
     Returns
     -------
@@ -69,12 +72,12 @@ def find_feature(graph, head=None, is_embedding=False):
         behind = [node for node in graph.operators() if node.index not in kept]
         return feature_at(graph, blocked, next((n for n in behind if n.op == "FullyConnected"), None))
     heads = [index for index, _ in graph.heads]
-    if is_embedding:
+    if kind == EMBEDDING:
         return feature_at(graph, heads[head])
     start = heads[head] if head is not None else next((i for i in heads if graph.nodes[i].op in LOSSES), heads[0])
     node, saw_loss, pooled = graph.nodes[start], False, False
     while True:
-        if node.op == "FullyConnected" or is_pointwise(node):
+        if is_dense(graph, node):
             return feature_at(graph, node.inputs[0][0], node, pooled)
         if node.op in LOSSES:
             saw_loss = True
@@ -82,16 +85,16 @@ def find_feature(graph, head=None, is_embedding=False):
             return feature_at(graph, start)
         elif node.op == "sigmoid" or node.attrs.get("act_type") == "sigmoid":
             saw_loss = True
-        elif node.op not in (_AFTER_A_CLASSIFIER | _SCALING if saw_loss else HANDING_ON):
+        elif node.op not in _SCALING | (_AFTER_A_CLASSIFIER if saw_loss else HANDING_ON) and not adds_bias(graph, node):
             break
-        pooled = pooled or node.op in ("Pooling", "mean", "_contrib_AdaptiveAvgPooling2D")
+        pooled = pooled or node.op in _AVERAGES
         if not node.inputs:
             break
         node = graph.nodes[node.inputs[0][0]]
-    if not saw_loss and graph.nodes[start].op in HANDING_ON | {"Pooling", "_contrib_AdaptiveAvgPooling2D", "mean"}:
-        averaged = averaged_classifier(graph, node)
-        if averaged is not None:
-            return feature_at(graph, averaged.inputs[0][0], averaged, True)
+    averaged = None if saw_loss else averaged_classifier(graph, node)
+    if averaged is not None:
+        return feature_at(graph, averaged.inputs[0][0], averaged, True)
+    if not saw_loss and kind not in (*CLASS_KINDS, INDEPENDENT) and graph.nodes[start].op in HANDING_ON | _AVERAGES:
         return feature_at(graph, start)
     raise InputError(f"feature layer is not found: expected a FullyConnected or 1x1 Convolution before the output, "
                      f"received a network ending in {node.op} {node.name!r}; name one with `layer`: "
@@ -110,7 +113,8 @@ def feature_at(graph, index, classifier=None, pooled=False):
 def blocked_embedding(graph):
     """Return the node whose gradient-blocked output a training symbol gives beside its loss, or None.
 
-    A blocked probability beside a loss of one's own making is none: its node is an output by itself.
+    A blocked probability beside a loss of one's own making is none, nor is what a loss holds against its labels with
+    no layer in between: its node is an output by itself.
     """
     heads = [graph.nodes[index] for index, _ in graph.heads]
     blocked = [node for node in heads if node.op == _BLOCKED]
@@ -122,7 +126,15 @@ def blocked_embedding(graph):
         ends_in = graph.nodes[ends_in.inputs[0][0]]
     if ends_in.op in LOSSES or ends_in.op == "sigmoid" or ends_in.attrs.get("act_type") == "sigmoid":
         return None
-    return source.index
+    return None if _is_judged(graph, source, [node for node in heads if node.op in LOSSES]) else source.index
+
+
+def _is_judged(graph, source, losses):
+    """Whether losses compare a layer's numbers with labels directly: no layer that learns lies in between."""
+    kept = graph.ancestors(source.index)
+    between = [graph.nodes[index] for loss in losses for index in graph.ancestors(loss.index) - kept]
+    learns = any("weight" in slot_names(node) or is_dense(graph, node) for node in between if not node.is_variable)
+    return not learns and any(node.is_variable for node in between)
 
 
 def find_embedding(graph, facts):

@@ -34,6 +34,8 @@ class Input:
     dtype : str
     normalisation : str
         What the graph itself does to it first, ``"(x - 127.5) * 0.0078125"``; empty where nothing.
+    is_index : bool
+        Whether an Embedding looks its numbers up: words or categories, no pixels.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Input:
     layout: str = "NCHW"
     dtype: str = "float32"
     normalisation: str = ""
+    is_index: bool = False
 
 
 def find_inputs(graph, shapes, spec=None):
@@ -74,8 +77,9 @@ def find_inputs(graph, shapes, spec=None):
     if not free:
         names = [name for name, found in slots.items() if not found & PARAMETER_SLOTS and name not in labels]
         free = [name for name in names if name == "data"] or names[:1]
-    by_name = [name for name in free if name == "label" or name.endswith("_label")]
-    if len(by_name) < len(free):
+    by_name = [name for name, found in slots.items() if name not in labels and not found & PARAMETER_SLOTS
+               and (name == "label" or name.endswith("_label"))]
+    if not set(free) <= set(by_name):
         free, labels = [name for name in free if name not in by_name], labels + by_name
     readers, variables = graph.consumers(), {node.name: node for node in graph.nodes if node.is_variable}
     to_maps = _reaching_maps(graph, readers)
@@ -134,7 +138,8 @@ def _input(graph, node, shapes, spec, readers, to_maps):
         size = tuple(spec.shape[1:])
     size = tuple(size) if size and all(size) else None
     is_image = len(own) == 4 or (reader is not None and (reader.op in _SPATIAL or node.index in to_maps))
-    return Input(node.name, is_image, channels, size, normalisation=words)
+    is_index = reader is not None and reader.op in ("Embedding", "one_hot")
+    return Input(node.name, is_image, channels, size, normalisation=words, is_index=is_index)
 
 
 def _first_layer(graph, node, readers):

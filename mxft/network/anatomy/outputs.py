@@ -5,17 +5,29 @@ from typing import Optional
 
 import numpy as np
 
-PROBABILITIES, LOGITS, LOG_PROBABILITIES = "probabilities", "logits", "log-probabilities"
-INDEPENDENT, VALUES, SCORES = "independent probabilities", "values", "class scores"
-EMBEDDING, MAP, LOSS = "embedding", "map", "loss"
-FACE_SIZES = ([112, 112], [112, 96], 112)  # pixels of insightface's aligned faces: no classifier has such an input
-CLASS_KINDS = (PROBABILITIES, LOGITS, LOG_PROBABILITIES, SCORES)  # one of N classes
-KINDS = (*CLASS_KINDS, INDEPENDENT, VALUES, EMBEDDING, MAP, LOSS)
+from mxft.network.anatomy.combinations import (
+    CLASSES,
+    IMAGES,
+    IMAGES_PROBED,
+    PART,
+    kind_of_combination,
+    softmax_span,
+)
+from mxft.network.anatomy.kinds import (
+    CLASS_KINDS,
+    EMBEDDING,
+    HANDING_ON,
+    INDEPENDENT,
+    LOG_PROBABILITIES,
+    LOGITS,
+    LOSS,
+    MAP,
+    PROBABILITIES,
+    SCORES,
+    VALUES,
+)
 
-# operators that hand their first input's numbers on, in another shape or type
-HANDING_ON = frozenset((
-    "Flatten", "Reshape", "Cast", "_copy", "BlockGrad", "Dropout", "squeeze", "expand_dims", "amp_cast", "MakeLoss",
-    "make_loss", "_identity_with_attr_like_rhs", "IdentityAttachKLSparseReg"))
+FACE_SIZES = ([112, 112], [112, 96], 112)  # pixels of insightface's aligned faces: no classifier has such an input
 LOSSES = frozenset((
     "SoftmaxOutput", "softmax", "SoftmaxActivation", "log_softmax", "MakeLoss", "make_loss", "LinearRegressionOutput",
     "LogisticRegressionOutput", "MAERegressionOutput", "SVMOutput", "softmax_cross_entropy", "CTCLoss", "smooth_l1"))
@@ -70,7 +82,7 @@ class Output:
     name : str
         Of its layer, ``softmax``.
     kind : str
-        One of `KINDS`.
+        One of `mxft.network.anatomy.kinds.KINDS`.
     position : int
         Among the symbol's outputs.
     scores : tuple of int
@@ -134,7 +146,7 @@ def logit(probabilities):
     return np.log(p) - np.log1p(-p)
 
 
-def find_output(graph, position, needs, facts, shape=None):
+def find_output(graph, position, needs, facts, shapes=None):
     """Return what one output of a network is.
 
     Parameters
@@ -144,85 +156,89 @@ def find_output(graph, position, needs, facts, shape=None):
     needs : set of str
     facts : dict
         The manifest.
-    shape : tuple of int, optional
-        Of the output, 0 for numbers that are not known; None where not even their count is.
+    shapes : dict of (node, output) to tuple of int, optional
+        Of every edge for two images, 0 for numbers that are not known; empty where not even their count is.
 
     Returns
     -------
     Output
     """
-    edge = graph.heads[position]
-    name = graph.nodes[edge[0]].name
-    node, at = _end(graph, edge)
-    kind, scores, link = _read(graph, node, at, edge)
+    edge, shapes = graph.heads[position], shapes or {}
+    name, shape = graph.nodes[edge[0]].name, shapes.get(edge)
+    node = _end(graph, edge)
+    kind, scores, link = _read(graph, node, edge, shapes)
     if (shape is not None and _is_map(shape)) or _is_detection(graph, edge):
         kind, scores, link = (kind if kind == LOSS else MAP), edge, Link()
-    elif kind in (LOGITS, EMBEDDING):
+    elif kind in (LOGITS, EMBEDDING) or node.op == "Concat":
         kind = _by_manifest(kind, node, name, facts)
     known = shape is not None and all(shape[1:])
     size = None if kind == MAP else math.prod(shape[1:]) if known else _size(graph, node)
+    if kind == LOGITS and (size == 1 or _is_compared(graph, node)):
+        kind = VALUES  # the softmax of one number is 1; what a loss subtracts from its label is no logit
     return Output(name, kind, position, scores, link, size, tuple(sorted(needs)))
 
 
 def _end(graph, edge):
-    """Return the node whose numbers an output gives, behind what only hands them on, and its edge."""
+    """Return the node whose numbers an output gives, behind what only hands them on."""
     node = graph.nodes[edge[0]]
     while node.op in HANDING_ON and node.inputs:
-        edge = node.inputs[0]
-        node = graph.nodes[edge[0]]
-    return node, edge
+        node = graph.nodes[node.inputs[0][0]]
+    return node
 
 
-def _read(graph, node, at, edge):
+def _read(graph, node, edge, shapes):
     """Return (kind, edge of the scores, Link) of an output that ends in `node`."""
     activation = node.attrs.get("act_type") if node.op == "Activation" else None
     kind = INDEPENDENT if activation == "sigmoid" else _ENDS.get(node.op)
+    if kind in (VALUES, SCORES, INDEPENDENT) and _is_folded(shapes.get(node.inputs[0])):
+        return kind, edge, Link()
     if kind in (VALUES, SCORES):
         return kind, node.inputs[0], Link()
-    if kind == INDEPENDENT or (kind in (PROBABILITIES, LOG_PROBABILITIES) and _over_classes(graph, node)):
+    span = softmax_span(graph, node, shapes) if kind in (PROBABILITIES, LOG_PROBABILITIES) else None
+    if kind == INDEPENDENT or span == CLASSES:
         temperature = node.attrs.get("temperature", "None")
         link = Link({PROBABILITIES: "softmax", LOG_PROBABILITIES: "log_softmax", INDEPENDENT: "sigmoid"}[kind],
                     1.0 if temperature in ("None", "") else float(temperature))
         return kind, node.inputs[0], link
-    if kind in (PROBABILITIES, LOG_PROBABILITIES) and _over_images(graph, node):
+    if span in (IMAGES, PART):
         return VALUES, edge, Link()
     if kind is not None:
         return kind, edge, Link()
     if graph.nodes[edge[0]].op in ("MakeLoss", "make_loss"):
         return LOSS, edge, Link()
-    if node.op == "FullyConnected" or is_pointwise(node) or averaged_classifier(graph, node) is not None:
-        return LOGITS, edge, Link()
+    combined = kind_of_combination(graph, edge, shapes)
+    if combined is not None:
+        return combined, edge, Link()
     if divides_by_length(graph, node):
         return EMBEDDING, edge, Link()
-    if node.op in NORMALISING or node.op in ("Pooling", "Concat", "_contrib_AdaptiveAvgPooling2D", "mean"):
+    if node.op in NORMALISING or node.op in ("Pooling", "_contrib_AdaptiveAvgPooling2D", "mean"):
         return EMBEDDING, edge, Link()
+    if node.op == "Concat":
+        return _kind_of_parts(graph, node, shapes), edge, Link()
     rectified = node.op in ("relu", "LeakyReLU") or activation in ("relu", "softrelu")
     return (EMBEDDING if rectified else VALUES), edge, Link()
 
 
-def _over_classes(graph, node):
-    """Whether a softmax runs over all numbers of an image, so that it can be computed from scores ``(N, K)``."""
-    if node.op == "SoftmaxActivation" or (node.op == "SoftmaxOutput" and not node.flag("preserve_shape")):
-        return True
-    if node.flag("use_length"):
-        return False
-    axis = -1 if node.op == "SoftmaxOutput" else int(node.attrs.get("axis", -1))
-    source = graph.nodes[node.inputs[0][0]]
-    flat = source.op in ("Flatten", "FullyConnected") and source.attrs.get("flatten", "True") in ("True", "1")
-    return axis == 1 or (axis == -1 and flat)
+def _is_folded(shape):
+    """Whether a layer has not one row an image, but several that a later Reshape makes one of."""
+    return bool(shape) and shape[0] not in (0, IMAGES_PROBED)
 
 
-def _over_images(graph, node):
-    """Whether a softmax runs from image to image of a batch: its numbers are no probabilities of classes."""
-    if node.op not in ("softmax", "log_softmax"):
-        return False
-    axis, source = int(node.attrs.get("axis", -1)), graph.nodes[node.inputs[0][0]]
-    return axis == 0 or (axis == -2 and source.op in ("Flatten", "FullyConnected"))
+def _kind_of_parts(graph, node, shapes):
+    """Return what outputs side by side are: of a sigmoid each the like, of a softmax or logits each plain values."""
+    kinds = {_read(graph, _end(graph, edge), edge, shapes)[0] for edge in node.inputs
+             if _end(graph, edge).op != "Concat"}
+    if kinds == {INDEPENDENT}:
+        return INDEPENDENT
+    return VALUES if kinds & {*CLASS_KINDS, INDEPENDENT} else EMBEDDING
 
 
-def is_pointwise(node):
-    """Whether a node is a 1x1 convolution, which is a fully connected layer at every place of a map."""
-    return node.op == "Convolution" and set(node.numbers("kernel")) == {1} and int(node.attrs.get("num_group", 1)) == 1
+def _is_compared(graph, node):
+    """Whether a loss subtracts a label from a layer's numbers: they are what the label is, as in a regression."""
+    edge, minus = (node.index, 0), ("elemwise_sub", "broadcast_sub")
+    others = [other.inputs[other.inputs[0] == edge][0] for other in graph.nodes
+              if other.op in minus and edge in other.inputs]
+    return any(graph.nodes[index].is_variable for index in others)
 
 
 def divides_by_length(graph, node):
@@ -234,19 +250,6 @@ def divides_by_length(graph, node):
         steps.append(graph.nodes[edge[0]].op)
         edge = graph.nodes[edge[0]].inputs[0]
     return edge == node.inputs[0] and bool({"sum", "norm"} & set(steps))
-
-
-def averaged_classifier(graph, node):
-    """Return the 1x1 convolution whose map `node` averages into scores, as in a SqueezeNet without softmax, or None.
-
-    The convolutions of a trunk that ends in an average have a BatchNorm behind them and no bias, or are concatenated.
-    """
-    if node.op != "Pooling" or node.attrs.get("pool_type") != "avg":
-        return None
-    node = graph.nodes[node.inputs[0][0]]
-    while node.op in ("Activation", "relu"):
-        node = graph.nodes[node.inputs[0][0]]
-    return node if is_pointwise(node) and not node.flag("no_bias") else None
 
 
 def _by_manifest(kind, node, name, facts):

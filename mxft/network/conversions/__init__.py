@@ -9,12 +9,14 @@ from mxft.network.conversions.batch_size import free_batch_size
 from mxft.network.conversions.constants import declare_constants
 from mxft.network.conversions.gamma import set_fixed_gammas
 from mxft.network.conversions.layout import to_channels_first
+from mxft.network.conversions.one_place import keep_rows
 from mxft.network.conversions.operators import renew_operators
 from mxft.network.conversions.precision import to_float32
 from mxft.network.graph import Graph
 
 # in this order
-CONVERSIONS = (renew_operators, to_float32, to_channels_first, free_batch_size, set_fixed_gammas, declare_constants)
+CONVERSIONS = (renew_operators, to_float32, to_channels_first, free_batch_size, keep_rows, set_fixed_gammas,
+               declare_constants)
 
 
 @dataclasses.dataclass

@@ -10,6 +10,7 @@ _KEEPING = frozenset((
     "_plus_scalar", "_minus_scalar", "_mul_scalar", "_div_scalar", "_rminus_scalar", "_rdiv_scalar",
     "_maximum_scalar", "_minimum_scalar", "_power_scalar", "elemwise_add", "elemwise_sub", "elemwise_mul",
     "elemwise_div", "broadcast_add", "broadcast_sub", "broadcast_mul", "broadcast_div", "add_n",
+    "batch_dot", "SwapAxis", "reverse", "slice", "where", "_maximum", "_minimum", "broadcast_maximum", "Crop",
     "_contrib_AdaptiveAvgPooling2D", "_contrib_BilinearResize2D", "space_to_depth", "depth_to_space"))
 
 
@@ -68,6 +69,13 @@ def _keeps_batch(node, batched):
     if node.op == "Reshape":
         shape = node.numbers("shape")
         return first and bool(shape)
+    if node.op == "SwapAxis":
+        return first and "0" not in (node.attrs.get("dim1", "0"), node.attrs.get("dim2", "0"))
+    if node.op == "reverse":
+        return first and 0 not in node.numbers("axis")
+    if node.op == "slice":
+        return first and node.attrs.get("begin", "").strip("([ ").split(",")[0] in ("None", "0") \
+            and node.attrs.get("end", "").strip("([ ").split(",")[0] == "None"
     if node.op in ("expand_dims", "squeeze", "slice_axis", "SliceChannel"):
         return first and node.attrs.get("axis", "1") != "0"
     return first and node.op in _KEEPING

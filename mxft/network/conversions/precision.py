@@ -1,6 +1,7 @@
-"""Half and double precision as float32: the parameters, and the casts a graph carries for them."""
+"""Half and double precision, and whole numbers, as float32: the parameters, and the casts a graph carries for them."""
 _CODES = {"1": "float64", "2": "float16", "12": "bfloat16"}  # mshadow's, of __dtype__
 _NAMES = ("float16", "float64", "bfloat16")
+_WHOLE = ("int8", "uint8", "int32", "int64", "bool")
 _AMP = ("amp_cast", "amp_multicast")
 
 
@@ -18,7 +19,8 @@ def to_float32(opened):
     Notes
     -----
     MXNet 1.9.1 has no float16 convolution on a CPU that computes right, and mxft trains in float32 (``--fp16`` makes
-    the float16 graph itself). float16 to float32 changes no value; float64 is rounded.
+    the float16 graph itself). float16 to float32 changes no value; float64 is rounded. Whole numbers MXNet's own
+    binding reads as float32 too, unless the graph gives their type.
     """
     casts = 0
     for node in opened.graph.nodes:
@@ -27,10 +29,11 @@ def to_float32(opened):
         if node.attrs.get("dtype") in _NAMES:
             node.attrs["dtype"] = "float32"
             casts += 1
+    typed = {node.name for node in opened.graph.nodes if "__dtype__" in node.attrs and node.attrs["__dtype__"] != "0"}
     counts = {}
     for name, value in opened.values.items():
         kind = _name_of(value.dtype)
-        if kind in _NAMES:
+        if kind in _NAMES or (kind in _WHOLE and name not in typed):
             opened.values[name] = value.astype("float32")
             counts[kind] = counts.get(kind, 0) + 1
     casts += _without_amp(opened.graph)

@@ -34,9 +34,12 @@ def run(path, images):
 
 
 def predicted(checkpoint, images):
-    """Return what MXNet's own Module.predict gives for the symbol as it is, one array an output."""
+    """Return what MXNet's own Module.predict gives for the symbol as it is, one array an output.
+
+    Bound as for training: for inference MXNet fuses a BatchNorm of any axis into a convolution, and dies of it.
+    """
     module = mx.mod.Module(checkpoint.symbol, data_names=["data"], label_names=None)
-    module.bind([("data", images.shape)], for_training=False)
+    module.bind([("data", images.shape)], for_training=True)
     module.set_params(checkpoint.arg_params, checkpoint.aux_params, allow_missing=True, allow_extra=True)
     outputs = module.predict(mx.io.NDArrayIter(images, batch_size=len(images)), always_output_list=True)
     return [output.asnumpy() for output in outputs]
@@ -88,6 +91,16 @@ NETWORKS = {
     "parts of one layer": mx.sym.Group(list(mx.sym.SliceChannel(conv(DATA, "conv"), num_outputs=2, name="halves"))),
     "outputs in another order than the layers": mx.sym.Group(list(reversed([
         conv(DATA, "first"), mx.sym.relu(conv(DATA, "second"), name="third")]))),
+    "the smallest first": mx.sym.softmin(dense(), temperature=2.0, name="small"),
+    "a BatchNorm of the last of two axes": mx.sym.BatchNorm(dense(), axis=-1, fix_gamma=False, name="bn"),
+    "a BatchNorm of rows": mx.sym.BatchNorm(conv(DATA, "conv"), axis=2, fix_gamma=False, name="bn"),
+    "a BatchNorm of maps with channels last": dense(mx.sym.BatchNorm(mx.sym.transpose(
+        conv(DATA, "conv"), axes=(0, 2, 3, 1)), axis=3, fix_gamma=False, name="bn")),
+    "shuffled channels": conv(mx.sym.Reshape(mx.sym.SwapAxis(mx.sym.Reshape(
+        conv(DATA, "conv", num_filter=4), shape=(0, -4, 2, -1, -2)), dim1=1, dim2=2), shape=(0, -3, -2)), "after"),
+    "shapes read from the end": mx.sym.Reshape(conv(DATA, "conv"), shape=(-1, 144), reverse=True),
+    "a response normalisation": mx.sym.LRN(conv(DATA, "conv"), nsize=3, alpha=0.1, name="lrn"),
+    "the middle of a picture": conv(mx.sym.Crop(DATA, h_w=(5, 5), center_crop=True, num_args=1), "conv"),
     "two nodes of one name": conv(conv(DATA, "fc7"), "fc7_b"),
 }
 
@@ -105,6 +118,16 @@ def test_the_file_computes_what_the_unaltered_checkpoint_does(case, random_param
     assert list(result.outputs.values()) == [each.shape[1:] for each in expected] and len(received) == len(expected)
     for one, other in zip(received, expected):
         np.testing.assert_allclose(one, other, atol=1e-5 * abs(other).max())
+
+
+def test_flags_written_as_numbers_are_read(random_parameters, tmp_path):
+    """Files of before 0.9 have 1 and 0; the exporter compares with True, and pooled 1x1 places instead of all."""
+    symbol = mx.sym.Pooling(conv(DATA, "conv"), kernel=(1, 1), global_pool=True, pool_type="avg", name="pool")
+    symbol = mx.sym.load_json(dense(symbol).tojson().replace('"True"', '"1"'))
+    checkpoint = checkpoint_of(symbol, random_parameters)
+    images = np.random.RandomState(1).randn(2, 3, 8, 8).astype(np.float32)
+    received = run(export_onnx(checkpoint, tmp_path / "net.onnx", (3, 8, 8)).path, images)
+    np.testing.assert_allclose(received[0], predicted(checkpoint, images)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_what_reads_labels_is_left_out_and_the_others_keep_their_names(random_parameters, tmp_path):

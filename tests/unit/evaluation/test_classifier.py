@@ -9,6 +9,7 @@ import pytest
 from mxft.data.images import BadImage
 from mxft.data.iterators import RecordIterator
 from mxft.data.recordio import IRHeader, RecordWriter, pack
+from mxft.errors import RunError
 from mxft.evaluation.classifier import Classifier, network_input
 from mxft.evaluation.prediction import predict_files
 from mxft.network.input_spec import InputSpec
@@ -61,6 +62,15 @@ def files_of_every_kind():
             "plain.webp": pillow_bytes(rgb, "WEBP"), "plain.bmp": pillow_bytes(rgb, "BMP"),
             "plain.tiff": pillow_bytes(rgb, "TIFF"),
             "moving.gif": pillow_bytes(frames[0], "GIF", save_all=True, append_images=frames[1:])}
+
+
+def test_numbers_that_are_none_are_said_and_not_shown(make_checkpoint, tmp_path):
+    checkpoint = make_checkpoint(7)
+    name = next(name for name in checkpoint.arg_params if name.endswith("bias"))
+    checkpoint.arg_params[name][0] = np.nan
+    (tmp_path / "a.png").write_bytes(encoded(smooth()))
+    with pytest.raises(RunError, match="scores are not finite: received NaN or infinity for 1 of 1 images; wrong mean"):
+        predict_files(checkpoint, [str(tmp_path / "a.png")], SPEC, PACKING)
 
 
 def test_files_of_every_kind_get_what_predict_gives_them(bound, make_checkpoint, tmp_path):

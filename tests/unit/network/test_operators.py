@@ -10,8 +10,8 @@ from mxft.network.operators import ALLOWED, find_operator, signature_of
 # places in memory that numbers decide
 DANGEROUS = ["_Native", "_NDArray", "Custom", "_CustomFunction", "_cvimread", "_cvimdecode", "_cvimresize",
              "_cvcopyMakeBorder", "_foreach", "_while_loop", "_cond", "_CachedOp", "_CrossDeviceCopy", "_set_value",
-             "_NoGradient", "_rnn_param_concat", "scatter_nd", "_contrib_index_copy", "fill_element_0index",
-             "_contrib_ROIAlign", "_contrib_RROIAlign", "_contrib_PSROIPooling", "_contrib_DeformablePSROIPooling",
+             "_NoGradient", "scatter_nd", "_contrib_index_copy", "fill_element_0index", "_contrib_ROIAlign",
+             "_contrib_RROIAlign", "_contrib_PSROIPooling", "_contrib_DeformablePSROIPooling",
              "_contrib_MultiProposal", "_contrib_box_encode", "_identity_with_attr_like_rhs_backward", "cast_storage"]
 
 

@@ -66,6 +66,39 @@ def test_a_kept_head_keeps_every_number_and_computes_the_same(make_checkpoint):
     np.testing.assert_array_equal(*outputs)
 
 
+DATA = mx.sym.Variable("data")
+FC = mx.sym.FullyConnected(DATA, num_hidden=4, name="fc1")
+POINTWISE = mx.sym.Convolution(mx.sym.Pooling(DATA, global_pool=True, kernel=(1, 1), pool_type="avg"), kernel=(1, 1),
+                               num_filter=4, name="cls")
+PRODUCT = mx.sym.broadcast_add(mx.sym.dot(mx.sym.Flatten(DATA), mx.sym.Variable("w", shape=(192, 4))),
+                               mx.sym.Variable("b", shape=(1, 4)))
+KEPT = {
+    "a temperature": (mx.sym.softmax(FC, temperature=4.0), ("fc1_weight", "fc1_bias")),
+    "a temperature written out": (mx.sym.softmax(FC / 4), ("fc1_weight", "fc1_bias")),
+    "logarithms at a temperature": (mx.sym.log_softmax(FC, temperature=0.5), ("fc1_weight", "fc1_bias")),
+    "a softmax of channels": (mx.sym.softmax(POINTWISE, axis=1), ("cls_weight", "cls_bias")),
+    "a softmax of the last of three axes": (mx.sym.softmax(mx.sym.Reshape(FC, shape=(0, 1, 4))),
+                                            ("fc1_weight", "fc1_bias")),
+    "a layer written out": (mx.sym.softmax(PRODUCT), ("w", "b")),
+}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_a_kept_head_gives_the_probabilities_it_gave(case, random_parameters):
+    symbol, head = KEPT[case]
+    old = Checkpoint(symbol, *random_parameters(symbol, IMAGE))
+    network = with_kept_head(old, 4, IMAGE)
+    assert network.head_parameters == head
+    image, found = mx.nd.array(np.random.RandomState(0).normal(size=(2, *IMAGE))), []
+    for each in (symbol, network.symbol):
+        executor = each.simple_bind(mx.cpu(), data=(2, *IMAGE), grad_req="write")
+        executor.copy_params_from(old.arg_params, old.aux_params)
+        found.append(executor.forward(is_train=False, data=image)[0].asnumpy().reshape(2, -1))
+    expected = old.anatomy.output().shown(found[0])
+    np.testing.assert_allclose(found[1], expected, rtol=1e-5)
+    assert executor.outputs[0].shape == (2, 4)  # what labels (N,) go with
+
+
 def test_a_kept_head_of_another_size_is_refused(make_checkpoint):
     with pytest.raises(InputError, match="require_head: expected a head of 4 classes, received fc1 with 5 in "
                                          ".unnamed.; leave require_head out to get a new head"):

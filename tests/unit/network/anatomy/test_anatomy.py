@@ -25,6 +25,12 @@ def fc(data=None, hidden=4, name="fc1"):
     return mx.sym.FullyConnected(trunk() if data is None else data, num_hidden=hidden, name=name)
 
 
+def two(of=lambda scores: scores):
+    """Return two classifiers on one trunk."""
+    shared = trunk()
+    return [of(fc(shared, name=name)) for name in ("fc1", "fc2")]
+
+
 def parameters_of(symbol, **shapes):
     """Return ones for what has a shape for the input."""
     args, _, auxs = symbol.infer_shape_partial(**(shapes or {"data": (1, 3, 16, 16)}))
@@ -73,6 +79,46 @@ OUTPUTS = {
                        None),
     "a detector's scores": (lambda: mx.sym.slice_axis(mx.sym.contrib.box_nms(mx.sym.Reshape(
         fc(hidden=12), shape=(0, 2, 6))), axis=2, begin=1, end=2, name="out"), "map", "identity", 1, None),
+    "a softmax along an axis of one": (lambda: mx.sym.softmax(
+        mx.sym.Reshape(fc(), shape=(0, 1, 4)), axis=1, name="out"), "values", "identity", 1, 4),
+    "a channel softmax along an axis of one": (lambda: mx.sym.SoftmaxActivation(
+        mx.sym.Reshape(fc(), shape=(0, 1, 2, 2)), mode="channel", name="out"), "map", "identity", 1, None),
+    "pairs of probabilities": (lambda: mx.sym.Flatten(mx.sym.softmax(
+        mx.sym.Reshape(fc(), shape=(0, 2, 2))), name="out"), "values", "identity", 1, 4),
+    "pairs that were rows of their own": (lambda: mx.sym.Reshape(mx.sym.SoftmaxActivation(
+        mx.sym.Reshape(fc(), shape=(-1, 2))), shape=(-1, 4), name="out"), "values", "identity", 1, 4),
+    "sigmoids that were rows of their own": (lambda: mx.sym.Reshape(mx.sym.sigmoid(mx.sym.Reshape(
+        fc(), shape=(-1, 2))), shape=(-1, 4), name="out"), "independent probabilities", "identity", 1, 4),
+    "a softmax along the last of three axes": (lambda: mx.sym.Flatten(mx.sym.softmax(mx.sym.Reshape(
+        fc(), shape=(0, 1, 4))), name="out"), "probabilities", "softmax", 1, 4),
+    "a softmax of a sum": (lambda: mx.sym.softmax(mx.sym.add_n(*two()), name="out"), "probabilities", "softmax", 1, 4),
+    "softmin": (lambda: mx.sym.softmin(fc(), name="out"), "probabilities", "identity", 1, 4),
+    "exp of log_softmax": (lambda: mx.sym.exp(mx.sym.log_softmax(fc()), name="out"), "probabilities", "identity", 1, 4),
+    "log of softmax": (lambda: mx.sym.log(mx.sym.softmax(fc()), name="out"), "log-probabilities", "identity", 1, 4),
+    "a mean of softmaxes": (lambda: mx.sym.mean(mx.sym.stack(*two(mx.sym.softmax), axis=1), axis=1, name="out"),
+                            "probabilities", "identity", 1, 4),
+    "a weighted mean of softmaxes": (lambda: (lambda p, q: mx.sym.elemwise_add(p * 0.3, q * 0.7, name="out"))(
+        *two(mx.sym.softmax)), "probabilities", "identity", 1, 4),
+    "a sum of softmaxes": (lambda: mx.sym.add_n(*two(mx.sym.softmax), name="out"), "values", "identity", 1, 4),
+    "a mean over the classes": (lambda: mx.sym.mean(mx.sym.softmax(fc()), axis=1, name="out"), "embedding", "identity",
+                                1, 1),
+    "a mean of sigmoids": (lambda: mx.sym.BlockGrad(mx.sym.add_n(*two(mx.sym.sigmoid)) / 2, name="out"),
+                           "independent probabilities", "identity", 1, 4),
+    "a softmax at every place, averaged": (lambda: mx.sym.Pooling(
+        mx.sym.softmax(conv(), axis=1), kernel=(1, 1), global_pool=True, pool_type="avg", name="out"), "probabilities",
+        "identity", 1, 4),
+    "a sum of logits": (lambda: mx.sym.add_n(*two(lambda scores: scores * 2), name="out"), "logits", "identity", 1, 4),
+    "a 1x1 convolution and its mean": (lambda: mx.sym.mean(conv(conv(), "conv1", kernel=(1, 1)), axis=(2, 3),
+                                                           name="out"), "logits", "identity", 1, 4),
+    "a fully connected layer written out": (lambda: mx.sym.broadcast_add(mx.sym.dot(trunk(), mx.sym.Variable(
+        "w", shape=(4, 5))), mx.sym.Variable("b", shape=(1, 5)), name="out"), "logits", "identity", 1, 5),
+    "one logit": (lambda: fc(hidden=1, name="out"), "values", "identity", 1, 1),
+    "tags side by side": (lambda: mx.sym.Concat(*two(mx.sym.sigmoid), name="out"), "independent probabilities",
+                          "identity", 1, 8),
+    "two classifiers side by side": (lambda: mx.sym.Concat(*two(mx.sym.softmax), name="out"), "values", "identity", 1,
+                                     8),
+    "two embeddings side by side": (lambda: mx.sym.Concat(*two(mx.sym.L2Normalization), name="out"), "embedding",
+                                    "identity", 1, 8),
     "a loss of its own": (lambda: mx.sym.MakeLoss(mx.sym.sum(fc(), axis=1), name="out"), "loss", "identity", 1, 1),
 }
 
@@ -158,6 +204,8 @@ FEATURES = {
     "behind Dropout": (lambda: mx.sym.softmax(fc(mx.sym.Dropout(trunk(), name="drop"))), "drop", "fc1"),
     "a softmax at a temperature that is written out": (lambda: mx.sym.softmax(fc() / 4), "flatten0", "fc1"),
     "a sigmoid": (lambda: mx.sym.sigmoid(fc()), "flatten0", "fc1"),
+    "a product with a parameter": (lambda: mx.sym.softmax(mx.sym.broadcast_add(mx.sym.dot(trunk(), mx.sym.Variable(
+        "w", shape=(4, 5)), name="product"), mx.sym.Variable("b", shape=(1, 5)))), "flatten0", "product"),
     "a 1x1 convolution as classifier": (
         lambda: mx.sym.softmax(mx.sym.Flatten(mx.sym.Pooling(conv(conv(), "conv1", kernel=(1, 1)), kernel=(1, 1),
                                                              global_pool=True, pool_type="avg"))), "conv0", "conv1"),
@@ -170,6 +218,12 @@ def test_where_a_new_head_goes(case):
     make, feature, classifier = FEATURES[case]
     found = anatomy(make()).require_feature()
     assert (found.name, found.classifier) == (feature, classifier)
+
+
+def test_probabilities_are_no_feature_to_stand_on():
+    mean = mx.sym.mean(mx.sym.stack(*two(mx.sym.softmax)), axis=0)
+    with pytest.raises(InputError, match="feature layer is not found: "):
+        anatomy(mean).require_feature()
 
 
 def test_no_feature_is_said_with_the_last_layers():
@@ -198,9 +252,26 @@ def test_a_face_network_as_it_was_trained():
                           mx.sym.MakeLoss(mx.sym.sum(mx.sym.log_softmax(fc(name="fc2")), axis=1))]),
     lambda: mx.sym.Group([mx.sym.SoftmaxOutput(fc(name=name), name=f"{name}_softmax") for name in ("age", "sex")]),
     lambda: mx.sym.SoftmaxOutput(fc(), name="softmax"),
+    lambda: (lambda logits: mx.sym.Group([mx.sym.BlockGrad(logits), mx.sym.SoftmaxOutput(logits)]))(fc()),
 ])
 def test_two_outputs_alone_make_no_face_network(make):
     assert not anatomy(make()).is_face_training
+
+
+def test_what_a_loss_subtracts_from_its_label_are_values_and_no_embedding():
+    years = fc()
+    loss = mx.sym.MakeLoss(mx.sym.smooth_l1(years - mx.sym.Variable("years_label"), scalar=1.0), name="loss")
+    symbol = mx.sym.Group([mx.sym.BlockGrad(years, name="years"), loss])
+    found = anatomy(symbol, years_label=(1, 4), data=(1, 3, 16, 16))
+    assert not found.is_face_training and [each.kind for each in found.outputs] == ["values", "loss"]
+
+
+def test_a_triplet_loss_leaves_its_embedding_one():
+    rows = mx.sym.L2Normalization(fc(), name="embedding")
+    apart = mx.sym.slice_axis(rows, axis=0, begin=0, end=1) - mx.sym.slice_axis(rows, axis=0, begin=1, end=2)
+    loss = mx.sym.MakeLoss(mx.sym.sum(mx.sym.square(apart)), name="loss")
+    found = anatomy(mx.sym.Group([mx.sym.BlockGrad(rows), loss]), data=(2, 3, 16, 16))
+    assert found.is_face_training and found.output().name == "embedding"
 
 
 def test_outputs_are_chosen_by_name_and_those_that_read_labels_do_not_serve():

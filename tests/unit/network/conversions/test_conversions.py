@@ -228,6 +228,81 @@ def test_a_batch_that_is_folded_and_unfolded_is_left_alone(here):
     np.testing.assert_array_equal(opened, itself)
 
 
+def test_the_batch_size_of_an_attention_block_is_free(here):
+    shared = conv()
+    rows = mx.sym.Reshape(shared, shape=(1, 4, -1))
+    mixed = mx.sym.batch_dot(rows, mx.sym.softmax(mx.sym.batch_dot(rows, rows, transpose_a=True)))
+    net = mx.sym.FullyConnected(shared + mx.sym.Reshape(mixed, shape=(1, 4, 7, 7)), num_hidden=3, name="fc1")
+    values = values_of(net)
+    save(net, values)
+    checkpoint = load_checkpoint("net,0")
+    images = np.random.RandomState(1).normal(size=(3, 3, 9, 9))
+    opened = forward(checkpoint.symbol, checkpoint.arg_params, images)
+    for image, row in zip(images, opened):
+        np.testing.assert_allclose(row[np.newaxis], forward(net, values, image[np.newaxis]), rtol=1e-4, atol=1e-4)
+
+
+def pooled(data=None):
+    return mx.sym.Pooling(conv() if data is None else data, kernel=(1, 1), global_pool=True, pool_type="avg")
+
+
+@pytest.mark.parametrize("behind", [lambda net: net, lambda net: mx.sym.relu(conv(net, "conv1", kernel=(1, 1)))])
+def test_a_squeeze_keeps_the_batch_of_one(behind, here):
+    net = mx.sym.FullyConnected(mx.sym.squeeze(behind(pooled()), name="rows"), num_hidden=3, name="fc1")
+    values = values_of(net, (2, 3, 9, 9))
+    save(net, values)
+    checkpoint = load_checkpoint("net,0")
+    assert checkpoint.notes == ("rows keeps the batch, be it of one",)
+    images = np.random.RandomState(1).normal(size=(2, 3, 9, 9))
+    expected = forward(net, values, images)
+    for image, row in zip(images, expected):
+        found = forward(checkpoint.symbol, checkpoint.arg_params, image[np.newaxis])
+        np.testing.assert_allclose(found, row[np.newaxis], rtol=1e-5, atol=1e-6)
+
+
+def test_a_squeeze_of_larger_maps_is_left_alone(here):
+    save(mx.sym.squeeze(conv()), values_of(conv()))
+    assert load_checkpoint("net,0").notes == ()
+
+
+def test_a_softmax_of_one_place_is_the_one_it_was_trained_with(here):
+    """oneDNN's takes the last axis, of length 1, where MXNet does not train: every class has probability 1."""
+    net = mx.sym.SoftmaxOutput(conv(pooled(), "cls", kernel=(1, 1)), name="softmax")
+    values = values_of(net)
+    save(net, values)
+    checkpoint = load_checkpoint("net,0")
+    image = np.random.RandomState(1).normal(size=(2, 3, 9, 9))
+    executor = net.simple_bind(mx.cpu(), grad_req="write", data=image.shape)
+    executor.copy_params_from(values, {})
+    trained_with = executor.forward(is_train=True, data=mx.nd.array(image))[0].asnumpy().reshape(2, -1)
+    np.testing.assert_allclose(forward(checkpoint.symbol, checkpoint.arg_params, image), trained_with, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["int32", "uint8", "int64"])
+def test_whole_numbers_are_float32_as_mxnet_binds_them(kind, here):
+    net = mx.sym.FullyConnected(conv(), num_hidden=3, name="fc1")
+    values = {name: (value * 4 + 8).astype(kind) for name, value in values_of(net).items()}
+    save(net, values)
+    checkpoint = load_checkpoint("net,0")
+    assert checkpoint.notes == (f"4 {kind} parameters as float32",)
+    assert {value.dtype for value in checkpoint.arg_params.values()} == {np.float32}
+    image = np.random.RandomState(1).normal(size=(2, 3, 9, 9))
+    np.testing.assert_allclose(forward(checkpoint.symbol, checkpoint.arg_params, image), forward(net, values, image))
+
+
+@pytest.mark.parametrize("loss", [
+    lambda logits: mx.sym.SoftmaxOutput(logits, name="softmax"),
+    lambda logits: mx.sym.MakeLoss(mx.sym.log_softmax(logits) * mx.sym.one_hot(mx.sym.Variable("softmax_label"), 3))])
+def test_a_label_that_was_saved_is_no_constant(loss, here):
+    net = mx.sym.FullyConnected(DATA, num_hidden=3, name="fc1")
+    save(loss(net), {**values_of(net), "softmax_label": mx.nd.zeros((1,)), "data": mx.nd.zeros((1, 3, 9, 9))})
+    checkpoint = load_checkpoint("net,0")
+    assert checkpoint.notes == ("values of data, softmax_label left out, which are fed to the network",)
+    assert set(checkpoint.arg_params) == {"fc1_weight", "fc1_bias"}
+    labels = [node for node in Graph(checkpoint.symbol).nodes if node.name == "softmax_label"]
+    assert "__shape__" not in labels[0].attrs
+
+
 def test_states_saved_among_the_arguments_are_states(here):
     net = mx.sym.BatchNorm(conv(), fix_gamma=False, name="bn")
     values = values_of(net)
