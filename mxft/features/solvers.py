@@ -16,7 +16,7 @@ from mxft.options import SOLVERS
 PENALTIES = {"ridge": (0.03, 0.1, 0.3, 1.0, 3.0), "logistic": (10.0, 30.0), "svm": (0.3, 3.0), "imprint": (0.0,)}
 FACTORS = np.geomspace(1 / 64, 256, 57)   # of the scores: what softmax's temperature is one over
 FOLDS, FOLDS_OF_MANY, MANY = 5, 3, 2000  # images from which on three folds do
-FEW = 500                                # rows up to which every fold chooses the penalty
+FEW = 200                                # rows up to which every fold chooses the penalty
 _FLAT = 1e-6  # standard deviation below which a feature is taken to be constant
 
 
