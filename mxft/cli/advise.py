@@ -41,6 +41,7 @@ def parser():
 def main(argv=None):
     """Run ``mxft advise``."""
     args = parser().parse_args(argv)
+    from mxft.commandline.splitting import say_pictures
     from mxft.features.advice import advise
 
     kind = target_kind(args) or "classes"
@@ -64,6 +65,8 @@ def main(argv=None):
     evidence = None if args.similar else _evidence(args, pictures)
     similar = args.similar == "yes" if args.similar else evidence.similar
     advice = advise(images, classes, similar, None if similar or not evidence else evidence.best_layer, kind)
+    if pictures:
+        say_pictures(pictures)
     if evidence:
         print(f"similarity, a linear classifier on {evidence.images} images (chance {evidence.chance:.3f}, "
               f"{evidence.seconds:.0f} s):\n{evidence.table()}\n  the last layer's features are "
@@ -89,15 +92,13 @@ def stated_flags(args, kind):
 
 
 def _pictures(args):
-    """Return the Pictures under ``--data``, which must have labels, and say what they are."""
-    from mxft.commandline.splitting import say_pictures
+    """Return the Pictures under ``--data``, which must have labels."""
     from mxft.data.pictures import open_pictures
 
     if not args.data:
         return None
     pictures = open_pictures(args.data, target_kind(args), args.labels, args.label_columns or None)
     pictures.require_labels()
-    say_pictures(pictures)
     return pictures
 
 

@@ -27,8 +27,9 @@ examples:
 
 photos/ is what you have: class folders, train/ and val/ folders, a folder with
 a table (--multi-label: several labels each; --regression: numbers), a CSV, a
-.lst, a tar or zip of these, records. The run folder holds the checkpoints (model-best.params and the last epoch),
-model-manifest.json, transfer.json, log.jsonl, curves.png and report.html.
+.lst, a tar or zip of these, records. The run folder holds the checkpoints
+(model-best.params and the last epoch), model-manifest.json, transfer.json,
+log.jsonl, curves.png and report.html.
 Without --plan, what suits the pictures is chosen and the reason said; with
 one, the other defaults are the MXNet tutorial's.
 """
@@ -75,9 +76,10 @@ def main(argv=None):
         check_run_folder(args.run, args.resume)
         events = event_folder(args.tensorboard, os.path.join(args.run, "tensorboard"), args.resume)
     if auto:
-        args = choose_plan(parser, argv, args, checkpoint, spec, pictures)
+        args, said = choose_plan(parser, argv, args, checkpoint, spec, pictures)
         recipe = recipe_from(args, target_of(args))
         checked = check_early(args, recipe, checkpoint, spec, pictures)
+        print(said, end="\n" * bool(said))
     records = workers.first_then_others(lambda: records_from(args, spec, pictures))
     result = finetune(checkpoint, records, args.run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
                       keeping_from(args), events, checked)

@@ -1,18 +1,19 @@
 """``--plan auto``: what suits the pictures, chosen as ``mxft advise`` chooses, where nobody says how to train."""
 import argparse
-import logging
 import shlex
 
 from mxft.errors import InputError
 from mxft.options import VAL_FRACTION
 from mxft.wording import plural
 
-LOG = logging.getLogger("mxft")
 AUTO = "auto"
 _OWN = ("freeze", "freeze_through", "freeze_by", "bn", "trunk_lr_mult", "head_lr_mult", "layer_decay", "head_epochs",
         "head_lr", "head_optimizer", "head_batch_size", "unfreeze_epochs", "solver", "cache", "views", "cache_budget",
         "cache_dir", "no_frozen_trunk", "hidden", "class_weight", "oversample", "label_smoothing", "mixup", "layer",
         "require_head", "initializer", "lr_step_epochs", "lr_factor", "accumulate", "fp16", "optimizer")
+
+_OF_STEPS = ("epochs", "batch_size", "lr", "lr_schedule", "warmup_epochs", "mom", "wd", "augment", "patience",
+             "min_delta")
 
 
 def add_auto_plan(parser):
@@ -55,7 +56,7 @@ def takes_auto(parser, argv, args):
 
 
 def choose_plan(parser, argv, args, checkpoint, spec, pictures):
-    """Return the flags with those of the advice for the pictures where the user typed none, and say what and why.
+    """Return the flags with those of the advice for the pictures where the user typed none, and what was chosen and why.
 
     Parameters
     ----------
@@ -68,8 +69,9 @@ def choose_plan(parser, argv, args, checkpoint, spec, pictures):
 
     Returns
     -------
-    argparse.Namespace
+    args : argparse.Namespace
         `args` itself where the records are none to train on: preparation then says what is wrong with them.
+    said : str
     """
     from mxft.commandline.data_options import target_of
     from mxft.data.target_spec import CLASSES
@@ -78,18 +80,18 @@ def choose_plan(parser, argv, args, checkpoint, spec, pictures):
     kind = target_of(args)
     images, outputs, measure = _source(args, pictures, kind)
     if not images:
-        return args
+        return args, ""
     evidence, why = None, f"layers are probed for classes alone: pictures with {kind} are taken to be like those"
     if kind == CLASSES:
         evidence, why = _evidence(measure, checkpoint, spec, args)
     similar = evidence.similar if evidence else True
-    advice = advise(images, outputs, similar, None if similar else evidence.best_layer, kind)
+    advice = advise(images, outputs, similar, None if similar else evidence.best_layer, kind,
+                    by_steps=bool(_typed(parser(), argv).intersection(_OF_STEPS)))
     chosen = parser().parse_args([*shlex.split(advice.flags), *argv])
     for name in ("data", "train", "val", "records"):  # as `check_data_flags` read them
         setattr(chosen, name, getattr(args, name))
     chosen.plan = advice.settings["plan"]
-    LOG.info(f"plan auto: {advice.plan}\n  {advice.flags}\n  {advice.reason}\n  {why}")
-    return chosen
+    return chosen, f"plan auto: {advice.plan}\n  {advice.flags}\n  {advice.reason}\n  {why}"
 
 
 def _typed(parser, argv):
@@ -116,6 +118,8 @@ def _source(args, pictures, kind):
             checkpoint, spec, pictures, args.resize or default_resize(spec), *rest)
     try:
         scan = scan_labels(load_records(args.records).train if args.records else args.train)
+        if kind == CLASSES and scan.labels.ndim > 1:
+            return 0, 0, None
         check_target(scan, TargetSpec(kind, args.num_classes or (int(scan.first.max()) + 1 if kind == CLASSES else
                                                                  scan.labels.reshape(len(scan.ids), -1).shape[1])))
     except (InputError, ValueError, OverflowError):

@@ -50,7 +50,7 @@ def is_small(images, classes, target=TARGETS[0]):
     return images < FEW_IMAGES or (target != "regression" and images / classes < FEW_A_CLASS)
 
 
-def advise(images, classes, similar, layer=None, target=TARGETS[0]):
+def advise(images, classes, similar, layer=None, target=TARGETS[0], by_steps=False):
     """Return the advice for a data set.
 
     Parameters
@@ -64,6 +64,8 @@ def advise(images, classes, similar, layer=None, target=TARGETS[0]):
     layer : str, optional
         Where the features of case 3 are best taken.
     target : {"classes", "multi-label", "regression"}
+    by_steps : bool
+        Only plans that train by steps, where epochs, rate and batch are given: those of the large cases.
 
     Returns
     -------
@@ -88,9 +90,13 @@ def advise(images, classes, similar, layer=None, target=TARGETS[0]):
     size = {"multi-label": f"{images:,} images, {classes} labels in all",
             "regression": f"{images:,} images, numbers for each"}.get(
                 target, f"{images:,} images of {classes} classes, {math.floor(images / classes)} a class")
+    small = is_small(images, classes, target)
     case = {(True, True): 1, (False, True): 2, (True, False): 3, (False, False): 4}[
-        is_small(images, classes, target), bool(similar)]
+        small and not by_steps, bool(similar)]
     plan, settings, reason = _CASES[case](images, size, layer)
+    if small and by_steps:
+        reason = (f"{size}, are few; epochs, a rate or a batch were given, so they are trained by steps, from "
+                  + ("a solved head on." if similar else f"the pretrained weights on. {_LEFT_AND_RIGHT}"))
     return Advice(case, plan, _of_target(settings, target), reason, target)
 
 

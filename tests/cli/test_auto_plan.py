@@ -59,6 +59,14 @@ def test_when_a_plan_is_chosen(words, auto, plan):
     assert (takes_auto(parser, argv, args), args.plan) == (auto, plan)
 
 
+def test_settings_of_training_by_steps_get_a_plan_that_hears_them(here, capsys):
+    assert finetune("--data", "photos", "--epochs", "2", "--lr", "0.02") == 0
+    recipe = recipe_of()
+    assert (recipe["plan"], recipe["fit"]["epochs"], recipe["learning_rate"]) in (("two-stage", 2, 0.02),
+                                                                               ("full", 2, 0.02))
+    assert recipe["batch_size"] == 8, "of 15 images"
+
+
 def test_auto_beside_a_flag_of_a_plan_of_ones_own_is_refused(here, capsys):
     assert finetune("--data", "photos", "--plan", "auto", "--solver", "ridge") == 2
     assert "--plan auto: expected no --solver beside it, received both" in capsys.readouterr().err

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
+from mxft.data.datasets import prepare_records
 from mxft.data.images import inspect, prepare, reduction
 from mxft.data.labels import check_labels, scan_labels
 from mxft.data.lists import Row, read_list, write_list
 from mxft.data.packing import pack_list
-from mxft.data.splits import split_folder
 from mxft.network.image_options import ImageOptions
 
 pytestmark = pytest.mark.data
@@ -65,7 +65,7 @@ def test_mxnet_reads_the_protocols_record_files(caltech, tmp_path):
         mx.io  # noqa: B018  a lazy door opens when it is first touched
     except ImportError as error:
         pytest.skip(f"mxnet cannot be loaded: {error}")
-    result = split_folder(str(caltech), str(tmp_path / "c"), per_class=12, resize=64, num_thread=2, show=False)
+    _, result = prepare_records(str(caltech), str(tmp_path / "c"), per_class=12, resize=64, num_thread=2, show=False)
     assert (result.train.packed, result.val.packed, len(result.classes)) == (3072, 1536, 256)
     assert check_labels(result.val.rec, 256).labels.max() == 255
     batches = mx.io.ImageRecordIter(path_imgrec=result.val.rec, data_shape=(3, 56, 56), batch_size=256)

@@ -42,6 +42,22 @@ def test_the_scale_suits_the_softmax(solver):
     assert loss < cross_entropy(scores * 30, wanted) and loss < cross_entropy(scores / 30, wanted)
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("each", [3, 12])
+def test_few_images_that_are_told_apart_do_not_make_a_head_certain(solver, each):
+    """Laplace's rule of succession: N images, all of them right, leave a doubt of 1 / (N + 2)."""
+    features, labels = blobs(each=each, spread=0.01)
+    scores = logits(solve_head(solver, features, labels, 4), features)
+    right = np.exp(-cross_entropy(scores, labels))
+    assert right == pytest.approx((4 * each + 1) / (4 * each + 2), abs=0.03)
+
+
+@pytest.mark.parametrize("each, most", [(1, 0.6), (2, 0.95)])
+def test_a_class_of_one_image_is_never_judged(each, most):
+    features, labels = blobs(each=each, spread=0.01)
+    assert np.exp(-cross_entropy(logits(solve_head("ridge", features, labels, 4), features), labels)) < most
+
+
 def test_ridge_decides_as_the_closed_form_does():
     features, labels = blobs(spread=1.0)
     head = solve_head("ridge", features, labels, 4)

@@ -99,7 +99,8 @@ def test_a_call_prepares_once_and_reads_the_images_once(here, calls):
 
 
 def test_the_command_prepares_once(here, calls):
-    words = ["finetune", "--model", "net,0", "--epochs", "1", "--batch-size", "4", "--image-shape", "3,8,8"]
+    words = ["finetune", "--model", "net,0", "--plan", "full", "--epochs", "1", "--batch-size", "4",
+             "--image-shape", "3,8,8"]
     assert main([*words, "--train", "train.rec", "--run", "records"]) == 0
     assert once(calls, *STEPS) == dict.fromkeys(STEPS, 1)
     calls.clear()
