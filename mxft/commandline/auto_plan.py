@@ -56,7 +56,7 @@ def takes_auto(parser, argv, args):
 
 
 def choose_plan(parser, argv, args, checkpoint, spec, pictures):
-    """Return the flags with those of the advice for the pictures where the user typed none, and what was chosen and why.
+    """Return the flags, with those of the advice where the user typed none, and what was chosen and why.
 
     Parameters
     ----------

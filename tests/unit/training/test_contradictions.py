@@ -140,8 +140,8 @@ def here(tmp_path, monkeypatch, make_checkpoint, make_records):
 
 def told_by_the_command(words, capsys):
     """Return what ``mxft finetune`` refuses `words` with."""
-    status = main(["finetune", "--model", "net,0", "--train", "train.rec", "--run", "run", "--image-shape", "3,8,8",
-                   *words.split()])
+    status = main(["finetune", "--plan", "full", "--model", "net,0", "--train", "train.rec", "--run", "run",
+                   "--image-shape", "3,8,8", *words.split()])
     out, err = capsys.readouterr()
     assert (status, out, err.count("\n")) == (2, "", 1), (status, out, err)
     assert not os.path.exists("run")
