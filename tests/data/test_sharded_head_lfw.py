@@ -29,6 +29,7 @@ def faces(testdata, tmp_path_factory):
     return read_face_set(rec)
 
 
+@pytest.mark.long
 def test_three_steps_of_y1_are_the_same(faces, testdata, tmp_path):
     checkpoint = load_checkpoint(f"{testdata}/models/mobilefacenet-y1/model,0")
     backbone, results = pretrained_backbone(checkpoint, SIZE), []

@@ -40,6 +40,7 @@ def test_help_fits_80_columns(run, capsys, monkeypatch):
     assert all(len(line) <= 80 for line in capsys.readouterr().out.splitlines())
 
 
+@pytest.mark.long
 def test_every_advice_is_tried_on_every_data_set(recipe, run, here):
     assert run() == 0
     with open("cases/table.md", encoding="utf-8") as f:

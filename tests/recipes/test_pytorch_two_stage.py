@@ -94,6 +94,7 @@ def test_each_new_best_is_kept_under_its_accuracy(run, here, capsys):
         assert row["model"] == [name for name in names if done[name] <= epochs][-1]
 
 
+@pytest.mark.long
 def test_the_head_alone_learns_first_and_drop_connect_is_for_full_training(run, here, small):
     size = ["--image-shape", "3,32,32"]
     assert run(*size, "--epochs", "1,1,0", "--run", "runs/b3") == 0

@@ -209,6 +209,7 @@ def losses(folder, case, run):
             for row in read_log(log) if row["event"] in ("epoch", "interval")]
 
 
+@pytest.mark.long
 def test_two_workers_go_on_bit_for_bit(folder, repository):
     said = resumed_group(folder, repository, "dist_sync", 1, "mixed", "stages", "phases")
     for case in ("mixed", "stages", "phases"):

@@ -73,7 +73,7 @@ RECIPES = {
 }
 
 
-QUICK = ("everything, augmented", "head on cached features", "two stages, cosine", "accumulated head, dropout")
+QUICK = ("everything, augmented", "head on cached features", "two stages, cosine")
 
 
 @pytest.mark.parametrize("recipe", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long)
