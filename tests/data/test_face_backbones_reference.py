@@ -96,6 +96,7 @@ def test_the_published_mobilefacenet_is_identified(published):
     assert identify(shapes) == ["--network y1", "--version-output GDC", "--emb-size 128"]
 
 
+@pytest.mark.long
 def test_the_published_mobilefacenet_trains_to_the_same_losses_when_rewritten(testdata, published):
     """Three steps on faces; the slopes of this network are among those MXNet's own operator gets right."""
     net, label, losses, slopes = mx.sym.FullyConnected(published.symbol, num_hidden=8, name="fc7"), np.arange(4), [], []

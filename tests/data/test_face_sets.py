@@ -48,6 +48,7 @@ def read_through_mxnet(folder):
     return people
 
 
+@pytest.mark.long
 def test_lfw_is_packed_whole_and_mxnet_reads_every_identity(lfw, tmp_path):
     result = pack_faces(str(lfw), str(tmp_path / "all"), num_thread=2, show=False)
     assert (result.images, result.identities, result.resized, result.bad) == (IMAGES, PEOPLE, 0, [])

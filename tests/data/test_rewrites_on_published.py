@@ -77,11 +77,13 @@ def calm(arg_params, aux_params):
     return arg_params, aux_params
 
 
+LONG = [("m1", 512, Versions(), 112), ("r50", 512, Versions(), 64), ("r50", 512, Versions(se=1), 48),
+        ("r100", 512, Versions(), 48), ("y1", 512, Versions(), 112)]
+
+
 @pytest.mark.parametrize("network, emb_size, versions, size", [
-    ("m1", 512, Versions(), 112), ("r18", 512, Versions(), 64), ("r34", 256, Versions(), 64),
-    pytest.param("r50", 512, Versions(), 64, marks=pytest.mark.long), ("r50", 512, Versions(se=1), 48),
-    pytest.param("r100", 512, Versions(), 48, marks=pytest.mark.long),
-    pytest.param("y1", 512, Versions(), 112, marks=pytest.mark.long), ("y1", 128, Versions(output="GDC"), 112)])
+    ("r18", 512, Versions(), 64), ("r34", 256, Versions(), 64), ("y1", 128, Versions(output="GDC"), 112),
+    *(pytest.param(*case, marks=pytest.mark.long) for case in LONG)])
 def test_face_backbones(random_parameters, network, emb_size, versions, size):
     symbol = face_network(network, emb_size, (size, size), versions)
     found, error = rewritten(symbol, *calm(*random_parameters(symbol, (3, size, size))), (3, size, size))

@@ -28,7 +28,7 @@ NET = ["--model", "net,0", "--image-shape", "3,16,16", "--rgb-mean", "120,120,12
 ZOO = ["--network", "mobilenetv2_0.25", "--image-shape", "3,32,32"]
 
 
-@pytest.mark.parametrize("words", [NET, ZOO])
+@pytest.mark.parametrize("words", [NET, pytest.param(ZOO, marks=pytest.mark.long)])
 def test_the_exported_checkpoint_scores_as_the_gluon_network(words, run, here, capsys):
     assert run(*words) == 0
     out = capsys.readouterr().out

@@ -72,6 +72,7 @@ def test_a_name_of_the_zoo_is_fetched(recipe, here, mirror, make_checkpoint):
     assert recipe.find_checkpoint(args, drop_connect=True).name == f"{prefix},0"
 
 
+@pytest.mark.long
 def test_each_new_best_is_kept_under_its_accuracy(run, here, capsys):
     assert run(*NET, "--epochs", "4,2,1", "--run", "runs/mine") == 0
     history = [(row["val_top1"], -row["val_loss"]) for number in (1, 2, 3)

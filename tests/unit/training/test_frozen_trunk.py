@@ -188,6 +188,7 @@ def test_what_cannot_be_is_refused_before_work_begins(make_checkpoint, records, 
         training.on_trunk()
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_curves_agree_with_the_plain_plan_on_photographs(testdata, tmp_path):
     """mobilenet-v1-0.25 with a new head for ten classes, random crops and mirrors, as many views as epochs."""

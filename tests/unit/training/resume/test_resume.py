@@ -305,7 +305,8 @@ def test_a_disk_that_is_full_from_the_beginning_leaves_nothing(tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("which, plan", [("val", "full"), ("train", "two-stage")])
+@pytest.mark.parametrize("which, plan", [
+    ("val", "full"), pytest.param("train", "two-stage", marks=pytest.mark.long)])
 def test_records_that_vanish_between_epochs_and_stages_end_the_run_and_it_goes_on(which, plan, data, run, tmp_path,
                                                                                   monkeypatch):
     recipe = dataclasses.replace(RECIPE, plan=plan)
