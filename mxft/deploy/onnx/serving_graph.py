@@ -38,8 +38,8 @@ def serving_graph(symbol, anatomy, image_shape):
     Raises
     ------
     InputError
-        A Dropout that is random when it serves, a softmax over part of a row, or one that MXNet itself computes in two
-        ways.
+        A Dropout that is random when it serves, a softmax over part of a row, one that MXNet itself computes in two
+        ways, or an output that is the input or a parameter itself.
     """
     graph = Graph(symbol)
     shapes = _shapes(symbol, anatomy.image.name, image_shape)
@@ -48,6 +48,10 @@ def serving_graph(symbol, anatomy, image_shape):
     for node in graph.operators():
         _rewrite(graph, node, shapes)
         spell(graph, node, shapes)
+    for name, (index, _) in zip(names, graph.heads):
+        if graph.nodes[index].is_variable:
+            raise InputError(f"network cannot be exported: expected outputs that layers compute, received {name}, "
+                             f"which is {graph.nodes[index].name} itself")
     names = _name_heads(graph, names)
     graph.sort()
     _give_own_names(graph, names)

@@ -161,6 +161,7 @@ def test_opencv_reads_it_and_its_rows_are_rows(random_parameters, tmp_path):
     (mx.sym.SoftmaxOutput(conv(DATA, "conv"), name="softmax"), "received softmax of 4 dimensions: MXNet takes "),
     (mx.sym.Dropout(dense(), mode="always", name="drop"), "received drop, a Dropout in mode 'always'"),
     (dense(mx.sym.Concat(mx.sym.Flatten(DATA), mx.sym.Variable("age"))), "expected one input, received 2: "),
+    (mx.sym.Group([dense(), DATA]), "expected outputs that layers compute, received data, which is data itself"),
 ])
 def test_what_no_file_can_say_is_refused(net, message, tmp_path):
     with pytest.raises(InputError, match=message):
