@@ -1,4 +1,5 @@
 """Check, decode, resize and encode one image for a record; follows `image_encode` of MXNet's tools/im2rec.py."""
+import io
 import struct
 import zlib
 from collections import namedtuple
@@ -195,31 +196,38 @@ def _decode(data, flags):
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise BadImage(f"cannot be decoded: {' '.join(str(error.err).split())}") from None
+    if image is None and name not in (None, "JPEG", "PNG", "BMP"):
+        return _decode_with_pillow(data, flags, name)
     if image is None:
-        known = name in (None, "JPEG", "PNG", "BMP")
-        raise BadImage("not an image, or too damaged to decode" if known else
-                       f"{name}, too damaged to decode or none that OpenCV {cv2.__version__} reads")
+        raise BadImage("not an image, or too damaged to decode")
     return image
 
 
 def _decode_heic(data, flags):
-    """Decode a photograph of a telephone, upright, in the colours OpenCV gives."""
+    """Decode a photograph of a telephone, upright."""
     try:
         import pillow_heif
     except ImportError:
         raise BadImage("HEIC, which OpenCV does not read: pip install 'mxft[heic]', or save it as JPEG") from None
+    pillow_heif.register_heif_opener()
+    return _decode_with_pillow(data, flags, "HEIC")
+
+
+def _decode_with_pillow(data, flags, name):
+    """Decode what this OpenCV does not (4.11 reads no GIF), upright, the first picture of several; as OpenCV, BGR."""
     try:
-        file = pillow_heif.open_heif(data, convert_hdr_to_8bit=True)
-        if file.size[0] * file.size[1] > MOST_PIXELS:
-            raise BadImage(f"announces {file.size[0]} x {file.size[1]} pixels, more than {MOST_PIXELS}")
-        image = np.asarray(file.to_pillow().convert("RGB"))[..., ::-1]
+        from PIL import Image, ImageOps  # with matplotlib, always there
+
+        file = Image.open(io.BytesIO(data))
+        if file.width * file.height > MOST_PIXELS:
+            raise BadImage(f"announces {file.width} x {file.height} pixels, more than {MOST_PIXELS}")
+        image = np.ascontiguousarray(np.asarray(ImageOps.exif_transpose(file).convert("RGB"))[..., ::-1])
     except BadImage:
         raise
-    except Exception as error:  # libheif's own kinds
-        raise BadImage(f"cannot be decoded: {' '.join(str(error).split())}") from None
-    if flags == cv2.IMREAD_GRAYSCALE:
-        return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY)
-    return np.ascontiguousarray(image)
+    except Exception as error:  # Pillow's plugins have kinds of their own
+        raise BadImage(f"{name}, too damaged to decode, or neither OpenCV {cv2.__version__} nor Pillow reads it "
+                       f"({' '.join(str(error).split())[:80]})") from None
+    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if flags == cv2.IMREAD_GRAYSCALE else image
 
 
 def shape(image, factor, full, options):

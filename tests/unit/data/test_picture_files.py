@@ -40,6 +40,24 @@ def test_a_telephones_photograph_is_read_or_its_cure_named(monkeypatch):
         prepare(data, ImageOptions())
 
 
+@pytest.mark.parametrize("flags, shape", [(1, (64, 80, 3)), (0, (64, 80))])
+def test_what_opencv_does_not_read_is_read_by_pillow(monkeypatch, flags, shape):
+    from PIL import Image
+
+    picture, written = smooth((64, 80)), io.BytesIO()
+    Image.fromarray(picture[..., ::-1]).save(written, "GIF")
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
+    options = ImageOptions(encoding=".png", color=flags)
+    data = prepare(written.getvalue(), options)
+    monkeypatch.undo()
+    read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert read.shape == shape
+    assert flags == 0 or abs(read.astype(int) - picture).mean() < 12, "a palette of 256"
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
+    with pytest.raises(BadImage, match="GIF, too damaged to decode, or neither OpenCV .* nor Pillow reads it"):
+        prepare(written.getvalue()[:40], options)
+
+
 @pytest.mark.parametrize("data, name", [(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"), (b"RIFFxxxxWAVE", None),
                                         (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "HEIC"), (b"P7 is no map", None),
                                         (b"", None), (b"P6\n3 3\n", "PPM"), (b"Photo", None)])
