@@ -5,12 +5,18 @@ with a table (CSV, TSV, ``.lst``); such a table itself; a tar or zip of any of t
 """
 import dataclasses
 import os
-from collections import Counter
 from typing import Optional
 
 from mxft.data.class_tables import PARTS, read_class_table
 from mxft.data.lists import Row
-from mxft.data.picture_files import found_path, is_hidden, is_picture, root_of
+from mxft.data.picture_files import found_path, is_picture, root_of
+from mxft.data.picture_folders import (
+    TABLES,
+    class_folders,
+    entries,
+    passed_over,
+    require_pictures,
+)
 from mxft.data.tables import read_table
 from mxft.data.target_spec import CLASSES, TargetSpec
 from mxft.errors import InputError, MissingFileError, nearest
@@ -19,7 +25,6 @@ from mxft.files.cache import cache_folder
 from mxft.files.whole import sha256
 from mxft.wording import plural, some
 
-TABLES = (".csv", ".tsv", ".lst")
 CLUTTER = "257.clutter"
 _ARCHIVES = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".zip")
 
@@ -161,7 +166,7 @@ def pictures_under(source, cache=None):
         path = _unpacked(path, cache)
     if not os.path.isdir(path):
         return [os.fspath(source)]
-    return [os.path.join(path, name) for name in _require_pictures(path)]
+    return [os.path.join(path, name) for name in require_pictures(path)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,19 +218,17 @@ def _folder_of(table):
     return beside if os.path.isdir(beside) else folder
 
 
-# --- folders
-
 def _of_folder(folder, asked):
     """Return the Pictures of a folder, by the first reading that fits."""
-    names, files = _entries(folder)
+    names, files = entries(folder)
     tables = [name for name in files if name.lower().endswith(TABLES)]
     parts = {PARTS[name.lower()]: name for name in reversed(names) if name.lower() in PARTS}
     if asked.of_table:
         return _of_table(_the_table(folder, tables, asked), folder, asked)
-    if "train" in parts and len(parts) > 1 and _class_folders(os.path.join(folder, parts["train"])):
+    if "train" in parts and len(parts) > 1 and class_folders(os.path.join(folder, parts["train"])):
         return _of_parts(folder, parts, asked)
     left_out = _left_out(folder, asked)
-    classes = _class_folders(folder, left_out)
+    classes = class_folders(folder, left_out)
     if len(classes) > 1 or left_out:
         return _of_classes(folder, classes, files, left_out, asked)
     if tables:
@@ -235,50 +238,6 @@ def _of_folder(folder, asked):
     return _without_labels(folder, asked)
 
 
-def _entries(folder):
-    """Return the names of folders and of files that are the user's own, sorted."""
-    names = [name for name in sorted(os.listdir(folder)) if not is_hidden(name)]
-    folders = [name for name in names if os.path.isdir(os.path.join(folder, name))]
-    return folders, [name for name in names if name not in set(folders)]
-
-
-def _pictures_below(folder, deep=True):
-    """Return the paths below a folder of its pictures, sorted; of the folder alone where not `deep`."""
-    found = []
-    for path, folders, files in os.walk(folder, followlinks=False):
-        folders[:] = [name for name in sorted(folders) if not is_hidden(name)] if deep else []
-        found += [os.path.relpath(os.path.join(path, name), folder) for name in sorted(files)
-                  if is_picture(os.path.join(path, name))]
-    return found
-
-
-def _class_folders(folder, exclude=()):
-    """Return {class: [paths below `folder`]} of its folders; of nested ones each innermost folder is a class.
-
-    Where a folder holds pictures itself, those deeper in it are passed over, as in Caltech-256's ``056.dog/greg``.
-    Where none does, the innermost folders are the classes, named by their path, unless their names repeat below every
-    folder (``dog/2019``, ``cat/2019``): then those are groups within a class.
-    """
-    own = [name for name in _entries(folder)[0] if name not in exclude]
-    direct = {name: _pictures_below(os.path.join(folder, name), deep=False) for name in own}
-    if any(direct.values()):
-        found = {name: pictures or _pictures_below(os.path.join(folder, name)) for name, pictures in direct.items()}
-    else:
-        found = {name: _pictures_below(os.path.join(folder, name)) for name in own}
-        leaves = {name: {os.path.dirname(path) for path in pictures} for name, pictures in found.items()}
-        counted = Counter(os.path.basename(leaf) for each in leaves.values() for leaf in each)
-        if len(own) > 1 and any(leaves.values()) and max(counted.values()) == 1:
-            nested = {}
-            for name, pictures in found.items():
-                for path in pictures:
-                    nested.setdefault(f"{name}/{os.path.dirname(path)}".replace(os.sep, "/"), []).append(
-                        os.path.basename(path))
-            found = nested
-    if not any(found.values()):
-        return {}
-    return {name: [os.path.join(name, path) for path in pictures] for name, pictures in sorted(found.items())}
-
-
 def _of_classes(folder, classes, files, left_out, asked):
     """Return the Pictures of class folders."""
     names = _class_names(classes, asked)
@@ -286,7 +245,7 @@ def _of_classes(folder, classes, files, left_out, asked):
     rows = [(numbers[name], path) for name, paths in classes.items() for path in paths]
     nested = "class folders within folders" if any("/" in name for name in classes) else "class folders"
     return Pictures(asked.source, folder, _within(nested, folder, asked), _numbered(rows), _target(folder, names),
-                    notes=(*_clutter_note(left_out), *_passed_over(folder, classes, files)), excluded=left_out)
+                    notes=(*_clutter_note(left_out), *passed_over(folder, classes, files)), excluded=left_out)
 
 
 def _class_names(classes, asked):
@@ -302,7 +261,7 @@ def _class_names(classes, asked):
 
 def _left_out(folder, asked):
     """Return the class folders to leave out, which must be there."""
-    there = _entries(folder)[0]
+    there = entries(folder)[0]
     for name in asked.exclude:
         if name not in there:
             raise InputError(f"nothing to exclude: expected a class folder in {folder}, received exclude={name!r}; "
@@ -323,22 +282,6 @@ def _target(folder, names):
     return TargetSpec(CLASSES, len(names), tuple(names))
 
 
-def _passed_over(folder, classes, files):
-    """Return what is said of files that are no pictures of a class."""
-    taken = {path for paths in classes.values() for path in paths}
-    tops = {name.split("/")[0] for name in classes}
-    deeper = [path for name in sorted(tops) for path in
-              (os.path.join(name, below) for below in _pictures_below(os.path.join(folder, name)))
-              if path not in taken]
-    beside = [name for name in files if is_picture(os.path.join(folder, name))]
-    notes = [f"{plural(len(found), 'picture')} {where} passed over ({some(found)})" for found, where in
-             ((beside, "beside the class folders"), (deeper, "deeper than a class folder")) if found]
-    tables = [name for name in files if name.lower().endswith(TABLES)]
-    if tables:
-        notes.append(f"{some(tables)} not read: `labels` {tables[0]} would be")
-    return tuple(notes)
-
-
 def _within(layout, folder, asked):
     """Return how a source was read, with the folder inside it where that is not the source itself."""
     inner = os.path.relpath(folder, os.path.expanduser(asked.source)) if os.path.isdir(
@@ -354,7 +297,7 @@ def _of_parts(folder, parts, asked):
     """Return the Pictures of training and validation folders."""
     held_out = parts.get("val") or parts["test"]
     left_out = _left_out(os.path.join(folder, parts["train"]), asked)
-    train, val = (_class_folders(os.path.join(folder, part), left_out) for part in (parts["train"], held_out))
+    train, val = (class_folders(os.path.join(folder, part), left_out) for part in (parts["train"], held_out))
     names = _class_names(train, asked)
     unknown = [name for name in val if name not in names]
     if unknown:
@@ -378,23 +321,9 @@ def _of_parts(folder, parts, asked):
 
 def _without_labels(folder, asked):
     """Return the Pictures of a folder in which nothing says what they show."""
-    found = _require_pictures(folder)
+    found = require_pictures(folder)
     return Pictures(asked.source, folder, _within("pictures", folder, asked), _numbered((0, path) for path in found))
 
-
-def _require_pictures(folder):
-    """Return the paths of all pictures below a folder, which must have one."""
-    found = _pictures_below(folder)
-    if not found:
-        names = [name for _, _, files in os.walk(folder) for name in files if not is_hidden(name)]
-        there = Counter(os.path.splitext(name)[1].lower() or "no extension" for name in names)
-        listed = ", ".join(f"{count} {ext}" for ext, count in there.most_common(3)) or "no files at all"
-        raise InputError(f"no pictures in {folder}: expected JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF files, found "
-                         f"{listed}")
-    return found
-
-
-# --- tables
 
 def _the_table(folder, tables, asked):
     """Return the path of the one table in a folder."""

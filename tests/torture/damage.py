@@ -113,7 +113,7 @@ def damage(rng, data):
     """
     names, out = [], data
     for _ in range(1 + (rng.randint(5) == 0)):
-        if not out:
+        if len(out) < 2:
             break
         way = ANY[rng.randint(len(ANY))]
         out = way(rng, out)

@@ -1,0 +1,81 @@
+"""Folders of pictures: which are classes, which pictures are theirs, and what is passed over."""
+import os
+from collections import Counter
+
+from mxft.data.picture_files import is_hidden, is_picture
+from mxft.errors import InputError
+from mxft.wording import plural, some
+
+TABLES = (".csv", ".tsv", ".lst")
+
+
+def entries(folder):
+    """Return the names of folders and of files that are the user's own, sorted."""
+    names = [name for name in sorted(os.listdir(folder)) if not is_hidden(name)]
+    folders = [name for name in names if os.path.isdir(os.path.join(folder, name))]
+    return folders, [name for name in names if name not in set(folders)]
+
+
+def pictures_below(folder, deep=True):
+    """Return the paths below a folder of its pictures, sorted; of the folder alone where not `deep`."""
+    found = []
+    for path, folders, files in os.walk(folder, followlinks=False):
+        folders[:] = [name for name in sorted(folders) if not is_hidden(name)] if deep else []
+        found += [os.path.relpath(os.path.join(path, name), folder) for name in sorted(files)
+                  if is_picture(os.path.join(path, name))]
+    return found
+
+
+def class_folders(folder, exclude=()):
+    """Return {class: [paths below `folder`]} of its folders; of nested ones each innermost folder is a class.
+
+    Where a folder holds pictures itself, those deeper in it are passed over, as in Caltech-256's ``056.dog/greg``.
+    Where none does, the innermost folders are the classes, named by their path, unless their names repeat below every
+    folder (``dog/2019``, ``cat/2019``): then those are groups within a class.
+    """
+    own = [name for name in entries(folder)[0] if name not in exclude]
+    direct = {name: pictures_below(os.path.join(folder, name), deep=False) for name in own}
+    if any(direct.values()):
+        found = {name: pictures or pictures_below(os.path.join(folder, name)) for name, pictures in direct.items()}
+    else:
+        found = {name: pictures_below(os.path.join(folder, name)) for name in own}
+        leaves = {name: {os.path.dirname(path) for path in pictures} for name, pictures in found.items()}
+        counted = Counter(os.path.basename(leaf) for each in leaves.values() for leaf in each)
+        if len(own) > 1 and any(leaves.values()) and max(counted.values()) == 1:
+            nested = {}
+            for name, pictures in found.items():
+                for path in pictures:
+                    nested.setdefault(f"{name}/{os.path.dirname(path)}".replace(os.sep, "/"), []).append(
+                        os.path.basename(path))
+            found = nested
+    if not any(found.values()):
+        return {}
+    return {name: [os.path.join(name, path) for path in pictures] for name, pictures in sorted(found.items())}
+
+
+def passed_over(folder, classes, files):
+    """Return what is said of files that are no pictures of a class."""
+    taken = {path for paths in classes.values() for path in paths}
+    tops = {name.split("/")[0] for name in classes}
+    deeper = [path for name in sorted(tops) for path in
+              (os.path.join(name, below) for below in pictures_below(os.path.join(folder, name)))
+              if path not in taken]
+    beside = [name for name in files if is_picture(os.path.join(folder, name))]
+    notes = [f"{plural(len(found), 'picture')} {where} passed over ({some(found)})" for found, where in
+             ((beside, "beside the class folders"), (deeper, "deeper than a class folder")) if found]
+    tables = [name for name in files if name.lower().endswith(TABLES)]
+    if tables:
+        notes.append(f"{some(tables)} not read: `labels` {tables[0]} would be")
+    return tuple(notes)
+
+
+def require_pictures(folder):
+    """Return the paths of all pictures below a folder, which must have one."""
+    found = pictures_below(folder)
+    if not found:
+        names = [name for _, _, files in os.walk(folder) for name in files if not is_hidden(name)]
+        there = Counter(os.path.splitext(name)[1].lower() or "no extension" for name in names)
+        listed = ", ".join(f"{count} {ext}" for ext, count in there.most_common(3)) or "no files at all"
+        raise InputError(f"no pictures in {folder}: expected JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF files, found "
+                         f"{listed}")
+    return found
