@@ -16,6 +16,8 @@ HASH_BITS = 6          # of 64 that may differ
 GREY_LEVELS = 4.0      # mean difference of the thumbnails, of 255
 _LEAST_CONTRAST = 4.0  # grey levels, standard deviation: hashes of plain pictures say nothing
 _BLOCK = 1 << 22       # pairs held at a time
+MOST_PAIRS = 1 << 32   # compared bit by bit, some 20 s; of more, hashes must be equal
+_MOST_ALIKE = 1000
 
 
 def find_duplicates(train, val):
@@ -33,7 +35,8 @@ def find_duplicates(train, val):
 
     Notes
     -----
-    Mirrored, cropped or recoloured copies are not found, nor are copies of nearly plain pictures.
+    Mirrored, cropped or recoloured copies are not found, nor are copies of nearly plain pictures. Beyond `MOST_PAIRS`
+    pairs (some 150,000 images) only copies whose hashes are equal are.
 
     Examples
     --------
@@ -45,16 +48,27 @@ def find_duplicates(train, val):
     hashes, val_hashes = _hashes(thumbnails), _hashes(val_thumbnails)
     vivid, val_vivid = (part.reshape(len(part), -1).std(axis=1) >= _LEAST_CONTRAST if len(part) else np.zeros(0, bool)
                         for part in (thumbnails, val_thumbnails))
-    found, step = [], max(1, _BLOCK // max(1, len(hashes)))
-    for begin in range(0, len(val_hashes), step):
-        apart = _bits(val_hashes[begin:begin + step, None] ^ hashes[None])
-        near = (apart <= HASH_BITS) & val_vivid[begin:begin + step, None] & vivid[None]
-        for row in np.flatnonzero(near.any(axis=1)):
-            candidates = np.flatnonzero(near[row])
-            levels = np.abs(thumbnails[candidates].astype(np.float32) - val_thumbnails[begin + row]).mean(axis=(1, 2))
+    found = []
+    for row, candidates in _near(np.where(vivid, hashes, 0), np.where(val_vivid, val_hashes, 0)):
+        candidates = candidates[vivid[candidates]]
+        if val_vivid[row] and len(candidates):
+            levels = np.abs(thumbnails[candidates].astype(np.float32) - val_thumbnails[row]).mean(axis=(1, 2))
             if levels.min() <= GREY_LEVELS:
-                found.append((int(ids[candidates[levels.argmin()]]), int(val_ids[begin + row])))
+                found.append((int(ids[candidates[levels.argmin()]]), int(val_ids[row])))
     return found
+
+
+def _near(hashes, val_hashes):
+    """Yield (row, numbers of near hashes) of the validation hashes that have any; of very many, equal ones alone."""
+    if len(hashes) * len(val_hashes) > MOST_PAIRS:
+        order = np.argsort(hashes, kind="stable")
+        begin, end = (np.searchsorted(hashes[order], val_hashes, side) for side in ("left", "right"))
+        yield from ((row, order[begin[row]:end[row]][:_MOST_ALIKE]) for row in np.flatnonzero(end > begin))
+        return
+    step = max(1, _BLOCK // max(1, len(hashes)))
+    for first in range(0, len(val_hashes), step):
+        near = _bits(val_hashes[first:first + step, None] ^ hashes[None]) <= HASH_BITS
+        yield from ((first + row, np.flatnonzero(near[row])) for row in np.flatnonzero(near.any(axis=1)))
 
 
 def write_duplicates(path, train, val, train_rows, val_rows):

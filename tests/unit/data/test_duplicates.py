@@ -3,6 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mxft.data import duplicates
 from mxft.data.duplicates import _bits, find_duplicates
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from tests.support.images import encoded, smooth
@@ -32,6 +33,11 @@ def test_a_copy_is_found_and_nothing_else(records, copy):
     train = records("train.rec", *(encoded(image) for image in PICTURES[:20]))
     val = records("val.rec", *(encoded(image) for image in PICTURES[20:]), copy(PICTURES[7]), b"no picture")
     assert find_duplicates(train, val) == [(7, 10)]
+
+
+def test_of_very_many_equal_hashes_alone_are_looked_at(records, monkeypatch):
+    monkeypatch.setattr(duplicates, "MOST_PAIRS", 1)
+    test_a_copy_is_found_and_nothing_else(records, encoded)
 
 
 def test_plain_pictures_are_not_said_to_be_copies(records):
