@@ -40,8 +40,7 @@ class Epochs:
 
     def restore(self, facts, parameters):
         """Go on from how it stood, with the parameters there were then."""
-        self.history, self.best_epoch = [{**row, "epoch": int(row["epoch"])} for row in facts["history"]], \
-            facts["best_epoch"]
+        self.history, self.best_epoch = [_as_written(row) for row in facts["history"]], facts["best_epoch"]
         self.best = self._run.name("best") if self.history else None
         self.last = self._run.name(self.history[-1]["epoch"]) if self.history else None
         self._goodness = _goodness(next((row for row in self.history if row["epoch"] == self.best_epoch), None))
@@ -82,6 +81,15 @@ def _watched(row):
         if name in row:
             return name, row[name], sign
     return "train_loss", row["train_loss"], -1
+
+
+def _as_written(row):
+    """Return an epoch's row read from a state; TypeError where one of its figures is none."""
+    for name, value in row.items():
+        if (name.startswith(("train_", "val_")) or name in ("lr", "seconds", "images_per_second")) \
+                and not isinstance(value, (int, float, type(None))):
+            raise TypeError(f"{name} is no number")
+    return {**row, "epoch": int(row["epoch"])}
 
 
 def best_validation(history):

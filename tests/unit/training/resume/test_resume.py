@@ -265,7 +265,8 @@ def test_a_damaged_state_is_refused(text, message, tmp_path):
     lambda facts: facts["optimizer"]["numbers"].update(lr="abc"), lambda facts: facts.update(log_bytes=-1),
     lambda facts: facts["optimizer"]["numbers"].update(__class__=1), lambda facts: facts.update(seeds={"layers": "x"}),
     lambda facts: facts["optimizer"].update(counts={"0": {"0": {}}}), lambda facts: facts.update(kept=["/../../mine"]),
-], ids=["history", "epochs", "numbers", "log", "class", "seeds", "counts", "kept"])
+    lambda facts: facts["epochs"]["history"][0].update(train_loss=["x"]),
+], ids=["history", "epochs", "numbers", "log", "class", "seeds", "counts", "kept", "figure"])
 def test_a_state_of_a_stranger_is_refused_and_removes_no_file(change, run, tmp_path):
     run("one", dataclasses.replace(RECIPE, fit=dataclasses.replace(RECIPE.fit, epochs=1)))
     (tmp_path / "one" / "model-").mkdir()
