@@ -78,9 +78,9 @@ def _source(args, checkpoint, spec):
     """Return the images and the InputSpec they are read with."""
     import dataclasses
 
-    from mxft.command.flags import as_flags
     from mxft.commandline.data_options import folder_packing
     from mxft.commandline.preflight import check_resize
+    from mxft.commandline.splitting import say_pictures
     from mxft.data.pictures import open_pictures
     from mxft.data.soundness import check_images
     from mxft.faces.data.plain_records import FaceSetImages, is_face_set
@@ -92,7 +92,7 @@ def _source(args, checkpoint, spec):
     if not path.endswith(".rec"):
         check_resize(args.resize, spec)
         pictures = open_pictures(path, keep_clutter=True)
-        print(as_flags(pictures.describe()), file=sys.stderr)
+        say_pictures(pictures, file=sys.stderr)
         packing = folder_packing(checkpoint, spec)
         if args.resize:
             packing["resize"], spec = args.resize, dataclasses.replace(spec, resize=None)

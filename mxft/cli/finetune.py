@@ -3,7 +3,7 @@ import os
 import sys
 
 from mxft.commandline.arguments import Parser, add_device_options, add_input_options, add_tensorboard_option, input_spec
-from mxft.commandline.auto_plan import add_auto_plan, choose_plan, takes_auto
+from mxft.commandline.auto_plan import choose_plan, takes_auto
 from mxft.commandline.data_options import add_data_options, check_data_flags, pictures_from, records_from, target_of
 from mxft.commandline.pages import conclude
 from mxft.commandline.training_options import (
@@ -41,8 +41,7 @@ def parser():
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--run", required=True, metavar="DIR", help="folder for checkpoints and log: new or empty")
     add_data_options(p)
-    add_training_options(p)
-    add_auto_plan(p)
+    add_training_options(p, auto=True)
     add_keeping_options(p)
     add_tensorboard_option(p, "RUN/tensorboard")
     add_input_options(p)
@@ -79,7 +78,8 @@ def main(argv=None):
         args, said = choose_plan(parser, argv, args, checkpoint, spec, pictures)
         recipe = recipe_from(args, target_of(args))
         checked = check_early(args, recipe, checkpoint, spec, pictures)
-        print(said, end="\n" * bool(said))
+        if said:
+            print(said)
     records = workers.first_then_others(lambda: records_from(args, spec, pictures))
     result = finetune(checkpoint, records, args.run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
                       keeping_from(args), events, checked)

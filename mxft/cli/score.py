@@ -170,8 +170,8 @@ def _plain(args, checkpoint, spec):
 
 def _pack_pictures(path, args, checkpoint, spec, records):
     """Pack the pictures under a path as those the checkpoint was trained on, labels by its class names."""
-    from mxft.command.flags import as_flags
     from mxft.commandline.data_options import folder_packing
+    from mxft.commandline.splitting import say_pictures
     from mxft.data.lists import write_list
     from mxft.data.packing import pack_list
     from mxft.data.pictures import open_pictures
@@ -183,8 +183,7 @@ def _pack_pictures(path, args, checkpoint, spec, records):
     target = manifest_target(checkpoint.manifest)
     pictures = open_pictures(path, target and target.kind, args.labels, names=checkpoint.classes)
     pictures.require_labels()
-    print(as_flags(pictures.describe()) + ("; those for validation are scored" if pictures.val else ""),
-          file=sys.stderr)
+    say_pictures(pictures, "; those for validation are scored" if pictures.val else "", sys.stderr)
     packing = folder_packing(checkpoint, spec)
     if args.resize:
         packing["resize"] = args.resize

@@ -16,15 +16,6 @@ _OF_STEPS = ("epochs", "batch_size", "lr", "lr_schedule", "warmup_epochs", "mom"
              "min_delta")
 
 
-def add_auto_plan(parser):
-    """Let ``--plan`` take auto, and mean it where nothing is said."""
-    plan = next(action for action in parser._actions if action.dest == "plan")
-    accepts = plan.type
-    plan.type = lambda text: AUTO if text == AUTO else accepts(text) if accepts else text
-    plan.default, plan.help = None, "auto: what suits the pictures, as mxft advise says; " + plan.help.replace(
-        "(default: full)", "(default: auto; full beside a flag that only some plans hear)")
-
-
 def takes_auto(parser, argv, args):
     """Whether a plan is to be chosen: ``--plan auto``, or neither a plan nor a flag that only some plans hear.
 
@@ -106,7 +97,7 @@ def _source(args, pictures, kind):
     """Return training images, outputs, and what measures similarity on a sample; 0 images of other records."""
     from mxft.data.datasets import load_records
     from mxft.data.labels import scan_labels
-    from mxft.data.target_spec import CLASSES, TargetSpec, check_target
+    from mxft.data.target_spec import CLASSES, TargetSpec, check_target, label_matrix
     from mxft.features.probe import measure_pictures, measure_records
 
     if pictures is not None:
@@ -121,10 +112,10 @@ def _source(args, pictures, kind):
         if kind == CLASSES and scan.labels.ndim > 1:
             return 0, 0, None
         check_target(scan, TargetSpec(kind, args.num_classes or (int(scan.first.max()) + 1 if kind == CLASSES else
-                                                                 scan.labels.reshape(len(scan.ids), -1).shape[1])))
+                                                                 label_matrix(scan).shape[1])))
     except (InputError, ValueError, OverflowError):
         return 0, 0, None
-    outputs = scan.labels.shape[1] if scan.labels.ndim > 1 else len(set(scan.first.tolist()))
+    outputs = len(set(scan.first.tolist())) if kind == CLASSES else label_matrix(scan).shape[1]
     return len(scan.ids), outputs, lambda checkpoint, spec, *rest: measure_records(checkpoint, spec, scan, *rest)
 
 

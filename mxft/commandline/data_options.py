@@ -52,7 +52,7 @@ def add_split_options(group, of=""):
 
 
 def add_table_options(group, of=""):
-    """Add the flags of a table of labels; `check_table_flags` refuses what does not go together."""
+    """Add the flags of a table of labels; `check_split_flags` refuses what does not go together."""
     group.add_argument("--labels", metavar="TABLE",
                        help=f"{of}CSV, TSV or .lst of images and their class, labels or numbers (default: the one in "
                             "the folder, where there are no class folders)")

@@ -18,11 +18,16 @@ from mxft.training.recipe import Recipe
 GIGABYTE = 2 ** 30
 
 
-def add_plan_options(parser):
-    """Add the flags; `plan_settings` reads them."""
+def add_plan_options(parser, auto=False):
+    """Add the flags; `plan_settings` reads them. With `auto` a plan may be chosen: see `mxft.commandline.auto_plan`."""
     p = parser.add_argument_group("plan: what moves, and how fast")
-    add_setting(p, Recipe, "plan", "full; head: the new head on a fixed trunk; discriminative: the trunk at a lower "
-                "rate; gradual: unfreeze stage by stage; two-stage: head, then everything; scratch: load nothing")
+    chosen = "auto: what suits the pictures, as mxft advise says; " if auto else ""
+    told = {"default": "auto; full beside a flag that only some plans hear"} if auto else {}
+    add_setting(p, Recipe, "plan", f"{chosen}full; head: the new head on a fixed trunk; discriminative: the trunk at a "
+                "lower rate; gradual: unfreeze stage by stage; two-stage: head, then everything; scratch: load nothing",
+                **told)
+    if auto:
+        parser.set_defaults(plan=None)
     p.add_argument("--freeze", action="append", metavar="PATTERN",
                    help="freeze parameters by name or shell pattern as well; may be repeated")
     add_setting(p, FreezeOptions, "through", "freeze this layer and everything before it as well", "--freeze-through",

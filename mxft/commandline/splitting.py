@@ -2,11 +2,11 @@
 from mxft.wording import plural, some
 
 
-def say_pictures(pictures):
-    """Print in one line what pictures were found and how they are read."""
+def say_pictures(pictures, more="", file=None):
+    """Print in one line what pictures were found and how they are read, and `more`; to `file`, else standard output."""
     from mxft.command.flags import as_flags
 
-    print(as_flags(pictures.describe()))
+    print(as_flags(pictures.describe()) + more, file=file)
 
 
 def say_split(split, records):

@@ -16,7 +16,7 @@ from mxft.settings import default_of, kind_of
 from mxft.training.recipe import LEVEL, Recipe
 
 
-def add_training_options(parser, momentum=None):
+def add_training_options(parser, momentum=None, auto=False):
     """Add the flags a training run shares.
 
     Parameters
@@ -25,6 +25,8 @@ def add_training_options(parser, momentum=None):
     momentum : float, optional
         What ``--mom`` stands at where it is not typed and the optimizer has a momentum; it is never a reason to refuse
         one that has none.
+    auto : bool
+        Whether a plan may be chosen: see `mxft.commandline.auto_plan`.
     """
     net = parser.add_argument_group("network")
     net.add_argument("--layer", metavar="NAME", help="feature layer (default: found by graph; mxft layers lists them)")
@@ -32,7 +34,7 @@ def add_training_options(parser, momentum=None):
                      help="keep the checkpoint's classifier; refuse one for another number of classes")
     net.add_argument("--initializer", metavar="NAME",
                      help="of the new head, any name mx.init knows (default: the tutorial's Xavier)")
-    add_plan_options(parser)
+    add_plan_options(parser, auto)
     t = parser.add_argument_group("training")
     t.add_argument("--epochs", "--num-epochs", type=typed(kind_of(FitOptions, "epochs")), metavar="N",
                    default=default_of(FitOptions, "epochs"), help="(default: %(default)s)")

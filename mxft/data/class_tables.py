@@ -74,11 +74,11 @@ def read_class_table(path, names=None, columns=None):
     if os.fspath(path).lower().endswith(".lst"):
         return _of_list(path, names)
     table = table_columns(path)
-    part, wanted = _part_column(table), columns
+    part = _part_column(table)
     if columns and len(columns) != 1:
         raise InputError(f"label columns: expected the one column that is the class, received {', '.join(columns)}; "
                          "`target='multi-label'` reads several labels")
-    column = table.called(wanted[0]) if wanted else _label_column(table, part)
+    column = table.called(columns[0]) if columns else _label_column(table, part)
     cells = [row[column].strip() for _, row in table.lines]
     _refuse_other_kinds(table, column, cells)
     for (number, _), cell in zip(table.lines, cells):

@@ -45,16 +45,11 @@ def find_duplicates(train, val):
     """
     ids, thumbnails = _thumbnails(train)
     val_ids, val_thumbnails = _thumbnails(val)
-    hashes, val_hashes = _hashes(thumbnails), _hashes(val_thumbnails)
-    vivid, val_vivid = (part.reshape(len(part), -1).std(axis=1) >= _LEAST_CONTRAST if len(part) else np.zeros(0, bool)
-                        for part in (thumbnails, val_thumbnails))
     found = []
-    for row, candidates in _near(np.where(vivid, hashes, 0), np.where(val_vivid, val_hashes, 0)):
-        candidates = candidates[vivid[candidates]]
-        if val_vivid[row] and len(candidates):
-            levels = np.abs(thumbnails[candidates].astype(np.float32) - val_thumbnails[row]).mean(axis=(1, 2))
-            if levels.min() <= GREY_LEVELS:
-                found.append((int(ids[candidates[levels.argmin()]]), int(val_ids[row])))
+    for row, candidates in _near(_hashes(thumbnails), _hashes(val_thumbnails)):
+        levels = np.abs(thumbnails[candidates].astype(np.float32) - val_thumbnails[row]).mean(axis=(1, 2))
+        if levels.min() <= GREY_LEVELS:
+            found.append((int(ids[candidates[levels.argmin()]]), int(val_ids[row])))
     return found
 
 
@@ -101,7 +96,7 @@ def write_duplicates(path, train, val, train_rows, val_rows):
 
 
 def _thumbnails(path):
-    """Return ids ``(N,)`` and grey thumbnails, uint8 ``(N, 16, 16)``, of the records that can be decoded."""
+    """Return ids ``(N,)`` and grey thumbnails, uint8 ``(N, 16, 16)``, of records that are neither damaged nor plain."""
     cv2 = load_cv2()
     ids, thumbnails = [], []
     with RecordReader(path) as reader:
@@ -110,9 +105,10 @@ def _thumbnails(path):
             image = cv2.imdecode(data, cv2.IMREAD_REDUCED_GRAYSCALE_4)
             if image is not None and min(image.shape) < 32:
                 image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
-            if image is not None:
+            thumbnail = None if image is None else cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA)
+            if thumbnail is not None and thumbnail.std() >= _LEAST_CONTRAST:
                 ids.append(record.header.id)
-                thumbnails.append(cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA))
+                thumbnails.append(thumbnail)
     return np.array(ids, np.uint64), np.array(thumbnails, np.uint8).reshape(-1, 16, 16)
 
 

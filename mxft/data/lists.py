@@ -34,11 +34,9 @@ def iter_list(path):
         At the first bad row, with file, line and content. (Upstream prints it and goes on without the image.)
     """
     with open(require_file(path, "image list"), "rb") as f:
-        mark = f.read(3)
+        coding = coding_of(f.read(2))
     # surrogateescape: a file name that is not UTF-8 is found again under the very bytes the list holds
-    coding, errors = (("utf-16", "strict") if mark[:2] in (b"\xff\xfe", b"\xfe\xff") else
-                      ("utf-8-sig", "surrogateescape"))
-    with open(path, encoding=coding, errors=errors) as f:
+    with open(path, encoding=coding, errors="strict" if coding == "utf-16" else "surrogateescape") as f:
         try:
             for number, line in enumerate(f, 1):
                 if line.strip():
@@ -46,6 +44,11 @@ def iter_list(path):
         except UnicodeError:
             raise InputError(f"image list cannot be read: expected text in UTF-8, received {path}, which begins as "
                              "UTF-16 does and goes on otherwise; save it as UTF-8") from None
+
+
+def coding_of(data):
+    """Return the coding of a text by its first bytes: UTF-16 with its byte order mark, else UTF-8 with or without."""
+    return "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
 def _row(path, number, line):

@@ -20,9 +20,8 @@ from mxft.data.picture_folders import (
 from mxft.data.tables import read_table
 from mxft.data.target_spec import CLASSES, TargetSpec
 from mxft.errors import InputError, MissingFileError, nearest
-from mxft.files.archive import extract_tar
+from mxft.files.archive import extract_once
 from mxft.files.cache import cache_folder
-from mxft.files.whole import sha256
 from mxft.wording import plural, some
 
 CLUTTER = "257.clutter"
@@ -199,9 +198,7 @@ def _unpacked(path, cache):
                              "`train` takes it")
         raise InputError(f"pictures: expected a folder, a table ({', '.join(TABLES)}) or an archive "
                          f"({', '.join(_ARCHIVES)}), received {path!r}")
-    target = os.path.join(cache_folder(cache), "pictures", f"{os.path.basename(path)}-{sha256(path)[:16]}")
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    return extract_tar(path, target)
+    return extract_once(path, os.path.join(cache_folder(cache), "pictures"))
 
 
 def _require_table(path):
@@ -344,8 +341,7 @@ def _of_table(path, folder, asked):
     table = (read_class_table(path, asked.names, asked.columns) if asked.kind in (None, CLASSES)
              else read_table(path, asked.kind, asked.names, asked.columns))
     wanted = [row.path for row in table.rows]
-    root = root_of(wanted, folder) or (root_of(wanted, os.path.dirname(path) or ".") if os.path.isdir(
-        os.path.dirname(path) or ".") else None)
+    root = root_of(wanted, folder) or root_of(wanted, os.path.dirname(path) or ".")
     if root is None:
         raise InputError(f"images are missing: expected those of {path} in {folder}, received none of {len(wanted)}, "
                          f"the first {os.path.join(folder, wanted[0])!r}; the folder is the one the table's paths "

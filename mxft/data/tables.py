@@ -10,7 +10,7 @@ import io
 import os
 
 from mxft.data.label_vectors import is_yes_or_no, listed_labels, named_labels, numbers, yes_or_no
-from mxft.data.lists import Row, iter_list
+from mxft.data.lists import Row, coding_of, iter_list
 from mxft.data.picture_files import HEIC_ENDINGS, PICTURE_ENDINGS
 from mxft.data.target_spec import MULTI_LABEL, REGRESSION, TargetSpec, check_kind
 from mxft.errors import InputError, nearest
@@ -19,7 +19,6 @@ from mxft.files.whole import require_file
 _UNREADABLE = (".jxl", ".tga", ".svg", ".dng")
 _IMAGE_COLUMNS = ("image", "path", "file", "filename", "file_name", "image_path", "image_name", "filepath", "img",
                   "img_path", "picture", "photo", "image_id", "img_id", "id", "name")
-_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,9 +184,8 @@ def _lines(path):
     """Return [(line number, cells)] of a table that are not empty."""
     with open(require_file(path, "table of labels"), "rb") as f:
         content = f.read()
-    coding = next((coding for mark, coding in _BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
     try:
-        text = content.decode(coding)
+        text = content.decode(coding_of(content))
     except UnicodeDecodeError:
         raise InputError(f"table cannot be read: expected UTF-8 text, received {path}; save it as UTF-8") from None
     found = _divided(path, text)

@@ -91,6 +91,18 @@ def extract_tar(path, folder, progress=True):
     return folder
 
 
+def extract_once(path, parent):
+    """Unpack an archive below `parent` into a folder named by the archive and its hash; return that folder.
+
+    Parameters
+    ----------
+    path, parent : str
+        See `extract_tar`; `parent` is made.
+    """
+    os.makedirs(parent, exist_ok=True)
+    return extract_tar(path, os.path.join(parent, f"{os.path.basename(path)}-{sha256(path)[:16]}"))
+
+
 def write_tar(folder, path):
     """Write `folder` as the tar archive `path`, its members below the folder's own name.
 

@@ -9,9 +9,8 @@ import os
 import shlex
 
 from mxft.errors import InputError
-from mxft.files.archive import extract_tar
+from mxft.files.archive import extract_once
 from mxft.files.cache import cache_folder
-from mxft.files.whole import sha256
 
 _IMPORTED = {".onnx": "--from onnx", ".safetensors": "--from timm --arch NAME", ".h5": "--from keras --arch NAME",
              ".pth": "--from torchvision --arch NAME", ".pt": "--from torchvision --arch NAME"}
@@ -48,10 +47,7 @@ def packaged_prefix(path):
     folder = path
     if os.path.isfile(path):
         _refuse_weights(path)
-        name = os.path.basename(path)
-        target = os.path.join(cache_folder(), "unpacked", f"{name}-{sha256(path)[:16]}")
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        folder = extract_tar(path, target)
+        folder = extract_once(path, os.path.join(cache_folder(), "unpacked"))
     prefixes = _prefixes(folder)
     if len(prefixes) != 1:
         found = f"{len(prefixes)}: {', '.join(prefixes)}; name one with its epoch" if prefixes else "none"

@@ -37,7 +37,9 @@ def test_a_copy_is_found_and_nothing_else(records, copy):
 
 def test_of_very_many_equal_hashes_alone_are_looked_at(records, monkeypatch):
     monkeypatch.setattr(duplicates, "MOST_PAIRS", 1)
-    test_a_copy_is_found_and_nothing_else(records, encoded)
+    train = records("train.rec", *(encoded(image) for image in PICTURES[:20]))
+    val = records("val.rec", *(encoded(image) for image in PICTURES[20:]), encoded(PICTURES[7]))
+    assert find_duplicates(train, val) == [(7, 10)]
 
 
 def test_plain_pictures_are_not_said_to_be_copies(records):
