@@ -5,7 +5,6 @@ what NumPy (1.24, 2.0, 2.4, 2.5 …) and Python (3.12: distutils) have taken awa
 ``import mxnet``, and only those that are missing. Everything else in mxft says ``from mxft.compat import mx``.
 """
 import atexit
-import contextlib
 import importlib
 import importlib.util
 import logging
@@ -15,6 +14,7 @@ import struct
 import sys
 import warnings
 
+from mxft.compat_imports import in_place_of, lean_imports
 from mxft.compat_mxnet import repair
 from mxft.errors import DependencyError, last_line
 from mxft.machine.cuda import CUDA_BUILD, is_cuda_build, load_cuda_libraries, missing_library_message, spare_old_drivers
@@ -127,7 +127,7 @@ def load_mxnet():
         for name, value in _NATIVE_LOG_SWITCHES.items():
             os.environ.setdefault(name, value)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), lean_imports():
             warnings.simplefilter("ignore")
             mxnet = importlib.import_module("mxnet")
     except ModuleNotFoundError as error:
@@ -215,18 +215,6 @@ def load_cv2():
     return cv2
 
 
-@contextlib.contextmanager
-def _without(name):
-    """Hide a package: GluonCV 0.10.5 imports PyTorch where there is one, and refuses PyTorch 2."""
-    hidden = {key: sys.modules.pop(key) for key in [name] if key in sys.modules}
-    sys.modules[name] = None  # an import of it raises ImportError
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-        sys.modules.update(hidden)
-
-
 def _repair_autocfg():
     """Let autocfg 0.0.8, which gluoncv.auto reads, know Optional (a name of its own since 3.10) and Any (a class)."""
     if importlib.util.find_spec("autocfg") is None:
@@ -246,7 +234,7 @@ def load_gluoncv():
     """
     load_mxnet()
     try:
-        with warnings.catch_warnings(), _without("torch"):
+        with warnings.catch_warnings(), in_place_of("torch", None):  # GluonCV 0.10.5 refuses PyTorch 2
             warnings.simplefilter("ignore")
             _repair_autocfg()
             return importlib.import_module("gluoncv")

@@ -1,5 +1,6 @@
 """Shared fixtures: photographs and checkpoints beside the repository, tiny networks, mirrors, a web server."""
 import dataclasses
+import gc
 import importlib.util
 import os
 import pathlib
@@ -26,6 +27,12 @@ def find_testdata():
         if folder and (pathlib.Path(folder) / "models").is_dir():
             return pathlib.Path(folder)
     return None
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector what was imported: a training collects twice, and that took longer than the rest."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

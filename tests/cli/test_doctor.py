@@ -99,6 +99,7 @@ def test_a_card_is_judged_by_its_capability(card, status, text, machine, driver_
     assert ("training on card 0" in checks) == (status == "ok")
 
 
+@pytest.mark.long
 def test_a_hopper_card_and_a_servers_role_are_all_that_is_broken(machine, driver_of, capsys, monkeypatch):
     driver_of("NVIDIA H200=9.0")
     monkeypatch.setenv("DMLC_ROLE", "server")  # import mxnet would never return

@@ -258,7 +258,7 @@ def test_a_used_run_folder_is_refused_before_packing(here, capsys):
 def test_a_kept_head_goes_on_where_it_was(here, capsys):
     """A head trained to a low loss begins its second run at that loss; a new one would begin near log(3)."""
     quick = ["--bn", "eval", "--augment", "0"]
-    assert finetune(*quick, "--epochs", "30") == 0
+    assert finetune(*quick, "--epochs", "10", "--lr", "0.05") == 0
     assert finetune(*quick, "--require-head", "--lr", "0", model="run", run="again") == 0
     assert "kept head: fc1 with 3 classes" in capsys.readouterr().out
     old, new = load_checkpoint("run"), load_checkpoint("again")

@@ -34,6 +34,7 @@ def files():
     return {path: sha256(path) for path in sorted(os.listdir(".")) if os.path.isfile(path)}
 
 
+@pytest.mark.long
 def test_it_takes_finetunes_own_command_and_changes_no_file(here, capsys):
     assert finetune.parser().parse_args(COMMAND).lr == 0.1
     before = files()

@@ -35,6 +35,7 @@ def runs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_a_run_is_judged_again_to_the_same_page(runs, capsys):
     with open(runs / "head" / "report.html", encoding="utf-8") as f:
         written = f.read()

@@ -233,6 +233,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch, capsys):
                                        "received none called waitress; pip install 'mxft[serve]'\n")
 
 
+@pytest.mark.long
 def test_all_addresses_are_served_with_a_warning_and_ctrl_c_ends(folder):
     process = start(f"{folder}/net,0", "--host", "0.0.0.0", "--port", 0, "--threads", 1)
     port = int(re.search(r":(\d+)/", process.stdout.readline()).group(1))

@@ -62,6 +62,7 @@ def test_lfw_is_packed_whole_and_mxnet_reads_every_identity(lfw, tmp_path):
     assert found.problems == [] and dict(found.facts)["records"] == "18983 = 13233 images + 5749 identities + 1 header"
 
 
+@pytest.mark.long
 def test_people_with_five_images_and_one_in_five_held_out(lfw, tmp_path):
     result = pack_faces(str(lfw), str(tmp_path / "five"), min_images=5, hold_out=0.2, num_thread=2, show=False)
     assert result.identities == result.held_out_identities == PEOPLE_WITH_5

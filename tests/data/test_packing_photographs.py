@@ -40,6 +40,7 @@ def decoded(data):
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
 
 
+@pytest.mark.long
 def test_large_photographs_decoded_small_are_nearer_to_the_area_average_than_upstreams(caltech):
     """Measured on all 119: nearer on four of five, 40.8 against 38.3 dB in the median, 32.0 against 26.8 at worst."""
     want, ours, theirs = ImageOptions(resize=256, encoding=".png", quality=1), [], []
@@ -58,6 +59,7 @@ def test_large_photographs_decoded_small_are_nearer_to_the_area_average_than_ups
     assert min(ours) > min(theirs) + 3
 
 
+@pytest.mark.long
 def test_mxnet_reads_the_protocols_record_files(caltech, tmp_path):
     """12 a class for training, 6 for validation, read back by MXNet's own ImageRecordIter."""
     from mxft.compat import mx

@@ -88,6 +88,7 @@ def test_the_same_seed_gives_the_same_lists_records_and_losses(run, here):
     assert losses("other", *figures) != losses("one-run", *figures)
 
 
+@pytest.mark.long
 def test_a_second_run_takes_up_the_records_and_a_folder_of_its_own(run, here, capsys):
     assert run("--caltech256", FOLDER) == run("--caltech256", FOLDER) == 0
     assert "records are up to date" in capsys.readouterr().out
@@ -95,6 +96,7 @@ def test_a_second_run_takes_up_the_records_and_a_folder_of_its_own(run, here, ca
     assert losses("runs/caltech256-net-full", "train_loss") == losses("runs/caltech256-net-full-2", "train_loss")
 
 
+@pytest.mark.long
 def test_momentum_is_nine_tenths_for_an_optimizer_that_has_one(recipe, run, here):
     for words, momentum in ((["--run", "sgd"], 0.9), (["--run", "adam", "--optimizer", "adam"], None),
                             (["--run", "zero", "--mom", "0"], 0.0)):
@@ -131,6 +133,7 @@ def server(here, monkeypatch):
         thread.join()
 
 
+@pytest.mark.long
 def test_a_tar_from_an_address_is_fetched_once(run, here, server, capsys):
     pack_tar("256_ObjectCategories.tar")
     address = server + "/256_ObjectCategories.tar"

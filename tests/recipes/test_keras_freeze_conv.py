@@ -86,6 +86,7 @@ def test_a_file_that_changed_on_disk_is_told(run, here, capsys, monkeypatch):
     assert "NOT the same from both" in out and "scores 0\n" not in out
 
 
+@pytest.mark.long
 def test_chosen_classes_and_a_second_run_that_takes_up_the_records(run, here, capsys):
     for time in range(2):
         assert run("--classes", "dark,bright", "--epochs", "1") == 0

@@ -49,6 +49,7 @@ def named(folder):
     return [f"{folder}/{prefix},{int(epoch)}" for prefix, epoch in sorted(found, key=lambda pair: int(pair[1]))]
 
 
+@pytest.mark.long
 def test_the_stages_are_the_scripts(recipe, run, here):
     assert run(*NET, "--epochs", "2,1,1", "--batch-sizes", "6,4,3") == 0
     assert os.listdir("runs") == ["two-stage-net"]

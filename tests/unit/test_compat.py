@@ -199,6 +199,7 @@ def test_distutils_is_not_asked_for_where_python_has_it(monkeypatch):
     assert compat._require_distutils() is None
 
 
+@pytest.mark.long
 def test_a_missing_requirement_of_gluoncv_is_named(python):
     done = python(report("compat.load_gluoncv()", "import sys\nfrom mxft import compat\n"
                          "sys.modules['portalocker'] = None\n"))

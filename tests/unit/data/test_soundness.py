@@ -131,6 +131,7 @@ def test_a_file_cut_while_it_is_checked_is_a_run_error(make_records):
         check_records(scan)
 
 
+@pytest.mark.long
 def test_without_the_check_an_undecodable_image_ends_the_process(make_records):
     """Why the check is there: where this fails MXNet has mended its division by zero."""
     path = make_records("fatal.rec", [0, 1], lambda number, label: b"no image" if number else picture())

@@ -16,6 +16,7 @@ from mxft.faces.training.network import attach_face_head, pretrained_backbone
 from mxft.faces.training.options import FaceOptions
 from mxft.freeze import freeze_plan
 from mxft.heads import HeadOptions, make_head
+from mxft.machine.processor import cpu_flags
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.graph import Graph
 from mxft.network.input_spec import InputSpec
@@ -203,8 +204,9 @@ def _with_value(original, value):
 
 
 @pytest.mark.parametrize("cpus, changes", [
-    (1, {}), (2, {"accumulate": 3}), (1, {"label_smoothing": 0.1, "batch_norm": True}),
-    (2, {"optimizer": "adam", "momentum": None})])
+    (1, {"label_smoothing": 0.1, "batch_norm": True}), (2, {"accumulate": 3}),
+    pytest.param(1, {}, marks=pytest.mark.long),
+    pytest.param(2, {"optimizer": "adam", "momentum": None}, marks=pytest.mark.long)])
 def test_no_scale_changes_a_bit_of_the_update(cpus, changes, run, no_casts, monkeypatch):
     plain = run("plain", cpus, fp16=False, **changes)
     monkeypatch.setattr(LossScale, "__init__", _with_value(LossScale.__init__, loss_scale.MOST))
@@ -237,7 +239,8 @@ def leave_out(monkeypatch, updates):
 
 
 @pytest.mark.parametrize("cpus, device, accumulate, batches, updates", [
-    (1, 0, 1, (2, 3, 9), (2, 3, 9)), (2, 1, 1, (2,), (2,)), (2, 0, 3, (1, 10), (1, 4))])
+    (1, 0, 1, (2, 3, 9), (2, 3, 9)), (2, 0, 3, (1, 10), (1, 4)),
+    pytest.param(2, 1, 1, (2,), (2,), marks=pytest.mark.long)])
 def test_a_skipped_update_leaves_no_trace(cpus, device, accumulate, batches, updates, run, no_casts, monkeypatch,
                                           tmp_path, capsys):
     """Parameters and momenta at the end are those of a run that never had that update, and so are its counts."""
@@ -285,6 +288,7 @@ def test_gradients_that_stay_infinite_end_the_run_with_its_message(run, no_casts
         run("stopped", epochs=5)
 
 
+@pytest.mark.skipif("avx512f" not in cpu_flags(), reason="oneDNN has no bfloat16 without AVX-512")
 def test_bfloat16_trains_on_a_cpu_and_saves_the_users_float32_network(run, no_casts, monkeypatch, tmp_path):
     """What float16 does on a card: casts in the graph, float32 around it."""
     plain = run("plain", fp16=False, epochs=8)

@@ -142,8 +142,8 @@ CONV = {"conv0_weight", "conv0_bias"}
 BN = {"bn0_gamma", "bn0_beta", "bn0_moving_mean", "bn0_moving_var"}
 
 
-@pytest.mark.parametrize("method", ["fixed", "lr_mult"])
-@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize("apart, method", [(True, "fixed"), (False, "lr_mult"), *(
+    pytest.param(*case, marks=pytest.mark.long) for case in ((True, "lr_mult"), (False, "fixed")))])
 @pytest.mark.parametrize("recipe, frozen", [
     ({"plan": "head"}, CONV | BN),
     ({"plan": "full", "freezing": {"through": "bn0"}}, CONV | BN),

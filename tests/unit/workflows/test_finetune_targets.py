@@ -117,6 +117,7 @@ def test_a_foreign_head_keeps_its_own_loss(make_checkpoint, random_parameters, t
     np.testing.assert_allclose(moved, gradient, rtol=1e-3)
 
 
+@pytest.mark.long
 def test_an_interrupted_run_of_numbers_goes_on_as_if_it_had_not_stopped(make_checkpoint, tmp_path):
     data, whole = records_of(tmp_path, "regression"), recipe_of("regression")
     straight = finetune(make_checkpoint(), data, str(tmp_path / "straight"), whole, SPEC)

@@ -176,6 +176,7 @@ def test_stages_and_soft_targets_and_two_devices(model, data):
     assert result == {"stage": "head", "diverged": False} and len(messages) == 20
 
 
+@pytest.mark.long
 def test_nothing_of_the_callers_changes(model, data, make_checkpoint, tmp_path):
     """Weights, momentum, three random generators and files, bit for bit, around a finder that trains everything."""
     training = mx.mod.Module(make_checkpoint().symbol)

@@ -85,6 +85,7 @@ def test_read_back_both_runtimes_agree_with_it(bundle):
     assert check.classifier.classes == CLASSES
 
 
+@pytest.mark.long
 def test_the_programs_of_its_readme_run_and_name_the_same_class(bundle, repository):
     text = (bundle / "README.txt").read_text(encoding="utf-8")
     expected = json.loads((bundle / "selftest.json").read_text(encoding="utf-8"))["top"]

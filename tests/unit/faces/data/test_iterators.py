@@ -259,6 +259,7 @@ def test_threads_end_with_the_iterator(make_set):
     closed.close()
 
 
+@pytest.mark.long
 def test_the_interpreter_ends_in_the_middle_of_an_epoch(make_set, repository):
     script = ("import sys; from mxft.faces.data.layout import read_face_set; "
               "from mxft.faces.data.iterators import FaceIterator; "

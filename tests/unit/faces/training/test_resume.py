@@ -59,9 +59,11 @@ OPTIONS = {"no sets": {}, "two phases": {"freeze_epochs": 1}, "SphereFace": {"lo
            "accumulated": {"accumulate": 2, "frequent": 2, "verbose": 2},
            "accumulated, two phases": {"accumulate": 4, "freeze_epochs": 1, "frequent": 2, "verbose": 2},
            "lr falls, imprinted": {"lr_steps": (4, 9), "fc7_init": "imprint"}}
+QUICK = ("accumulated, two phases", "lr falls, imprinted")
 
 
-@pytest.mark.parametrize("case", OPTIONS)
+@pytest.mark.parametrize("case", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long)
+                                  for name in OPTIONS])
 def test_a_killed_run_goes_on_bit_for_bit(case, train, tmp_path):
     """Killed in the middle of an epoch, at the end of one, and where a verification is due; 6 batches an epoch."""
     whole = train("whole", **OPTIONS[case])

@@ -73,7 +73,7 @@ RECIPES = {
 }
 
 
-QUICK = ("everything, augmented", "head on cached features", "two stages, cosine")
+QUICK = ("head on cached features", "two stages, cosine")
 
 
 @pytest.mark.parametrize("recipe", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long)
@@ -101,6 +101,7 @@ def figures(history):
             for row in history]
 
 
+@pytest.mark.long
 def test_a_signal_in_the_middle_of_a_group_loses_nothing(run, tmp_path, monkeypatch):
     """SIGTERM after the third batch of five, of which two make an update: its gradient is in the state."""
     recipe, original = RECIPES["accumulated"], Snapshots.batch_end
@@ -145,6 +146,7 @@ finetune(model, Records(train, val, ["red", "green", "blue"], packing={"resize":
 """
 
 
+@pytest.mark.long
 def test_records_overwritten_behind_the_iterators_back_end_the_process_but_not_the_run(run, data, make_checkpoint,
                                                                                        tmp_path, repository):
     """MXNet's C++ ends a process that finds no record where one was; what had been written down goes on."""
@@ -163,6 +165,7 @@ def test_records_overwritten_behind_the_iterators_back_end_the_process_but_not_t
     assert_same(tmp_path / "whole", tmp_path / "ended", "best", 3)
 
 
+@pytest.mark.long
 def test_a_kill_before_the_first_state_begins_anew(run, tmp_path, monkeypatch):
     run("whole")
     with monkeypatch.context() as patch:
