@@ -18,6 +18,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the backgrou
     signal.signal(signal.SIGINT, signal.default_int_handler)
 DEAD = "http://127.0.0.1:9/"  # nobody listens there
 PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+ONE_PIXEL = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
+                          "0000000a49444154081d6360000000020001cfc835e50000000049454e44ae426082")  # a PNG
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -42,6 +44,19 @@ def as_told():
 
     with told():
         yield
+
+
+@pytest.fixture
+def quick_figures(monkeypatch):
+    """Figures are drawn and written as an empty picture: to render one takes longer than to train a tiny network."""
+    def savefig(figure, file, format, **_):
+        if format == "svg":
+            file.write("<svg ></svg>")
+        else:
+            with open(file, "wb") as f:
+                f.write(ONE_PIXEL)
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from mxft.commandline.auto_plan import takes_auto
 from mxft.errors import InputError
 from tests.support.images import levelled, write_classes
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 SHAPE = ["--image-shape", "3,16,16", "--rgb-mean", "90,90,90", "--rgb-std", "60,60,60"]
 
 

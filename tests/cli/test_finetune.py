@@ -18,6 +18,8 @@ from mxft.network.checkpoint import load_checkpoint, saved_epochs
 from mxft.training.run import read_log
 from tests.support.images import levelled, write_classes
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 SHAPE = ["--image-shape", "3,16,16", "--rgb-mean", "90,90,90", "--rgb-std", "60,60,60"]
 STOPPING = "stopping after this batch; once more stops at once"
 

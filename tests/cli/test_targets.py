@@ -11,6 +11,8 @@ from mxft.deploy.bundle.checking import check_bundle
 from mxft.deploy.bundle.signature import signature_of
 from mxft.deploy.serving.application import create_app
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 
 @pytest.fixture(scope="module")
 def trained(make_checkpoint, tmp_path_factory):

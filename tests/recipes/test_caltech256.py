@@ -16,6 +16,8 @@ from mxft.network.checkpoint import load_checkpoint
 from mxft.training.run import read_log
 from tests.support.images import levelled, write_image
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 
 @pytest.fixture
 def here(here, monkeypatch, make_checkpoint):

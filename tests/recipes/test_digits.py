@@ -6,6 +6,8 @@ import pytest
 
 from mxft.training.run import read_log
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 
 def test_the_table_the_curves_and_the_runs(recipe, run, here, monkeypatch, capsys):
     pytest.importorskip("sklearn")

@@ -9,6 +9,8 @@ from mxft.network.checkpoint import load_checkpoint
 from mxft.training.run import read_log
 from tests.support.images import noise
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 SIZE = (112, 112)
 
 

@@ -13,6 +13,8 @@ from mxft.training.preparation import check_recipe
 from mxft.training.recipe import Recipe
 from tests.support.images import noise, write_classes
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 
 @pytest.fixture
 def here(here, make_checkpoint):

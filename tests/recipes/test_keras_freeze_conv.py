@@ -13,6 +13,8 @@ from mxft.network.graph import Graph
 from mxft.training.run import read_log
 from tests.support.images import noise, write_classes
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 
 @pytest.fixture
 def here(here, make_checkpoint):

@@ -14,6 +14,8 @@ from mxft.network.checkpoint import load_checkpoint, load_symbol
 from mxft.network.graph import Graph
 from tests.support.images import noise, write_classes
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 FINETUNE = ["--image-shape", "3,64,64", "--data", "photos", "--per-class", "4", "--epochs", "1", "--batch-size", "4"]
 
 

@@ -35,7 +35,8 @@ def few_people(testdata, tmp_path):
 
 
 @pytest.mark.parametrize("flags", [
-    pytest.param([], marks=pytest.mark.long), ["--pixels", "14", "--fc7-init", "imprint"]])
+    pytest.param([], marks=pytest.mark.long),
+    pytest.param(["--pixels", "14", "--fc7-init", "imprint"], marks=pytest.mark.long)])
 def test_the_published_network_is_finetuned_and_measured_before_and_after(flags, few_people, testdata, load_recipe,
                                                                           capsys):
     status = run_command("lfw_finetune", load_recipe("lfw_finetune").main, [

@@ -9,6 +9,8 @@ from mxft.backbones import efficientnet
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.run import read_log
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 
 def write_images(folder, counts):
     """Write `counts[name]` noisy images of a class's own brightness below `folder`."""

@@ -23,6 +23,8 @@ from mxft.training.run import RunFolder
 from mxft.training.schedule import learning_rate_schedule
 from tests.support.images import coloured
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
 EPOCHS, SEED = 3, 5
 CACHES = {"none": {}, "memory": {"views": EPOCHS}, "disk": {"views": EPOCHS}}

@@ -21,6 +21,8 @@ from mxft.training.fit import FitOptions
 from mxft.training.recipe import Recipe
 from mxft.workflows.finetune import finetune
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 SPEC = InputSpec((3, 8, 8))
 
 

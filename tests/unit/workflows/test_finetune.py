@@ -19,6 +19,8 @@ from mxft.training.run import read_log
 from mxft.training.stages import HeadStage
 from mxft.workflows.finetune import finetune
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
 ONE_EPOCH = FitOptions(epochs=1)
 

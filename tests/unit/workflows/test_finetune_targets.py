@@ -19,6 +19,8 @@ from mxft.training.recipe import Recipe
 from mxft.training.resume.state import Keeping
 from mxft.workflows.finetune import finetune
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 SPEC = InputSpec((3, 8, 8), (127,) * 3, (1 / 64,) * 3)
 FAST = FitOptions(epochs=3, momentum=0.9)
 

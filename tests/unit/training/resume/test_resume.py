@@ -25,6 +25,8 @@ from mxft.training.staged import StagedTraining
 from mxft.workflows.finetune import finetune
 from tests.support.killing import Killed, killed_after
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
 SPEC = InputSpec((3, 8, 8))
 RECIPE = Recipe(batch_size=4, learning_rate=0.05, fit=FitOptions(epochs=3, momentum=0.9))
 
