@@ -25,7 +25,8 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.9",
     packages=find_packages(include=["mxft", "mxft.*"]),
-    package_data={"mxft.report": ["templates/*.html"], "mxft.deploy.serving": ["templates/*.html", "static/*"]},
+    package_data={"mxft": ["py.typed"], "mxft.report": ["templates/*.html"],
+                  "mxft.deploy.serving": ["templates/*.html", "static/*"]},
     entry_points={"console_scripts": ["mxft = mxft.cli:main"]},
     install_requires=[
         "numpy",

@@ -1,31 +1,105 @@
 """mxft fine-tunes MXNet checkpoints.
 
-Importing the package imports no mxnet: public names are loaded when first used, so ``mxft --help`` is instant and
-the record tools work where mxnet is not installed.
+    import mxft
+    result = mxft.finetune("resnet-50", "photos", "runs/photos")
+    mxft.score(result.model, "more-photos")
+    mxft.predict(result.model, ["cat.jpg", "dog.jpg"]).labels
+
+Each job in one call:
+
+    finetune         a checkpoint and pictures in, a run folder out
+    score, predict   what a checkpoint is worth on labelled pictures, and what it says of others
+    embed, verify    pictures to embeddings; a face network on a set of pairs
+    export           an ONNX file that was compared with the checkpoint
+    import_weights   weights of torchvision, timm, Keras and ONNX
+    list_models      the names of the zoo
+    load_checkpoint  a Checkpoint: symbol, parameters and manifest
+
+Settings: Recipe, FitOptions, FreezeOptions, HeadStage, CacheOptions. The tutorial's steps one by one: list_layers,
+find_feature_layer, cut_at, attach_head, get_fine_tune_model, match_parameters, freeze_plan, fit. Errors: MxftError,
+and of it InputError and RunError.
+
+The commands are the same jobs: ``mxft --help``. Importing the package imports no mxnet: names are loaded when first
+used, so ``mxft --help`` is instant and the record tools work where mxnet is not installed.
 """
 import importlib
+import sys
+import types
+from typing import TYPE_CHECKING, Any
 
 from mxft.moved import find_moved_modules
 
+if TYPE_CHECKING:
+    from mxft.api.conversion import export as export
+    from mxft.api.conversion import import_weights as import_weights
+    from mxft.api.faces import Embeddings as Embeddings
+    from mxft.api.faces import embed as embed
+    from mxft.api.faces import verify as verify
+    from mxft.api.finetuning import finetune as finetune
+    from mxft.api.judging import Predictions as Predictions
+    from mxft.api.judging import predict as predict
+    from mxft.api.judging import score as score
+    from mxft.api.models import list_models as list_models
+    from mxft.data.datasets import Records as Records
+    from mxft.data.pictures import Pictures as Pictures
+    from mxft.data.pictures import open_pictures as open_pictures
+    from mxft.errors import InputError as InputError
+    from mxft.errors import MxftError as MxftError
+    from mxft.errors import RunError as RunError
+    from mxft.freeze import freeze_plan as freeze_plan
+    from mxft.inference.executor import InferenceExecutor as InferenceExecutor
+    from mxft.network.checkpoint import Checkpoint as Checkpoint
+    from mxft.network.checkpoint import load_checkpoint as load_checkpoint
+    from mxft.network.input_spec import InputSpec as InputSpec
+    from mxft.network.transfer import TransferReport as TransferReport
+    from mxft.network.transfer import match_parameters as match_parameters
+    from mxft.options import CacheOptions as CacheOptions
+    from mxft.options import FitOptions as FitOptions
+    from mxft.options import FreezeOptions as FreezeOptions
+    from mxft.options import HeadStage as HeadStage
+    from mxft.surgery import attach_head as attach_head
+    from mxft.surgery import cut_at as cut_at
+    from mxft.surgery import find_feature_layer as find_feature_layer
+    from mxft.surgery import get_fine_tune_model as get_fine_tune_model
+    from mxft.surgery import list_layers as list_layers
+    from mxft.training.fit import fit as fit
+    from mxft.training.recipe import Recipe as Recipe
+
 __version__ = "0.1.0"
 
-_PUBLIC = {
-    "Checkpoint": "mxft.network.checkpoint", "load_checkpoint": "mxft.network.checkpoint",
-    "list_layers": "mxft.surgery", "find_feature_layer": "mxft.surgery", "cut_at": "mxft.surgery",
-    "get_fine_tune_model": "mxft.surgery", "attach_head": "mxft.surgery",
-    "match_parameters": "mxft.network.transfer", "TransferReport": "mxft.network.transfer",
-    "freeze_plan": "mxft.freeze", "fit": "mxft.training.fit", "InferenceExecutor": "mxft.inference.executor",
-    "MxftError": "mxft.errors",
+_HOMES = {
+    "mxft.api.conversion": ("export", "import_weights"), "mxft.api.faces": ("Embeddings", "embed", "verify"),
+    "mxft.api.finetuning": ("finetune",), "mxft.api.judging": ("Predictions", "predict", "score"),
+    "mxft.api.models": ("list_models",), "mxft.data.datasets": ("Records",),
+    "mxft.data.pictures": ("Pictures", "open_pictures"), "mxft.errors": ("InputError", "MxftError", "RunError"),
+    "mxft.freeze": ("freeze_plan",), "mxft.inference.executor": ("InferenceExecutor",),
+    "mxft.network.checkpoint": ("Checkpoint", "load_checkpoint"), "mxft.network.input_spec": ("InputSpec",),
+    "mxft.network.transfer": ("TransferReport", "match_parameters"),
+    "mxft.options": ("CacheOptions", "FitOptions", "FreezeOptions", "HeadStage"),
+    "mxft.surgery": ("attach_head", "cut_at", "find_feature_layer", "get_fine_tune_model", "list_layers"),
+    "mxft.training.fit": ("fit",), "mxft.training.recipe": ("Recipe",),
 }
-__all__ = ["__version__", *_PUBLIC]
+_PUBLIC = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+
+
+class _FrontDoor(types.ModuleType):
+    """Keeps ``mxft.export`` the function where a program imports the module that had this name in mxft 0.1 too."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _PUBLIC and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _FrontDoor
 find_moved_modules()
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'mxft' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

@@ -7,16 +7,19 @@ it away. Frozen means bit for bit: momentum, weight decay and moving statistics 
 import dataclasses
 import fnmatch
 import math
+from collections.abc import Sequence
+from typing import Any, Optional
 
 from mxft.errors import InputError, nearest
 from mxft.network.graph import Graph
 from mxft.options import METHODS, PLANS, TRUNK_LR_MULT, FreezeOptions, check_plan  # noqa: F401 (known by this place)
 from mxft.surgery import stateful_layers, states_kept
 from mxft.surgery.depth import layers_above, parameters_of, parameters_through
+from mxft.wording import BriefRepr
 
 
-@dataclasses.dataclass(frozen=True)
-class FreezePlan:
+@dataclasses.dataclass(frozen=True, repr=False)
+class FreezePlan(BriefRepr):
     """What moves in training.
 
     Parameters
@@ -148,7 +151,8 @@ def describe_rates(rates):
     return "learning rate (tensors): " + ", ".join(rows)
 
 
-def freeze_plan(name, symbol, head_parameters, batch_norm=None, options=None):
+def freeze_plan(name: str, symbol: Any, head_parameters: Sequence[str], batch_norm: Optional[str] = None,
+                options: Optional[FreezeOptions] = None) -> FreezePlan:
     """Make a plan by name.
 
     Parameters

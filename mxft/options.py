@@ -7,6 +7,7 @@ import os
 
 from mxft.errors import InputError, nearest
 from mxft.settings import Kind, check_settings, one_of, real, setting, several, switch, text, whole
+from mxft.wording import BriefRepr
 
 PLANS = {"full": "train every parameter",
          "head": "train the new head on a fixed trunk",
@@ -21,6 +22,7 @@ SCHEDULES = ("constant", "step", "cosine")
 STEP_FACTOR = 0.1  # of the step schedule
 SOLVERS = ("ridge", "logistic", "svm", "imprint")
 VAL_FRACTION = 0.2   # of pictures that nobody has divided
+QUALITY = 90         # of JPEGs that are packed
 TARGETS = ("classes", "multi-label", "regression")  # one of several classes, each of several labels, numbers
 SOLVERS_OF = {"multi-label": "logistic", "regression": "ridge"}  # of targets that are not classes
 KVSTORES = ("local", "device", "nccl", "dist_sync", "dist_device_sync", "dist_async")
@@ -33,8 +35,8 @@ DTYPES = ("float32", "float16")
 RESUMES = ("auto", "must")
 
 
-@dataclasses.dataclass(frozen=True)
-class FreezeOptions:
+@dataclasses.dataclass(frozen=True, repr=False)
+class FreezeOptions(BriefRepr):
     """What a plan may be told beside its name.
 
     Parameters
@@ -72,8 +74,8 @@ class FreezeOptions:
         return [name for name in ("trunk_lr_mult", "head_lr_mult", "layer_decay") if getattr(self, name) is not None]
 
 
-@dataclasses.dataclass(frozen=True)
-class FitOptions:
+@dataclasses.dataclass(frozen=True, repr=False)
+class FitOptions(BriefRepr):
     """How to train.
 
     Parameters
@@ -150,8 +152,8 @@ class FitOptions:
         return bool(self.label_smoothing or self.mixup or self.class_weights)
 
 
-@dataclasses.dataclass(frozen=True)
-class HeadStage:
+@dataclasses.dataclass(frozen=True, repr=False)
+class HeadStage(BriefRepr):
     """The first stage of ``two-stage`` and ``gradual``: the head alone.
 
     Parameters
@@ -173,8 +175,8 @@ class HeadStage:
         check_settings(self, "head_stage.")
 
 
-@dataclasses.dataclass(frozen=True)
-class CacheOptions:
+@dataclasses.dataclass(frozen=True, repr=False)
+class CacheOptions(BriefRepr):
     """Whether, where and in how many views features are kept.
 
     Parameters
@@ -229,8 +231,8 @@ class CacheOptions:
         return self.views or 1
 
 
-@dataclasses.dataclass(frozen=True)
-class Keeping:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Keeping(BriefRepr):
     """What a run keeps as it goes, and whether it goes on with one.
 
     Parameters

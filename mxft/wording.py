@@ -1,4 +1,6 @@
 """Numbers and counts as a person says them, and text without what a terminal would obey."""
+import dataclasses
+import html
 import re
 
 # C0 but tab and line feed, DEL, C1, and what turns the direction of the text around it; a carriage return but where
@@ -83,3 +85,88 @@ def some(names, most=5):
     'cat, dog and 1 more'
     """
     return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def html_table(rows, columns=(), most=20):
+    """Return rows as an HTML table for a notebook, text escaped, the first cell of each as its heading.
+
+    Parameters
+    ----------
+    rows : sequence of sequences
+        Numbers are given four digits; None is left empty.
+    columns : sequence of str
+    most : int
+        Rows that are shown; of the others the number is told.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> html_table([("cat", 0.5), ("<dog>", None)])
+    '<table><tr><th>cat</th><td>0.5000</td></tr><tr><th>&lt;dog&gt;</th><td></td></tr></table>'
+    """
+    def cell(value):
+        text = "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+        return html.escape(cleaned(text))
+
+    parts = ["<tr>" + "".join(f"<th>{cell(column)}</th>" for column in columns) + "</tr>"] * bool(columns)
+    parts += [f"<tr><th>{cell(row[0])}</th>" + "".join(f"<td>{cell(value)}</td>" for value in row[1:]) + "</tr>"
+              for row in rows[:most]]
+    if len(rows) > most:
+        parts.append(f"<tr><td>and {len(rows) - most:,} more</td></tr>")
+    return f"<table>{''.join(parts)}</table>"
+
+
+_BRIEF_TEXT, _BRIEF_ITEMS = 60, 4
+
+
+def brief(value):
+    """Return a value's repr, cut short where it is long: arrays by type and shape, collections by their size.
+
+    Examples
+    --------
+    >>> brief([1, 2]), brief("x" * 100)[:8], brief(list(range(9)))
+    ('[1, 2]', "'xxxxxxx", '<9 items>')
+    """
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"<{getattr(value.dtype, 'name', None) or getattr(value.dtype, '__name__', value.dtype)} {value.shape}>"
+    if isinstance(value, (list, tuple, set, frozenset, dict)) and len(value) > _BRIEF_ITEMS:
+        return f"<{len(value):,} items>"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {brief(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        items = ", ".join(map(brief, value))
+        return f"[{items}]" if isinstance(value, list) else f"({items}{',' * (len(value) == 1)})"
+    text = repr(value)
+    return text if len(text) <= _BRIEF_TEXT or isinstance(value, BriefRepr) else f"{text[:_BRIEF_TEXT]}…"
+
+
+class BriefRepr:
+    """A dataclass's repr in a line: the fields that are not at their defaults, long ones cut short.
+
+    Put it among the bases and give ``dataclass`` ``repr=False``.
+
+    Examples
+    --------
+    >>> @dataclasses.dataclass(repr=False)
+    ... class Pair(BriefRepr):
+    ...     left: int = 0
+    ...     right: tuple = ()
+    >>> Pair(right=tuple(range(100)))
+    Pair(right=<100 items>)
+    """
+
+    def __repr__(self) -> str:
+        parts = [f"{field.name}={brief(value)}" for field in dataclasses.fields(self) if field.repr
+                 for value in (getattr(self, field.name),) if not _is_default(field, value)]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def _is_default(field, value):
+    """Whether a value is what the field is without it."""
+    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    if default is dataclasses.MISSING or hasattr(value, "shape"):
+        return False
+    return type(value) is type(default) and value == default

@@ -26,6 +26,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+from mxft.api.models import is_local  # noqa: E402
 from mxft.command import run_command
 from mxft.commandline.arguments import (  # noqa: E402
     Parser,
@@ -35,8 +36,6 @@ from mxft.commandline.arguments import (  # noqa: E402
     input_spec,
     whole,
 )
-from mxft.commandline.data_options import default_resize  # noqa: E402
-from mxft.commandline.models import is_local  # noqa: E402
 from mxft.commandline.pages import conclude  # noqa: E402
 from mxft.commandline.training_options import (  # noqa: E402
     add_keeping_options,
@@ -46,6 +45,7 @@ from mxft.commandline.training_options import (  # noqa: E402
 )
 from mxft.distributed.serving import serve, serves  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
+from mxft.evaluation.packing import default_resize  # noqa: E402
 
 
 def parser():
@@ -98,10 +98,10 @@ def find_model(name):
 
 def records_of(args, checkpoint, spec, resize):
     """Return the Records of the photographs, fetched, split and packed as far as that was not done before."""
-    from mxft.commandline.splitting import say_split
     from mxft.data.datasets import prepare_pictures
     from mxft.data.pictures import open_pictures
     from mxft.training.network import with_kept_head
+    from mxft.workflows.told import say_split
 
     folder = photographs(args.caltech256, args.work)
     pictures = open_pictures(folder, keep_clutter=args.keep_clutter)

@@ -33,7 +33,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command
 from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
-from mxft.commandline.data_options import QUALITY, default_resize  # noqa: E402
+from mxft.evaluation.packing import default_resize  # noqa: E402
+from mxft.options import QUALITY  # noqa: E402
 
 SOLVERS = {"class means": "imprint", "ridge": "ridge", "SVM": "svm", "softmax": "logistic"}
 
@@ -58,9 +59,9 @@ def parser():
 
 def pack(args, spec):
     """Return the records of the images, split and packed unless an earlier run did."""
-    from mxft.commandline.splitting import say_split
     from mxft.data.datasets import prepare_records
     from mxft.files.archive import folder_of
+    from mxft.workflows.told import say_split
 
     folder, resize = folder_of(args.images, args.work), default_resize(spec)
     prefix = os.path.join(args.work, f"{pathlib.Path(folder).name}-{args.per_class}-{resize}-seed{args.seed}", "codes")

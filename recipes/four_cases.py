@@ -112,8 +112,8 @@ def _write_digits(target, per_class):
 
 def pick(args, checkpoint, spec, folder, per_class):
     """Return the case `mxft advise` picks for a folder by its own evidence, and the layer of features for case 3."""
-    from mxft.commandline.data_options import default_resize
     from mxft.data.pictures import open_pictures
+    from mxft.evaluation.packing import default_resize
     from mxft.features.advice import is_small
     from mxft.features.probe import measure_pictures
 
@@ -127,9 +127,9 @@ def pick(args, checkpoint, spec, folder, per_class):
 
 def train(args, case, folder, per_class, layer, seed, run, spec):
     """Fine-tune by the command of one case's advice; return its Score on the validation images."""
-    from mxft.commandline.data_options import default_resize
     from mxft.commandline.training_options import add_training_options, recipe_from
     from mxft.data.datasets import prepare_records
+    from mxft.evaluation.packing import default_resize
     from mxft.features.advice import advise
     from mxft.workflows.finetune import finetune
 

@@ -94,8 +94,8 @@ def main(argv=None):
     """Pack once, train by each plan, print the table."""
     args = parser().parse_args(argv)
     ways = chosen(args.ways)
-    from mxft.commandline.data_options import default_resize
     from mxft.data.datasets import prepare_records
+    from mxft.evaluation.packing import default_resize
     from mxft.files.archive import folder_of
     from mxft.network.checkpoint import load_checkpoint
     from mxft.network.input_spec import InputSpec

@@ -31,9 +31,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+from mxft.api.models import is_local  # noqa: E402
 from mxft.command import run_command
 from mxft.commandline.arguments import Parser, add_input_options, input_spec, real, whole  # noqa: E402
-from mxft.commandline.models import is_local  # noqa: E402
 from mxft.errors import InputError, RunError  # noqa: E402
 
 AREA, ASPECT, TOLERANCE = (0.08, 1.0), (3 / 4, 4 / 3), 1e-4
@@ -170,10 +170,10 @@ def compare(net, model, path, spec):
 
 def prepare(args, resize):
     """Pack the photographs; return the Records."""
-    from mxft.commandline.splitting import say_split
     from mxft.data.datasets import prepare_records
     from mxft.data.splits import all_but
     from mxft.files.archive import folder_of
+    from mxft.workflows.told import say_split
 
     folder = folder_of(args.data, args.work)
     prefix = os.path.join(args.work, f"gluon-{pathlib.Path(folder).name}-{resize}", "images")
@@ -188,11 +188,11 @@ def main(argv=None):
     """Pack, copy the features, train, export, compare."""
     args = parser().parse_args(argv)
     from mxft.backbones.gluon import MEAN, SCALE
-    from mxft.commandline.data_options import default_resize
     from mxft.compat import mx
     from mxft.data.augmentation import Augmentation
     from mxft.data.iterators import RecordIterator
     from mxft.data.labels import scan_labels
+    from mxft.evaluation.packing import default_resize
     from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
     from mxft.network.input_spec import InputSpec

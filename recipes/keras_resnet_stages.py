@@ -111,10 +111,10 @@ def end_of_stage_four(symbol, image_shape):
 
 def prepare(args, size):
     """Pack the photographs squashed to `size` pixels; return the Records."""
-    from mxft.commandline.splitting import say_split
     from mxft.data.datasets import prepare_records
     from mxft.data.splits import all_but
     from mxft.files.archive import folder_of
+    from mxft.workflows.told import say_split
 
     folder = folder_of(args.data, args.work)
     exclude = all_but(folder, [name for name in args.classes.split(",") if name])

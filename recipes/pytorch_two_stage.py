@@ -41,9 +41,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+from mxft.api.models import is_local  # noqa: E402
 from mxft.command import run_command
 from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, numbers, whole  # noqa: E402
-from mxft.commandline.models import is_local  # noqa: E402
 from mxft.commandline.pages import conclude  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
@@ -104,10 +104,10 @@ def find_checkpoint(args, drop_connect):
 
 def prepare(args, folder, resize):
     """Pack the photographs with short side `resize`: divided as they are, or ``--per-class`` for training."""
-    from mxft.commandline.splitting import say_split
     from mxft.data.datasets import prepare_pictures
     from mxft.data.pictures import open_pictures
     from mxft.data.splits import all_but
+    from mxft.workflows.told import say_split
 
     wanted = [name for name in args.classes.split(",") if name]
     inside = os.path.join(folder, "train")
@@ -152,8 +152,8 @@ class BestByName:
 def main(argv=None):
     """Pack, then one fine-tuning after another, each from the best so far."""
     args = parser().parse_args(argv)
-    from mxft.commandline.data_options import default_resize
     from mxft.data.classes import write_classes
+    from mxft.evaluation.packing import default_resize
     from mxft.files.archive import folder_of
     from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint

@@ -104,9 +104,9 @@ def _pictures(args):
 
 def _evidence(args, pictures):
     """Probe the checkpoint's layers on a sample of the pictures."""
-    from mxft.commandline.data_options import default_resize
     from mxft.commandline.models import open_model
     from mxft.devices import contexts
+    from mxft.evaluation.packing import default_resize
     from mxft.features.probe import measure_pictures
     from mxft.network.input_spec import InputSpec
     from mxft.network.transfer import check_fits

@@ -78,11 +78,11 @@ def _source(args, checkpoint, spec):
     """Return the images and the InputSpec they are read with."""
     import dataclasses
 
-    from mxft.commandline.data_options import folder_packing
     from mxft.commandline.preflight import check_resize
     from mxft.commandline.splitting import say_pictures
     from mxft.data.pictures import open_pictures
     from mxft.data.soundness import check_images
+    from mxft.evaluation.packing import folder_packing
     from mxft.faces.data.plain_records import FaceSetImages, is_face_set
     from mxft.features.image_chunks import FolderImages, RecordImages
 

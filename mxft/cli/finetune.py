@@ -1,4 +1,5 @@
 """``mxft finetune``: put a new head on a checkpoint and train it on a folder of images or on records."""
+import logging
 import os
 import sys
 
@@ -79,7 +80,7 @@ def main(argv=None):
         recipe = recipe_from(args, target_of(args))
         checked = check_early(args, recipe, checkpoint, spec, pictures)
         if said:
-            print(said)
+            logging.getLogger("mxft").info(said)
     records = workers.first_then_others(lambda: records_from(args, spec, pictures))
     result = finetune(checkpoint, records, args.run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
                       keeping_from(args), events, checked)

@@ -1,6 +1,4 @@
 """``mxft import``: weights of PyTorch, timm, Keras or ONNX as an ordinary MXNet checkpoint."""
-import dataclasses
-
 from mxft.commandline.arguments import Parser, add_input_options, input_spec, whole
 from mxft.errors import InputError, MxftError
 
@@ -51,12 +49,11 @@ def main(argv=None):
         _list()
         return
     _check(args)
+    from mxft.api.conversion import with_usual_input
     from mxft.data.classes import read_classes
     from mxft.importing import import_weights
-    from mxft.network.anatomy.outputs import EMBEDDING
     from mxft.network.checkpoint import require_free_prefix
     from mxft.network.normalisation import with_mean_image
-    from mxft.network.transfer import check_fits
 
     require_free_prefix(args.prefix, args.epoch, args.force, "prefix")
     classes = read_classes(args.classes, unique=False) if args.classes else None
@@ -67,17 +64,9 @@ def main(argv=None):
         checkpoint = with_mean_image(checkpoint, args.mean_image)
     spec = input_spec(args, checkpoint.input_spec)
     checkpoint.manifest["input"] = spec.to_dict()
-    output = checkpoint.anatomy.output()
-    if output.kind == EMBEDDING:
-        checkpoint.manifest["embedding"] = output.name
-    crop_from = None
-    if not checkpoint.manifest.get("packing"):
-        crop_from = size if output.kind == EMBEDDING else round(size / 0.875) if size else None
-    spec = dataclasses.replace(spec, resize=args.resize or crop_from or spec.resize)
-    check_fits(checkpoint, spec)
-    checkpoint.manifest["input"] = spec.to_dict()
+    checkpoint = with_usual_input(checkpoint, spec, size, args.resize)
     model = checkpoint.save(args.prefix, args.epoch)
-    print(_told(checkpoint, spec))
+    print(_told(checkpoint, checkpoint.input_spec))
     print(f"wrote {model}: {args.prefix}-symbol.json, -{args.epoch:04d}.params, -manifest.json")
 
 

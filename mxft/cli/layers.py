@@ -57,7 +57,7 @@ def main(argv=None):
 
 def _load(model):
     """Return (symbol, anatomy) of a checkpoint, or of a symbol alone."""
-    from mxft.commandline.models import find_model
+    from mxft.api.models import find_model
     from mxft.network.anatomy import anatomy_of
     from mxft.network.checkpoint import load_checkpoint, load_symbol
 

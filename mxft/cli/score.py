@@ -1,10 +1,8 @@
 """``mxft score``: the figures of a checkpoint on records, each counted once: top-1, mean average precision or error."""
-import contextlib
 import dataclasses
 import json
 import os
 import sys
-import tempfile
 
 from mxft.commandline.arguments import (
     Parser,
@@ -120,6 +118,7 @@ def _score(checkpoint, args, context):
     from mxft.evaluation.answer import answering_outputs
     from mxft.evaluation.scoring import score_records
     from mxft.network.transfer import check_fits
+    from mxft.workflows.scoring import scored_records
 
     judged = answering_outputs(checkpoint, args.output_name)[0]
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec())
@@ -128,7 +127,7 @@ def _score(checkpoint, args, context):
         spec = dataclasses.replace(spec, resize=args.resize)
     check_fits(checkpoint, spec)
     say_assumptions(checkpoint, spec)
-    with _plain(args, checkpoint, spec) as records:
+    with scored_records(args.records, checkpoint, spec, args.labels, args.resize, args.data_nthreads) as records:
         scan = scan_labels(records)
         target = _target(checkpoint, judged, scan, args)
         check_images(records, spec, several_labels=target is not None)
@@ -147,53 +146,6 @@ def _target(checkpoint, judged, scan, args):
     return target
 
 
-@contextlib.contextmanager
-def _plain(args, checkpoint, spec):
-    """Give records of what is scored: those of a face set with one label each, and of pictures, as temporary files."""
-    from mxft.faces.data.layout import read_face_set
-    from mxft.faces.data.plain_records import is_face_set, write_plain_records
-
-    path = os.path.expanduser(args.records)
-    if path.endswith(".rec") and not is_face_set(path):
-        if args.labels:
-            raise InputError(f"--labels: expected pictures, received the records {args.records}")
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="mxft-score-") as scratch:
-        records = os.path.join(scratch, "images.rec")
-        if is_face_set(path):
-            write_plain_records(read_face_set(path), records)
-        else:
-            _pack_pictures(path, args, checkpoint, spec, records)
-        yield records
-
-
-def _pack_pictures(path, args, checkpoint, spec, records):
-    """Pack the pictures under a path as those the checkpoint was trained on, labels by its class names."""
-    from mxft.commandline.data_options import folder_packing
-    from mxft.commandline.splitting import say_pictures
-    from mxft.data.lists import write_list
-    from mxft.data.packing import pack_list
-    from mxft.data.pictures import open_pictures
-    from mxft.data.target_spec import manifest_target
-
-    if not checkpoint.classes:
-        raise InputError(f"classes are not known: expected a manifest that names them, to score pictures by, received "
-                         f"{checkpoint.name} without; score a .rec, whose labels are numbers (mxft split makes one)")
-    target = manifest_target(checkpoint.manifest)
-    pictures = open_pictures(path, target and target.kind, args.labels, names=checkpoint.classes)
-    pictures.require_labels()
-    say_pictures(pictures, "; those for validation are scored" if pictures.val else "", sys.stderr)
-    packing = folder_packing(checkpoint, spec)
-    if args.resize:
-        packing["resize"] = args.resize
-    write_list(records[:-len(".rec")] + ".lst", pictures.val or pictures.rows)
-    packed = pack_list(records[:-len(".rec")] + ".lst", pictures.root, num_thread=args.data_nthreads or os.cpu_count()
-                       or 1, pack_label=bool(target), **packing)
-    for bad in packed.bad:
-        print(f"left out {bad.row.path}: {bad.reason}", file=sys.stderr)
-
-
 def _crop_from(args, checkpoint, spec):
     """Return the side in pixels of the square that ten crops are taken of."""
     side = args.resize or spec.resize or (checkpoint.manifest.get("packing") or {}).get("resize")
@@ -207,7 +159,7 @@ def _write_tables(score, checkpoint, args):
     """Write the CSV files that were asked for, whole or not at all."""
     import csv
 
-    from mxft.evaluation.classification import class_report, confusion_matrix
+    from mxft.evaluation.classification import confusion_matrix
     from mxft.files.whole import whole_file
 
     names = _names(score, checkpoint)
@@ -216,7 +168,7 @@ def _write_tables(score, checkpoint, args):
     else:
         confusion = confusion_matrix(score.logits.argmax(axis=1), score.labels, score.logits.shape[1])
         tables = {args.per_class: lambda: [("class", "images", "recall", "precision", "F1"),
-                                           *class_report(confusion, names)],
+                                           *score.report(names)],
                   args.confusion: lambda: [("true / said", *names),
                                            *((name, *row) for name, row in zip(names, confusion.tolist()))]}
     for path, rows in tables.items():

@@ -31,7 +31,7 @@ def parser():
 def main(argv=None):
     """Run ``mxft slim``."""
     args = parser().parse_args(argv)
-    from mxft.commandline.models import find_model
+    from mxft.api.models import find_model
     from mxft.deploy.slim import require_new_prefix, save_slim, slim, slim_prefix
     from mxft.errors import InputError
     from mxft.network.checkpoint import load_checkpoint, params_path, parse_model

@@ -8,7 +8,7 @@ from mxft.commandline.data_options import (
     check_split_flags,
     target_kind,
 )
-from mxft.commandline.splitting import say_split
+from mxft.workflows.told import say_split
 
 EXAMPLES = """\
 examples:

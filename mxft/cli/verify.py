@@ -44,7 +44,7 @@ def main(argv=None):
 
     args = parser().parse_args(argv)
     paths = set_paths(args)
-    from mxft.commandline.models import find_model
+    from mxft.api.models import find_model
     from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
 

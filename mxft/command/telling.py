@@ -8,6 +8,7 @@ import logging
 import sys
 
 from mxft.command.flags import as_flags
+from mxft.errors import plain_message
 
 PROGRESS = "mxft.progress"
 
@@ -26,7 +27,9 @@ class _Told(logging.Handler):
 
     def emit(self, record):
         """Write one line and flush it: who reads a pipe is told at once."""
-        print(as_flags(record.getMessage(), self._flags), file=getattr(sys, self._stream), flush=True)
+        text = record.getMessage()
+        text = plain_message(text) if self._flags is False else as_flags(text, self._flags)
+        print(text, file=getattr(sys, self._stream), flush=True)
 
 
 @contextlib.contextmanager
@@ -35,8 +38,8 @@ def told(flags=None):
 
     Parameters
     ----------
-    flags : dict of str to str, optional
-        See `mxft.command.flags`.
+    flags : dict of str to str or False, optional
+        See `mxft.command.flags`; False names settings as Python does.
     """
     logger = logging.getLogger("mxft")
     if any(isinstance(handler, _Told) for handler in logger.handlers):

@@ -5,9 +5,8 @@ import shlex
 
 from mxft.commandline.arguments import add_check_option, real, whole
 from mxft.errors import InputError
-from mxft.options import VAL_FRACTION
+from mxft.options import QUALITY, VAL_FRACTION
 
-QUALITY = 90
 FLAGS_OF = {"data": ("per_class", "resize", "quality", "exclude", "labels", "label_columns", "val_fraction"),
             "records": (), "train": ("val", "classes", "num_classes")}
 
@@ -106,17 +105,13 @@ def check_data_flags(args):
 
 def take_records(args):
     """Read ``--data`` that is a record file, or a folder of such, as ``--train`` and ``--val``."""
-    path = os.path.expanduser(args.data or "")
-    found = [path] if path.endswith(".rec") else []
-    if os.path.isdir(path):
-        found = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(".rec")]
-        found = [name for name in found if "train" in os.path.basename(name)] if len(found) > 1 else found
-    if len(found) != 1 or not os.path.isfile(found[0]):
+    from mxft.data.datasets import record_files
+
+    found = record_files(args.data) if args.data else None
+    if found is None:
         return
-    folder, name = os.path.split(found[0])
-    twins = [os.path.join(folder, name.replace("train", part)) for part in ("val", "valid", "validation", "test")]
-    twins = [twin for twin in twins if "train" in name and os.path.isfile(twin)]
-    args.data, args.train, args.val = None, found[0], args.val or (twins[0] if twins else None)
+    path, (train, val) = args.data, found
+    args.data, args.train, args.val = None, train, args.val or val
     print(f"{path}: records, {args.train}" + (f" for training and {args.val} for validation" if args.val else ""))
 
 
@@ -156,10 +151,11 @@ def pictures_from(args, checkpoint=None):
 
 def records_from(args, spec, pictures=None):
     """Return the Records the flags name, looked at, packing pictures where those were given."""
-    from mxft.commandline.splitting import say_split
     from mxft.data.classes import read_classes
     from mxft.data.datasets import Records, load_records, prepare_pictures
     from mxft.data.soundness import check_images
+    from mxft.evaluation.packing import default_resize
+    from mxft.workflows.told import say_split
 
     if pictures is not None:
         records, split = prepare_pictures(
@@ -177,23 +173,3 @@ def records_from(args, spec, pictures=None):
     for path in filter(None, (records.train, records.val)):
         check_images(path, spec, bool(args.train), records.target in ("multi-label", "regression"))
     return records
-
-
-def default_resize(spec):
-    """Return the short side to pack at: 256 for an input of 224, and in that proportion."""
-    return round(max(spec.shape[1:]) * 256 / 224)
-
-
-def folder_packing(checkpoint, spec):
-    """Return what pictures of a folder go through for a checkpoint: its manifest's packing, a face whole, or a crop.
-
-    insightface's aligned faces are the network's input themselves: cutting their middle out would be another face, and
-    encoding them anew would lose a little of it.
-    """
-    from mxft.network.anatomy.outputs import EMBEDDING, FACE_SIZES
-
-    if checkpoint.manifest.get("packing"):
-        return dict(checkpoint.manifest["packing"])
-    if list(spec.shape[1:]) in FACE_SIZES and checkpoint.anatomy.outputs[0].kind == EMBEDDING:
-        return {"resize": spec.resize or max(spec.shape[1:]), "encoding": ".png"}
-    return {"resize": spec.resize or default_resize(spec), "quality": QUALITY}

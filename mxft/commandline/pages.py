@@ -1,15 +1,14 @@
 """The page a run ends with: written however it ends, and told where it is, or why there is none."""
 import os
-import shlex
-import sys
 
 from mxft.command import status_after
-from mxft.errors import MxftError, RunError
+from mxft.errors import RunError
 
 
 def conclude(result):
     """Write the page of a run and say where it is; return 3 for one without page, 128 + its number after a signal."""
     from mxft.report.page import write_run_page
+    from mxft.workflows.told import say_page
 
     if not result.written:
         return status_after(result.fit.interrupted)
@@ -38,6 +37,7 @@ def with_page(prefix, train):
         Of `train`, once the page shows how far it came.
     """
     from mxft.faces.report.face_page import write_face_page
+    from mxft.workflows.told import say_page
 
     try:
         status = train()
@@ -46,29 +46,3 @@ def with_page(prefix, train):
             say_page(lambda: write_face_page(prefix), prefix)
         raise
     return status if say_page(lambda: write_face_page(prefix), prefix) else status or 3
-
-
-def say_page(write, run):
-    """Write a run's page and say where it is, or why there is none: a page that fails takes no run with it.
-
-    Parameters
-    ----------
-    write : callable
-        Returns the page's path.
-    run : str
-        What ``mxft report`` is called with to write it again.
-
-    Returns
-    -------
-    bool
-        Whether there is a page.
-    """
-    try:
-        page = write()
-    except Exception as error:  # whatever it is, the checkpoints are on disk and training is over
-        reason = str(error) if isinstance(error, MxftError) else f"{type(error).__name__}: {error}"
-        print(f"report: not written ({reason}); what was trained is on disk, and mxft report {shlex.quote(run)} writes "
-              "the page", file=sys.stderr)
-        return False
-    print(f"report: {os.path.abspath(page)}", flush=True)
-    return True

@@ -112,15 +112,6 @@ def _has_momentum(optimizer):
 
 def check_early(args, recipe, checkpoint, spec, pictures=None):
     """Refuse before anything is packed what cannot be trained; return the CheckedRecipe to go on from."""
-    from mxft.data.target_spec import CLASSES
-    from mxft.training.network import with_kept_head
-    from mxft.training.preparation import check_machine, check_recipe
+    from mxft.training.preparation import check_before_packing
 
-    if pictures is None:  # nothing is packed: the records are asked with the rest
-        return check_machine(recipe, checkpoint, spec, args.gpus, args.cpus)
-    target = pictures.target
-    if target.kind == CLASSES:
-        return check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus, target.size)
-    if args.require_head:
-        with_kept_head(checkpoint, target.size, spec.shape, target)
-    return check_recipe(recipe, checkpoint, spec, args.gpus, args.cpus)
+    return check_before_packing(recipe, checkpoint, spec, pictures and pictures.target, args.gpus, args.cpus)

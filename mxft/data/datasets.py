@@ -25,13 +25,13 @@ from mxft.errors import InputError, MissingFileError
 from mxft.files.whole import sha256, write_json
 from mxft.network.image_options import ImageOptions
 from mxft.options import VAL_FRACTION
-from mxft.wording import plural
+from mxft.wording import BriefRepr, plural
 
 LOG = logging.getLogger("mxft")
 
 
-@dataclasses.dataclass(frozen=True)
-class Records:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Records(BriefRepr):
     """The records to train and validate on, and what is known of them.
 
     Parameters
@@ -229,6 +229,31 @@ def image_facts(options):
     facts = dataclasses.asdict(options)
     defaults = {"squash": False, "interp": "auto"}
     return {name: value for name, value in facts.items() if name not in defaults or value != defaults[name]}
+
+
+def record_files(path):
+    """Return the record files for training and for validation that a path names, or None where it names none.
+
+    Parameters
+    ----------
+    path : str
+        A ``.rec`` file, or a folder with one, or with one that has ``train`` in its name.
+
+    Returns
+    -------
+    (str, str or None) or None
+        Those for validation have ``val``, ``valid``, ``validation`` or ``test`` in place of ``train``.
+    """
+    path = os.path.expanduser(os.fspath(path))
+    found = [path] if path.endswith(".rec") else []
+    if os.path.isdir(path):
+        found = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(".rec")]
+        found = [name for name in found if "train" in os.path.basename(name)] if len(found) > 1 else found
+    if len(found) != 1 or not os.path.isfile(found[0]):
+        return None
+    folder, name = os.path.split(found[0])
+    twins = [os.path.join(folder, name.replace("train", part)) for part in ("val", "valid", "validation", "test")]
+    return found[0], next((twin for twin in twins if "train" in name and os.path.isfile(twin)), None)
 
 
 def facts_path(prefix):

@@ -10,10 +10,11 @@ import numpy as np
 
 from mxft.data.recordio import RecordReader
 from mxft.errors import InputError
+from mxft.wording import BriefRepr
 
 
-@dataclass(frozen=True)
-class LabelScan:
+@dataclass(frozen=True, repr=False)
+class LabelScan(BriefRepr):
     """What the headers of a record file say.
 
     Attributes

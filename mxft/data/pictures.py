@@ -5,7 +5,8 @@ with a table (CSV, TSV, ``.lst``); such a table itself; a tar or zip of any of t
 """
 import dataclasses
 import os
-from typing import Optional
+from collections.abc import Iterable, Sequence
+from typing import Optional, Union
 
 from mxft.data.class_tables import PARTS, read_class_table
 from mxft.data.lists import Row
@@ -22,14 +23,14 @@ from mxft.data.target_spec import CLASSES, TargetSpec
 from mxft.errors import InputError, MissingFileError, nearest
 from mxft.files.archive import extract_once
 from mxft.files.cache import cache_folder
-from mxft.wording import plural, some
+from mxft.wording import BriefRepr, plural, some
 
 CLUTTER = "257.clutter"
 _ARCHIVES = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".zip")
 
 
-@dataclasses.dataclass(frozen=True)
-class Pictures:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Pictures(BriefRepr):
     """Pictures and what is known of them.
 
     Parameters
@@ -84,8 +85,9 @@ class Pictures:
             f"; {note}" for note in self.notes)
 
 
-def open_pictures(source, kind=None, labels=None, columns=None, names=None, exclude=(), keep_clutter=False,
-                  cache=None):
+def open_pictures(source: Union[str, "os.PathLike[str]"], kind: Optional[str] = None, labels: Optional[str] = None,
+                  columns: Optional[Sequence[str]] = None, names: Optional[Sequence[str]] = None,
+                  exclude: Iterable[str] = (), keep_clutter: bool = False, cache: Optional[str] = None) -> Pictures:
     """Find out what pictures lie at a path.
 
     Parameters

@@ -3,6 +3,7 @@ import contextlib
 import logging
 import sys
 import time
+import warnings
 
 LOG = logging.getLogger("mxft.progress")
 
@@ -18,8 +19,8 @@ def progress(total, label, unit="images", show=None):
     total : int
     label, unit : str
     show : bool, optional
-        False says nothing. By default a tqdm bar where stderr is a terminal; elsewhere at most one line in ten
-        seconds, which a log file can bear.
+        False says nothing. By default a tqdm bar where stderr is a terminal or in a notebook; elsewhere at most one
+        line in ten seconds, which a log file can bear.
 
     Yields
     ------
@@ -33,12 +34,25 @@ def progress(total, label, unit="images", show=None):
     """
     if show is False or sys.stderr is None:
         yield lambda count=1: None
-    elif sys.stderr.isatty():
-        from tqdm import tqdm
-        with tqdm(total=total, desc=label, unit=" " + unit, file=sys.stderr, dynamic_ncols=True) as bar:
+    elif sys.stderr.isatty() or in_notebook():
+        with _tqdm()(total=total, desc=label, unit=" " + unit, file=sys.stderr, dynamic_ncols=True) as bar:
             yield bar.update
     else:
         yield _plain(total, label, unit)
+
+
+def in_notebook():
+    """Whether this process is the kernel of a notebook, which shows HTML."""
+    kernel = sys.modules.get("ipykernel")
+    return kernel is not None and "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None
+
+
+def _tqdm():
+    """Return tqdm for a terminal, or for a notebook; without ipywidgets the former."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that ipywidgets is not there
+        from tqdm.auto import tqdm
+    return tqdm
 
 
 def _plain(total, label, unit):

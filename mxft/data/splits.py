@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from mxft.data.folders import require_root
 from mxft.data.packing import PackResult
 from mxft.errors import InputError, nearest
+from mxft.wording import BriefRepr
 
 
-@dataclass(frozen=True)
-class SplitResult:
+@dataclass(frozen=True, repr=False)
+class SplitResult(BriefRepr):
     """What `mxft.data.datasets.prepare_pictures` did.
 
     Attributes

@@ -10,6 +10,7 @@ from mxft.errors import InputError
 from mxft.network.anatomy import Output
 from mxft.network.anatomy.outputs import EMBEDDING, INDEPENDENT, LOG_PROBABILITIES, LOGITS, MAP, SCORES, VALUES
 from mxft.network.graph import Graph
+from mxft.wording import BriefRepr
 
 _NOT_ANSWERED = {
     MAP: "a map: a segmentation's or a detector's, which no class or number sums up; mxft export --to onnx --model "
@@ -18,8 +19,8 @@ _NOT_ANSWERED = {
                "embeddings.npz writes it"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Answer:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Answer(BriefRepr):
     """One output's numbers for one image.
 
     Parameters

@@ -20,10 +20,11 @@ from mxft.evaluation.answer import Answer, answering_outputs, epoch_metrics, nam
 from mxft.evaluation.classification import flat_scores
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.image_options import ImageOptions
+from mxft.wording import BriefRepr
 
 
-@dataclasses.dataclass(frozen=True)
-class Classifier:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Classifier(BriefRepr):
     """A checkpoint with all that is needed to name a picture.
 
     Parameters

@@ -6,10 +6,11 @@ from typing import ClassVar, Optional
 import numpy as np
 
 from mxft.data.target_spec import THRESHOLD
+from mxft.wording import BriefRepr
 
 
-@dataclasses.dataclass(frozen=True)
-class MultiLabelScore:
+@dataclasses.dataclass(frozen=True, repr=False)
+class MultiLabelScore(BriefRepr):
     """How well a network tells labels, on records that were each counted once.
 
     Parameters

@@ -16,10 +16,11 @@ from mxft.errors import InputError
 from mxft.evaluation.answer import Answer, answering_outputs
 from mxft.evaluation.classification import flat_scores, require_finite
 from mxft.inference.executor import InferenceExecutor
+from mxft.wording import BriefRepr
 
 
-@dataclasses.dataclass(frozen=True)
-class Prediction:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Prediction(BriefRepr):
     """What a network says of one image.
 
     Parameters

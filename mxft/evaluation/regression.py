@@ -4,9 +4,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from mxft.wording import BriefRepr
 
-@dataclasses.dataclass(frozen=True)
-class RegressionScore:
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class RegressionScore(BriefRepr):
     """How near a network's numbers are, on records that were each counted once.
 
     Parameters

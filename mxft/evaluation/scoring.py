@@ -13,16 +13,25 @@ from mxft.data.soundness import check_records
 from mxft.data.target_spec import MULTI_LABEL, REGRESSION, TargetSpec, check_target, label_matrix, manifest_target
 from mxft.errors import InputError
 from mxft.evaluation.answer import answering_outputs, thresholds_of
-from mxft.evaluation.classification import cross_entropy, flat_scores, require_finite, softmax, top_k
+from mxft.evaluation.classification import (
+    class_report,
+    confusion_matrix,
+    cross_entropy,
+    flat_scores,
+    require_finite,
+    softmax,
+    top_k,
+)
 from mxft.evaluation.crops import TenCropExecutor
 from mxft.evaluation.multi_label import MultiLabelScore, binary_cross_entropy
 from mxft.evaluation.regression import RegressionScore
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.anatomy.outputs import INDEPENDENT, VALUES, logit
+from mxft.wording import BriefRepr, html_table
 
 
-@dataclasses.dataclass(frozen=True)
-class Score:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Score(BriefRepr):
     """Result of `score_iterator`.
 
     Parameters
@@ -38,6 +47,8 @@ class Score:
         Float32 ``(N, classes)``, in record order; of an SVM its class scores.
     labels : numpy.ndarray
         ``(N,)``.
+    classes : tuple of str
+        Their names, where they are known.
     """
 
     top1: float
@@ -47,6 +58,16 @@ class Score:
     seconds: float
     logits: np.ndarray
     labels: np.ndarray
+    classes: tuple = ()
+
+    def report(self, names):
+        """Return (class, images, recall, precision, F1) of each class: see `class_report`."""
+        return class_report(confusion_matrix(self.logits.argmax(axis=1), self.labels, self.logits.shape[1]), names)
+
+    def _repr_html_(self):
+        names = self.classes or [f"class {number}" for number in range(self.logits.shape[1])]
+        rows = sorted(self.report(names), key=lambda row: (row[2] is None, row[2]))
+        return f"<p>{self}</p>" + html_table(rows, ("class", "images", "recall", "precision", "F1"))
 
     @property
     def images_per_second(self):
@@ -229,6 +250,8 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
                               label_width=target.label_width if target else 1)
     with progress(len(scan.ids), "scoring") as advance:
         score = score_iterator(executor, iterator, advance, target, thresholds_of(checkpoint, judged))
+    if isinstance(score, Score) and checkpoint.classes and len(checkpoint.classes) == score.logits.shape[1]:
+        score = dataclasses.replace(score, classes=tuple(checkpoint.classes))
     return score, executor.applied
 
 

@@ -39,6 +39,11 @@ class Advice:
     target: str = TARGETS[0]
 
     @property
+    def told_settings(self) -> dict:
+        """The settings, and the target where it is not classes."""
+        return {**self.settings, **({} if self.target == TARGETS[0] else {"target": self.target})}
+
+    @property
     def flags(self) -> str:
         """The settings as flags of ``mxft finetune``."""
         words = [f"{flag_of(name)} {value}" for name, value in self.settings.items()]

@@ -4,12 +4,13 @@ import dataclasses
 import numpy as np
 
 from mxft.errors import RunError
+from mxft.wording import BriefRepr
 
 DTYPES = ("float32", "float16")
 
 
-@dataclasses.dataclass(frozen=True)
-class FeatureView:
+@dataclasses.dataclass(frozen=True, repr=False)
+class FeatureView(BriefRepr):
     """The trunk's outputs for every record once: one epoch's crops, in that epoch's order.
 
     Parameters

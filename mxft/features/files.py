@@ -8,12 +8,13 @@ import numpy as np
 from mxft.data.classes import read_classes
 from mxft.errors import InputError
 from mxft.files.whole import require_file
+from mxft.wording import BriefRepr
 
 SUFFIXES = (".npz", ".npy")
 
 
-@dataclasses.dataclass(frozen=True)
-class Features:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Features(BriefRepr):
     """What a feature file holds.
 
     Parameters

@@ -18,13 +18,14 @@ from mxft.errors import InputError
 from mxft.inference.executor import InferenceExecutor
 from mxft.surgery import cut_at
 from mxft.surgery.depth import stage_ends
+from mxft.wording import BriefRepr
 
 CLASSES_SAMPLED, IMAGES_SAMPLED = 40, 12
 TOLERANCE = 0.01  # of top-1: what an earlier layer must be better by to be called better
 
 
-@dataclasses.dataclass(frozen=True)
-class Probe:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Probe(BriefRepr):
     """What a linear classifier reaches on one layer's features.
 
     Parameters
@@ -41,8 +42,8 @@ class Probe:
     top1: float
 
 
-@dataclasses.dataclass(frozen=True)
-class Similarity:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Similarity(BriefRepr):
     """The evidence, and what it says.
 
     Parameters

@@ -12,6 +12,7 @@ import numpy as np
 
 from mxft.errors import InputError, nearest
 from mxft.options import SOLVERS
+from mxft.wording import BriefRepr
 
 PENALTIES = {"ridge": (0.03, 0.1, 0.3, 1.0, 3.0), "logistic": (10.0, 30.0), "svm": (0.3, 3.0), "imprint": (0.0,)}
 FACTORS = np.geomspace(1 / 64, 256, 57)   # of the scores: what softmax's temperature is one over
@@ -20,8 +21,8 @@ FEW = 200                                # rows up to which every fold chooses t
 _FLAT = 1e-6  # standard deviation below which a feature is taken to be constant
 
 
-@dataclasses.dataclass(frozen=True)
-class SolvedHead:
+@dataclasses.dataclass(frozen=True, repr=False)
+class SolvedHead(BriefRepr):
     """A linear classifier as the parameters of a FullyConnected.
 
     Parameters

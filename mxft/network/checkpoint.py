@@ -25,6 +25,7 @@ from mxft.network.manifest import load_manifest
 from mxft.network.packaged import facts_beside
 from mxft.network.parameter_ranks import check_ranks
 from mxft.network.params_file import DamagedFile, read_arrays
+from mxft.wording import html_table
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +58,17 @@ class Checkpoint:
     on_disk: bool = False
     notes: tuple = ()
     _decided: tuple = dataclasses.field(default=None, init=False, repr=False, compare=False)
+
+    def __repr__(self):
+        """One line: name, parameters, classes."""
+        numbers = sum(value.size for value in self.arg_params.values())
+        classes = f", {len(self.classes):,} classes" if self.classes else ""
+        return (f"<Checkpoint {self.name}: {len(self.arg_params):,} parameters ({numbers:,} numbers), "
+                f"{len(self.aux_params):,} moving statistics{classes}>")
+
+    def _repr_html_(self):
+        told = [line.split(": ", 1) for line in self.anatomy.describe().splitlines()]
+        return html_table([("checkpoint", self.name), *(line if len(line) > 1 else (line[0], "") for line in told)])
 
     @property
     def anatomy(self):
@@ -244,7 +256,7 @@ def _read_values(path):
     return kinds, values
 
 
-def load_checkpoint(model):
+def load_checkpoint(model: str) -> Checkpoint:
     """Load ``"prefix,epoch"`` (or a run folder) with its manifest, if it has one, opened as MXNet meant it.
 
     Parameters

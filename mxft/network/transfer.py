@@ -6,11 +6,14 @@ head's parameters may be missing; anything else is refused with its name and bot
 import contextlib
 import dataclasses
 import io
+from collections.abc import Container, Sequence
+from typing import Any
 
 from mxft.compat import mx
 from mxft.errors import InputError, last_line, nearest
 from mxft.network.anatomy import anatomy_of
 from mxft.network.sizes import check_sizes
+from mxft.wording import BriefRepr
 
 STATUSES = ("loaded", "new", "dropped", "mismatched")
 
@@ -36,8 +39,8 @@ class ParameterMatch:
     symbol_shape: tuple
 
 
-@dataclasses.dataclass(frozen=True)
-class TransferReport:
+@dataclasses.dataclass(frozen=True, repr=False)
+class TransferReport(BriefRepr):
     """Every parameter's fate; see `match_parameters`."""
 
     rows: tuple
@@ -85,7 +88,9 @@ def _describe(row):
     return f"{row.name} {row.checkpoint_shape or row.symbol_shape}"
 
 
-def match_parameters(symbol, arg_params, aux_params, image_shape=(3, 224, 224), new=()):
+def match_parameters(symbol: Any, arg_params: dict[str, Any], aux_params: dict[str, Any],
+                     image_shape: Sequence[int] = (3, 224, 224), new: Container[str] = ()
+                     ) -> tuple[TransferReport, dict[str, Any], dict[str, Any]]:
     """Match a checkpoint's parameters to a symbol by name and inferred shape.
 
     Parameters

@@ -5,6 +5,8 @@ networks' embedding ``fc1``).
 """
 import dataclasses
 import itertools
+from collections.abc import Sequence
+from typing import Any, Optional
 
 from mxft.compat import mx
 from mxft.errors import InputError, nearest
@@ -139,7 +141,8 @@ class NewHead:
     layer: str
 
 
-def attach_head(symbol, num_classes, layer=None, name=None, hidden=(), loss="softmax", feature=None):
+def attach_head(symbol: Any, num_classes: int, layer: Optional[str] = None, name: Optional[str] = None,
+                hidden: Sequence[Dense] = (), loss: str = "softmax", feature: Optional[FeatureLayer] = None) -> NewHead:
     """Cut at the feature layer and put FullyConnected and a loss on it, with hidden layers between on demand.
 
     Parameters
@@ -206,7 +209,8 @@ def _layer_names(taken, name, hidden):
     raise InputError(f"new head: expected a name the network does not use, received name={name!r}")
 
 
-def get_fine_tune_model(symbol, arg_params, num_classes, layer_name="flatten0"):
+def get_fine_tune_model(symbol: Any, arg_params: dict[str, Any], num_classes: int,
+                        layer_name: Optional[str] = "flatten0") -> tuple[Any, dict[str, Any]]:
     """The tutorial's function: replace the last fully connected layer for `num_classes` classes.
 
     Parameters

@@ -1,10 +1,12 @@
 """Cut a network: at a layer, or just before its loss."""
+from typing import Any
+
 from mxft.network.anatomy import anatomy_of
 from mxft.network.graph import internal_output
 from mxft.surgery.layers import feature_layer_named
 
 
-def cut_at(symbol, layer):
+def cut_at(symbol: Any, layer: str) -> Any:
     """Return the network up to and including `layer`; its output is that layer's.
 
     Raises

@@ -1,10 +1,12 @@
 """What layers a network has, and which of them a new head stands on: found by walking the graph."""
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from mxft.compat import mx
 from mxft.errors import InputError, last_line, nearest
-from mxft.network.anatomy import anatomy_of
+from mxft.network.anatomy import FeatureLayer, anatomy_of
 from mxft.network.anatomy.features import feature_at
 from mxft.network.anatomy.inputs import find_inputs
 from mxft.network.graph import Graph, first_outputs
@@ -51,7 +53,7 @@ def label_names(symbol):
     return list(find_inputs(Graph(symbol), {})[1])
 
 
-def list_layers(symbol, image_shape=(3, 224, 224)):
+def list_layers(symbol: Any, image_shape: Sequence[int] = (3, 224, 224)) -> list[Layer]:
     """List every operator with its output shape and parameter count.
 
     Parameters
@@ -92,7 +94,7 @@ def node_shapes(symbol, image_shape):
     return [shapes[position] for position in first_outputs(symbol)]
 
 
-def find_feature_layer(symbol):
+def find_feature_layer(symbol: Any) -> FeatureLayer:
     """Find the layer a new head should stand on; see `mxft.network.anatomy.features.find_feature`.
 
     Parameters

@@ -7,6 +7,8 @@ import contextlib
 import dataclasses
 import logging
 import random
+from collections.abc import Callable, Sequence
+from typing import Any, Optional
 
 import numpy as np
 
@@ -26,10 +28,11 @@ from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.precision import half_precision_classifier
 from mxft.training.resume.snapshots import Snapshots, parameters_of, seed_batch
 from mxft.training.targets import soften
+from mxft.wording import BriefRepr
 
 
-@dataclasses.dataclass(frozen=True)
-class FitResult:
+@dataclasses.dataclass(frozen=True, repr=False)
+class FitResult(BriefRepr):
     """What `fit` earned.
 
     Parameters
@@ -66,8 +69,10 @@ def seed_everything(seed):
     mx.random.seed(seed)
 
 
-def fit(symbol, arg_params, aux_params, plan, train, run, schedule, options=None, contexts=None, validate=None,
-        after=None, quiet=False, objective=None):
+def fit(symbol: Any, arg_params: dict[str, Any], aux_params: dict[str, Any], plan: Any, train: Any, run: Any,
+        schedule: Any, options: Optional[FitOptions] = None, contexts: Optional[Sequence[Any]] = None,
+        validate: Optional[Callable[..., dict[str, float]]] = None, after: Optional[FitResult] = None,
+        quiet: bool = False, objective: Any = None) -> FitResult:
     """Train a network by a plan and keep its checkpoints.
 
     Parameters

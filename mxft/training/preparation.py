@@ -18,10 +18,11 @@ from mxft.training.precision import check_precision
 from mxft.training.staged import stage_schedule
 from mxft.training.stages import training_stages
 from mxft.training.targets import check_targets, class_weights_balanced
+from mxft.wording import BriefRepr
 
 
-@dataclasses.dataclass(frozen=True)
-class Preparation:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Preparation(BriefRepr):
     """A recipe made concrete on its checkpoint and data.
 
     Parameters
@@ -45,8 +46,8 @@ class Preparation:
     hashes: dict
 
 
-@dataclasses.dataclass(frozen=True)
-class CheckedRecipe:
+@dataclasses.dataclass(frozen=True, repr=False)
+class CheckedRecipe(BriefRepr):
     """What `check_recipe` found to be possible, for `prepare` to go on from.
 
     Parameters
@@ -175,6 +176,29 @@ def check_recipe(recipe, checkpoint, spec, gpus="", cpus=1, num_classes=None):
                if num_classes is None else _network(recipe, checkpoint, TargetSpec(CLASSES, num_classes), spec))
     _checked_stages(recipe, network, spec, checked.devices)
     return dataclasses.replace(checked, network=None if num_classes is None else network)
+
+
+def check_before_packing(recipe, checkpoint, spec, target, gpus="", cpus=1):
+    """Refuse what cannot be trained before any picture is packed: what `check_recipe` does, as far as is known.
+
+    Parameters
+    ----------
+    recipe, checkpoint, spec, gpus, cpus
+        As of `check_recipe`.
+    target : mxft.data.target_spec.TargetSpec or None
+        Of the pictures; None of records, which are asked with the rest.
+
+    Returns
+    -------
+    CheckedRecipe
+    """
+    if target is None:
+        return check_machine(recipe, checkpoint, spec, gpus, cpus)
+    if target.kind == CLASSES:
+        return check_recipe(recipe, checkpoint, spec, gpus, cpus, target.size)
+    if recipe.require_head:
+        with_kept_head(checkpoint, target.size, spec.shape, target)
+    return check_recipe(recipe, checkpoint, spec, gpus, cpus)
 
 
 def _checked_stages(recipe, network, spec, devices):

@@ -1,12 +1,15 @@
 """Recipe: every setting of a training, one frozen value; the defaults are the tutorial's."""
 import dataclasses
+import functools
 
 from mxft.data.augmentation import augmentation_of
-from mxft.errors import InputError
+from mxft.errors import InputError, nearest
 from mxft.options import PLANS, SCHEDULES, SOLVERS, TARGETS, CacheOptions, FitOptions, FreezeOptions, HeadStage
 from mxft.settings import Kind, check_settings, one_of, real, setting, several, switch, text, whole
 from mxft.training.contradictions import refuse_contradictions
+from mxft.wording import BriefRepr
 
+PARTS = {"freezing": FreezeOptions, "head_stage": HeadStage, "cache": CacheOptions, "fit": FitOptions}
 LEVEL, KEPT_LEVEL = 1, 0  # of augmentation, where none is asked for: the tutorial's, or the centre crop
 
 
@@ -14,8 +17,8 @@ def _weighs(value):
     return value == "balanced" or several(real(least=0), 1).accepts(value)
 
 
-@dataclasses.dataclass(frozen=True)
-class Recipe:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Recipe(BriefRepr):
     """How to train; the defaults are the tutorial's.
 
     Parameters
@@ -109,10 +112,43 @@ class Recipe:
     seed: int = setting(0, whole(0, 2**31 - 1))
     fit: FitOptions = dataclasses.field(default_factory=FitOptions)
 
+    @classmethod
+    def of(cls, settings):
+        """Return the Recipe of settings by name, wherever they stand.
+
+        Parameters
+        ----------
+        settings : dict
+            Fields of this class and of `FitOptions`; those of the others as ``"cache.mode"``, ``"freezing.through"``.
+
+        Returns
+        -------
+        Recipe
+
+        Raises
+        ------
+        InputError
+            A name that is none; a value, or settings that contradict each other.
+
+        Examples
+        --------
+        >>> Recipe.of({"plan": "head", "epochs": 3, "cache.mode": "memory"})
+        Recipe(plan='head', cache=CacheOptions(mode='memory'), fit=FitOptions(epochs=3))
+        """
+        own, parts = {}, {}
+        for name, value in settings.items():
+            part, field = _place_of(name)
+            (parts.setdefault(part, {}) if part else own)[field] = value
+        for part, values in parts.items():
+            if part in own:
+                raise InputError(f"`{part}`: expected either it or what it holds, received both, `{part}` and "
+                                 f"{', '.join(values)}")
+            own[part] = PARTS[part](**values)
+        return cls(**own)
+
     def __post_init__(self):
         check_settings(self)
-        for name, kind in (("freezing", FreezeOptions), ("head_stage", HeadStage), ("cache", CacheOptions),
-                           ("fit", FitOptions)):
+        for name, kind in PARTS.items():
             if not isinstance(getattr(self, name), kind):
                 raise InputError(f"`{name}`: expected {kind.__name__}, as in {name}={kind.__name__}(…), received "
                                  f"`{name}={getattr(self, name)!r}`")
@@ -130,3 +166,32 @@ class Recipe:
         level = self.augment if self.augment is not None else KEPT_LEVEL if kept else LEVEL
         augmentation = augmentation_of(level)
         return augmentation if self.mirror else dataclasses.replace(augmentation, rand_mirror=False)
+
+
+def _place_of(name):
+    """Return the part of a Recipe a setting's name belongs to, empty for the Recipe itself, and its field there."""
+    known = {field.name: ("", field.name) for field in dataclasses.fields(Recipe)}
+    known.update({field.name: ("fit", field.name) for field in dataclasses.fields(FitOptions)})
+    known.update({f"{part}.{field.name}": (part, field.name) for part, options in PARTS.items() if part != "fit"
+                  for field in dataclasses.fields(options)})
+    if name not in known:
+        raise InputError(f"settings: expected names of a Recipe's, received {name!r}; {nearest(name, known)}")
+    return known[name]
+
+
+_made = Recipe.__init__
+
+
+@functools.wraps(_made)
+def _make(self, *values, **named):
+    """Refuse a setting that stands elsewhere, or nowhere, by its name; Python's own TypeError names no cure."""
+    own = [field.name for field in dataclasses.fields(Recipe)]
+    for name in named:
+        if name not in own:
+            part, _ = _place_of(name)  # refuses one that is nowhere
+            raise InputError(f"Recipe: expected a setting of its own, received {name}={named[name]!r}, which is of "
+                             f"{PARTS[part].__name__}: {part}={PARTS[part].__name__}({name}={named[name]!r})")
+    _made(self, *values, **named)
+
+
+Recipe.__init__ = _make

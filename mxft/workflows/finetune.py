@@ -7,11 +7,13 @@ import logging
 import math
 import os
 import platform
+from typing import Any
 
 import numpy as np
 
 from mxft import __version__
 from mxft.compat import mx
+from mxft.data.datasets import Records
 from mxft.data.labels import scan_labels
 from mxft.data.oversampling import oversample_records
 from mxft.data.sharing import share_records
@@ -23,7 +25,7 @@ from mxft.network.checkpoint import load_checkpoint, parent_entry
 from mxft.network.input_spec import InputSpec
 from mxft.report.curves import draw_curves
 from mxft.report.event_files import EventFiles
-from mxft.training.fit import seed_everything
+from mxft.training.fit import FitResult, seed_everything
 from mxft.training.preparation import prepare
 from mxft.training.recipe import Recipe
 from mxft.training.resume.following import share_state
@@ -52,10 +54,29 @@ class FinetuneResult:
     """
 
     run: str
-    fit: object
-    score: object
-    data: object
+    fit: FitResult
+    score: Any
+    data: Records
     written: bool = True
+
+    @property
+    def report(self):
+        """The run's page, ``report.html`` in its folder."""
+        return os.path.join(self.run, "report.html")
+
+    @property
+    def model(self):
+        """The best checkpoint, ``"prefix,epoch"``: what `score`, `predict` and the others take as their model."""
+        return self.fit.best or self.fit.last
+
+    def __repr__(self):
+        judged = f"{self.score}, at epoch {self.fit.best_epoch}" if self.score is not None else "not validated"
+        return f"<FinetuneResult {self.run}: {judged}>"
+
+    def _repr_html_(self):
+        from mxft.report.notebook import result_html
+
+        return result_html(self)
 
 
 def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=None, keeping=None, tensorboard=None,

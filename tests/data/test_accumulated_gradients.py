@@ -52,7 +52,8 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [name if name in ("mobilenet-v2", "gender-age") else
+                                  pytest.param(name, marks=pytest.mark.long) for name in NETWORKS])
 def test_adding_twice_is_twice_the_gradient_to_the_bit(name, testdata, random_parameters):
     make, size = NETWORKS[name]
     symbol = make(testdata)

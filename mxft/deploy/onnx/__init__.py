@@ -17,12 +17,13 @@ from mxft.files.whole import whole_path
 from mxft.machine.packages import require_package
 from mxft.network.input_spec import InputSpec
 from mxft.network.manifest import METADATA, portable_facts
+from mxft.wording import BriefRepr
 
 TOLERANCE = 1e-4
 
 
-@dataclasses.dataclass(frozen=True)
-class OnnxExport:
+@dataclasses.dataclass(frozen=True, repr=False)
+class OnnxExport(BriefRepr):
     """What `export_onnx` wrote.
 
     Parameters

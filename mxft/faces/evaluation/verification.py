@@ -8,14 +8,15 @@ import dataclasses
 import numpy as np
 
 from mxft.errors import InputError, RunError
+from mxft.wording import BriefRepr
 
 FOLDS = 10
 THRESHOLDS = np.arange(0, 4, 0.01)
 FALSE_ACCEPT_RATES = (1e-1, 1e-2, 1e-3, 1e-4)
 
 
-@dataclasses.dataclass(frozen=True)
-class Verification:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Verification(BriefRepr):
     """Result of `verify_embeddings`.
 
     Parameters

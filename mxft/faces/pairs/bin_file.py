@@ -16,6 +16,7 @@ from mxft.faces.pairs.restricted_pickle import load_restricted
 from mxft.files.whole import whole_file
 from mxft.machine.quiet import quiet_native
 from mxft.network.image_options import ImageOptions
+from mxft.wording import BriefRepr
 
 _HEAD = b"\x80\x02]("        # PROTO 2, EMPTY_LIST, MARK
 _BETWEEN = b"e]("             # APPENDS, EMPTY_LIST, MARK
@@ -23,8 +24,8 @@ _NEWTRUE, _NEWFALSE = b"\x88", b"\x89"
 _END = b"e\x86."              # APPENDS, TUPLE2, STOP
 
 
-@dataclasses.dataclass(frozen=True)
-class PairSet:
+@dataclasses.dataclass(frozen=True, repr=False)
+class PairSet(BriefRepr):
     """A verification set.
 
     Parameters

@@ -22,6 +22,7 @@ from mxft.network.anatomy.outputs import (
 )
 from mxft.network.graph import Graph, inner_edges, internal_output
 from mxft.network.input_spec import InputSpec
+from mxft.wording import BriefRepr
 
 PROBED_SIDES = (224, 112, 128, 299, 32, 64, 96, 160, 192, 256, 28, 48, 331, 384, 512)  # pixels, of published networks
 
@@ -44,8 +45,8 @@ class State:
     operator: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Anatomy:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Anatomy(BriefRepr):
     """What a network is.
 
     Parameters

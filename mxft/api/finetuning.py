@@ -1,0 +1,201 @@
+"""``mxft.finetune``: a checkpoint and pictures in, a run folder with its page out."""
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Union
+
+from mxft.api.models import Model, input_of, open_model
+from mxft.api.telling import telling
+from mxft.data.datasets import Records, facts_path, load_records, prepare_pictures, record_files
+from mxft.data.pictures import Pictures, open_pictures
+from mxft.data.target_spec import CLASSES
+from mxft.distributed.workers import join
+from mxft.errors import InputError
+from mxft.evaluation.packing import default_resize
+from mxft.network.checkpoint import Checkpoint
+from mxft.network.input_spec import InputSpec
+from mxft.options import QUALITY, Keeping
+from mxft.report.page import write_run_page
+from mxft.training.preparation import check_before_packing
+from mxft.training.recipe import Recipe
+from mxft.training.run import check_run_folder
+from mxft.workflows import finetune as workflow
+from mxft.workflows.auto_plan import AUTO, OF_STEPS, Reading, choose
+from mxft.workflows.finetune import FinetuneResult
+from mxft.workflows.told import say_page, say_split
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from mxft.api.settings import Settings
+
+LOG = logging.getLogger("mxft")
+Data = Union[str, "os.PathLike[str]", Pictures, Records]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Packing:
+    """How pictures become records."""
+
+    labels: str | None
+    label_columns: Sequence[str] | None
+    exclude: Iterable[str]
+    val_fraction: float | None
+    per_class: int | None
+    resize: int | None
+    quality: int
+    threads: int
+
+
+def finetune(model: Model, data: Data, run: str | os.PathLike[str], *, plan: str | None = None,
+             recipe: Recipe | None = None, labels: str | None = None,
+             label_columns: Sequence[str] | None = None, exclude: Iterable[str] = (),
+             val_fraction: float | None = None, per_class: int | None = None, resize: int | None = None,
+             quality: int = QUALITY, image_shape: Sequence[int] | None = None,
+             rgb_mean: Sequence[float] | None = None, rgb_std: Sequence[float] | None = None, gpus: str = "",
+             cpus: int = 1, threads: int | None = None, resume: str = "", keeping: Keeping | None = None,
+             tensorboard: str | None = None, **settings: Unpack[Settings]) -> FinetuneResult:
+    """Put a new head on a checkpoint and train it on pictures, as ``mxft finetune`` does; the run folder is the same.
+
+    Parameters
+    ----------
+    model : str, os.PathLike or Checkpoint
+        ``"prefix,epoch"``, the folder of a run, an archive of a checkpoint, or a name of the zoo that was fetched.
+    data : str, os.PathLike, Pictures or Records
+        Class folders, ``train/`` and ``val/``, a folder with a table of labels, a CSV, TSV or ``.lst``, a tar or zip of
+        these, a ``.rec`` file, or the prefix of what ``mxft split`` made.
+    run : str or os.PathLike
+        Folder for the run, new or empty. What is packed goes beside it.
+    plan : str, optional
+        One of `mxft.options.PLANS`, or ``"auto"``: what suits the pictures, chosen as ``mxft advise`` does. When None,
+        ``"auto"``, but ``"full"`` beside settings that only some plans hear.
+    recipe : Recipe, optional
+        All settings as one value, in place of `plan` and `settings`.
+    labels, label_columns
+        A table of labels that lies elsewhere, and its columns: see `mxft.data.pictures.open_pictures`.
+    exclude : iterable of str
+        Class folders to leave out.
+    val_fraction, per_class, optional
+        How pictures are divided: see `mxft.data.datasets.prepare_pictures`.
+    resize : int, optional
+        Short side of packed images in pixels; the input's size x 8/7 when None.
+    quality : int
+        Of packed JPEGs, 1 to 100.
+    image_shape : (C, H, W), optional
+    rgb_mean, rgb_std : three numbers, optional
+        What the network takes, where its manifest does not say it.
+    gpus : str
+        ``"0,1"``; empty for the CPU.
+    cpus : int
+        CPU contexts.
+    threads : int, optional
+        For packing and decoding.
+    resume : {"", "auto", "must"}
+        Go on with what stands in the run folder.
+    keeping : Keeping, optional
+        What the run keeps as it goes; `resume` is not heeded beside it.
+    tensorboard : str, optional
+        Folder for TensorBoard's event files.
+    **settings
+        Fields of `mxft.Recipe` and `mxft.FitOptions` by name: ``epochs=3, learning_rate=0.01, solver="logistic"``.
+
+    Returns
+    -------
+    FinetuneResult
+        With the score of the best checkpoint on the validation pictures; a notebook shows its curves.
+
+    Raises
+    ------
+    InputError
+        Anything that is wrong with the input, before training begins and before the run folder is made.
+    RunError
+        Training could not go on; the run folder holds what was earned.
+
+    Examples
+    --------
+    >>> result = finetune("resnet-50", "photos", "runs/photos")                           # doctest: +SKIP
+    >>> finetune("resnet-50", "photos", "runs/head", plan="head", epochs=3).score.top1    # doctest: +SKIP
+    0.921
+    """
+    run = os.fspath(run)
+    keeping = keeping or Keeping(resume=resume)
+    with telling():
+        chosen, auto = _settings(plan, recipe, dict(settings))
+        checkpoint = open_model(model, image_shape)
+        spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std, InputSpec())
+        packing = _Packing(labels, label_columns, exclude, val_fraction, per_class, resize, quality,
+                           threads or os.cpu_count() or 1)
+        found = _open(data, checkpoint, chosen, packing)
+        if resize is not None and resize < max(spec.shape[1:]):
+            raise InputError(f"`resize`: expected at least {max(spec.shape[1:])}, the network's input, received "
+                             f"resize={resize}; choose a larger one or a smaller `image_shape`")
+        pictures = found if isinstance(found, Pictures) else None
+        checked = check_before_packing(chosen, checkpoint, spec, pictures and pictures.target, gpus, cpus)
+        workers = join(chosen.fit.kvstore)
+        if workers.writes:
+            check_run_folder(run, keeping.resume)
+        if auto:
+            reading = Reading(val_fraction, per_class, resize, chosen.seed, threads, gpus)
+            advice, said = choose(checkpoint, spec, found, chosen.target, reading, bool(OF_STEPS & set(settings)))
+            if advice:
+                LOG.info(said)
+                chosen = Recipe.of({**advice.settings, **settings})
+                checked = check_before_packing(chosen, checkpoint, spec, pictures and pictures.target, gpus, cpus)
+        records = workers.first_then_others(lambda: _records(found, run, spec, packing, chosen.seed))
+        result: FinetuneResult = workflow.finetune(checkpoint, records, run, chosen, spec, gpus, cpus, threads, keeping,
+                                                   tensorboard, checked)
+        if result.written:
+            say_page(lambda: write_run_page(result.run, result.score, result.data.val), result.run)
+    return result
+
+
+def _settings(plan: str | None, recipe: Recipe | None, settings: dict[str, Any]) -> tuple[Recipe, bool]:
+    """Return the Recipe, and whether its plan is still to be chosen."""
+    if recipe is not None:
+        given = [*["plan"] * (plan is not None), *settings]
+        if given:
+            raise InputError(f"`recipe`: expected it alone, received {', '.join(given)} beside it; "
+                             "dataclasses.replace(recipe, …) alters one")
+        return recipe, False
+    own = sorted(set(settings) - OF_STEPS - {"seed", "mirror", "target", "kvstore", "rewrite"})
+    if plan == AUTO and own:
+        raise InputError(f"plan='auto': expected no `{own[0]}` beside it, received both: it chooses what is trained; "
+                         "name the plan that setting is for")
+    auto = plan == AUTO or plan is None and not own
+    return Recipe.of({**settings, "plan": "full" if auto or plan is None else plan}), auto
+
+
+def _open(data: Data, checkpoint: Checkpoint, recipe: Recipe, packing: _Packing) -> Pictures | Records:
+    """Return the Pictures or Records that `data` is, or that lie at the path it is."""
+    if isinstance(data, Records):
+        return data
+    if not isinstance(data, Pictures):
+        path = os.path.expanduser(os.fspath(data))
+        files = record_files(path)
+        if files:
+            return Records(files[0], files[1], target=recipe.target)
+        if os.path.isfile(facts_path(path)):
+            made: Records = load_records(path)
+            return made
+        kept = checkpoint.classes if recipe.require_head else None
+        found: Pictures = open_pictures(path, None if recipe.target == CLASSES else recipe.target, packing.labels,
+                                        packing.label_columns, kept, packing.exclude)
+    else:
+        found = data
+    found.require_labels()
+    return found
+
+
+def _records(found: Pictures | Records, run: str, spec: InputSpec, packing: _Packing, seed: int) -> Records:
+    """Return the records to train on, packing pictures beside the run."""
+    if isinstance(found, Records):
+        return found
+    records: Records
+    records, split = prepare_pictures(
+        found, os.path.normpath(run) + "-records/images", packing.per_class, packing.val_fraction, seed,
+        num_thread=packing.threads, resize=packing.resize or default_resize(spec), quality=packing.quality)
+    say_split(split, records)
+    return records

@@ -1,0 +1,207 @@
+"""``mxft.score`` and ``mxft.predict``: what a checkpoint is worth on labelled pictures, and what it says of others."""
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, overload
+
+import numpy as np
+
+from mxft.api.models import Model, input_of, open_model
+from mxft.api.pictures import Picture, as_files
+from mxft.api.telling import telling
+from mxft.devices import contexts
+from mxft.evaluation.answer import answering_outputs, check_classes, names_of, thresholds_of
+from mxft.evaluation.multi_label import MultiLabelScore
+from mxft.evaluation.packing import folder_packing
+from mxft.evaluation.prediction import Prediction, predict_files
+from mxft.evaluation.regression import RegressionScore
+from mxft.evaluation.scoring import Score, score_records
+from mxft.files.whole import whole_file
+from mxft.network.transfer import check_fits
+from mxft.wording import html_table
+from mxft.workflows.scoring import scored_records
+
+
+def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = None, batch_size: int = 32,
+          resize: int | None = None, output: str | None = None, image_shape: Sequence[int] | None = None,
+          rgb_mean: Sequence[float] | None = None, rgb_std: Sequence[float] | None = None, gpus: str = "",
+          threads: int | None = None) -> Score | MultiLabelScore | RegressionScore:
+    """Judge a checkpoint on labelled pictures or records, each counted once; as ``mxft score`` does.
+
+    Parameters
+    ----------
+    model : str, os.PathLike or Checkpoint
+        See `mxft.finetune`.
+    data : str or os.PathLike
+        A ``.rec`` file, a face set, or pictures as `mxft.finetune` takes them, their classes by name.
+    labels : str, optional
+        Of pictures: the table of their labels.
+    batch_size : int
+    resize : int, optional
+        Short side in pixels; as those of training when None.
+    output : str, optional
+        Of a network with several: the one to judge.
+    image_shape, rgb_mean, rgb_std, optional
+        Where the checkpoint has no manifest.
+    gpus : str
+    threads : int, optional
+
+    Returns
+    -------
+    Score, MultiLabelScore or RegressionScore
+        A notebook shows it as a table of the classes.
+
+    Raises
+    ------
+    InputError
+        Labels that are none of the network's, a network that names nothing, or no known input.
+    RunError
+        The network returns NaN or infinity.
+
+    Examples
+    --------
+    >>> score("runs/photos", "more-photos").top1                       # doctest: +SKIP
+    0.933
+    """
+    with telling():
+        checkpoint = open_model(model, image_shape)
+        answering_outputs(checkpoint, output)
+        spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std)
+        if resize is not None:
+            spec = dataclasses.replace(spec, resize=resize)
+        check_fits(checkpoint, spec)
+        with scored_records(os.fspath(data), checkpoint, spec, labels, resize, threads) as records:
+            found: Score | MultiLabelScore | RegressionScore
+            found, _ = score_records(checkpoint, spec, records, batch_size, contexts(gpus)[0], threads, output=output)
+    return found
+
+
+class Predictions(Sequence[Prediction]):
+    """What a network says of several pictures, in their order.
+
+    Parameters
+    ----------
+    predictions : sequence of Prediction
+    classes : sequence of str
+        A name for each number of the main output.
+    thresholds : sequence of float, optional
+        Of a network of several labels: from which probability on each is said.
+
+    Examples
+    --------
+    >>> answers = predict("runs/photos", "holidays")                   # doctest: +SKIP
+    >>> answers.labels[:2], answers.probabilities.shape                # doctest: +SKIP
+    (['cat', 'dog'], (30, 8))
+    """
+
+    def __init__(self, predictions: Sequence[Prediction], classes: Sequence[str],
+                 thresholds: Sequence[float] | None = None) -> None:
+        self._predictions, self.classes, self.thresholds = tuple(predictions), list(classes), thresholds
+
+    @overload
+    def __getitem__(self, place: int) -> Prediction: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Predictions: ...
+
+    def __getitem__(self, place: int | slice) -> Prediction | Predictions:
+        if isinstance(place, slice):
+            return Predictions(self._predictions[place], self.classes, self.thresholds)
+        return self._predictions[place]
+
+    def __len__(self) -> int:
+        return len(self._predictions)
+
+    @property
+    def paths(self) -> list[str]:
+        """The pictures; of arrays their numbers."""
+        return [prediction.path for prediction in self]
+
+    @property
+    def labels(self) -> list[str | None]:
+        """The likeliest class of each picture; None where it cannot be read."""
+        return [self.classes[prediction.top(1)[0][0]] if prediction.answers else None for prediction in self]
+
+    @property
+    def probabilities(self) -> np.ndarray[Any, Any]:
+        """Of the main output, float ``(N, K)``; its own numbers where it has none, NaN where a picture is unread."""
+        missing = np.full(len(self.classes), np.nan)
+        return np.array([prediction.answers[0].shown if prediction.answers else missing for prediction in self])
+
+    def top(self, k: int = 5) -> list[list[tuple[str, float]]]:
+        """Return for each picture the `k` likeliest classes as (name, probability), likeliest first."""
+        return [[(self.classes[number], value) for number, value in prediction.top(k)] if prediction.answers else []
+                for prediction in self]
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a row for each picture: path, likeliest class, every class's probability, what is wrong with it."""
+        with whole_file(os.fspath(path), "w") as f:
+            table = csv.writer(f, lineterminator="\n")
+            table.writerow(["image", "class", *self.classes, "problem"])
+            for prediction, label, row in zip(self, self.labels, self.probabilities):
+                numbers = [f"{value:.6g}" for value in row] if prediction.answers else [""] * len(self.classes)
+                table.writerow([prediction.path, label or "", *numbers, prediction.problem or ""])
+
+    def __repr__(self) -> str:
+        return f"<Predictions of {len(self):,} pictures, {len(self.classes):,} classes>"
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str | float | None, ...]] = []
+        for prediction, best in zip(self, self.top(3)):
+            others = ", ".join(f"{name} {value:.2f}" for name, value in best[1:])
+            said = (*best[0], others) if best else (prediction.problem, None, "")
+            rows.append((prediction.path, *said))
+        return str(html_table(rows, ("picture", "class", "probability", "next")))
+
+
+def predict(model: Model, pictures: Picture | Iterable[Picture], *, resize: int | None = None,
+            batch_size: int = 32, output: str | None = None, image_shape: Sequence[int] | None = None,
+            rgb_mean: Sequence[float] | None = None, rgb_std: Sequence[float] | None = None, gpus: str = "",
+            threads: int | None = None) -> Predictions:
+    """Say what pictures show, as ``mxft predict`` does.
+
+    Parameters
+    ----------
+    model : str, os.PathLike or Checkpoint
+        See `mxft.finetune`.
+    pictures : str, os.PathLike, numpy.ndarray, or an iterable of them
+        Image files, folders, tars and zips of them; or arrays, uint8 RGB ``(H, W, 3)`` or grey ``(H, W)``.
+    resize : int, optional
+        Short side in pixels before the centre crop; as those of training when None, the input's size x 8/7 where
+        nothing says it.
+    batch_size : int
+    output : str, optional
+        Of a network with several: the one to give.
+    image_shape, rgb_mean, rgb_std, optional
+        Where the checkpoint has no manifest.
+    gpus : str
+    threads : int, optional
+
+    Returns
+    -------
+    Predictions
+
+    Raises
+    ------
+    InputError
+        No picture can be read, or the network names nothing.
+
+    Examples
+    --------
+    >>> predict("runs/photos", ["cat.jpg", "dog.jpg"]).labels          # doctest: +SKIP
+    ['cat', 'dog']
+    """
+    with telling(), as_files(pictures) as (paths, names):
+        checkpoint = open_model(model, image_shape)
+        outputs = answering_outputs(checkpoint, output)
+        spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std)
+        packing = {**folder_packing(checkpoint, spec), **({"resize": resize} if resize else {})}
+        check_fits(checkpoint, spec)
+        check_classes(checkpoint, outputs[0])
+        found = predict_files(checkpoint, paths, spec, packing, batch_size, contexts(gpus)[0], threads, output=output)
+        classes = names_of(outputs[0], checkpoint.classes)
+    named = [dataclasses.replace(prediction, path=name) for prediction, name in zip(found, names)]
+    return Predictions(named, classes, thresholds_of(checkpoint, outputs[0]))

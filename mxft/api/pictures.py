@@ -1,0 +1,67 @@
+"""Pictures as a program has them: paths, folders, archives, arrays, or images of Pillow."""
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Any, Union
+
+import numpy as np
+
+from mxft.compat import load_cv2
+from mxft.data.pictures import pictures_under
+from mxft.errors import InputError
+
+Picture = Union[str, "os.PathLike[str]", "np.ndarray[Any, Any]"]
+
+
+@contextlib.contextmanager
+def as_files(pictures: Picture | Iterable[Picture]) -> Iterator[tuple[list[str], list[str]]]:
+    """Give pictures as image files.
+
+    Parameters
+    ----------
+    pictures : str, os.PathLike, numpy.ndarray, or an iterable of them
+        Image files, folders, tars and zips of them; arrays of uint8, RGB ``(H, W, 3)`` or grey ``(H, W)``; images of
+        Pillow.
+
+    Yields
+    ------
+    paths : list of str
+        Of arrays those of temporary files.
+    names : list of str
+        The paths, or ``"array 0"`` for the first of what was given where that is an array.
+
+    Raises
+    ------
+    InputError
+        An array of another kind, a folder without pictures, or none at all.
+    """
+    alone = isinstance(pictures, (str, os.PathLike, np.ndarray)) or hasattr(pictures, "convert")
+    with tempfile.TemporaryDirectory(prefix="mxft-arrays-") as scratch:
+        paths: list[str] = []
+        names: list[str] = []
+        for number, picture in enumerate([pictures] if alone else pictures):  # type: ignore[arg-type]
+            if isinstance(picture, (str, os.PathLike)):
+                found = pictures_under(picture)
+                paths += found
+                names += found
+            else:
+                paths.append(_written(picture, number, scratch))
+                names.append(f"array {number}")
+        if not paths:
+            raise InputError("pictures: expected at least one, received none")
+        yield paths, names
+
+
+def _written(picture: Any, number: int, folder: str) -> str:
+    """Return the path of a PNG of an array or an image of Pillow."""
+    pixels = np.asarray(picture.convert("RGB") if hasattr(picture, "convert") else picture)
+    is_picture = pixels.size and (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3))
+    if pixels.dtype != np.uint8 or not is_picture:
+        raise InputError(f"pictures: expected paths, or arrays of uint8, RGB (H, W, 3) or grey (H, W), received "
+                         f"{pixels.dtype} {pixels.shape} as number {number}")
+    path = os.path.join(folder, f"{number}.png")
+    load_cv2().imwrite(path, pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[:, :, ::-1]))
+    return path

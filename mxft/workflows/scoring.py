@@ -1,0 +1,75 @@
+"""What a checkpoint is scored on, as records: a record file, a face set, or pictures packed as its training ones."""
+import contextlib
+import logging
+import os
+import tempfile
+
+from mxft.data.lists import write_list
+from mxft.data.packing import pack_list
+from mxft.data.pictures import open_pictures
+from mxft.data.target_spec import manifest_target
+from mxft.errors import InputError
+from mxft.evaluation.packing import folder_packing
+from mxft.faces.data.layout import read_face_set
+from mxft.faces.data.plain_records import is_face_set, write_plain_records
+
+LOG = logging.getLogger("mxft")
+
+
+@contextlib.contextmanager
+def scored_records(source, checkpoint, spec, labels=None, resize=None, threads=None):
+    """Give a record file with one label a record of what is to be scored.
+
+    Parameters
+    ----------
+    source : str
+        A ``.rec`` file, a face set, or pictures as `mxft.data.pictures.open_pictures` takes them: those for validation
+        where they are divided. Their class is found by its name.
+    checkpoint : mxft.network.checkpoint.Checkpoint
+    spec : mxft.network.input_spec.InputSpec
+    labels : str, optional
+        Of pictures: the table of their labels.
+    resize : int, optional
+        Short side pictures are packed at; as those of training when None.
+    threads : int, optional
+
+    Yields
+    ------
+    str
+        The path: of a ``.rec`` file its own, else of a temporary one.
+
+    Raises
+    ------
+    InputError
+        Pictures for a checkpoint that names no classes, or labels beside records.
+    """
+    path = os.path.expanduser(os.fspath(source))
+    face_set = is_face_set(path)
+    if path.endswith(".rec") and not face_set:
+        if labels:
+            raise InputError(f"`labels`: expected pictures, received the records {source}")
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="mxft-score-") as scratch:
+        prefix = os.path.join(scratch, "images")
+        if face_set:
+            write_plain_records(read_face_set(path), prefix + ".rec")
+        else:
+            _pack(path, checkpoint, spec, labels, resize, threads or os.cpu_count() or 1, prefix)
+        yield prefix + ".rec"
+
+
+def _pack(path, checkpoint, spec, labels, resize, threads, prefix):
+    """Pack the pictures under a path as those the checkpoint was trained on, labels by its class names."""
+    if not checkpoint.classes:
+        raise InputError(f"classes are not known: expected a manifest that names them, to score pictures by, received "
+                         f"{checkpoint.name} without; score a .rec, whose labels are numbers (mxft split makes one)")
+    target = manifest_target(checkpoint.manifest)
+    pictures = open_pictures(path, target and target.kind, labels, names=checkpoint.classes)
+    pictures.require_labels()
+    LOG.warning(pictures.describe() + ("; those for validation are scored" if pictures.val else ""))
+    packing = {**folder_packing(checkpoint, spec), **({"resize": resize} if resize else {})}
+    write_list(prefix + ".lst", pictures.val or pictures.rows)
+    packed = pack_list(prefix + ".lst", pictures.root, num_thread=threads, pack_label=bool(target), **packing)
+    for bad in packed.bad:
+        LOG.warning(f"left out {bad.row.path}: {bad.reason}")
