@@ -69,9 +69,10 @@ torture: $(READY)  ## COUNT inputs made to do harm, COUNT damaged ones, by SEED 
 test-long: $(READY)  ## run the tests that take minutes each
 	$(PY) -m pytest -m long
 
-lint: $(READY)  ## ruff over everything, and that no import points up (pyproject.toml says what stands where)
+lint: $(READY)  ## ruff over everything, that no import points up (pyproject.toml says what stands where), mypy
 	$(PY) -m ruff check .
 	$(VENV)/bin/lint-imports --no-logo
+	$(PY) -m mypy
 
 bench: $(READY)  ## ratios, each pair measured in turn in one run
 	$(PY) tests/bench/bench.py

@@ -51,7 +51,7 @@ setup(
         "serve": ["flask>=2.2", "waitress", "pillow"],
         "heic": ["pillow-heif"],                 # photographs as telephones save them
         "tensorboard": ["tensorboardX"],         # writes event files, without TensorFlow or PyTorch
-        "dev": ["pytest", "pytest-xdist", "ruff", "import-linter", "scikit-learn", "h5py", "onnx", "onnxruntime",
+        "dev": ["pytest", "pytest-xdist", "ruff", "import-linter", "mypy", "h5py", "onnx", "onnxruntime",
                 "flask>=2.2", "waitress", "pillow", "pillow-heif", "websocket-client", "tensorboardX"],
     },
 )

@@ -14,6 +14,7 @@ Each job in one call:
     import_weights   weights of torchvision, timm, Keras and ONNX
     list_models      the names of the zoo
     load_checkpoint  a Checkpoint: symbol, parameters and manifest
+    open_pictures    Pictures: what lies at a path, and how it is read, without training
 
 Settings: Recipe, FitOptions, FreezeOptions, HeadStage, CacheOptions. The tutorial's steps one by one: list_layers,
 find_feature_layer, cut_at, attach_head, get_fine_tune_model, match_parameters, freeze_plan, fit. Errors: MxftError,

@@ -16,7 +16,8 @@ def telling() -> Iterator[None]:
     ...     logging.getLogger("mxft").info("told")
     told
     """
-    if any(logger.handlers for logger in (logging.getLogger("mxft"), logging.getLogger())):
+    logger = logging.getLogger("mxft")
+    if logger.isEnabledFor(logging.INFO) and logger.hasHandlers():  # MXNet gives the root logger one, for warnings
         yield
         return
     with told(flags=False):

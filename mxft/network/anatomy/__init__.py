@@ -22,7 +22,6 @@ from mxft.network.anatomy.outputs import (
 )
 from mxft.network.graph import Graph, inner_edges, internal_output
 from mxft.network.input_spec import InputSpec
-from mxft.wording import BriefRepr
 
 PROBED_SIDES = (224, 112, 128, 299, 32, 64, 96, 160, 192, 256, 28, 48, 331, 384, 512)  # pixels, of published networks
 
@@ -45,8 +44,8 @@ class State:
     operator: str
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
-class Anatomy(BriefRepr):
+@dataclasses.dataclass(frozen=True)
+class Anatomy:
     """What a network is.
 
     Parameters
@@ -177,6 +176,10 @@ class Anatomy(BriefRepr):
             return spec
         channels = image.channels if image.channels in (1, 3) else spec.shape[0]
         return dataclasses.replace(spec, shape=(channels, *(image.size or spec.shape[1:])))
+
+    def __repr__(self):
+        told = self.describe().replace("\n", "; ")
+        return f"<Anatomy {told[:250]}{'…' * (len(told) > 250)}>"
 
     def describe(self):
         """Return three lines: what goes in, what comes out, where the features are."""
