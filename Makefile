@@ -30,7 +30,7 @@ ARGS ?=
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready-$(DEVICE)
 
-.PHONY: help setup demo caltech256 reproduce doctor test test-long torture lint bench clean
+.PHONY: help setup demo caltech256 reproduce doctor test test-long torture lint docs bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,9 @@ lint: $(READY)  ## ruff over everything, that no import points up (pyproject.tom
 	$(PY) -m ruff check .
 	$(VENV)/bin/lint-imports --no-logo
 	$(PY) -m mypy
+
+docs: $(READY)  ## write recipes/python.md, the page of the Python API, from the docstrings
+	$(PY) .ci/api_page.py
 
 bench: $(READY)  ## ratios, each pair measured in turn in one run
 	$(PY) tests/bench/bench.py
