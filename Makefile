@@ -57,7 +57,7 @@ caltech256: $(READY)  ## the tutorial (CALTECH256=folder|tar|URL MODEL=prefix,ep
 reproduce: $(READY)  ## published numbers beside measured ones, of what is at hand (ONLY=id,id ARGS="--have NAME=PATH --download")
 	$(PY) recipes/reproduce.py --only "$(ONLY)" $(ARGS)
 
-doctor: $(READY)  ## what ails this machine, and the cure
+doctor: $(READY)  ## what is wrong with this machine, and the fix
 	$(PY) -m mxft doctor
 
 test: $(READY)  ## run the tests, under six minutes on two cores

@@ -31,9 +31,9 @@ logging.basicConfig(level="INFO", format="%(message)s")    # shows what the libr
 checkpoint = mxft.load_checkpoint("models/resnet-50,0")
 ```
 
-Errors derive from `mxft.MxftError`: `mxft.errors.InputError` when an input is refused, `mxft.errors.RunError` when work had
-to stop. Modules that are not on this page have docstrings too, with examples: `help(mxft.training.recipe)`. How to extend
-mxft from a package of your own: [CONTRIBUTING.md](../CONTRIBUTING.md).
+Errors derive from `mxft.MxftError`: `mxft.errors.InputError` when an input is refused, `mxft.errors.RunError` when work
+had to stop. Modules that are not on this page have docstrings too, with examples: `help(mxft.training.recipe)`. How to
+extend mxft from a package of your own: [CONTRIBUTING.md](../CONTRIBUTING.md).
 """
 _SECTION = re.compile(r"^(\w[\w ]*)\n-{3,}$", re.MULTILINE)
 _LISTS = ("Parameters", "Returns", "Yields", "Raises", "Attributes")

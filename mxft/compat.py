@@ -1,4 +1,4 @@
-"""The one door to mxnet: missing NumPy and Python names, quiet native logging, and plain words when it cannot load.
+"""The only module that imports mxnet: adds missing NumPy and Python names, and says plainly why it cannot be loaded.
 
 MXNet 1.9.1 is the last release. Its wheel carries no Python version of its own, so what stops it today is only
 what NumPy (1.24, 2.0, 2.4, 2.5 …) and Python (3.12: distutils) have taken away since. The names are put back before
@@ -90,7 +90,7 @@ def _refuse_broken_import():
     if "mxnet" not in sys.modules and any(name.startswith("mxnet.") for name in sys.modules):
         raise DependencyError(
             "mxnet was imported before mxft in this Python and that import failed half-way: expected mxft first, "
-            "received leftovers of mxnet in sys.modules; start Python anew and use `from mxft.compat import mx` "
+            "received leftovers of mxnet in sys.modules; start Python again and use `from mxft.compat import mx` "
             "(or import mxft.compat; mxft.compat.load_mxnet()) instead of `import mxnet`")
 
 
@@ -100,8 +100,8 @@ def load_mxnet():
     Returns
     -------
     module
-        ``mxnet``, mended as `mxft.compat_mxnet.repair` says. A second call changes nothing; after a successful
-        ``import mxnet`` only the mending is left to do.
+        ``mxnet``, repaired as `mxft.compat_mxnet.repair` says. A second call changes nothing; after a successful
+        ``import mxnet`` only the repairs are left to do.
 
     Raises
     ------

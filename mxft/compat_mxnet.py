@@ -3,7 +3,7 @@
 MXNet hands every parameter of an operator, an iterator and a kvstore to its library as text, by Python's own ``str``.
 Since NumPy 2 a tuple or list that holds NumPy's scalars reads ``(np.int64(2), np.int64(3))``, which the library cannot
 parse, and since then (NEP 50) a Python float plus a ``numpy.float32`` is a ``numpy.float32``: metrics added up in
-float32. Both are mended where MXNet does it; NumPy itself and its print options stay as they are.
+float32. Both are repaired where MXNet does it; NumPy itself and its print options stay as they are.
 """
 import functools
 

@@ -65,7 +65,7 @@ def _count_gpus(gpus):
         return mx.context.num_gpus()
     except mx.base.MXNetError as error:
         raise InputError(f"devices: expected CUDA to count the cards for gpus={gpus!r}, received "
-                         f"{last_line(error)!r}; mxft doctor tells more") from None
+                         f"{last_line(error)!r}; mxft doctor shows more") from None
 
 
 def visible_gpus():

@@ -46,7 +46,7 @@ class DependencyError(MxftError, ImportError):
 
 
 class RunError(MxftError, RuntimeError):
-    """Work that had begun could not go on (exit 3); what was earned is on disk."""
+    """Work that had begun could not continue (exit 3); what was finished is on disk."""
 
     exit_code = 3
 

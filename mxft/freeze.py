@@ -12,7 +12,7 @@ from typing import Any, Optional
 
 from mxft.errors import InputError, nearest
 from mxft.network.graph import Graph
-from mxft.options import METHODS, PLANS, TRUNK_LR_MULT, FreezeOptions, check_plan  # noqa: F401 (known by this place)
+from mxft.options import BACKBONE_LR_MULT, METHODS, PLANS, FreezeOptions, check_plan  # noqa: F401 (known by this place)
 from mxft.surgery import stateful_layers, states_kept
 from mxft.surgery.depth import layers_above, parameters_of, parameters_through
 from mxft.wording import BriefRepr
@@ -121,7 +121,7 @@ class FreezePlan(BriefRepr):
             return sum(math.prod(arg_params_shapes[name]) for name in names)
 
         how = "" if not self.frozen else " by lr_mult 0" if self.method == "lr_mult" else " and get no gradient"
-        return (f"plan {self.name}: {len(self.trainable)} tensors train ({numbers(self.trainable):,} numbers), "
+        return (f"plan {self.name}: {len(self.trainable)} tensors train ({numbers(self.trainable):,} parameters), "
                 f"{len(self.frozen)} are frozen ({numbers(self.frozen):,}){how}; BatchNorm statistics: "
                 f"{self._statistics()}")
 
@@ -130,7 +130,7 @@ class FreezePlan(BriefRepr):
             return "fixed (eval mode)"
         if self.batch_norm == "frozen":
             return "fixed in frozen layers, moving in the others" if self.frozen else "moving (train mode)"
-        if self.name == "head":  # MXNet moves them in BatchNorm's backward pass, and none goes through a fixed trunk
+        if self.name == "head":  # MXNet moves them in BatchNorm's backward pass, and none goes through a fixed backbone
             return "each batch's own in training (train mode), the moving ones stay"
         return "moving (train mode)"
 
@@ -241,7 +241,7 @@ def _matching(patterns, parameters):
 def _require_both(parameters, frozen, options):
     """Refuse a plan that leaves nothing to train."""
     if parameters and len(frozen) == len(parameters):
-        given = next((name for name in ("patterns", "through") if getattr(options, name)), "trunk_lr_mult")
+        given = next((name for name in ("patterns", "through") if getattr(options, name)), "backbone_lr_mult")
         raise InputError("freeze: expected something left to train, received "
                          f"`freezing.{given}={getattr(options, given)!r}`, which "
                          f"matches all {len(parameters)} parameters")
@@ -251,9 +251,9 @@ def _multipliers(symbol, head_parameters, options):
     head, above = set(head_parameters), layers_above(symbol)
     first = min([above[name] for name in above if name not in head], default=0)
     of_head = 1.0 if options.head_lr_mult is None else options.head_lr_mult
-    of_trunk = TRUNK_LR_MULT if options.trunk_lr_mult is None else options.trunk_lr_mult
+    of_backbone = BACKBONE_LR_MULT if options.backbone_lr_mult is None else options.backbone_lr_mult
     decay = options.layer_decay or 1.0
-    return {name: of_head if name in head else of_trunk * decay ** (above[name] - first) for name in above}
+    return {name: of_head if name in head else of_backbone * decay ** (above[name] - first) for name in above}
 
 
 def freeze_matching(patterns, symbol):

@@ -1,4 +1,4 @@
-"""Import paths of mxft 0.1 that have moved since: ``mxft.network.checkpoint`` and the others go on working.
+"""Import paths of mxft 0.1 that have moved since: ``mxft.network.checkpoint`` and the others still work.
 
 An old path and the new one give the same module object, so whatever is patched or registered through one is seen
 through the other.
@@ -43,7 +43,7 @@ MOVED = {
     "mxft.data.faces.records": "mxft.faces.data.records",
     "mxft.data.faces.set_files": "mxft.faces.data.set_files",
     "mxft.data.faces.set_writer": "mxft.faces.data.set_writer",
-    "mxft.data.faces.soundness": "mxft.faces.data.soundness",
+    "mxft.data.faces.soundness": "mxft.faces.data.validation",
     "mxft.data.faces.sources": "mxft.faces.data.sources",
     "mxft.data.faces.unpacking": "mxft.faces.data.unpacking",
     "mxft.data.normalization": "mxft.network.input_spec",
@@ -51,6 +51,7 @@ MOVED = {
     "mxft.data.pair_sets": "mxft.faces.pairs.sets",
     "mxft.data.pairs": "mxft.faces.pairs.bin_file",
     "mxft.data.restricted_pickle": "mxft.faces.pairs.restricted_pickle",
+    "mxft.data.soundness": "mxft.data.validation",
     "mxft.download": "mxft.files.download",
     "mxft.engine": "mxft.inference.engine",
     "mxft.evaluation.embedding": "mxft.faces.evaluation.embedding",
@@ -59,7 +60,8 @@ MOVED = {
     "mxft.evaluation.verification": "mxft.faces.evaluation.verification",
     "mxft.evaluation.verification_file": "mxft.faces.evaluation.verification_file",
     "mxft.export": "mxft.deploy.onnx",
-    "mxft.features.frozen_trunk": "mxft.training.frozen_trunk",
+    "mxft.faces.data.soundness": "mxft.faces.data.validation",
+    "mxft.features.frozen_trunk": "mxft.training.frozen_backbone",
     "mxft.graph": "mxft.network.graph",
     "mxft.http_stream": "mxft.files.http_stream",
     "mxft.kernels": "mxft.inference.kernels",
@@ -71,6 +73,8 @@ MOVED = {
     "mxft.quiet": "mxft.machine.quiet",
     "mxft.report.face_curves": "mxft.faces.report.face_curves",
     "mxft.report.face_page": "mxft.faces.report.face_page",
+    "mxft.report.judgement": "mxft.report.image_results",
+    "mxft.report.target_judgement": "mxft.report.target_results",
     "mxft.report.verification_page": "mxft.faces.report.verification_page",
     "mxft.report.verification_plots": "mxft.faces.report.verification_plots",
     "mxft.rewrite.batch_norm": "mxft.rewrite.inference.batch_norm",
@@ -111,6 +115,7 @@ MOVED = {
     "mxft.training.faces.verifying": "mxft.faces.training.verifying",
     "mxft.training.finetune": "mxft.workflows.finetune",
     "mxft.training.following": "mxft.training.resume.following",
+    "mxft.training.frozen_trunk": "mxft.training.frozen_backbone",
     "mxft.training.lr_finder": "mxft.workflows.lr_finder",
     "mxft.training.optimizer_state": "mxft.training.resume.optimizer_state",
     "mxft.training.snapshots": "mxft.training.resume.snapshots",

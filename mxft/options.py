@@ -10,13 +10,13 @@ from mxft.settings import Kind, check_settings, one_of, real, setting, several, 
 from mxft.wording import BriefRepr
 
 PLANS = {"full": "train every parameter",
-         "head": "train the new head on a fixed trunk",
-         "discriminative": "train every parameter, the trunk at a lower rate",
-         "gradual": "train the head, then unfreeze the trunk stage by stage, from the output down",
+         "head": "train the new head on a frozen backbone",
+         "discriminative": "train every parameter, the backbone at a lower rate",
+         "gradual": "train the head, then unfreeze the backbone stage by stage, from the output down",
          "two-stage": "train the head first, then everything",
          "scratch": "load nothing and train every parameter from random numbers"}
 METHODS = ("fixed", "lr_mult")
-TRUNK_LR_MULT = 0.1  # of the plan discriminative
+BACKBONE_LR_MULT = 0.1  # of the plan discriminative
 _RATE_BLIND = {"adadelta", "ftrl"}  # optimizers that move a parameter whose learning rate is 0, or divide by it
 SCHEDULES = ("constant", "step", "cosine")
 STEP_FACTOR = 0.1  # of the step schedule
@@ -27,7 +27,7 @@ TARGETS = ("classes", "multi-label", "regression")  # one of several classes, ea
 SOLVERS_OF = {"multi-label": "logistic", "regression": "ridge"}  # of targets that are not classes
 KVSTORES = ("local", "device", "nccl", "dist_sync", "dist_device_sync", "dist_async")
 HEAD_EPOCHS = 2      # of the head alone
-UNFREEZE_EPOCHS = 1  # before the next stage of the trunk is opened
+UNFREEZE_EPOCHS = 1  # before the next stage of the backbone is opened
 MODES = ("none", "memory", "disk")
 BUDGET_BYTES = 2 << 30
 FOLDER = os.path.join("data-cache", "features")  # of a cache on disk, where none is named
@@ -46,8 +46,8 @@ class FreezeOptions(BriefRepr):
     through : str or None
         A layer: it and everything before it is frozen.
     method : {"fixed", "lr_mult"}
-    trunk_lr_mult, head_lr_mult : float or None
-        Of the plan ``discriminative``; `TRUNK_LR_MULT` and 1 when None.
+    backbone_lr_mult, head_lr_mult : float or None
+        Of the plan ``discriminative``; `BACKBONE_LR_MULT` and 1 when None.
     layer_decay : float or None
         Of the plan ``discriminative``: the rate of a layer is this much lower than that of the weighted layer after
         it; 1, which is none, when None (as the layer-wise decay of ELECTRA and BEiT, arXiv:2003.10555).
@@ -61,7 +61,7 @@ class FreezeOptions(BriefRepr):
     patterns: tuple = setting((), several(text()))
     through: str = setting(None, text())
     method: str = setting("fixed", one_of(*METHODS))
-    trunk_lr_mult: float = setting(None, real(least=0))
+    backbone_lr_mult: float = setting(None, real(least=0))
     head_lr_mult: float = setting(None, real(least=0))
     layer_decay: float = setting(None, real(above=0, most=1))
 
@@ -71,7 +71,7 @@ class FreezeOptions(BriefRepr):
     @property
     def multipliers(self):
         """Names of the multipliers that are given."""
-        return [name for name in ("trunk_lr_mult", "head_lr_mult", "layer_decay") if getattr(self, name) is not None]
+        return [name for name in ("backbone_lr_mult", "head_lr_mult", "layer_decay") if getattr(self, name) is not None]
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -182,7 +182,7 @@ class CacheOptions(BriefRepr):
     Parameters
     ----------
     mode : {"none", "memory", "disk"}
-        ``none``: the trunk runs for every batch, at inference speed; every epoch has crops of its own.
+        ``none``: the backbone runs for every batch, at inference speed; every epoch has crops of its own.
     folder : str or None
         For ``disk``, `FOLDER` when None; may be shared by any number of runs.
     budget_bytes : int or None
@@ -233,7 +233,7 @@ class CacheOptions(BriefRepr):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Keeping(BriefRepr):
-    """What a run keeps as it goes, and whether it goes on with one.
+    """What a run keeps, and whether it resumes.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ class Keeping(BriefRepr):
     state_batches, state_minutes : float
         Write down the state so often, beside the end of every epoch; 0 for not.
     resume : {"", "auto", "must"}
-        Go on with what stands in the run folder: where there is something to go on with, or refuse where there is not.
+        Resume the run in the folder: where there is one, or refuse where there is none.
 
     Raises
     ------
@@ -271,7 +271,7 @@ def check_plan(name, batch_norm=None, options=FreezeOptions(), optimizer="sgd", 
         raise InputError(f"BatchNorm mode: expected train or eval, received `batch_norm={batch_norm!r}`")
     by_rate = options.method == "lr_mult" or name == "discriminative"
     if by_rate and optimizer.lower() in _RATE_BLIND:
-        raise InputError(f"plan {name} by learning rates: expected an optimizer that heeds them, received "
+        raise InputError(f"plan {name} by learning rates: expected an optimizer that uses them, received "
                          f"`{field}={optimizer!r}`; sgd, nag, adam and rmsprop do")
     if name == "scratch" and (options.patterns or options.through):
         given = (f"`freezing.patterns={options.patterns!r}`" if options.patterns else

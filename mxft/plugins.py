@@ -59,7 +59,7 @@ def load(group, name):
                          f"{' and '.join(point.value for point in offers)}; uninstall all but one")
     try:
         return offers[0].load()
-    except Exception as error:  # whatever a stranger's module does when it is imported
+    except Exception as error:  # whatever a module of another package does when it is imported
         raise DependencyError(f"{group} {name}: expected {offers[0].value}, which an installed package offers, to be "
-                              f"imported, received {type(error).__name__}: {error}; mend or uninstall that "
+                              f"imported, received {type(error).__name__}: {error}; repair or uninstall that "
                               "package") from error

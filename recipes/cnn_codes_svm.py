@@ -12,7 +12,7 @@ regression. Penalties are chosen on a part of the training images.
 
 When to do so. New images few and like the old: exactly this. With fewer than
 about 1,000 images in all it is the safer choice than fine-tuning, which would
-learn them by heart; an SVM hardly can. Few and unlike the old (drawings): the
+overfit; an SVM hardly can. Few and unlike the old (drawings): the
 last layers know too much of photographs, take an earlier layer by --layer
 (mxft layers lists them). Many images: fine-tune, from the head made here:
 `mxft finetune --require-head --model runs/cnn-codes/softmax`.
@@ -108,7 +108,7 @@ def _unit(rows):
 
 
 def save(folder, solved, network, manifest, top1):
-    """Save network and solved head as an ordinary checkpoint; return ``prefix,epoch``."""
+    """Save network and fitted head as an ordinary checkpoint; return ``prefix,epoch``."""
     from mxft.compat import mx
     from mxft.training.run import RunFolder
 

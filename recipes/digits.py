@@ -11,7 +11,7 @@ updates an epoch and 25 in 5 epochs; the other 871 images of 5-9 validate.
 Chance is 0.20.
 
 Expected (3 seeds, CPU): from scratch 0.715, head 0.780, full 0.760. What the
-pretrained trunk saves is updates: with --epochs 20 all three meet near 0.9, so
+pretrained backbone saves is updates: with --epochs 20 all three meet near 0.9, so
 small is this problem.
 """
 import os

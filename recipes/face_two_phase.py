@@ -70,7 +70,7 @@ def build(args, checkpoint, num_classes):
 def log_start(run, args, faces, network, transfer, train, devices):
     """Write down what was asked, and what was loaded."""
     run.write_json("transfer.json", transfer.report.to_dict())
-    parameters, frozen = len(network.trunk_parameters) + len(network.head.parameters), len(transfer.arg_params)
+    parameters, frozen = len(network.backbone_parameters) + len(network.head.parameters), len(transfer.arg_params)
     run.log("start", model=args.pretrained, options=vars(args), network="pretrained", head=network.head.describe(),
             devices=[str(device) for device in devices],
             data={"path": os.path.abspath(faces.rec), "images": len(faces.labels), "identities": faces.identities,

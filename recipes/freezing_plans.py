@@ -6,9 +6,9 @@
         --ways "head, cached; logistic" --epochs 4
 
 The ways, each a `mxft finetune` of its own:
-  head, lr_mult   every gradient computed, the trunk's multiplied by 0
+  head, lr_mult   every gradient computed, the backbone's multiplied by 0
   head, fixed     no gradient below the head
-  head, trunk     the trunk on the inference executor
+  head, backbone     the backbone on the inference executor
   head, cached    its features computed once
   logistic        no SGD: logistic regression on the features
   two-stage       logistic, then everything at a lower rate
@@ -18,7 +18,7 @@ The arithmetic on the Caltech-256 subset: 256 classes x 12 = 3,072 training
 images, 6 a class validate. A head takes --epochs at --lr (8 at 0.05, batch 32);
 full takes --full-epochs (4) at --full-lr (0.01), two-stage an epoch less, which
 is about what its head takes, at --second-lr (0.003) and on the centre crops its
-head was solved on. Momentum 0.9, weight decay 1e-4, cosine.
+head was fitted on. Momentum 0.9, weight decay 1e-4, cosine.
 """
 import dataclasses
 import os
@@ -33,7 +33,7 @@ from mxft.commandline.arguments import Parser, add_device_options, add_input_opt
 from mxft.commandline.pages import conclude  # noqa: E402
 from mxft.errors import InputError, nearest  # noqa: E402
 
-WAYS = ("head, lr_mult", "head, fixed", "head, trunk", "head, cached", "logistic", "two-stage", "full")
+WAYS = ("head, lr_mult", "head, fixed", "head, backbone", "head, cached", "logistic", "two-stage", "full")
 
 
 def parser():
@@ -48,7 +48,7 @@ def parser():
     p.add_argument("--lr", type=real(above=0), default=0.05, metavar="R", help="of a head (default: 0.05)")
     p.add_argument("--full-lr", type=real(above=0), default=0.01, metavar="R", help="of everything (default: 0.01)")
     p.add_argument("--second-lr", type=real(above=0), default=0.003, metavar="R",
-                   help="of everything behind a solved head (default: 0.003)")
+                   help="of everything after a fitted head (default: 0.003)")
     p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="(default: 32)")
     p.add_argument("--seed", type=whole(0), default=0, metavar="N", help="(default: 0)")
     p.add_argument("--work", default="data-cache", metavar="DIR", help="for records (default: data-cache)")
@@ -72,7 +72,7 @@ def recipes(args):
                   fit=FitOptions(args.full_epochs, momentum=0.9, wd=1e-4))
     by_rate = dataclasses.replace(head, freezing=FreezeOptions(method="lr_mult"))
     return {"head, lr_mult": dataclasses.replace(by_rate, fit=dataclasses.replace(head.fit, rewrite=False)),
-            "head, fixed": dataclasses.replace(head, frozen_trunk=False), "head, trunk": head,
+            "head, fixed": dataclasses.replace(head, frozen_backbone=False), "head, backbone": head,
             "head, cached": dataclasses.replace(head, cache=CacheOptions("memory")),
             "logistic": dataclasses.replace(head, solver="logistic"),
             "two-stage": dataclasses.replace(

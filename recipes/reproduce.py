@@ -13,7 +13,7 @@ filled in that was not run.
 
 Each run has a folder under --home and a process of its own. A row whose result
 stands there already, from the same command, is not run again: an interrupted
-scorecard goes on where it stopped. At the end reproduction.md and
+scorecard continues where it stopped. At the end reproduction.md and
 reproduction.html are written.
 """
 import functools
@@ -203,7 +203,7 @@ def run(row, seed, home):
 
 
 def _earlier(kept, row):
-    """Return what the same command gave on the same inputs, read anew from its folder; None where that cannot be."""
+    """Return what the same command gave on the same inputs, read again from its folder; None where that cannot be."""
     try:
         with open(kept, encoding="utf-8") as f:
             result = json.load(f)

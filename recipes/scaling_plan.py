@@ -72,7 +72,7 @@ class Cluster:
 
 
 @dataclasses.dataclass(frozen=True)
-class Trunk:
+class Backbone:
     """The embedding network.
 
     Parameters
@@ -128,7 +128,7 @@ def head_seconds(cluster, images, classes):
     return products / cluster.gemm + passes / cluster.bandwidth
 
 
-def update(cluster, trunk, gpus, identities, head, per_batch):
+def update(cluster, backbone, gpus, identities, head, per_batch):
     """Return the Update of `gpus` cards with one of the `HEADS`.
 
     Notes
@@ -145,17 +145,17 @@ def update(cluster, trunk, gpus, identities, head, per_batch):
     images, classes = per_batch * shards, division.logits(identities) / shards
     seconds = MEASURED_WITH[0] / cluster.speed - head_seconds(cluster, *MEASURED_WITH)
     compute = seconds * per_batch / MEASURED_WITH[0] + head_seconds(cluster, images, classes)
-    pushed = trunk.parameters + (FLOAT * identities * EMBEDDING if shards == 1 else 0)
+    pushed = backbone.parameters + (FLOAT * identities * EMBEDDING if shards == 1 else 0)
     embeddings = FLOAT * EMBEDDING * images if shards > 1 else 0
     across = 2 * (machines - 1) / machines * (pushed + (embeddings if shards > cards else 0))
     within = 2 * (cards - 1) * (pushed + min(embeddings, FLOAT * EMBEDDING * per_batch * cards))
-    resident = estimate_memory(trunk.symbol, identities, EMBEDDING, IMAGE, 1, division).total(per_batch)
+    resident = estimate_memory(backbone.symbol, identities, EMBEDDING, IMAGE, 1, division).total(per_batch)
     return Update(compute, within / cluster.exchange, across / cluster.nic,
                   pushed / cluster.server if machines > 1 else 0.0, pushed, resident, per_batch * gpus)
 
 
 def count(network):
-    """Return the Trunk of a face network, counted from its graph, and its billions of multiplications an image."""
+    """Return the Backbone of a face network, counted from its graph, and its billions of multiplications an image."""
     from mxft.backbones.faces import face_network
     from mxft.network.graph import Graph
 
@@ -169,16 +169,16 @@ def count(network):
             weight = arguments[graph.nodes[node.inputs[1][0]].name]
             products += math.prod(outputs[node.name + "_output"]) * math.prod(weight[1:])
     size = FLOAT * sum(math.prod(found) for name, found in arguments.items() if name != "data")
-    return Trunk(size, symbol), products / 1e9
+    return Backbone(size, symbol), products / 1e9
 
 
-def table(cluster, trunk, gpus, identities, per_batch):
+def table(cluster, backbone, gpus, identities, per_batch):
     """Return the lines of one table: every head on every number of cards."""
     lines = ["| GPUs | fc7 | pushed a card | on a card | compute | cards | network | servers | slowest | images/s, at "
              "least – at most |", "|---|---|---|---|---|---|---|---|---|---|"]
     for number in gpus:
         for head in HEADS[:3] if number <= cluster.cards else (HEADS[0], HEADS[3]):
-            found = update(cluster, trunk, number, identities, head, per_batch)
+            found = update(cluster, backbone, number, identities, head, per_batch)
             fits = "" if found.resident <= cluster.memory else ": **does not fit**"
             low, high = found.speeds
             lines.append(f"| {number} | {head} | {_size(found.kvstore)} | {_size(found.resident)}{fits} | "
@@ -211,12 +211,12 @@ def main(argv=None):
     """Print the tables."""
     args = parser().parse_args(argv)
     cluster = Cluster(**{name: unit * getattr(args, name) for name, (unit, _) in FLAGS.items()})
-    trunk, products = count(args.network)
-    print(f"{args.network}: {_size(trunk.parameters)} of parameters, {products:.1f} billion multiplications an image "
-          f"forward; {args.per_batch_size} images a GPU")
+    backbone, products = count(args.network)
+    print(f"{args.network}: {_size(backbone.parameters)} of parameters, {products:.1f} billion multiplications an "
+          f"image forward; {args.per_batch_size} images a GPU")
     for identities in args.identities:
         print(f"\n{identities:,} identities, fc7 {_size(FLOAT * identities * EMBEDDING)}:\n")
-        print("\n".join(table(cluster, trunk, args.gpus, identities, args.per_batch_size)))
+        print("\n".join(table(cluster, backbone, args.gpus, identities, args.per_batch_size)))
     return 0
 
 

@@ -12,8 +12,8 @@ Every flag and default is upstream's but those of the last two groups. The data
 folder holds property, train.rec and train.idx (mxft face-pack makes them) and
 the verification sets NAME.bin (mxft pairs-pack). Devices: as many GPUs as
 CUDA_VISIBLE_DEVICES lists; the CPU where it is empty. Of the pretrained
-checkpoint everything is taken but an fc7 of another size, which begins anew:
-accuracy then starts near 0. Very many identities: --shard-fc7 divides fc7 over
+checkpoint every parameter is loaded except an fc7 whose size differs; accuracy
+then starts near 0. Very many identities: --shard-fc7 divides fc7 over
 the devices, and --sample-rate 0.1 trains a tenth of the classes in a step,
 those of the batch among them; the others get no weight decay and no momentum.
 Files: PREFIX-symbol.json, PREFIX-best.params, PREFIX-last.params, numbered ones
@@ -151,7 +151,7 @@ def _add_finetuning_flags(g):
     add_setting(g, FaceOptions, "fc7_init", "class centres: keep (those of the checkpoint where they fit), normal "
                 "(random), imprint (class means of the pretrained embedding)", metavar="HOW")
     g.add_argument("--reinit-embedding", action="store_true",
-                   help="begin the embedding layer anew, for another --emb-size or --image-size")
+                   help="begin the embedding layer again, for another --emb-size or --image-size")
 
 
 def _add_machine_flags(g):
@@ -233,7 +233,7 @@ def main(argv=None):
     from mxft.commandline.preflight import event_folder, join_workers
     from mxft.devices import kvstore as check_kvstore
     from mxft.faces.data.layout import read_face_set
-    from mxft.faces.data.soundness import check_faces
+    from mxft.faces.data.validation import check_faces
     from mxft.faces.train import train_faces
     from mxft.faces.training.sharding import check_sharding
     from mxft.faces.training.verifying import load_targets

@@ -153,7 +153,7 @@ def verify(model: Model, pairs: str | os.PathLike[str] | PairSet, *, folds: int 
     pairs : str, os.PathLike or PairSet
         A ``.bin`` file: ``mxft pairs-pack`` makes one.
     folds : int
-        Contiguous parts, each judged by the threshold that does best on the others.
+        Contiguous parts, each evaluated by the threshold that does best on the others.
     flip : bool
         Add the embeddings of the mirror images, as published numbers do.
     batch_size : int

@@ -71,7 +71,7 @@ def finetune(model: Model, data: Data, run: str | os.PathLike[str], *, plan: str
         Folder for the run, new or empty. What is packed goes beside it.
     plan : str, optional
         One of `mxft.options.PLANS`, or ``"auto"``: what suits the pictures, chosen as ``mxft advise`` does. When None,
-        ``"auto"``, but ``"full"`` beside settings that only some plans hear.
+        ``"auto"``, but ``"full"`` beside settings that only some plans use.
     recipe : Recipe, optional
         All settings as one value, in place of `plan` and `settings`.
     labels, label_columns
@@ -112,7 +112,7 @@ def finetune(model: Model, data: Data, run: str | os.PathLike[str], *, plan: str
     InputError
         Anything that is wrong with the input, before training begins and before the run folder is made.
     RunError
-        Training could not go on; the run folder holds what was earned.
+        Training could not go on; the run folder holds what was finished.
 
     Examples
     --------

@@ -42,7 +42,7 @@ def find_model(text: str) -> str:
     from mxft import zoo
 
     if not zoo.is_name(text) or isinstance(zoo.find(text), zoo.Dataset):
-        return _in_its_own_words(text)
+        return _model_or_refused(text)
     model: Optional[str] = zoo.cached_model(text)
     if model is None:
         raise InputError(f"model is not in the cache: expected one that was fetched, received model={text!r}; mxft zoo "
@@ -56,7 +56,7 @@ def is_local(text: str) -> bool:
     return "," in text or "/" in text or os.sep in text or os.path.exists(text) or os.path.isfile(text + "-symbol.json")
 
 
-def _in_its_own_words(text: str) -> str:
+def _model_or_refused(text: str) -> str:
     """Return `text` if it is a model after all; refuse another with the zoo's nearest names added."""
     from mxft import zoo
 

@@ -17,7 +17,7 @@ class Settings(TypedDict, total=False):
     class_weight: Union[str, Sequence[float], None]
     oversample: bool
     solver: Optional[str]
-    frozen_trunk: bool
+    frozen_backbone: bool
     cache: CacheOptions
     hidden: Sequence[Any]
     layer: Optional[str]

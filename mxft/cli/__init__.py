@@ -25,11 +25,11 @@ VERBS = {
     "zoo": "known checkpoints and data sets: list, get, where",
     "face-pack": "pack people into train.rec, .idx, .lst and property",
     "pairs-pack": "pack a pairs file's images into a verification set (.bin)",
-    "inspect": "explain a .rec, .idx, .bin or property, and what ails it",
+    "inspect": "explain a .rec, .idx, .bin or property, and what is wrong with it",
     "unpack": "turn records or a .bin back into image files",
     "verify": "accuracy, XNorm, TAR@FAR of a face checkpoint on .bin sets",
-    "doctor": "what ails this machine, and the cure",
-    "slim": "drop what stands behind the embedding (model_slim.py)",
+    "doctor": "what is wrong with this machine, and the fix",
+    "slim": "drop the layers after the embedding (model_slim.py)",
     "launch": "run a training command as several workers, on many machines",
 }
 
@@ -40,7 +40,7 @@ def usage():
     rows = "\n".join(f"  {verb:<{width}}  {text}" for verb, text in VERBS.items())
     return (f"mxft {__version__}: fine-tune MXNet checkpoints\n\nusage: mxft VERB [options]   (mxft VERB --help)\n\n"
             f"{rows}\n\nexit status: 0 done; 2 input refused, before work began; 3 stopped while\nrunning, what was "
-            "earned is on disk; 130 interrupted (Ctrl-C), 143 (SIGTERM)\n"
+            "finished is on disk; 130 interrupted (Ctrl-C), 143 (SIGTERM)\n"
             "mxft doctor: 1 where something is broken\n")
 
 

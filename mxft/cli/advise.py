@@ -20,7 +20,7 @@ pictures are unlike.
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="mxft advise", description="Say which plan suits a data set, the command, and why.",
+    p = Parser(prog="mxft advise", description="Say which plan suits a data set, with the command and the reason.",
                epilog=EXAMPLES)
     p.add_argument("--images", type=whole(1), metavar="N", help="for training (default: those of --data)")
     p.add_argument("--classes", type=whole(2), metavar="N", help="(default: those of --data)")

@@ -18,7 +18,7 @@ preprocessing), model.onnx, a self-test picture with what it gets, a
 README and the hashes of them all. It is read back and tested, with MXNet and
 with ONNX Runtime, before it appears. The folder is a checkpoint too: any verb
 takes it as --model. The picture is kept as a JPEG of at most 512 pixels on its
-shorter side, without what the camera noted; without --image a validation
+shorter side, without its metadata; without --image a validation
 picture of the run is taken.
 """
 

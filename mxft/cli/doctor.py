@@ -1,4 +1,4 @@
-"""``mxft doctor``: what ails this machine, and the cure."""
+"""``mxft doctor``: what is wrong with this machine, and the fix."""
 import json
 
 from mxft.commandline.arguments import Parser
@@ -19,7 +19,7 @@ broken; a warning works, worse than it could.
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="mxft doctor", description="Say what ails this machine, and the cure.", epilog=EXAMPLES)
+    p = Parser(prog="mxft doctor", description="Say what is wrong with this machine, and the fix.", epilog=EXAMPLES)
     p.add_argument("--json", action="store_true", help="print one JSON object")
     p.add_argument("--no-smoke", dest="smoke", action="store_false", help="leave out the training of three seconds")
     return p

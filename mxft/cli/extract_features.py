@@ -25,8 +25,8 @@ examples:
 A .npz holds features, labels, names and, of class folders, classes; a .npy
 has them beside it (-labels.npy, -names.txt, -classes.txt). Names are paths
 below the folder, or those in the list beside a .rec, else its ids. Images are
-resized and cut in the centre as for scoring. One that cannot be read is said
-so and left out (exit status 3).
+resized and cut in the centre as for scoring. One that cannot be read is
+reported and left out (exit status 3).
 """
 
 
@@ -40,7 +40,7 @@ def parser():
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--layer", metavar="NAME", help="any layer mxft layers lists (default: the feature layer)")
     p.add_argument("--float16", action="store_true", help="half the size, three digits")
-    p.add_argument("--resume", action="store_true", help="go on where an extraction of the same was ended")
+    p.add_argument("--resume", action="store_true", help="continue an extraction of the same that was ended")
     p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="images at a time (default: 32)")
     p.add_argument("--resize", type=whole(1), metavar="N",
                    help="short side before the centre crop (default: of a folder the manifest's, else input x 8/7; "
@@ -81,7 +81,7 @@ def _source(args, checkpoint, spec):
     from mxft.commandline.preflight import check_resize
     from mxft.commandline.splitting import say_pictures
     from mxft.data.pictures import open_pictures
-    from mxft.data.soundness import check_images
+    from mxft.data.validation import check_images
     from mxft.evaluation.packing import folder_packing
     from mxft.faces.data.plain_records import FaceSetImages, is_face_set
     from mxft.features.image_chunks import FolderImages, RecordImages
@@ -126,7 +126,7 @@ def _extract(args, checkpoint, spec, layer, source, executor):
             written = writer.finish([source.names[n] for n in kept], source.labels[kept], source.classes)
         except BaseException:
             if writer.rows:
-                print(f"{writer.done} of {total} images are done; --resume goes on from there", file=sys.stderr)
+                print(f"{writer.done} of {total} images are done; --resume continues from there", file=sys.stderr)
             raise
     seconds = time.perf_counter() - began
     shape = "x".join(map(str, executor.output_shape[1:]))
@@ -165,7 +165,7 @@ def _require_space(writer, executor, total):
 def _say_resumed(args, writer, total):
     """Say on stderr where an extraction begins that was to be resumed; return that number."""
     if args.resume and writer.stale:
-        print(f"beginning anew: of the extraction that was ended, {writer.stale}", file=sys.stderr)
+        print(f"starting again: of the extraction that was ended, {writer.stale}", file=sys.stderr)
     elif args.resume and writer.done:
-        print(f"going on behind {writer.done} of {total} images", file=sys.stderr)
+        print(f"resuming after {writer.done} of {total} images", file=sys.stderr)
     return writer.done

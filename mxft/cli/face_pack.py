@@ -55,7 +55,7 @@ def _add_packing_options(group):
                        help="images worked on at a time; the files are the same for any number (default: 1)")
     group.add_argument("--strict", action="store_true",
                        help="refuse the source for one bad image instead of leaving it out")
-    group.add_argument("--force", action="store_true", help="replace the set that stands in OUT_DIR")
+    group.add_argument("--force", action="store_true", help="replace the set in OUT_DIR")
 
 
 def part_or_number(text):

@@ -99,8 +99,8 @@ def _told(checkpoint, spec):
     numbers = sum(value.size for value in checkpoint.arg_params.values())
     anatomy = checkpoint.anatomy
     outputs = ", ".join(f"{output.size or ''} {output.kind}".strip() for output in anatomy.outputs)
-    head = (f"a new head goes on {anatomy.feature.name}" if anatomy.feature else
-            "no classifier is found: name the layer a new head goes on with --layer")
-    return (f"{checkpoint.manifest['source']}: {len(checkpoint.arg_params)} parameters ({numbers:,} numbers), "
+    head = (f"a new head is put on {anatomy.feature.name}" if anatomy.feature else
+            "no classifier is found: name the layer for a new head with --layer")
+    return (f"{checkpoint.manifest['source']}: {len(checkpoint.arg_params)} tensors ({numbers:,} parameters), "
             f"{len(checkpoint.aux_params)} moving statistics, {outputs}; {head}\n"
             f"input: {spec.describe()}")

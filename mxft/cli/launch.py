@@ -13,7 +13,7 @@ examples:
   sbatch --nodes=4 --wrap 'python tools/launch.py -n 4 --launcher slurm …'
 
 The command is run WORKERS times, each with its own share of the records;
---batch-size is one worker's. Every line of output begins with whose it is.
+--batch-size is one worker's. Every line of output begins with the name of its process.
 One process that fails ends all within 10 s, and its exit status is
 launch.py's. Ctrl-C lets worker 0 save first. More: recipes/many_machines.md.
 """
@@ -28,10 +28,10 @@ def parser():
     p.add_argument("-n", "--num-workers", type=whole(1), required=True, metavar="N", help="workers")
     p.add_argument("-s", "--num-servers", type=whole(1), metavar="N", help="servers (default: as many as workers)")
     p.add_argument("-H", "--hosts", "--hostfile", default="", metavar="HOSTS",
-                   help="host,host or a file with one a line: servers and workers are dealt to them in turn")
+                   help="host,host or a file with one a line: servers and workers take them in turn")
     p.add_argument("--launcher", choices=LAUNCHERS, default="local",
-                   help="local: all on this machine; ssh; slurm: srun, inside an allocation; manual: say what to type "
-                        "(default: local)")
+                   help="local: all on this machine; ssh; slurm: srun, inside an allocation; manual: print the "
+                        "commands to type (default: local)")
     p.add_argument("--address", metavar="IP", help="of this machine, as the others see it (default: found)")
     p.add_argument("--port", type=whole(1, 65535), metavar="N", help="of the scheduler (default: a free one)")
     p.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what every worker runs")

@@ -49,7 +49,7 @@ def main(argv=None):
         return
     _print(layers, anatomy.feature, args.all)
     total = sum(layer.parameters for layer in layers)
-    print(f"{len(layers)} layers, {total:,} numbers at {shape[2]}x{shape[1]}")
+    print(f"{len(layers)} layers, {total:,} parameters at {shape[2]}x{shape[1]}")
     if anatomy.feature is None:
         print(f"note: {as_flags(anatomy.no_feature)}")
     print(anatomy.describe())

@@ -15,22 +15,22 @@ examples:
   mxft lr-find --model resnet-50,0 --train train.rec --num-classes 256 \\
       --optimizer adam --start-lr 1e-7 --end-lr 1 --run runs/mine
 
-Take the command of a `mxft finetune` to come and change the verb: all of its
+Take the command of the planned `mxft finetune` and change the verb: all its
 flags are read; --lr, --lr-schedule, --epochs and --cache change nothing. The
 rate rises from --start-lr to --end-lr over --batches batches; the suggestion
-is where the smoothed loss falls fastest. It is a place to begin: the lowest
+is where the smoothed loss falls fastest. It is a starting point: the lowest
 loss is too late, a rate three times lower or higher may well be better.
 
-DIR-lr.png and DIR-lr.json are written beside the run folder to come, which is
-left alone. The training runs in a process of its own: no checkpoint changes.
+DIR-lr.png and DIR-lr.json are written beside the planned run folder, which is
+not touched. The training runs in a process of its own: no checkpoint changes.
 """
 
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="mxft lr-find", description="Find a learning rate for a fine-tuning to come.", epilog=EXAMPLES)
+    p = Parser(prog="mxft lr-find", description="Find a learning rate for a planned fine-tuning.", epilog=EXAMPLES)
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
-    p.add_argument("--run", required=True, metavar="DIR", help="run to come: names the files that are written")
+    p.add_argument("--run", required=True, metavar="DIR", help="planned run folder: names the files that are written")
     p.add_argument("--start-lr", type=real(above=0), default=1e-6, metavar="R", help="(default: 1e-6)")
     p.add_argument("--end-lr", type=real(above=0), default=10.0, metavar="R", help="(default: 10)")
     p.add_argument("--batches", type=whole(20), default=100, metavar="N", help="updates to try (default: 100)")

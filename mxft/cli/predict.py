@@ -31,7 +31,7 @@ that reach their thresholds, one of numbers (--regression) its numbers.
 
 An image is packed as the manifest says the training records were and read as
 they are, so that a validation image gets the very scores its record gets. An
-image that cannot be read is said so, the others are answered (exit status 3).
+image that cannot be read is reported, the others are answered (exit status 3).
 """
 
 

@@ -17,8 +17,8 @@ examples:
 
 A run is the folder of mxft finetune, or the folder or prefix of a face run.
 A page holds its pictures and needs no network. Training writes it by itself;
-of one run this makes it again: with the best checkpoint judged on the
-validation records anew, or of a face run with the ROC curves it kept and those
+of one run this makes it again: with the best checkpoint evaluated on the
+validation records again, or of a face run with the ROC curves it kept and those
 of the sets that are named. Of several runs it compares results, curves and
 recipes.
 """
@@ -30,7 +30,7 @@ def parser():
     p.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or prefixes of face runs")
     p.add_argument("--output", metavar="FILE",
                    help="page to write (default: report.html in the run; of several: compare.html)")
-    p.add_argument("--records", metavar="REC", help="records to judge on (default: the run's own validation records)")
+    p.add_argument("--records", metavar="REC", help="records to evaluate on (default: the run's validation records)")
     p.add_argument("--data-dir", metavar="DIR", help="of a face run: folder of TARGET.bin files to verify on")
     p.add_argument("--target", metavar="A,B",
                    help="which of them (default: those of lfw,cfp_fp,agedb_30 that are there)")
@@ -68,7 +68,7 @@ def _damaged_runs_refused(runs):
 
     A page shows hundreds of values, each of which may have another type in a damaged file; holding all of them against
     a form would say less than the value it stumbled over. Only what is done with values of such files belongs in here,
-    no judging of checkpoints; the line that stumbled is told, lest a defect of the page pass for damage.
+    no evaluation of checkpoints; the line that failed is named, so that a defect of the page does not pass for damage.
     """
     from jinja2 import TemplateError
 
@@ -110,15 +110,15 @@ def _page_of(files, args, sets):
         records, note = (args.records, None) if args.records else _own_records(files)
     output = args.output
     if note:
-        print(f"not judged: {note}", file=sys.stderr)
+        print(f"not evaluated: {note}", file=sys.stderr)
         output = output or _beside_a_judged_page(files)
     score = _score(files.place, args, records) if records else None
     with _damaged_runs_refused(args.runs):
-        return write_run_page(files.place, score, records, output, note and f"Not judged: {note}.")
+        return write_run_page(files.place, score, records, output, note and f"Not evaluated: {note}.")
 
 
 def _own_records(files):
-    """Return the validation records a run was judged on, None where they are gone or changed, and why that is."""
+    """Return the validation records a run was evaluated on, None where they are gone or changed, and why that is."""
     from mxft.files.whole import sha256
 
     entry, path = (files.manifest.get("data") or {}).get("val"), files.start.get("records", {}).get("val")
@@ -129,13 +129,13 @@ def _own_records(files):
     received = sha256(path)
     if received != entry["sha256"]:
         return None, (f"the validation records have changed, expected sha256 {entry['sha256'][:12]} as in the "
-                      f"manifest, received {received[:12]} of {path}; --records REC judges on others")
+                      f"manifest, received {received[:12]} of {path}; --records REC evaluates on others")
     return path, None
 
 
 def _beside_a_judged_page(files):
-    """Return where a page without judgement goes: not over one that may still have it."""
-    return files.file("report-not-judged.html") if os.path.exists(files.file("report.html")) else None
+    """Return where a page without an evaluation goes: not over one that may still have it."""
+    return files.file("report-not-evaluated.html") if os.path.exists(files.file("report.html")) else None
 
 
 def _score(run, args, records):

@@ -27,9 +27,9 @@ examples:
 
 Each record is counted once, cut in the centre. The input is what the
 checkpoint's manifest says; a checkpoint without one needs --image-shape. With
-several checkpoints the mean of their probabilities is judged; with ten crops,
+several checkpoints the mean of their probabilities is evaluated; with ten crops,
 corners and centre and their mirror images, the mean over them. A network of
-several labels an image is judged by mean average precision, and by precision,
+several labels an image is evaluated by mean average precision, and by precision,
 recall and F1 of each label at the thresholds chosen when it was trained; one of
 numbers by mean absolute error and R2.
 """
@@ -114,7 +114,7 @@ def _names(score, checkpoint):
 def _score(checkpoint, args, context):
     """Return (Score, rewrites) of one checkpoint."""
     from mxft.data.labels import scan_labels
-    from mxft.data.soundness import check_images
+    from mxft.data.validation import check_images
     from mxft.evaluation.answer import answering_outputs
     from mxft.evaluation.scoring import score_records
     from mxft.network.transfer import check_fits
@@ -169,7 +169,7 @@ def _write_tables(score, checkpoint, args):
         confusion = confusion_matrix(score.logits.argmax(axis=1), score.labels, score.logits.shape[1])
         tables = {args.per_class: lambda: [("class", "images", "recall", "precision", "F1"),
                                            *score.report(names)],
-                  args.confusion: lambda: [("true / said", *names),
+                  args.confusion: lambda: [("true / predicted", *names),
                                            *((name, *row) for name, row in zip(names, confusion.tolist()))]}
     for path, rows in tables.items():
         if path:

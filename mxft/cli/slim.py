@@ -17,7 +17,7 @@ as it is.
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="mxft slim", description="Drop what stands behind a face checkpoint's embedding.", epilog=EXAMPLES)
+    p = Parser(prog="mxft slim", description="Drop the layers after a face checkpoint's embedding.", epilog=EXAMPLES)
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--output", metavar="PREFIX", help="of the files to write (default: the model's prefix and an s)")
     p.add_argument("--layer", metavar="NAME",
@@ -59,7 +59,7 @@ def main(argv=None):
 def _listed(result):
     """Return what went as text: every parameter, and the layers by number where they are many."""
     parameters = ", ".join(f"{name} {shape}" for name, shape in result.dropped.items()) or "no parameters"
-    named = ", ".join(result.layers) if len(result.layers) <= FEW else f"{len(result.layers)} behind the embedding"
+    named = ", ".join(result.layers) if len(result.layers) <= FEW else f"{len(result.layers)} after the embedding"
     return f"{parameters}; layers: {named}" if result.layers else parameters
 
 

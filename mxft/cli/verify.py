@@ -9,7 +9,7 @@ examples:
 
 A set is a .bin file (mxft pairs-pack makes one). The embeddings of an image
 and of its mirror image are added and normalised; each of 10 contiguous folds
-is judged by the threshold that does best on the other nine. XNorm is the mean
+is evaluated by the threshold that does best on the other nine. XNorm is the mean
 norm of the embeddings before that. One checkpoint a call: of several epochs
 call it for each.
 """

@@ -1,4 +1,4 @@
-"""A command's life: its streams, its one message, its exit status, and signals that end it in good order."""
+"""A command's life: its streams, its one message, its exit status, and signals that end it cleanly."""
 import contextlib
 import os
 import signal
@@ -38,7 +38,7 @@ def run_command(name, main, argv=None, flags=None):
     status = _run(name, main, list(sys.argv[1:] if argv is None else argv), flags)
     workers = sys.modules.get("mxft.distributed.workers")
     if workers:
-        workers.part_with(status)
+        workers.release(status)
     return status
 
 

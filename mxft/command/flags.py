@@ -6,14 +6,14 @@ from mxft.errors import SETTING
 FLAGS = {"learning_rate": "--lr", "schedule": "--lr-schedule", "lr_steps": "--lr-step-epochs", "momentum": "--mom",
          "kvstore": "--kv-store", "batch_norm": "--bn", "freezing.patterns": "--freeze",
          "freezing.through": "--freeze-through", "freezing.method": "--freeze-by",
-         "freezing.trunk_lr_mult": "--trunk-lr-mult", "freezing.head_lr_mult": "--head-lr-mult",
+         "freezing.backbone_lr_mult": "--backbone-lr-mult", "freezing.head_lr_mult": "--head-lr-mult",
          "freezing.layer_decay": "--layer-decay", "head_stage.epochs": "--head-epochs",
          "head_stage.learning_rate": "--head-lr", "head_stage.optimizer": "--head-optimizer",
          "head_stage.batch_size": "--head-batch-size", "cache.mode": "--cache", "cache.folder": "--cache-dir",
          "cache.budget_bytes": "--cache-budget", "cache.views": "--views", "mirror": "--no-mirror",
          "keeping.every": "--keep-every", "keeping.last": "--keep-last", "keeping.state_batches": "--save-batches",
          "keeping.state_minutes": "--save-minutes", "keeping.resume": "--resume",
-         "frozen_trunk": "--no-frozen-trunk", "rewrite": "--no-rewrite"}
+         "frozen_backbone": "--no-frozen-backbone", "rewrite": "--no-rewrite"}
 
 
 SWITCHES = {("target", "'multi-label'"): "--multi-label", ("target", "'regression'"): "--regression",

@@ -21,10 +21,10 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **options)
 
     def error(self, message):
-        """Raise InputError with what argparse found, in mxft's words."""
-        raise InputError(f"{self._in_our_words(message)}; {self.prog} --help shows them all")
+        """Raise InputError with what argparse found, worded as mxft words it."""
+        raise InputError(f"{self._message(message)}; {self.prog} --help shows them all")
 
-    def _in_our_words(self, message):
+    def _message(self, message):
         unknown = re.match(r"unrecognized arguments: (.*)", message, re.DOTALL)
         if unknown:
             word = unknown.group(1).split()[0].split("=")[0]
@@ -186,9 +186,9 @@ def add_tensorboard_option(group, place):
 
 
 def add_resume_options(group, where):
-    """Add the flags that say how often a run's state is written down, and whether it goes on; `where` is its place."""
+    """Add the flags that say how often a run's state is written down, and whether it resumes; `where` is its place."""
     group.add_argument("--resume", nargs="?", const="must", default="", choices=RESUMES, metavar="auto",
-                       help=f"go on with the run at {where} as if it had never stopped; auto: begin where there is "
+                       help=f"resume the run at {where} as if it had never stopped; auto: start one where there is "
                             "none")
     add_setting(group, Keeping, "state_batches", "write down the state every N batches too; 0 for not",
                 "--save-batches", metavar="N")

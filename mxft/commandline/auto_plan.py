@@ -5,9 +5,9 @@ import shlex
 from mxft.errors import InputError
 
 AUTO = "auto"
-_OWN = ("freeze", "freeze_through", "freeze_by", "bn", "trunk_lr_mult", "head_lr_mult", "layer_decay", "head_epochs",
+_OWN = ("freeze", "freeze_through", "freeze_by", "bn", "backbone_lr_mult", "head_lr_mult", "layer_decay", "head_epochs",
         "head_lr", "head_optimizer", "head_batch_size", "unfreeze_epochs", "solver", "cache", "views", "cache_budget",
-        "cache_dir", "no_frozen_trunk", "hidden", "class_weight", "oversample", "label_smoothing", "mixup", "layer",
+        "cache_dir", "no_frozen_backbone", "hidden", "class_weight", "oversample", "label_smoothing", "mixup", "layer",
         "require_head", "initializer", "lr_step_epochs", "lr_factor", "accumulate", "fp16", "optimizer")
 
 _OF_STEPS = ("epochs", "batch_size", "lr", "lr_schedule", "warmup_epochs", "mom", "wd", "augment", "patience",
@@ -15,7 +15,7 @@ _OF_STEPS = ("epochs", "batch_size", "lr", "lr_schedule", "warmup_epochs", "mom"
 
 
 def takes_auto(parser, argv, args):
-    """Whether a plan is to be chosen: ``--plan auto``, or neither a plan nor a flag that only some plans hear.
+    """Whether a plan is to be chosen: ``--plan auto``, or neither a plan nor a flag that only some plans use.
 
     Parameters
     ----------

@@ -153,7 +153,7 @@ def records_from(args, spec, pictures=None):
     """Return the Records the flags name, looked at, packing pictures where those were given."""
     from mxft.data.classes import read_classes
     from mxft.data.datasets import Records, load_records, prepare_pictures
-    from mxft.data.soundness import check_images
+    from mxft.data.validation import check_images
     from mxft.evaluation.packing import default_resize
     from mxft.workflows.told import say_split
 

@@ -1,12 +1,14 @@
-"""The flags that say what moves and how: plan, freezing, stages, solver, frozen trunk, targets."""
+"""The flags that say what is trained and how: plan, freezing, stages, solver, frozen backbone, targets."""
+import argparse
+
 from mxft.commandline.arguments import add_rewrite_option, add_setting, given_settings, numbers, real
 from mxft.errors import InputError
 from mxft.options import (
+    BACKBONE_LR_MULT,
     BUDGET_BYTES,
     FOLDER,
     HEAD_EPOCHS,
     MODES,
-    TRUNK_LR_MULT,
     UNFREEZE_EPOCHS,
     CacheOptions,
     FitOptions,
@@ -20,11 +22,12 @@ GIGABYTE = 2 ** 30
 
 def add_plan_options(parser, auto=False):
     """Add the flags; `plan_settings` reads them. With `auto` a plan may be chosen: see `mxft.commandline.auto_plan`."""
-    p = parser.add_argument_group("plan: what moves, and how fast")
+    p = parser.add_argument_group("plan: what is trained, and at which rate")
     chosen = "auto: what suits the pictures, as mxft advise says; " if auto else ""
-    told = {"default": "auto; full beside a flag that only some plans hear"} if auto else {}
-    add_setting(p, Recipe, "plan", f"{chosen}full; head: the new head on a fixed trunk; discriminative: the trunk at a "
-                "lower rate; gradual: unfreeze stage by stage; two-stage: head, then everything; scratch: load nothing",
+    told = {"default": "auto; full beside a flag that only some plans use"} if auto else {}
+    add_setting(p, Recipe, "plan", f"{chosen}full; head: the new head on a frozen backbone; discriminative: the "
+                "backbone at a lower rate; gradual: unfreeze stage by stage; two-stage: head, then everything; "
+                "scratch: load nothing",
                 **told)
     if auto:
         parser.set_defaults(plan=None)
@@ -36,10 +39,10 @@ def add_plan_options(parser, auto=False):
                 "the old scripts do", "--freeze-by", metavar="HOW")
     add_setting(p, Recipe, "batch_norm", "BatchNorm statistics: train or eval (default: eval in frozen layers, train "
                 "in others)", "--bn", metavar="MODE")
-    add_setting(p, FreezeOptions, "trunk_lr_mult", "of discriminative: the trunk's rate over --lr; two-stage takes it "
-                "for its second stage", metavar="F", default=TRUNK_LR_MULT)
+    add_setting(p, FreezeOptions, "backbone_lr_mult", "of discriminative: the backbone's rate over --lr; "
+                "two-stage takes it for its second stage", metavar="F", default=BACKBONE_LR_MULT)
     add_setting(p, FreezeOptions, "head_lr_mult", "the same of the head", metavar="F", default=1)
-    add_setting(p, FreezeOptions, "layer_decay", "a layer's rate over that of the next, down the trunk", metavar="F",
+    add_setting(p, FreezeOptions, "layer_decay", "a layer's rate over that of the next, down the backbone", metavar="F",
                 default=1)
     add_setting(p, HeadStage, "epochs", "of two-stage and gradual: epochs of the head alone", "--head-epochs",
                 metavar="N", default=HEAD_EPOCHS)
@@ -48,21 +51,30 @@ def add_plan_options(parser, auto=False):
     add_setting(p, HeadStage, "batch_size", "in them (default: --batch-size)", "--head-batch-size", metavar="N")
     add_setting(p, Recipe, "unfreeze_epochs", "of gradual: epochs before the next stage is opened", metavar="N",
                 default=UNFREEZE_EPOCHS)
-    _add_trunk_options(parser.add_argument_group("frozen trunk"))
+    _add_old_names(p)
+    _add_backbone_options(parser.add_argument_group("frozen backbone"))
     _add_target_options(parser.add_argument_group("targets"))
 
 
-def _add_trunk_options(t):
+def _add_old_names(p):
+    """Add the flags that were renamed since 0.1.0 under their old names, too; ``--help`` shows the new ones alone."""
+    hidden = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+    p.add_argument("--trunk-lr-mult", dest="backbone_lr_mult", type=real(least=0), **hidden)
+    p.add_argument("--no-frozen-trunk", dest="no_frozen_backbone", action="store_true", **hidden)
+
+
+def _add_backbone_options(t):
     add_setting(t, Recipe, "solver", "make the head without SGD: ridge, logistic, svm or imprint; with --plan head, or "
                 "as the first stage of two-stage")
-    add_setting(t, CacheOptions, "mode", "keep a frozen trunk's features: of the centre crop, or of --views",
+    add_setting(t, CacheOptions, "mode", "keep a frozen backbone's features: of the centre crop, or of --views",
                 "--cache", choices=MODES, metavar=None)
     add_setting(t, CacheOptions, "views", "of --cache: augmented views of each image", metavar="K")
     t.add_argument("--cache-budget", type=real(above=0), metavar="GB",
                    help="of --cache; float16 where float32 does not fit it (default: "
                         f"{BUDGET_BYTES / GIGABYTE:g})")
     add_setting(t, CacheOptions, "folder", "of --cache disk", "--cache-dir", metavar="DIR", default=FOLDER)
-    t.add_argument("--no-frozen-trunk", action="store_true", help="run a frozen trunk in the training graph, as MXNet")
+    t.add_argument("--no-frozen-backbone", action="store_true",
+                   help="run a frozen backbone in the training graph, as MXNet")
     add_rewrite_option(t)
 
 
@@ -89,7 +101,7 @@ def plan_settings(args):
 
     if args.dropout is not None and not args.hidden:
         raise InputError(f"--dropout: expected --hidden beside it, received dropout={args.dropout}")
-    freezing = given_settings(args, "trunk_lr_mult", "head_lr_mult", "layer_decay", patterns="freeze",
+    freezing = given_settings(args, "backbone_lr_mult", "head_lr_mult", "layer_decay", patterns="freeze",
                               through="freeze_through", method="freeze_by")
     head = given_settings(args, epochs="head_epochs", learning_rate="head_lr", optimizer="head_optimizer",
                           batch_size="head_batch_size")
@@ -98,6 +110,6 @@ def plan_settings(args):
         cache["budget_bytes"] = max(1, int(args.cache_budget * GIGABYTE))
     return {**given_settings(args, "plan", "unfreeze_epochs", "solver", batch_norm="bn"),
             "freezing": FreezeOptions(**freezing), "head_stage": HeadStage(**head), "cache": CacheOptions(**cache),
-            "oversample": args.oversample, "frozen_trunk": not args.no_frozen_trunk,
+            "oversample": args.oversample, "frozen_backbone": not args.no_frozen_backbone,
             "class_weight": parse_class_weight(args.class_weight) if args.class_weight else None,
             "hidden": tuple(Dense(int(units), dropout=args.dropout or 0.0) for units in args.hidden)}

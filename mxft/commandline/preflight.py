@@ -28,7 +28,7 @@ def event_folder(asked, default, resume=""):
         Of ``--tensorboard``: empty without a folder behind it.
     default : str
     resume : str
-        The run goes on: its events go on in a further file there.
+        The run resumes: its events continue in another file there.
 
     Raises
     ------

@@ -56,7 +56,7 @@ def add_training_options(parser, momentum=None, auto=False):
                    help="0 centre crop; 1 random crop, mirror; 2 and colour; 3 and rotation, shear (default: "
                         f"{LEVEL}; 0 where --cache keeps one view)")
     t.add_argument("--no-mirror", action="store_true",
-                   help="never from left to right: for digits, words and all that has a right way round")
+                   help="never from left to right: for digits, text and images with a fixed left and right")
     add_setting(t, FitOptions, "patience", "stop after N epochs without a better one; 0 for never", metavar="N")
     add_setting(t, FitOptions, "min_delta", "what counts as better, for --patience", metavar="D", default=0)
     add_setting(t, Recipe, "seed", "of order, augmentation and new weights", metavar="N")
@@ -68,7 +68,7 @@ def add_training_options(parser, momentum=None, auto=False):
 
 
 def add_keeping_options(parser):
-    """Add the flags that say what a run keeps as it goes, and whether it goes on with one."""
+    """Add the flags that say what a run keeps, and whether it resumes."""
     k = parser.add_argument_group("keeping", "a state is written at the end of every epoch too")
     add_resume_options(k, "--run")
     add_setting(k, Keeping, "last", "keep the checkpoints of the last K epochs, beside the best", "--keep-last",
@@ -111,7 +111,7 @@ def _has_momentum(optimizer):
 
 
 def check_early(args, recipe, checkpoint, spec, pictures=None):
-    """Refuse before anything is packed what cannot be trained; return the CheckedRecipe to go on from."""
+    """Refuse before anything is packed what cannot be trained; return the CheckedRecipe to continue from."""
     from mxft.training.preparation import check_before_packing
 
     return check_before_packing(recipe, checkpoint, spec, pictures and pictures.target, args.gpus, args.cpus)

@@ -1,7 +1,7 @@
 """A data set ready to train on: both record files, class names, and how photographs became records.
 
 ``PREFIX-records.json`` keeps these facts beside the files, so that the next run takes them up again instead of packing
-anew, and a checkpoint's manifest can say how to treat a new photograph.
+again, and a checkpoint's manifest can say how to treat a new photograph.
 """
 import dataclasses
 import hashlib
@@ -46,7 +46,7 @@ class Records(BriefRepr):
     packing : dict or None
         The ImageOptions the images went through, so that `predict` can do the same to a new one.
     check : {"fast", "full", "off"}
-        How the records are looked at before training, see `mxft.data.soundness`.
+        How the records are looked at before training, see `mxft.data.validation`.
     target : {"classes", "multi-label", "regression"} or None
         What their labels say, where it is known: see `mxft.data.target_spec`.
     """
@@ -213,7 +213,7 @@ def _without_validation(target, parts, packed):
             said = f"{plural(len(bad), 'image')} that cannot be read ({bad[0].reason})" if bad else "none"
             listed = f", listed in {packed[0].bad_path}" if bad else ""
             raise InputError(f"class without training images: expected at least one of {name}, received {said}"
-                             f"{listed}; mend them or `exclude` {name}")
+                             f"{listed}; repair them or `exclude` {name}")
     return [name for number, name in enumerate(target.names) if number not in there[1]]
 
 
@@ -286,7 +286,7 @@ def _read_facts(path):
         check_kind(facts.get("target", CLASSES))
         return facts
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"records cannot be taken up: expected the facts mxft split writes, received {path} "
+        raise InputError(f"records cannot be used again: expected the facts mxft split writes, received {path} "
                          f"({error}); delete it and split again") from None
 
 

@@ -1,7 +1,7 @@
 """Pictures that are in the training and in the validation records: their score would be too good.
 
 A picture is known again by its difference hash (N. Krawetz, "Kind of Like That", 2013: is each pixel of a 9x8 thumbnail
-brighter than its left neighbour), as saved anew at another size or quality; thumbnails of 16x16 then decide.
+brighter than its left neighbour), as saved again at another size or quality; thumbnails of 16x16 then decide.
 """
 import contextlib
 import os

@@ -2,7 +2,7 @@
 
 MXNet 1.9.1's own handling of a last batch that is not full is broken: with ``round_batch=True`` the second epoch
 begins behind the records the first one borrowed and reports wrong pads, with ``round_batch=False`` it delivers
-uninitialised rows and reports no pad. RecordIterator knows the number of records and mends both.
+uninitialised rows and reports no pad. RecordIterator knows the number of records and corrects both.
 """
 import itertools
 import os
@@ -52,7 +52,7 @@ class RecordIterator(mx.io.DataIter):
     -----
     An epoch has ``ceil(num_records / batch_size)`` batches. The last one is filled up with the epoch's first records
     and ``batch.pad`` says how many they are. ``reset`` before anything was read does nothing. A share has as many
-    batches as the largest: a smaller one goes on with its epoch's first batch, all of it pad. A batch holds until the
+    batches as the largest: a smaller one continues with its epoch's first batch, all of it pad. A batch holds until the
     next is asked for: MXNet may then write into its arrays. Copy what is to be kept.
 
     Raises
@@ -101,7 +101,7 @@ class RecordIterator(mx.io.DataIter):
         """Begin an epoch; not before its first batch is asked for, since MXNet loses what it decodes in advance.
 
         MXNet draws a record's crop from `seed_aug` and the record's number alone: with one seed every epoch would see
-        the same crops, without one they would depend on the threads. And the order of an epoch goes on from that of the
+        the same crops, without one they would depend on the threads. And the order of an epoch continues that of the
         epoch before. So an epoch with anything random about it gets an iterator of its own, which any epoch can begin
         with.
         """

@@ -31,7 +31,7 @@ def iter_list(path):
     Raises
     ------
     InputError
-        At the first bad row, with file, line and content. (Upstream prints it and goes on without the image.)
+        At the first bad row, with file, line and content. (Upstream prints it and continues without the image.)
     """
     with open(require_file(path, "image list"), "rb") as f:
         coding = coding_of(f.read(2))
@@ -43,7 +43,7 @@ def iter_list(path):
                     yield _row(path, number, line)
         except UnicodeError:
             raise InputError(f"image list cannot be read: expected text in UTF-8, received {path}, which begins as "
-                             "UTF-16 does and goes on otherwise; save it as UTF-8") from None
+                             "UTF-16 does and continues otherwise; save it as UTF-8") from None
 
 
 def coding_of(data):
@@ -82,7 +82,7 @@ def check_list(path):
         twice = int(values[counts > 1][0])
         paths = [row.path for row in iter_list(path) if row.index == twice]
         raise InputError(f"index used twice in {path}: expected each index once, received index={twice} for "
-                         f"{paths[0]} and {paths[1]}; number the rows anew or pack the lists apart")
+                         f"{paths[0]} and {paths[1]}; number the rows again or pack the lists apart")
     return len(indices)
 
 

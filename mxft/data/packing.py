@@ -223,6 +223,6 @@ def _refuse(bad, total, strict, list_path, bad_path):
         return
     row, reason = bad[0]
     expected = "every image to be whole (--strict)" if strict else "at least one image that can be packed"
-    advice = "mend or remove them" if len(bad) < total else "is the image folder the one the list was made from?"
+    advice = "repair or remove them" if len(bad) < total else "is the image folder the one the list was made from?"
     raise InputError(f"nothing packed from {list_path}: expected {expected}, received {len(bad)} bad of {total}, the "
                      f"first index={row.index} path={row.path!r}: {reason}; all are in {bad_path}; {advice}")

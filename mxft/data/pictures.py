@@ -1,4 +1,4 @@
-"""One door for pictures: what lies at a path, which labels it has and how they are read, decided once for every verb.
+"""Pictures of a user: what is at a path, which labels it has and how they are read, decided once for every verb.
 
 A folder of class folders, also nested or within one more folder; training and validation folders; a folder of pictures
 with a table (CSV, TSV, ``.lst``); such a table itself; a tar or zip of any of these; pictures without labels.

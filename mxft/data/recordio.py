@@ -266,7 +266,7 @@ class RecordReader:
         if not 0 <= offset < len(self._bytes):
             raise InputError(f"index does not belong to {self.path}: expected offsets below {len(self._bytes)}, "
                              f"received {offset} for key {key} in {self.idx_path}; "
-                             "mxft.data.recordio.write_index mends it")
+                             "mxft.data.recordio.write_index repairs it")
         return self._record(self._parts(offset, number)[0], number, offset)
 
     @property
@@ -295,7 +295,7 @@ class RecordReader:
         parts, at = [], offset
         while True:
             flag, length = self._frame(at, number)
-            # a record opens with WHOLE or FIRST and goes on with MIDDLE or LAST
+            # a record opens with WHOLE or FIRST and continues with MIDDLE or LAST
             if (flag in (MIDDLE, LAST)) != bool(parts) or flag > LAST:
                 raise self._damage(number, at, "a part that continues the record", f"part flag {flag}")
             start, end = at + _FRAME.size, at + _FRAME.size + length + -length % 4
@@ -330,7 +330,7 @@ def read_index(path):
                 index[int(key)] = int(offset)
             except ValueError:
                 raise InputError(f"bad row in {path}, line {number}: expected key<tab>offset, "
-                                 f"received {line.rstrip()!r}; mxft.data.recordio.write_index mends it") from None
+                                 f"received {line.rstrip()!r}; mxft.data.recordio.write_index repairs it") from None
     return index
 
 

@@ -1,4 +1,4 @@
-"""What the labels of a record say: one class of several, each of several labels for itself, or numbers."""
+"""What the labels of a record say: one class of several, several independent labels, or numbers."""
 import dataclasses
 from typing import Optional
 

@@ -27,7 +27,7 @@ def serve():
     part = read_part("serving")
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the main thread is inside MXNet, where no Python handler runs
     prepare_heartbeats()
-    del os.environ["DMLC_ROLE"]  # lest importing mxnet starts to serve
+    del os.environ["DMLC_ROLE"]  # so that importing mxnet does not start to serve
     from mxft.compat import mx
 
     os.environ["DMLC_ROLE"] = part.role

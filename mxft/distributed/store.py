@@ -1,10 +1,10 @@
-"""The one kvstore of a worker, lent to one Module after another.
+"""The one kvstore of a worker, used by one Module after another.
 
 ps-lite knows one store a process and never forgets a key: a second Module's ``init`` of ``fc1_weight`` would be taken
 for a gradient, and its optimizer would be told indices that belong to the first. So every Module gets keys of its own.
 
 Workers that wait for each other have the servers sum their gradients and update by themselves, each with the same
-optimizer: then every one of them has the momenta, and a run goes on from what one has written down. Without waiting
+optimizer: then every one of them has the momenta, and a run resumes from what one has written down. Without waiting
 (``dist_async``) only the servers can update.
 """
 import copy
@@ -17,7 +17,7 @@ from mxft.compat import mx
 _PIECE = 1 << 20  # numbers of two bytes each that cross the servers at a time
 
 
-class LentStore(mx.kvstore.KVStoreBase):
+class ModuleStore(mx.kvstore.KVStoreBase):
     """What a Module is given in place of an ``mx.kv.create("dist_…")``; a new one for each Module.
 
     Parameters
@@ -26,7 +26,7 @@ class LentStore(mx.kvstore.KVStoreBase):
     """
 
     def __init__(self, owner):
-        self._owner, self._prefix = owner, f"{owner.lent()}/"
+        self._owner, self._prefix = owner, f"{owner.next_module()}/"
 
     @property
     def type(self):
@@ -89,14 +89,14 @@ class SharedStore:
     """
 
     def __init__(self, store):
-        self.store, self.keys, self._lent, self._pieces = store, 0, 0, False
+        self.store, self.keys, self._modules, self._pieces = store, 0, 0, False
 
-    def lent(self):
+    def next_module(self):
         """Count one more Module; return its number."""
-        self._lent += 1
-        return self._lent
+        self._modules += 1
+        return self._modules
 
-    def from_first(self, value):
+    def broadcast(self, value):
         """Return the value rank 0 gives, anything JSON can say; every worker has to ask."""
         words = _words(json.dumps(value).encode())
         pieces, rest = map(int, self._agreed(divmod(len(words), _PIECE)))
@@ -109,7 +109,7 @@ class SharedStore:
         self.store.broadcast(name, mx.nd.array(numbers), answer)
         return answer.asnumpy()
 
-    def bytes_from_first(self, data):
+    def broadcast_bytes(self, data):
         """Return the bytes rank 0 gives, however many; every worker has to ask, the others with None.
 
         They cross the servers in pieces under one key, as a sum to which the others add zeros: nothing of them stays
@@ -118,7 +118,7 @@ class SharedStore:
         if not self._pieces:
             self.keys, self._pieces = self.keys + 1, True
             self.store.init("pieces", mx.nd.zeros((_PIECE,)))
-        size, given = self.from_first(len(data) if data is not None else 0), _words(data or b"")
+        size, given = self.broadcast(len(data) if data is not None else 0), _words(data or b"")
         received = np.empty(-(-size // 2), np.float32)
         for start in range(0, len(received), _PIECE):
             piece = mx.nd.zeros((_PIECE,))

@@ -53,7 +53,7 @@ class _Process:
                 out.write(f"{self.name} | {line.decode('utf-8', 'replace').rstrip()}\n")
                 out.flush()
 
-    def tell(self, number):
+    def send(self, number):
         """Have a signal sent to the command."""
         with contextlib.suppress(OSError, ValueError):
             self._process.stdin.write(f"{signal.Signals(number).name}\n".encode())
@@ -161,7 +161,7 @@ class _Group:
         first = next((process for process in workers if process.name == "worker 0"), None)
         if first is None:
             return
-        first.tell(signals.number)
+        first.send(signals.number)
         limit = time.monotonic() + SAVE_SECONDS
         while first.status is None and signals.count < 2 and time.monotonic() < limit:
             self._next()

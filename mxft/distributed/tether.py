@@ -1,4 +1,4 @@
-"""Runs one command, on a line to the one who started it: when the line is cut, the command and its children end.
+"""Runs one command, connected to its parent by a pipe: when the pipe closes, the command and its children end.
 
 ``python -m mxft.distributed.tether COMMAND …`` holds on to its standard input, a pipe from the launcher or an ssh
 connection: whatever becomes of the other end, no orphan stays behind. A line of text on it is the name of a signal for

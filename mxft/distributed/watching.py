@@ -10,7 +10,7 @@ from mxft.distributed.environment import JOIN_SECONDS, SILENCE_SECONDS, seconds
 
 LOG = logging.getLogger("mxft")
 
-LOST_PEER = 3           # exit status, as of any run that could not go on
+LOST_PEER = 3           # exit status, as of any run that could not continue
 _IN_A_ROW = 3           # answers that count: as it starts, ps-lite calls everybody dead for a moment
 _EVERYBODY = 7          # ps-lite's scheduler, servers and workers; all but the scheduler know of the scheduler alone
 
@@ -29,7 +29,7 @@ class PeerWatch(threading.Thread):
     Notes
     -----
     The process's main thread most likely waits inside MXNet for the dead peer, where no Python exception reaches it: so
-    the process ends at once. What a training run had earned is on disk.
+    the process ends at once. What a training run had finished is on disk.
     """
 
     def __init__(self, store, name, part=None):

@@ -64,12 +64,12 @@ class Workers:
         """Return what to give ``Module.init_optimizer`` or ``Module.fit`` as kvstore."""
         return self.kvstore
 
-    def from_first(self, value):
-        """Return the value rank 0 gives, anything JSON can say; a place every worker has to come to."""
+    def broadcast(self, value):
+        """Return the value rank 0 gives, anything JSON can say; a collective: every worker must call it."""
         return value
 
-    def bytes_from_first(self, data):
-        """Return the bytes rank 0 gives, the others None; a place every worker has to come to."""
+    def broadcast_bytes(self, data):
+        """Return the bytes rank 0 gives, the others None; a collective: every worker must call it."""
         return data
 
     def begin_alike(self, module):
@@ -85,7 +85,7 @@ class Workers:
         return made if self.writes else make()
 
     def leave(self):
-        """Leave in good order: wait for the others, let the servers go."""
+        """Leave cleanly: wait for the others, let the servers go."""
 
 
 class _JoinedWorkers(Workers):
@@ -106,15 +106,15 @@ class _JoinedWorkers(Workers):
         LOG.warning(self.describe())  # tools/launch.py reads the rank here
 
     def module_store(self):
-        from mxft.distributed.store import LentStore
+        from mxft.distributed.store import ModuleStore
 
-        return LentStore(self._shared)
+        return ModuleStore(self._shared)
 
-    def from_first(self, value):
-        return self._shared.from_first(value)
+    def broadcast(self, value):
+        return self._shared.broadcast(value)
 
-    def bytes_from_first(self, data):
-        return self._shared.bytes_from_first(data)
+    def broadcast_bytes(self, data):
+        return self._shared.broadcast_bytes(data)
 
     def begin_alike(self, module):
         """Give a Module whose optimizer has been made the parameters and moving statistics rank 0's has.
@@ -132,13 +132,13 @@ class _JoinedWorkers(Workers):
         self._shared.store._barrier()
 
     def leave(self):
-        """Leave in good order; a second call does nothing."""
+        """Leave cleanly; a second call does nothing."""
         if self._shared.store is None:
             return
         self._watch.stop()
         store, self._shared.store = self._shared.store, None
         store._barrier()
-        del store  # the last reference: MXNet closes the connections, and rank 0 sends the servers home
+        del store  # the last reference: MXNet closes the connections, and rank 0 shuts the servers down
 
 
 def join(kvstore):
@@ -185,7 +185,7 @@ def _require_alone(kvstore):
                          "`kvstore` dist_sync")
 
 
-def part_with(status):
+def release(status):
     """Leave what `join` joined, before the process ends with `status`.
 
     Where that is not 0 the others cannot be waited for: the process ends here.
@@ -197,8 +197,8 @@ def part_with(status):
 
 
 def _leave_at_exit():
-    """Part, also from a program that does not do so itself; after an exception it never waits."""
-    part_with(1 if getattr(sys, "last_value", None) is not None else 0)
+    """Leave the group, also in a program that does not do so itself; after an exception it never waits."""
+    release(1 if getattr(sys, "last_value", None) is not None else 0)
 
 
 def _end_now(status):

@@ -1,1 +1,1 @@
-"""What ails this machine: every check by itself, none able to bring the others down, with mxnet or without it."""
+"""What is wrong with this machine: separate checks, none of which can stop the others, with mxnet or without it."""

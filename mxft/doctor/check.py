@@ -40,10 +40,10 @@ def look(section, *looks):
     for one in looks:
         try:
             answer = one()
-        except Exception as error:  # whatever it is, the other looks go on
+        except Exception as error:  # whatever it is, the other checks continue
             name = getattr(one, "__name__", None) or one.func.__name__
             answer = Check(name.replace("_", " "), WARNING, f"could not be looked at: {type(error).__name__}: {error}",
-                           "mxft doctor itself is at fault; please report this line")
+                           "this is a bug of mxft doctor; please report this line")
         found.extend([answer] if isinstance(answer, Check) else answer)
     return Section(section, tuple(found))
 

@@ -1,4 +1,4 @@
-"""All of the doctor's looks in order."""
+"""All of the doctor's checks in order."""
 from functools import partial
 
 from mxft.doctor import caches, interpreter, mxnet_build, nvidia, processor, smoke, switches

@@ -23,7 +23,7 @@ def driver(answer, cuda_build):
     bad, module = (BROKEN if cuda_build else WARNING), _kernel_module()
     told = answer.value and answer.value["driver"]
     if answer.failure:
-        return Check("driver", bad, f"does not answer: {answer.failure}", "restart the machine, or install it anew")
+        return Check("driver", bad, f"does not answer: {answer.failure}", "restart the machine, or install it again")
     if told is None and module:
         return Check("driver", bad, f"{module} in the kernel, but no libcuda.so.1 beside it",
                      "in a container: run it with --gpus all (NVIDIA Container Toolkit); else install libcuda1")

@@ -20,7 +20,7 @@ def as_text(sections, width=None):
     """
     width = width or max(60, min(120, shutil.get_terminal_size((100, 24)).columns))
     names = max((len(check.name) for section in sections for check in section.checks), default=0)
-    lines = [f"mxft {__version__}: what ails this machine"]
+    lines = [f"mxft {__version__}: what is wrong with this machine"]
     for section in sections:
         lines += ["", section.name]
         for check in section.checks:

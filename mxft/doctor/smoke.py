@@ -30,6 +30,6 @@ def smoke(device="cpu", mxnet_loads=True, wanted=True):
     text = (f"{done['steps']} steps in {done['seconds']:.1f} s, {done['images_per_second']:,} images/s, loss "
             f"{done['first_loss']:.3f} to {done['last_loss']:.3f}")
     if not done["last_loss"] < 0.8 * done["first_loss"]:  # False for nan too
-        return Check(name, BROKEN, f"{text}: it does not learn", "pip install --force-reinstall --no-deps the mxnet "
-                     "package above", done)
+        return Check(name, BROKEN, f"{text}: the loss does not fall", "pip install --force-reinstall --no-deps the "
+                     "mxnet package above", done)
     return Check(name, OK, text, facts=done)

@@ -22,7 +22,7 @@ def folder_packing(checkpoint, spec):
     """Return what pictures of a folder go through for a checkpoint: its manifest's packing, a face whole, or a crop.
 
     insightface's aligned faces are the network's input themselves: cutting their middle out would be another face, and
-    encoding them anew would lose a little of it.
+    encoding them again would lose a little of it.
 
     Parameters
     ----------

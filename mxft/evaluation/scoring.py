@@ -9,8 +9,8 @@ import numpy as np
 from mxft.data.iterators import RecordIterator
 from mxft.data.labels import LabelScan, check_labels, scan_labels
 from mxft.data.progress import progress
-from mxft.data.soundness import check_records
 from mxft.data.target_spec import MULTI_LABEL, REGRESSION, TargetSpec, check_target, label_matrix, manifest_target
+from mxft.data.validation import check_records
 from mxft.errors import InputError
 from mxft.evaluation.answer import answering_outputs, thresholds_of
 from mxft.evaluation.classification import (
@@ -160,7 +160,7 @@ def average(scores):
     Raises
     ------
     InputError
-        The networks were judged on different records, are of different kinds, or have different numbers of classes.
+        The networks were evaluated on different records, are of different kinds, or have different numbers of classes.
     """
     first = scores[0]
     if any(type(score) is not type(first) for score in scores):
@@ -173,7 +173,7 @@ def average(scores):
                          "which cannot be averaged with another's")
     for other in scores[1:]:
         if other.logits.shape != first.logits.shape or not np.array_equal(other.labels, first.labels):
-            raise InputError(f"ensemble: expected networks of {first.logits.shape[1]} classes judged on the same "
+            raise InputError(f"ensemble: expected networks of {first.logits.shape[1]} classes evaluated on the same "
                              f"records, received one of {other.logits.shape[1]} classes on {other.records}")
     mean = np.mean([softmax(score.logits) for score in scores], axis=0)
     logits = np.log(np.maximum(mean, np.finfo(np.float32).tiny))
@@ -185,8 +185,8 @@ def _average_of_targets(scores):
     first, seconds = scores[0], sum(score.seconds for score in scores)
     if any(other.labels.shape != first.labels.shape or not np.array_equal(other.labels, first.labels)
            for other in scores):
-        raise InputError(f"ensemble: expected networks of {first.labels.shape[1]} outputs judged on the same records, "
-                         "received others")
+        raise InputError(f"ensemble: expected networks of {first.labels.shape[1]} outputs evaluated on the same "
+                         "records, received others")
     if isinstance(first, RegressionScore):
         return dataclasses.replace(first, values=np.mean([score.values for score in scores], axis=0), seconds=seconds)
     mean = np.mean([score.probabilities for score in scores], axis=0)
@@ -212,7 +212,7 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
     crop_from : int, optional
         Pixels of the square that ten crops are taken of, see `mxft.evaluation.crops`; one centre crop when None.
     check : {"fast", "full", "off"}
-        How the images are looked at first, see `mxft.data.soundness`.
+        How the images are looked at first, see `mxft.data.validation`.
     output : str, optional
         Which output is judged, of a network that has several; the main one when None.
 

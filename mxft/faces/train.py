@@ -10,7 +10,7 @@ import platform
 import numpy as np
 
 from mxft import __version__
-from mxft.backbones.faces import initializer as trunk_initializer
+from mxft.backbones.faces import initializer as backbone_initializer
 from mxft.compat import mx
 from mxft.faces.data.iterators import FaceIterator
 from mxft.faces.evaluation.identification import class_centres
@@ -59,7 +59,7 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     tensorboard : str, optional
         Folder for TensorBoard's event files.
     keeping : mxft.training.resume.state.Keeping, optional
-        How often the state is written down, and whether the run goes on with one. Which checkpoints are kept, the
+        How often the state is written down, and whether the run resumes from one. Which checkpoints are kept, the
         options say.
 
     Returns
@@ -71,7 +71,7 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     InputError
         Anything wrong with the input, before training begins and before a file is written.
     RunError
-        Training could not go on; what was earned is under the prefix.
+        Training could not continue; what was finished is under the prefix.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     verifier = Verifier(backbone.symbol, targets if task.workers.writes else (), task.image_shape, EMBEDDING_BATCH,
                         contexts[0], run.log, run.write_json)
     result = fit_faces(task.network, arg_params, task.transfer.aux_params, task.train, run, verifier, options, contexts,
-                       trunk_initializer(backbone.name), task.stages)
+                       backbone_initializer(backbone.name), task.stages)
     run.log("end", steps=result.steps, best=result.best, last=result.last, interrupted=result.interrupted,
             peak_memory=peak_memory())
     if task.workers.writes:
@@ -99,16 +99,16 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
 
 
 def _run(prefix, task, keeping, tensorboard):
-    """Return the run, its state read where it goes on; of the workers that are not the first a silent one."""
+    """Return the run, its state read where it is resumed; of the workers that are not the first a silent one."""
     manifest, workers = _manifest(task), task.workers
     asked = {"options": dataclasses.asdict(task.options), "devices": [str(context) for context in task.contexts],
              **workers.facts(), **{name: manifest[name] for name in ("network", "head", "parent", "data", "input")}}
     state = share_state(workers, asked, lambda: open_state(f"{prefix}-state", asked, keeping, f"prefix={prefix!r}"))
     if not workers.writes:
         return SilentRun(prefix, state)
-    if state and state.goes_on:
+    if state and state.resumed:
         with state.restoring():
-            LOG.info(f"going on with {prefix} after step {state.found['step']:,}")
+            LOG.info(f"resuming {prefix} after step {state.found['step']:,}")
     run = FaceRun(prefix, task.network.saved, manifest, task.options.ckpt, state)
     if tensorboard:
         run.listen(EventFiles(tensorboard))
@@ -118,10 +118,10 @@ def _run(prefix, task, keeping, tensorboard):
 def _begin(run, task, targets, threads):
     """Write and say what the run is about to do; return the parameters it begins with, centres imprinted if asked."""
     run.write_json("transfer.json", task.transfer.report.to_dict())
-    goes_on = bool(run.state and run.state.goes_on)
-    run.log("resumed" if goes_on else "start", **start_facts(task, targets))
+    resumed = bool(run.state and run.state.resumed)
+    run.log("resumed" if resumed else "start", **start_facts(task, targets))
     announce(task, run.prefix)
-    imprinting = task.options.fc7_init == "imprint" and task.workers.writes and not goes_on
+    imprinting = task.options.fc7_init == "imprint" and task.workers.writes and not resumed
     # without it the others are given what rank 0 begins with
     return {**task.transfer.arg_params, **(_imprinted(task, threads) if imprinting else {})}
 

@@ -1,1 +1,1 @@
-"""The frozen trunk: where it ends, its outputs computed at inference speed and kept, and heads trained on them."""
+"""The frozen backbone: where it ends, its outputs computed at inference speed and kept, and heads trained on them."""

@@ -101,7 +101,7 @@ def advise(images, classes, similar, layer=None, target=TARGETS[0], by_steps=Fal
     plan, settings, reason = _CASES[case](images, size, layer)
     if small and by_steps:
         reason = (f"{size}, are few; epochs, a rate or a batch were given, so they are trained by steps, from "
-                  + ("a solved head on." if similar else f"the pretrained weights on. {_LEFT_AND_RIGHT}"))
+                  + ("a fitted head on." if similar else f"the pretrained weights on. {_LEFT_AND_RIGHT}"))
     return Advice(case, plan, _of_target(settings, target), reason, target)
 
 
@@ -132,7 +132,7 @@ def batch_of(images):
 def _few_similar(images, size, layer):
     return ("the network as a feature extractor, a linear classifier on its features",
             {"plan": "head", "solver": "logistic", "cache.mode": "memory"},
-            f"{size}, are few: training the trunk would fit them by heart. They are like what it was trained on, so "
+            f"{size}, are few: training the backbone would overfit. They are like what it was trained on, so "
             "its highest features serve as they are.")
 
 
@@ -140,7 +140,7 @@ def _many_similar(images, size, layer):
     return ("fine-tune everything, the head first",
             {"plan": "two-stage", "solver": "logistic", "learning_rate": 0.003, "momentum": 0.9, "schedule": "cosine",
              "batch_size": batch_of(images), "epochs": 3 if images >= 3000 else 5},
-            f"{size}, are enough to train every layer without fitting them by heart, and the weights are good "
+            f"{size}, are enough to train every layer without overfitting, and the weights are good "
             "already: small steps.")
 
 
@@ -148,9 +148,9 @@ def _few_different(images, size, layer):
     return ("features of an earlier layer, a linear classifier on them",
             {"plan": "head", "solver": "logistic", "cache.mode": "memory", "cache.views": 8,
              "layer": layer or "LAYER"},
-            f"{size}, are few, so leave the trunk alone; they are unlike what it was trained on, and its last layers "
-            "know that best. Earlier layers are more general; mxft advise --data tells which. Eight views of each "
-            f"image stand in for more of them. {_LEFT_AND_RIGHT}")
+            f"{size}, are few, so leave the backbone alone; they are unlike what it was trained on, and its last "
+            "layers know that best. Earlier layers are more general; mxft advise --data tells which. Eight views of "
+            f"each image stand in for more of them. {_LEFT_AND_RIGHT}")
 
 
 def _many_different(images, size, layer):

@@ -1,4 +1,4 @@
-"""Where the frozen trunk of a network ends: found by graph, and the network split there into trunk and head."""
+"""Where the frozen backbone of a network ends: found by graph, and the network split there into backbone and head."""
 import dataclasses
 
 from mxft.compat import mx
@@ -11,28 +11,28 @@ _RANDOM_FAMILIES = ("_random_", "_sample_", "random_", "sample_")
 
 
 @dataclasses.dataclass(frozen=True)
-class TrunkCut:
+class BackboneCut:
     """A network in two pieces.
 
     Parameters
     ----------
-    trunk : mx.sym.Symbol
+    backbone : mx.sym.Symbol
         From the network's input to the cut; one output, of shape ``(N, D)`` or ``(N, C, H, W)``.
     head : mx.sym.Symbol
         From the cut to the network's own outputs, loss and label included; its input is the variable ``data``.
     layer : str
-        Name of the trunk's last layer.
+        Name of the backbone's last layer.
     head_parameters : tuple of str
         Arguments of the head, trainable or not; names are the network's.
     """
 
-    trunk: mx.sym.Symbol
+    backbone: mx.sym.Symbol
     head: mx.sym.Symbol
     layer: str
     head_parameters: tuple
 
 
-def trunk_cut(symbol, plan):
+def backbone_cut(symbol, plan):
     """Find the last layer below which nothing moves in training, and split the network there.
 
     Below it every parameter is frozen, every BatchNorm uses and keeps its moving statistics, and nothing is drawn at
@@ -47,20 +47,20 @@ def trunk_cut(symbol, plan):
 
     Returns
     -------
-    TrunkCut or None
+    BackboneCut or None
         None where no frozen layer has such an output: plan ``full``, or a BatchNorm in train mode at the very bottom.
 
     Notes
     -----
     Nothing is bound and no shape is inferred. A layer in front of the first parameter (a scalar normalisation) is no
-    trunk.
+    backbone.
 
     Examples
     --------
     >>> from mxft.freeze import freeze_plan
     >>> net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=4, name="fc0")
     >>> net = mx.sym.SoftmaxOutput(mx.sym.FullyConnected(net, num_hidden=2, name="fc1"), name="softmax")
-    >>> cut = trunk_cut(net, freeze_plan("head", net, ["fc1_weight", "fc1_bias"]))
+    >>> cut = backbone_cut(net, freeze_plan("head", net, ["fc1_weight", "fc1_bias"]))
     >>> cut.layer, cut.head.list_arguments()
     ('fc0', ['data', 'fc1_weight', 'fc1_bias', 'softmax_label'])
     """
@@ -79,8 +79,11 @@ def trunk_cut(symbol, plan):
         if arguments.count(HEAD_INPUT) == 1:  # and no other node of that name
             inputs = {HEAD_INPUT, *label_names(head)}
             parameters = tuple(name for name in arguments if name not in inputs)
-            return TrunkCut(internal_output(symbol, node.index), head, node.name, parameters)
+            return BackboneCut(internal_output(symbol, node.index), head, node.name, parameters)
     return None
+
+
+TrunkCut, trunk_cut = BackboneCut, backbone_cut  # their names in 0.1.0
 
 
 def _still_nodes(graph, training, frozen, data, states):

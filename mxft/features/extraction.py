@@ -1,4 +1,4 @@
-"""Features of records: a trunk's outputs, streamed through the inference executor."""
+"""Features of records: a backbone's outputs, streamed through the inference executor."""
 import dataclasses
 
 import numpy as np
@@ -11,7 +11,7 @@ DTYPES = ("float32", "float16")
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class FeatureView(BriefRepr):
-    """The trunk's outputs for every record once: one epoch's crops, in that epoch's order.
+    """The backbone's outputs for every record once: one epoch's crops, in that epoch's order.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class FeatureView(BriefRepr):
 
 
 def feature_batches(executor, iterator, dtype="float32", progress=None):
-    """Run a trunk over an iterator from its start.
+    """Run a backbone over an iterator from its start.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ def feature_batches(executor, iterator, dtype="float32", progress=None):
             if np.isfinite(output).all():
                 raise RunError(f"features do not fit float16: expected numbers up to 65,504, received "
                                f"{np.abs(output).max():.6g}; give a `cache_budget` that float32 fits, or `cache` none")
-            raise RunError("features are not finite: received NaN or infinity from the trunk; wrong mean or scale for "
-                           "this network, or damaged parameters?")
+            raise RunError("features are not finite: received NaN or infinity from the backbone; wrong mean or scale "
+                           "for this network, or damaged parameters?")
         several = label.ndim > 1 and label.shape[1] > 1
         yield features, (label if several else label.reshape(-1)).astype(np.float32, copy=False)
 
@@ -67,7 +67,7 @@ def extract_view(executor, iterator, dtype="float32", progress=None):
     Parameters
     ----------
     executor : mxft.inference.executor.InferenceExecutor
-        Of the trunk.
+        Of the backbone.
     iterator : mx.io.DataIter
         Reset first. Rows come in its order, pads are left out.
     dtype : {"float32", "float16"}

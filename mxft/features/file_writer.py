@@ -30,7 +30,7 @@ class FeatureWriter:
         What the features depend on; JSON must hold it.
     dtype : {"float32", "float16"}
     resume : bool
-        Go on behind the last `commit` of an extraction with the same facts that was ended. Otherwise begin anew.
+        Continue after the last `commit` of an extraction with the same facts that was ended. Otherwise start again.
 
     Attributes
     ----------

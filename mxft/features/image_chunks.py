@@ -13,8 +13,8 @@ import numpy as np
 from mxft.data.labels import scan_labels
 from mxft.data.lists import iter_list, write_list
 from mxft.data.packing import pack_list
-from mxft.data.soundness import check_records
 from mxft.data.target_spec import CLASSES
+from mxft.data.validation import check_records
 from mxft.errors import InputError
 
 FOLDER_CHUNK, RECORD_CHUNK = 1024, 8192  # images: one has to be packed before the network sees it, the other copied

@@ -1,4 +1,4 @@
-"""Batches of features for ``Module.fit``: from a store, or straight from the trunk."""
+"""Batches of features for ``Module.fit``: from a store, or straight from the backbone."""
 import numpy as np
 
 from mxft.compat import mx
@@ -77,12 +77,12 @@ class FeatureIterator(mx.io.DataIter):
 
 
 class LiveFeatures(mx.io.DataIter):
-    """The batches of a record iterator with the trunk's output in place of the images, computed as they come.
+    """The batches of a record iterator with the backbone's output in place of the images, computed as they come.
 
     Parameters
     ----------
     executor : mxft.inference.executor.InferenceExecutor
-        Of the trunk, with at least the records' batch size.
+        Of the backbone, with at least the records' batch size.
     records : mxft.data.iterators.RecordIterator
         Every epoch its own crops; labels, pads and order are kept.
     """

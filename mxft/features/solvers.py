@@ -76,7 +76,7 @@ def solve_head(solver, features, labels, num_classes, seed=0, images=None):
     SolvedHead
         ``features @ weight.T + bias`` are logits: the classifier's scores times the factor with which softmax's
         cross-entropy is lowest on images that the classifier which judges them has not seen. It changes no decision,
-        and training can go on from it.
+        and training can continue from it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A trunk's features kept for the epochs to come: in memory, or on disk under the hash of all they depend on."""
+"""A backbone's features kept for the epochs to come: in memory, or on disk under the hash of all they depend on."""
 import glob
 import hashlib
 import logging
@@ -23,12 +23,12 @@ class FeatureStore:
     Parameters
     ----------
     executor_factory : callable
-        ``() -> InferenceExecutor`` of the trunk.
+        ``() -> InferenceExecutor`` of the backbone.
     make_iterator : callable
         ``view number -> iterator`` over the records, with `num_records`.
     key_facts : dict
-        What the features depend on, beside view and dtype: hashes of trunk, parameters and records, preprocessing,
-        augmentation, seed. JSON must hold it. See `trunk_facts`.
+        What the features depend on, beside view and dtype: hashes of backbone, parameters and records, preprocessing,
+        augmentation, seed. JSON must hold it. See `backbone_facts`.
     mode : {"none", "memory", "disk"}
         ``none`` keeps nothing: every `view` is computed when it is asked for.
     folder : str
@@ -60,8 +60,8 @@ class FeatureStore:
     Notes
     -----
     On disk a view is ``NAME-viewK-KEY.features``, read only after its checksum has been found right; it is mapped, not
-    loaded, so memory stays flat. A damaged, truncated or stale file is said to be so and computed anew; files of
-    other trunks or records stay where they are.
+    loaded, so memory stays flat. A damaged, truncated or stale file is said to be so and computed again; files of
+    other backbones or records stay where they are.
 
     Examples
     --------
@@ -99,7 +99,7 @@ class FeatureStore:
                     self._say(f"{self._name}: kept as {possible}, {_megabytes(needed)}; {dtype} would need "
                               f"{_megabytes(self.views * self.view_bytes(dtype))} of a budget of {_megabytes(budget)}")
                 return mode, possible
-        self._say(f"{self._name}: computed anew every epoch; {self.views} x {self.num_records} records need "
+        self._say(f"{self._name}: computed again every epoch; {self.views} x {self.num_records} records need "
                   f"{_megabytes(needed)} even as float16, of a budget of {_megabytes(budget)}")
         return "none", "float32"
 
@@ -142,7 +142,7 @@ class FeatureStore:
             self._mention_stale(number)
             return None
         except (UnusableView, OSError) as reason:
-            self._say(f"{self._name}: {path} is {reason}; computed anew")
+            self._say(f"{self._name}: {path} is {reason}; computed again")
             return None
         self._say(f"{self._name}: view {number + 1} of {self.views} taken from {path}")
         return view
@@ -154,9 +154,9 @@ class FeatureStore:
         if others:
             try:
                 other = ", ".join(differing(read_facts(others[-1]), self._facts_of(number)))
-                self._say(f"{self._name}: {others[-1]} is stale, made with other {other}; computed anew")
+                self._say(f"{self._name}: {others[-1]} is stale, made with other {other}; computed again")
             except (UnusableView, OSError) as reason:
-                self._say(f"{self._name}: {others[-1]} is {reason}; computed anew")
+                self._say(f"{self._name}: {others[-1]} is {reason}; computed again")
 
     def _computed(self, number):
         executor = self._executor or self._executor_factory()
@@ -193,22 +193,25 @@ def check_cache(mode, folder, budget_bytes, dtype, views):
             raise InputError(f"cache: expected at least 1, received {what}={value}")
 
 
-def trunk_facts(trunk, arg_params, aux_params):
-    """Return hashes of a trunk's graph and of the parameters it reads, for `FeatureStore`'s `key_facts`.
+def backbone_facts(backbone, arg_params, aux_params):
+    """Return hashes of a backbone's graph and of the parameters it reads, for `FeatureStore`'s `key_facts`.
 
     Parameters
     ----------
-    trunk : mx.sym.Symbol
+    backbone : mx.sym.Symbol
     arg_params, aux_params : dict of str to mx.nd.NDArray
-        May hold more than the trunk needs.
+        May hold more than the backbone needs.
     """
     digest = hashlib.sha256()
-    for names, values in ((trunk.list_arguments(), arg_params), (trunk.list_auxiliary_states(), aux_params)):
+    for names, values in ((backbone.list_arguments(), arg_params), (backbone.list_auxiliary_states(), aux_params)):
         for name in sorted(set(names) & set(values)):
             array = np.ascontiguousarray(values[name].asnumpy())
             digest.update(f"{name}\0{array.dtype.str}\0{array.shape}\0".encode())
             digest.update(array)
-    return {"trunk": hashlib.sha256(trunk.tojson().encode()).hexdigest(), "parameters": digest.hexdigest()}
+    return {"backbone": hashlib.sha256(backbone.tojson().encode()).hexdigest(), "parameters": digest.hexdigest()}
+
+
+trunk_facts = backbone_facts  # its name in 0.1.0
 
 
 def _megabytes(count):

@@ -79,7 +79,7 @@ def extract_tar(path, folder, progress=True):
     try:
         files = _unpack(path, staging, progress)
         os.chmod(staging, 0o755)
-        # The marker first: a folder without one could not be told from a stranger's.
+        # The marker first: a folder without one could not be told from one that mxft did not make.
         write_json(_marker(folder), {**_fingerprint(path), "sha256": sha256(path), "files": files})
         try:
             os.replace(staging, folder)
@@ -246,7 +246,7 @@ def _read_members(archive, path):
         if len(members) + len(skipped) > most or archive.offset > limit:
             raise InputError(f"will not unpack {path}: expected at most {most:,} members and {limit:,} bytes "
                              f"({MAX_RATIO} times the archive), received more at member {member.name!r}")
-    # tarfile takes an archive that stops after a member, or goes on with garbage, for a complete one.
+    # tarfile takes an archive that stops after a member, or continues with garbage, for a complete one.
     archive.fileobj.seek(archive.offset)
     if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("the zero block that ends it is missing")

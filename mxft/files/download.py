@@ -150,7 +150,7 @@ def _copy_local(url, wanted):
 
 
 def _download(url, wanted):
-    """Fetch one http(s) address in a bounded number of attempts, each going on where the last one stopped."""
+    """Fetch one http(s) address in a bounded number of attempts, each continuing where the last one stopped."""
     if wanted.progress:
         LOG.info(f"fetching {url}")
     reason = None
@@ -165,11 +165,11 @@ def _download(url, wanted):
             reason = str(error)
     kept, note = resume_point(url, wanted)
     if not kept:
-        # Another mirror's part may still be gone on with there.
+        # Another mirror's part may still be continued there.
         if note.get("url") == url:
             wanted.discard_part()
         raise Refused(reason)
-    raise Refused(f"{reason}; {kept:,} bytes are kept in {wanted.part}: the same command goes on from there")
+    raise Refused(f"{reason}; {kept:,} bytes are kept in {wanted.part}: the same command continues from there")
 
 
 def _finish(wanted, resumed):
@@ -180,6 +180,6 @@ def _finish(wanted, resumed):
     if wrong:
         wanted.discard_part()
         # A part of another version of the file is cured by starting again; a wrong file is not.
-        raise (Interrupted if resumed else Refused)(f"{wrong}; what came was thrown away")
+        raise (Interrupted if resumed else Refused)(f"{wrong}; the download was deleted")
     os.replace(wanted.part, wanted.path)
     wanted.discard_part()

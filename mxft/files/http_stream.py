@@ -1,6 +1,6 @@
-"""One http(s) address into a part file: asked with Range where an earlier part can be gone on with.
+"""One http(s) address into a part file: asked with Range where an earlier part can be continued.
 
-Follows RFC 9110, sections 13.1.5 (If-Range) and 14 (Range). What comes is held against what was announced, and a web
+Follows RFC 9110, sections 13.1.5 (If-Range) and 14 (Range). What comes is checked against what was announced, and a web
 page that came in place of the file is recognised before a byte of it is kept.
 """
 import contextlib
@@ -52,7 +52,7 @@ class Wanted:
 
 
 def stream(url, wanted):
-    """Ask once and append what comes to the part file; return whether it went on from an earlier part."""
+    """Ask once and append what comes to the part file; return whether it continued an earlier part."""
     import requests
 
     have, note = resume_point(url, wanted)
@@ -100,7 +100,7 @@ def _agree(response, have, note, wanted):
         start, total = (int(match.group(1)), int(match.group(3))) if match else (None, None)
         if start != have or total != note["total"]:
             wanted.discard_part()
-            raise Interrupted(f"the server went on at byte {start} of {total}, expected byte {have} of "
+            raise Interrupted(f"the server continued at byte {start} of {total}, expected byte {have} of "
                                f"{note['total']}")
     else:
         start, length = 0, response.headers.get("Content-Length", "")

@@ -14,7 +14,7 @@ class ArcFace(CosineHead):
     Notes
     -----
     cos(θ + m) rises again where θ + m > π: a wrong answer that could not be more wrong would be rewarded. There,
-    that is for cosθ <= cos(π - m), upstream's train_softmax.py goes on with cosθ - m·sin(π - m), which falls with θ.
+    that is for cosθ <= cos(π - m), upstream's train_softmax.py continues with cosθ - m·sin(π - m), which falls with θ.
     With ``--easy-margin 1`` only answers on the right side, cosθ > 0, get the margin, the others keep cosθ.
 
     Examples

@@ -13,7 +13,7 @@ class ArcFaceInter(ArcFace):
     Upstream multiplies the N centres of the batch with all C and takes the mean of the N x C cosines, each centre's
     with itself among them (always 1: no gradient). The mean of inner products is the inner product with the mean, so
     here C centres are averaged once, and the N x C array is not made. The output ``inter_loss_output`` is the mean
-    before the weight, as upstream. Past θ = π - m the target goes on as in type 4.
+    before the weight, as upstream. Past θ = π - m the target continues as in type 4.
 
     Examples
     --------

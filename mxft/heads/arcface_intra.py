@@ -13,7 +13,7 @@ class ArcFaceIntra(ArcFace):
     Notes
     -----
     The extra loss' output, ``intra_loss_output``, is the mean before the weight, as upstream; the gradient has it.
-    Past θ = π - m the target goes on as in type 4, where upstream's 6 lets cos(θ + m) rise again.
+    Past θ = π - m the target continues as in type 4, where upstream's 6 lets cos(θ + m) rise again.
 
     Examples
     --------

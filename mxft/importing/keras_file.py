@@ -60,7 +60,7 @@ def _received(stream, path):
         told = json.loads(stream.read(length))
         arrays = {name: _read_array(stream, np.dtype(kind), shape) for name, kind, shape in told["arrays"]}
     except (ValueError, struct.error):
-        raise _damaged(path, "HDF5 crashed, or went on without end") from None
+        raise _damaged(path, "HDF5 crashed, or did not end") from None
     if told["refused"]:
         raise InputError(told["refused"].replace(os.path.abspath(path), os.fspath(path)))
     return arrays

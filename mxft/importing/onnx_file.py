@@ -1,4 +1,4 @@
-"""An ONNX file held against what a classifier is made of, before ONNX's checker or ONNX Runtime see it.
+"""An ONNX file checked against what a classifier is made of, before ONNX's checker or ONNX Runtime see it.
 
 ONNX's own checker (onnx/checker.cc) follows external data, runs through nested graphs and believes every number; ONNX
 Runtime computes constants while it loads. What passes here is one flat graph in topological order whose tensors hold

@@ -75,7 +75,7 @@ class InferenceExecutor:
     def set_params(self, arg_params, aux_params):
         """Bind with these parameters; names the network does not use are ignored.
 
-        It binds anew because the fused operators keep their own folded copy of the weights they first saw: copying
+        It binds again because the fused operators keep their own folded copy of the weights they first saw: copying
         new ones into a bound executor changes little or nothing of what it computes.
         """
         report, arg_params, aux_params = match_parameters(self._network, arg_params, aux_params,

@@ -21,7 +21,7 @@ from mxft.inference.engine import push
 from mxft.machine.processor import cpu_flags
 from mxft.network.graph import Graph, has_random_layers
 
-PASSES = 100  # of all streams, of a job at least: two more are earned back after 30, at 7 % saved
+PASSES = 100  # of all streams, of a job at least: two more are paid back after 30, at 7 % saved
 _SECONDS = 600  # a pass takes at most
 
 

@@ -114,7 +114,7 @@ class Streams:
         outputs : callable
             Waits for the outputs and returns them, float32 ``(n, …)`` each; to be called before the next but one start.
         taken : callable
-            Waits until the last of the images has come to a stream: an iterator may fill their array anew then.
+            Waits until the last of the images has come to a stream: an iterator may fill their array again then.
         """
         if self._pool is None:
             outputs = [output.copy() for output in self._push(self.executors[0], images)]  # the next writes over them

@@ -160,7 +160,7 @@ def refuse_driver(driver, gpus):
     """
     if driver and driver.trouble:
         raise InputError(f"devices: expected an NVIDIA driver that answers for gpus={gpus!r}, received "
-                         f"{driver.trouble}; mxft doctor tells more, and a restart helps after an update of the driver")
+                         f"{driver.trouble}; mxft doctor shows more, and a restart helps after an update of the driver")
     if driver and driver.cuda and driver.cuda < LEAST_CUDA:
         raise InputError(f"devices: expected an NVIDIA driver of CUDA {_dotted(LEAST_CUDA)} (450.80.02) or newer for "
                          f"gpus={gpus!r}, received one of CUDA {_dotted(driver.cuda)}; install a newer driver")

@@ -1,1 +1,1 @@
-"""One door for networks: graph, parameters and manifest of a checkpoint, and what becomes of them in another symbol."""
+"""Networks: graph, parameters and manifest of a checkpoint, and how they are matched to another symbol."""

@@ -63,7 +63,7 @@ class Checkpoint:
         """One line: name, parameters, classes."""
         numbers = sum(value.size for value in self.arg_params.values())
         classes = f", {len(self.classes):,} classes" if self.classes else ""
-        return (f"<Checkpoint {self.name}: {len(self.arg_params):,} parameters ({numbers:,} numbers), "
+        return (f"<Checkpoint {self.name}: {len(self.arg_params):,} tensors ({numbers:,} parameters), "
                 f"{len(self.aux_params):,} moving statistics{classes}>")
 
     def _repr_html_(self):
@@ -316,7 +316,7 @@ def _without_fed_values(checkpoint):
         return checkpoint
     kept = {name: value for name, value in checkpoint.arg_params.items() if name not in fed}
     return dataclasses.replace(checkpoint, arg_params=kept, notes=(
-        *checkpoint.notes, f"values of {', '.join(fed)} left out, which are fed to the network"))
+        *checkpoint.notes, f"values of {', '.join(fed)} left out, which are inputs of the network"))
 
 
 def _with_facts(checkpoint, facts):

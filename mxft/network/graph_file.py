@@ -1,4 +1,4 @@
-"""A symbol file read as plain values and held against what a network can be, before MXNet reads anything of it.
+"""A symbol file read as plain values and checked against what a network can be, before MXNet reads anything of it.
 
 MXNet's own loader (nnvm's LoadJSON, src/nnvm/legacy_json_util.cc) believes the file: an edge to a node that is not
 there, a cycle, or an operator that calls an address are followed. Only what has passed here is written out again, node

@@ -1,4 +1,4 @@
-"""A checkpoint's manifest, held against the form mxft gives it: it may come from anywhere, and be damaged."""
+"""A checkpoint's manifest, checked against the form mxft gives it: it may come from anywhere, and be damaged."""
 import dataclasses
 import json
 import math
@@ -21,7 +21,7 @@ def load_manifest(prefix):
     ------
     InputError
         It is no JSON object, or one of its entries has another form than mxft writes. The ``input`` is checked where
-        it is used, by `mxft.network.input_spec.InputSpec`: what needs none, goes on without.
+        it is used, by `mxft.network.input_spec.InputSpec`: what needs none, works without.
     """
     path = prefix + "-manifest.json"
     if not os.path.exists(path):
@@ -29,7 +29,7 @@ def load_manifest(prefix):
     manifest = read_object(path, "manifest")
     for entry, expected in _wrong(manifest):
         raise InputError(f"manifest cannot be read: expected {expected} as {entry}, received {path} with "
-                         f"{entry}={_short(manifest[entry])}; mend it, or move it away and give what it says by flags")
+                         f"{entry}={_short(manifest[entry])}; correct it, or move it away and give its facts by flags")
     return manifest
 
 

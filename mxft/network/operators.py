@@ -140,7 +140,7 @@ def signature_of(name, attributes):
     name : str
         One of `ALLOWED`, or an alias of one.
     attributes : tuple of (str, str)
-        Whose values have been held against `mxft.network.attributes`.
+        Whose values have been checked against `mxft.network.attributes`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Parameters held against their layers by the number of axes alone, before anything looks at one of them.
+"""Parameters checked against their layers by the number of axes alone, before anything looks at one of them.
 
 What is wrong in size is told later, with the image, by `mxft.network.transfer.match_parameters`.
 """

@@ -1,4 +1,4 @@
-"""A ``.params`` file, followed from length to length and held against what a network holds before MXNet reads it.
+"""A ``.params`` file, followed from length to length and checked against what a network holds before MXNet reads it.
 
 ``mx.nd.load`` (src/ndarray/ndarray.cc) allocates what a shape asks for and reads afterwards, gives two arrays of one
 name as the last of them, and an array without numbers as one that ends the process when it is used. Files of every

@@ -1,4 +1,4 @@
-"""How much memory a network's layers would take, held against what any network for images takes, before it is bound."""
+"""How much memory a network's layers would take, checked against what image networks take, before it is bound."""
 import math
 
 from mxft.errors import InputError

@@ -41,7 +41,7 @@ class ParameterMatch:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class TransferReport(BriefRepr):
-    """Every parameter's fate; see `match_parameters`."""
+    """What happened to each parameter; see `match_parameters`."""
 
     rows: tuple
 

@@ -1,4 +1,4 @@
-"""curves.png: loss and what a run is judged by, epoch by epoch, training beside validation."""
+"""curves.png: loss and what a run is evaluated by, epoch by epoch, training beside validation."""
 from mxft.report.figures import FIRST as TRAIN
 from mxft.report.figures import SECOND as VALIDATION
 from mxft.report.figures import draw_svg, finish, legend_below, new_figure, plain, save_png

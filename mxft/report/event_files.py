@@ -27,7 +27,7 @@ class EventFiles:
     Notes
     -----
     Epochs count in a classification run, steps in a face run. Every event is on disk when the call returns. Where that
-    fails, training goes on without.
+    fails, training continues without.
 
     Examples
     --------

@@ -4,9 +4,9 @@ import os
 
 from mxft.data.target_spec import CLASSES, MULTI_LABEL, REGRESSION
 from mxft.report.curves import curves_svg
-from mxft.report.judgement import Judgement, data_address
+from mxft.report.image_results import ImageResults, data_address
 from mxft.report.run_files import RunFiles
-from mxft.report.target_judgement import target_judgement
+from mxft.report.target_results import target_results
 from mxft.report.template import asked, pretty, script_json, side_by_side, write_template
 from mxft.wording import duration, number, plural
 
@@ -57,7 +57,7 @@ def write_run_page(folder, score=None, records=None, path=None, note=None):
     write_template(path, "run.html", title=files.name, summary=_summary(files, score), figures=figures, note=note,
                    curves=side_by_side(curves_svg({"": files.epochs})) if files.epochs else "",
                    **asked(_settings(files), _defaults()),
-                   **_judgements(files, score, records),
+                   **_results(files, score, records),
                    transfer=transfer_facts(files.transfer), stages=files.freeze.get("stages", []),
                    frozen=_frozen(files.freeze), **_epoch_table(files),
                    manifest=pretty({key: value for key, value in files.manifest.items() if key != "metrics"}))
@@ -70,36 +70,36 @@ def _kind(files):
     return kind if kind in FIGURES else CLASSES
 
 
-def _judgements(files, score, records):
+def _results(files, score, records):
     """Return what a template needs of the predictions of classes, ``judged``, or of labels or numbers, ``each``."""
     if score is None:
         return {"judged": None, "each": None}
     if _kind(files) == CLASSES:
         return {"judged": _judged(files, score, records), "each": None}
-    return {"judged": None, "each": target_judgement(score, files.manifest, files.best.get("val_thresholds"), records)}
+    return {"judged": None, "each": target_results(score, files.manifest, files.best.get("val_thresholds"), records)}
 
 
 def _judged(files, score, records):
     """Return what a template needs of the predictions."""
     count = score.logits.shape[1]
     names = files.manifest.get("classes") or [f"class {number}" for number in range(count)]
-    judgement = Judgement(score, names)
-    right, wrong = judgement.extremes()
+    results = ImageResults(score, names)
+    right, wrong = results.extremes()
     pictures = []
     if records:
-        pictures = [("Worst: least probability for the truth", judgement.cards(wrong, records)),
-                    ("Best: most probability for the truth", judgement.cards(right, records))]
-    return {"mistakes": judgement.mistakes(), "recalls": judgement.recalls(), "classes": count,
-            "matrix": data_address(judgement.matrix_png(), "image/png"), "pictures": pictures,
-            "names_without_images": script_json(judgement.names_without_images()),
-            "counts": script_json(judgement.counts())}
+        pictures = [("Worst: least probability of the true class", results.cards(wrong, records)),
+                    ("Best: most probability of the true class", results.cards(right, records))]
+    return {"mistakes": results.mistakes(), "recalls": results.recalls(), "classes": count,
+            "matrix": data_address(results.matrix_png(), "image/png"), "pictures": pictures,
+            "names_without_images": script_json(results.names_without_images()),
+            "counts": script_json(results.counts())}
 
 
 def _summary(files, score):
     parent, recipe = files.manifest.get("parent") or {}, files.start["recipe"]
-    judged = f", judged on {plural(score.records, 'image')}" if score is not None else ""
+    judged = f", evaluated on {plural(score.records, 'image')}" if score is not None else ""
     head = files.manifest.get("head") or {}
-    solved = "".join(f", head solved ({row['solver']}, penalty {row['regularisation']:g})" for row in files.solved)
+    solved = "".join(f", head fitted ({row['solver']}, penalty {row['regularisation']:g})" for row in files.solved)
     what = {MULTI_LABEL: "labels an image", REGRESSION: "numbers an image"}.get(_kind(files), "classes")
     return (f"{parent.get('model', files.start.get('model'))} to {head.get('num_classes', '?')} {what}, plan "
             f"{recipe['plan']}{solved}, seed {recipe['seed']}, on {', '.join(files.start.get('devices', []))}{judged}")

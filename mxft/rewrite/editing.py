@@ -1,4 +1,4 @@
-"""A graph and its parameters in one hand, for the passes that change both."""
+"""A graph together with its parameters, for the passes that change both."""
 import numpy as np
 
 from mxft.compat import mx

@@ -64,11 +64,11 @@ class Dense:
                  *([f"dropout {self.dropout:g}"] if self.dropout else [])]
         return " ".join(parts)
 
-    def onto(self, trunk, name):
-        """Return the symbol of `trunk` with this layer on it; `name` is its FullyConnected's."""
+    def onto(self, backbone, name):
+        """Return the symbol of `backbone` with this layer on it; `name` is its FullyConnected's."""
         initializer = self.initializer or mx.init.MSRAPrelu(factor_type="in", slope=0)
         weight = mx.sym.Variable(name + "_weight", init=initializer)
-        net = mx.sym.FullyConnected(trunk, weight=weight, num_hidden=int(self.units), name=name)
+        net = mx.sym.FullyConnected(backbone, weight=weight, num_hidden=int(self.units), name=name)
         if self.activation:
             net = mx.sym.Activation(net, act_type=self.activation, name=f"{name}_{self.activation}")
         if self.dropout:
@@ -153,15 +153,15 @@ def attach_head(symbol: Any, num_classes: int, layer: Optional[str] = None, name
     layer : str, optional
         Feature layer; found by graph when None.
     name : str, optional
-        Name of the last FullyConnected: ``fc1`` as the tutorial's, or ``fc_head`` where the trunk has an ``fc1`` of its
-        own. Hidden layers are called ``NAME_hidden0``, ``NAME_hidden1`` …
+        Name of the last FullyConnected: ``fc1`` as the tutorial's, or ``fc_head`` where the backbone has an ``fc1``.
+        Hidden layers are called ``NAME_hidden0``, ``NAME_hidden1`` …
     hidden : sequence of Dense
         From the feature to the output.
     loss : {"softmax", "logistic", "linear"}
-        One of N classes, each of N labels for itself, or N numbers; see `with_loss`.
+        One of N classes, N independent labels, or N numbers; see `with_loss`.
 
     feature : FeatureLayer, optional
-        What a checkpoint's anatomy says the head stands on, where no `layer` is named.
+        What a checkpoint's anatomy says the head is put on, where no `layer` is named.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def attach_head(symbol: Any, num_classes: int, layer: Optional[str] = None, name
     Raises
     ------
     InputError
-        Fewer than 2 classes, no such layer, or a name the trunk already uses.
+        Fewer than 2 classes, no such layer, or a name the backbone already uses.
 
     Examples
     --------
@@ -186,16 +186,16 @@ def attach_head(symbol: Any, num_classes: int, layer: Optional[str] = None, name
         raise InputError(f"new head: expected at least {least} {what}, received num_classes={num_classes}")
     feature = feature_layer_named(symbol, layer) if layer else feature or find_feature_layer(symbol)
     _refuse_loss(symbol, feature)
-    trunk = internal_output(symbol, feature.index)
-    layers = _layer_names({node.name for node in Graph(trunk).nodes}, name, len(hidden))
+    backbone = internal_output(symbol, feature.index)
+    layers = _layer_names({node.name for node in Graph(backbone).nodes}, name, len(hidden))
     name = layers[-1]
     if feature.pooled_after:
-        trunk = mx.sym.Pooling(trunk, global_pool=True, pool_type="avg", kernel=(1, 1), name=name + "_pool")
-    if Graph(trunk).nodes[-1].op not in ("Flatten", "flatten"):  # exact, and spares oneDNN its 4-D FullyConnected
-        trunk = mx.sym.Flatten(trunk, name=name + "_flatten")
+        backbone = mx.sym.Pooling(backbone, global_pool=True, pool_type="avg", kernel=(1, 1), name=name + "_pool")
+    if Graph(backbone).nodes[-1].op not in ("Flatten", "flatten"):  # exact, and spares oneDNN its 4-D FullyConnected
+        backbone = mx.sym.Flatten(backbone, name=name + "_flatten")
     for dense, dense_name in zip(hidden, layers):
-        trunk = dense.onto(trunk, dense_name)
-    logits = mx.sym.FullyConnected(trunk, num_hidden=int(num_classes), name=name)
+        backbone = dense.onto(backbone, dense_name)
+    logits = mx.sym.FullyConnected(backbone, num_hidden=int(num_classes), name=name)
     net = with_loss(logits, loss, int(num_classes))
     return NewHead(net, tuple(layer + part for layer in layers for part in ("_weight", "_bias")), feature, name)
 
@@ -229,7 +229,7 @@ def get_fine_tune_model(symbol: Any, arg_params: dict[str, Any], num_classes: in
     net : mx.sym.Symbol
         The network with a new ``fc1`` and ``softmax``.
     new_args : dict of str to mx.nd.NDArray
-        The parameters the trunk uses. Unlike the tutorial's, decided by the graph: ``fc10_weight`` stays.
+        The parameters the backbone uses. Unlike the tutorial's, decided by the graph: ``fc10_weight`` stays.
 
     Raises
     ------
@@ -250,4 +250,4 @@ def _refuse_loss(symbol, feature):
     op = Graph(symbol).nodes[feature.index].op
     if op in LOSSES and op not in ("softmax", "log_softmax"):
         raise InputError(f"layer: expected one before the loss, received `layer={feature.name!r}`, a {op}; "
-                         f"`layer={find_feature_layer(symbol).name!r}` is the one a new head goes on by itself")
+                         f"`layer={find_feature_layer(symbol).name!r}` is the one a new head is put on by default")

@@ -1,4 +1,4 @@
-"""What layers a network has, and which of them a new head stands on: found by walking the graph."""
+"""What layers a network has, and which of them a new head is put on: found by walking the graph."""
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -95,7 +95,7 @@ def node_shapes(symbol, image_shape):
 
 
 def find_feature_layer(symbol: Any) -> FeatureLayer:
-    """Find the layer a new head should stand on; see `mxft.network.anatomy.features.find_feature`.
+    """Find the layer a new head should be put on; see `mxft.network.anatomy.features.find_feature`.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ FIGURES = {"top1": "top-1", "map": "mAP", "f1": "F1", "mae": "MAE", "r2": "R²",
 
 
 class StopTraining(Exception):
-    """Raised by a callback to leave ``Module.fit`` in good order; the argument is the reason."""
+    """Raised by a callback to leave ``Module.fit`` cleanly; the argument is the reason."""
 
 
 class TrainingMeter(mx.metric.EvalMetric):
@@ -24,7 +24,7 @@ class TrainingMeter(mx.metric.EvalMetric):
     """
 
     sums = {"images": 0, "hits": 0, "loss_sum": 0.0, "batches": 0}  # as they are at the start of an epoch
-    validation_rises = True  # whether the validation figure epochs are judged by is better when it is higher
+    validation_rises = True  # whether the validation figure epochs are evaluated by is better when it is higher
 
     def __init__(self):
         self._carried = {}
@@ -36,10 +36,10 @@ class TrainingMeter(mx.metric.EvalMetric):
         self._carried = {}
 
     def figures(self):
-        """Return the sums so far, for `go_on`."""
+        """Return the sums so far, for `resume_from`."""
         return {name: type(zero)(getattr(self, name)) for name, zero in self.sums.items()}
 
-    def go_on(self, figures):
+    def resume_from(self, figures):
         """Begin the next epoch with these sums: its first batches were counted before."""
         self._carried = dict(figures or {})
 

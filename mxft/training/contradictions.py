@@ -52,8 +52,9 @@ def _of_plans(recipe):
         yield f"`freezing.{name}`", misplaced, *told
         yield (f"`freezing.{name}`", recipe.second_plan == "full", "`second_plan='discriminative'` beside it",
                "`second_plan='full'`")
-    yield ("`freezing.layer_decay`", recipe.freezing.layer_decay is not None and recipe.freezing.trunk_lr_mult == 0,
-           "a trunk that trains", f"`freezing.trunk_lr_mult={recipe.freezing.trunk_lr_mult!r}`, which freezes it")
+    yield ("`freezing.layer_decay`", recipe.freezing.layer_decay is not None and recipe.freezing.backbone_lr_mult == 0,
+           "a backbone that trains", f"`freezing.backbone_lr_mult={recipe.freezing.backbone_lr_mult!r}`, which "
+           "freezes it")
 
 
 def _of_a_kept_head(recipe):
@@ -88,8 +89,8 @@ def _of_a_solver(recipe):
                "`plan='two-stage'` it holds for the second stage")
     yield ("`fit.initializer`", solver and recipe.fit.initializer, "a head that learns by steps",
            f"`solver={solver!r}`, which makes its parameters")
-    yield ("`frozen_trunk`", alone and not recipe.frozen_trunk, "a head that learns by steps", f"`solver={solver!r}`, "
-           "which takes a frozen trunk's features")
+    yield ("`frozen_backbone`", alone and not recipe.frozen_backbone, "a head that learns by steps",
+           f"`solver={solver!r}`, which takes a frozen backbone's features")
     yield ("`augment`", alone and recipe.cache.view_count == 1 and recipe.augment is not None
            and recipe.augmentation().is_random,
            "`cache.mode` and `cache.views` beside it, from which a solver learns several views of an image",
@@ -98,13 +99,13 @@ def _of_a_solver(recipe):
 
 def _of_a_cache(recipe):
     cached = recipe.cache.mode != "none"
-    yield ("`cache.mode`", cached and not recipe.frozen_trunk, "a frozen trunk that runs apart",
-           "`frozen_trunk=False`")
+    yield ("`cache.mode`", cached and not recipe.frozen_backbone, "a frozen backbone that runs separately",
+           "`frozen_backbone=False`")
     yield ("`cache.mode`", cached and recipe.freezing.method == "lr_mult", "`freezing.method='fixed'` beside it",
-           "`freezing.method='lr_mult'`, which computes the trunk's gradients for every batch")
+           "`freezing.method='lr_mult'`, which computes the backbone's gradients for every batch")
     yield ("`cache.mode`", cached and recipe.fit.mixup, "`mixup=0` beside it",
-           f"`mixup={recipe.fit.mixup}`; images are mixed before the trunk")
-    yield ("`cache.mode`", cached and recipe.plan == "scratch", "a plan with a frozen trunk", "`plan='scratch'`")
+           f"`mixup={recipe.fit.mixup}`; images are mixed before the backbone")
+    yield ("`cache.mode`", cached and recipe.plan == "scratch", "a plan with a frozen backbone", "`plan='scratch'`")
     yield ("`cache.views`", recipe.cache.view_count > 1 and not recipe.augmentation().is_random,
            "an `augment` that changes images at random", "the centre crop, of which every view is the same")
 

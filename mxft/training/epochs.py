@@ -1,4 +1,4 @@
-"""The end of an epoch: validate, log, save, and decide whether to go on."""
+"""The end of an epoch: validate, log, save, and decide whether to continue."""
 import logging
 import time
 
@@ -13,7 +13,7 @@ LOG = logging.getLogger("mxft")
 
 
 class Epochs:
-    """Epoch-end callback: validate, log, save, decide whether to go on."""
+    """Epoch-end callback: validate, log, save, decide whether to continue."""
 
     def __init__(self, run, meter, schedule, options, train, validate, after, quiet):
         self.history, self.best, self.last, self.best_epoch = [], None, None, None
@@ -71,12 +71,12 @@ class Epochs:
         if not self._quiet:
             _tell(row, self._total, better)
         self.number, self._began, self._seconds_before = done + 1, time.perf_counter(), 0.0
-        if self._patience.epochs and self._workers.from_first(self._patience.exhausted) and done < self._total:
+        if self._patience.epochs and self._workers.broadcast(self._patience.exhausted) and done < self._total:
             raise StopTraining(f"early stopping: no improvement in {self._patience.epochs} epochs")
 
 
 def _watched(row):
-    """Return the name and value of what an epoch is judged by, and 1 or -1: whether higher or lower is better."""
+    """Return the name and value of what an epoch is evaluated by, and 1 or -1: whether higher or lower is better."""
     for name, sign in WATCHED.items():
         if name in row:
             return name, row[name], sign
@@ -106,7 +106,7 @@ def best_validation(history):
 
 
 def _goodness(row):
-    """Return what makes an epoch better than another: the figure it is judged by, of equals the lower loss."""
+    """Return what makes an epoch better than another: the figure it is evaluated by, of equals the lower loss."""
     if row is None:
         return None
     name, value, sign = _watched(row)

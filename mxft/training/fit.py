@@ -1,4 +1,4 @@
-"""``fit``: wires a network, iterators, a plan and a schedule into ``Module.fit``, and keeps what is earned.
+"""``fit``: wires a network, iterators, a plan and a schedule into ``Module.fit``, and keeps the checkpoints.
 
 Reproduces the tutorial's ``fit`` (allow_missing, Xavier gaussian in 2, kvstore device). Validation runs through the
 inference executor and not through ``Module.score``.
@@ -33,7 +33,7 @@ from mxft.wording import BriefRepr
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class FitResult(BriefRepr):
-    """What `fit` earned.
+    """What `fit` gave.
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ def fit(symbol: Any, arg_params: dict[str, Any], aux_params: dict[str, Any], pla
 
     Notes
     -----
-    Ctrl-C and SIGTERM end training in good order: the parameters are saved as epoch ``interrupted``. A `run` with a
-    ``state`` (`mxft.training.resume.state.RunState`) is gone on with from there, and writes down how far it is.
+    Ctrl-C and SIGTERM end training cleanly: the parameters are saved as epoch ``interrupted``. A `run` with a
+    ``state`` (`mxft.training.resume.state.RunState`) is resumed from there, and writes down how far it is.
     Module divides the gradient by the batch size, as the tutorial's does. `schedule` counts updates: of an epoch there
     are `mxft.training.accumulation.updates_of` its batches.
 
@@ -126,7 +126,7 @@ def fit(symbol: Any, arg_params: dict[str, Any], aux_params: dict[str, Any], pla
     arguments = optimizer_arguments(options, schedule)
     contexts = contexts or [mx.cpu()]
     workers = join(options.kvstore)
-    state, taken, seeds = _where_it_stood(run, workers)
+    state, taken, seeds = _saved_position(run, workers)
     module, train = _module(symbol, plan, objective.feed(train), run, options, contexts,
                             workers.seed(seeds["targets"]))
     meter = objective.meter()
@@ -134,15 +134,15 @@ def fit(symbol: Any, arg_params: dict[str, Any], aux_params: dict[str, Any], pla
     arg_params = objective.to_training(arg_params)
     if taken:
         with state.restoring():
-            arg_params, aux_params = _go_on(*taken, module, epochs, meter, train, objective)
+            arg_params, aux_params = _resume_from(*taken, module, epochs, meter, train, objective)
     begin, done = (epochs.first + taken[0]["epoch"], taken[0]["batch"]) if taken else (epochs.first, 0)
     progress = Progress(epochs.first + options.epochs, train.batches, train.batch_size)
     with Interruption() as interruption, contextlib.closing(progress):
         keeping = _Keeping(state and Snapshots(state, module, epochs, meter, seeds, train.batches), interruption,
                            train.batches, epochs.first + options.epochs)
         seeding = _seeded(symbol, workers.seed(seeds["layers"]), epochs, train.batches, begin, done)
-        callbacks = [*[progress] * workers.writes, _settled_after(train.batches), *seeding, keeping.batch_end]
-        with _ended_well(module, run, epochs, meter, schedule, keeping, objective):
+        callbacks = [*[progress] * workers.writes, _synchronised_after(train.batches), *seeding, keeping.batch_end]
+        with _guarded(module, run, epochs, meter, schedule, keeping, objective):
             module.fit(train, begin_epoch=begin, num_epoch=epochs.first + options.epochs,
                        arg_params=arg_params, aux_params=aux_params, allow_missing=True,
                        initializer=make_initializer(options.initializer),
@@ -154,15 +154,15 @@ def fit(symbol: Any, arg_params: dict[str, Any], aux_params: dict[str, Any], pla
                      epochs.parameters)
 
 
-def _where_it_stood(run, workers):
-    """Return a run's state, the facts and arrays to go on from (None at its beginning), and what seeds its draws."""
+def _saved_position(run, workers):
+    """Return a run's state, the facts and arrays to resume from (None at its beginning), and what seeds its draws."""
     state = getattr(run, "state", None)
-    taken = state.take() if state else None
+    taken = state.restore() if state else None
     if taken:
         with state.restoring():
             return state, taken, {name: int(taken[0]["seeds"][name]) for name in ("targets", "layers")}
     seeds = {name: int(np.random.randint(2**31 - 1)) for name in ("targets", "layers")}
-    return state, None, workers.from_first(seeds)
+    return state, None, workers.broadcast(seeds)
 
 
 def _of_the_network(callback, objective):
@@ -173,7 +173,7 @@ def _of_the_network(callback, objective):
 
 
 @contextlib.contextmanager
-def _ended_well(module, run, epochs, meter, schedule, keeping, objective):
+def _guarded(module, run, epochs, meter, schedule, keeping, objective):
     """Save what was learnt, and note why, where training ends before its last epoch."""
     try:
         yield
@@ -206,12 +206,12 @@ def _module(symbol, plan, train, run, options, contexts, seed):
                           fixed_param_names=list(plan.fixed), logger=silent_logger()), train
 
 
-def _go_on(facts, arrays, module, epochs, meter, train, objective):
+def _resume_from(facts, arrays, module, epochs, meter, train, objective):
     """Put everything where it stood; return the parameters to begin with."""
     parameters = parameters_of(arrays)
-    module.go_on(facts["optimizer"], arrays, facts["batch"])
+    module.resume_from(facts["optimizer"], arrays, facts["batch"])
     epochs.restore(facts["epochs"], (objective.to_network(parameters[0]), parameters[1]))
-    meter.go_on(facts["meter"])
+    meter.resume_from(facts["meter"])
     train.go_to(facts["epoch"], facts["batch"])
     return parameters
 
@@ -239,7 +239,7 @@ def _seeded(symbol, seed, epochs, batches, epoch, batch):
 
 
 class _Keeping:
-    """What is written down between batches, and how an interruption ends: in good order, at a batch's end."""
+    """What is written down between batches, and how an interruption ends: cleanly, at a batch's end."""
 
     def __init__(self, snapshots, interruption, batches, epochs):
         self._snapshots, self._interruption, self._batches, self._epochs = snapshots, interruption, batches, epochs
@@ -273,10 +273,10 @@ class _Keeping:
     def interrupted(self):
         """Write down where training was, unless it was in the middle of a batch."""
         if self._snapshots and self._orderly:
-            self._snapshots.take()
+            self._snapshots.save()
 
 
-def _settled_after(batches):
+def _synchronised_after(batches):
     """Return a batch-end callback that waits for MXNet's engine after an epoch's last batch.
 
     BatchNorm's backward pass writes the moving statistics behind `get_params`: without the wait they may be read

@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM between two batches, not in the middle of one.
 
 A KeyboardInterrupt raised wherever Python happens to be can land inside a callback that MXNet's C++ code calls (the
-kvstore's updater), which swallows it: the run would go on. So a signal is only noted, and answered at a batch's end.
+kvstore's updater), which swallows it: the run would continue. So a signal is only noted, and answered at a batch's end.
 """
 import logging
 import signal
@@ -37,7 +37,7 @@ class Interruption:
         if self.noted:
             raise KeyboardInterrupt
         self.noted = signal.Signals(number).name
-        LOG.warning("\nstopping after this batch; once more stops at once")
+        LOG.warning("\nstopping after this batch; a second one stops at once")
 
     def __call__(self, param=None):
         """Raise KeyboardInterrupt where a signal was noted."""

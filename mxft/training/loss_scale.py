@@ -60,7 +60,7 @@ class LossScale:
             raise RunError("training stopped: expected finite gradients, received inf or NaN at a loss scale of 1")
         self.value, self.skipped, self._good = self.value / 2, self.skipped + 1, 0
         self._log("skipped", loss_scale=self.value, skipped=self.skipped)
-        LOG.info(f"an update is skipped, its gradients went beyond float16; loss scale {self.value:g} from here on")
+        LOG.info(f"an update is skipped, its gradients overflowed float16; loss scale {self.value:g} from here on")
         return False
 
     def facts(self):

@@ -1,4 +1,4 @@
-"""A Module whose updates are made of several batches or in half precision, and that goes on where another stood."""
+"""A Module whose updates are made of several batches or in half precision, and that resumes where another stopped."""
 from mxft.compat import mx
 from mxft.distributed.workers import Workers
 from mxft.training.precision import LOSS_SCALE, scaled_parameters
@@ -50,7 +50,7 @@ class TrainingModule(mx.mod.Module):
         """Whether a state taken now is complete: gradients that wait in other workers would not be in it."""
         return not self.held or self.workers.count == 1
 
-    def go_on(self, facts, arrays, done):
+    def resume_from(self, facts, arrays, done):
         """Begin, when the optimizer is made, where another stood.
 
         Parameters
@@ -103,7 +103,7 @@ class TrainingModule(mx.mod.Module):
         return batches
 
     def _apply(self, batches):
-        """Update with the gradients of so many batches, and begin to add anew."""
+        """Update with the gradients of so many batches, and begin to add again."""
         gradients, scale, admitted = self._gradients(), 1, True
         if self.loss_scale:
             scale, admitted = self.loss_scale.value, self.loss_scale.admits([gradient for *_, gradient in gradients])

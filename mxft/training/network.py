@@ -82,7 +82,7 @@ class Network:
         through = f" through {', '.join(map(str, self.hidden))}" if self.hidden else ""
         lines = [f"{made}: {self.layer} with {self.target.describe()} on {self.feature.name}{through}{replaced}"]
         if self.feature.discarded:
-            lines.append(f"  warning: trained layers behind {self.feature.name} are discarded: "
+            lines.append(f"  warning: trained layers after {self.feature.name} are discarded: "
                          f"{', '.join(self.feature.discarded)}")
         return "\n".join([*lines, self.report.summary()])
 
@@ -126,7 +126,7 @@ def with_new_head(checkpoint, num_classes, image_shape, layer=None, hidden=(), n
 
 
 def with_kept_head(checkpoint, num_classes, image_shape, target=None):
-    """Keep a checkpoint's own classifier, to go on training the same classes.
+    """Keep a checkpoint's own classifier, to continue training the same classes.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def with_kept_head(checkpoint, num_classes, image_shape, target=None):
         ``(C, H, W)``.
     target : mxft.data.target_spec.TargetSpec, optional
         Of as many outputs; one of N classes when None. A LogisticRegressionOutput, LinearRegressionOutput or
-        MAERegressionOutput of its kind goes on as it is; scores without one are given one.
+        MAERegressionOutput of its kind stays as it is; scores without one are given one.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def with_kept_head(checkpoint, num_classes, image_shape, target=None):
     if given is not None and given.kind in (INDEPENDENT, VALUES) and given.size == num_classes > 1:
         kind = MULTI_LABEL if given.kind == INDEPENDENT else REGRESSION
         raise InputError(f"`require_head`: expected a head of one of {num_classes} classes, received the "
-                         f"{given.kind} of {given.name} in {checkpoint.name}; `target={kind!r}` goes on with it, "
+                         f"{given.kind} of {given.name} in {checkpoint.name}; `target={kind!r}` continues with it, "
                          "or leave `require_head` out to get a new head")
     feature = checkpoint.anatomy.require_feature()
     if feature.classifier is None:

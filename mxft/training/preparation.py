@@ -4,8 +4,8 @@ import dataclasses
 import numpy as np
 
 from mxft.data.labels import check_labels, scan_labels
-from mxft.data.soundness import check_records
 from mxft.data.target_spec import CLASSES, MULTI_LABEL, TargetSpec, check_target, label_matrix, target_of
+from mxft.data.validation import check_records
 from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
@@ -48,7 +48,7 @@ class Preparation(BriefRepr):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class CheckedRecipe(BriefRepr):
-    """What `check_recipe` found to be possible, for `prepare` to go on from.
+    """What `check_recipe` found to be possible, for `prepare` to continue from.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ class Recipe(BriefRepr):
     plan : str
         See `mxft.freeze`.
     target : {"classes", "multi-label", "regression"}
-        What is learnt: one of several classes, each of several labels for itself, or numbers; see
+        What is learnt: one of several classes, several independent labels, or numbers; see
         `mxft.data.target_spec`.
     batch_norm : {"train", "eval"} or None
     freezing : mxft.freeze.FreezeOptions
@@ -36,7 +36,7 @@ class Recipe(BriefRepr):
     second_plan : {"full", "discriminative"} or None
         Of ``two-stage``. When None, ``discriminative`` where `freezing` has multipliers, else ``full``.
     unfreeze_epochs : int or None
-        Of ``gradual``: how long before the next stage of the trunk is opened, `mxft.training.stages.UNFREEZE_EPOCHS`
+        Of ``gradual``: how long before the next stage of the backbone is opened, `mxft.training.stages.UNFREEZE_EPOCHS`
         when None; the last has what is left.
     class_weight : str or tuple of float or None
         ``"balanced"``, or what an image of each class counts.
@@ -44,10 +44,10 @@ class Recipe(BriefRepr):
         Train on records in which every class is repeated up to the largest.
     solver : str or None
         Make the head without SGD: see `mxft.features.solvers`.
-    frozen_trunk : bool
-        Run a frozen trunk on the inference executor; False runs it in the training graph, as MXNet does.
+    frozen_backbone : bool
+        Run a frozen backbone on the inference executor; False runs it in the training graph, as MXNet does.
     cache : mxft.features.store.CacheOptions
-        Where a frozen trunk's features are kept.
+        Where a frozen backbone's features are kept.
     hidden : tuple of mxft.surgery.Dense
         Layers between the feature and the classifier.
     layer : str or None
@@ -95,7 +95,7 @@ class Recipe(BriefRepr):
     class_weight: object = setting(None, Kind("'balanced' or a number for each class", _weighs))
     oversample: bool = setting(False, switch())
     solver: str = setting(None, one_of(*SOLVERS))
-    frozen_trunk: bool = setting(True, switch())
+    frozen_backbone: bool = setting(True, switch())
     cache: CacheOptions = CacheOptions()
     hidden: tuple = setting((), several(Kind("a mxft.surgery.Dense", lambda value: hasattr(value, "units"))))
     layer: str = setting(None, text())

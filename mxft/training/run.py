@@ -46,14 +46,14 @@ class Run:
         self._symbol, self._listeners, self.state = symbol, [], None
 
     def keep_state(self, state):
-        """Write down in `state`, a RunState or None, how far the run is, and go on from what it `found`."""
+        """Write down in `state`, a RunState or None, how far the run is, and resume from what it `found`."""
         self.state = state
         if not state:
             return
-        state.also(self.facts)
+        state.include(self.facts)
         if state.found:
             with state.restoring():
-                self.go_on(state.found)
+                self.resume_from(state.found)
         else:
             state.begin()
 
@@ -62,7 +62,7 @@ class Run:
         log = self.file("log.jsonl")
         return {"metrics": self.manifest["metrics"], "log_bytes": os.path.getsize(log) if os.path.exists(log) else 0}
 
-    def go_on(self, facts):
+    def resume_from(self, facts):
         """Put the run's files back to where a state was written: what was done after it is done again."""
         metrics, log, length = facts.get("metrics", {}), self.file("log.jsonl"), facts.get("log_bytes", 0)
         self.manifest["metrics"] = {epoch: dict(metrics[epoch]) for epoch in metrics}
@@ -127,20 +127,20 @@ class RunFolder(Run):
     Parameters
     ----------
     path : str
-        A folder that is new or empty, or of the run that `state` goes on with.
+        A folder that is new or empty, or of the run that `state` resumes.
     symbol, manifest
         See `Run`.
     keep_every : int
         Keep the checkpoint of every n-th epoch too.
     state : mxft.training.resume.state.RunState, optional
-        Where the run writes down how far it is; what it `found` is gone on from.
+        Where the run writes down how far it is; what it `found` is resumed from.
     keep_last : int
         Keep the checkpoints of so many epochs, beside the best.
 
     Raises
     ------
     InputError
-        The folder holds files already and there is nothing to go on from, or it cannot be written to.
+        The folder holds files already and there is nothing to resume, or it cannot be written to.
     """
 
     def __init__(self, path, symbol, manifest, keep_every=0, state=None, keep_last=1):
@@ -155,12 +155,12 @@ class RunFolder(Run):
         """Return how far the folder is, for the state."""
         return {**super().facts(), "kept": self._kept}
 
-    def go_on(self, facts):
+    def resume_from(self, facts):
         """Put the folder back to where a state was written."""
         kept = facts.get("kept", [])
         if not all(type(epoch) is int for epoch in kept):  # they become the names of files that are removed
             raise TypeError(kept)
-        super().go_on(facts)
+        super().resume_from(facts)
         self._kept = list(kept)
 
     def file(self, name):
@@ -190,8 +190,8 @@ class SilentRun:
     Parameters
     ----------
     path : str
-    state : mxft.training.resume.following.ToldState, optional
-        Where the run goes on, as the first worker tells.
+    state : mxft.training.resume.following.ReceivedState, optional
+        Where the run resumes, as the first worker says.
     """
 
     best = last = None
@@ -250,7 +250,7 @@ def check_run_folder(run, resume=""):
     ----------
     run : str
     resume : {"", "auto", "must"}
-        With one of the latter, a folder that has a state to go on with is used rightly.
+        With one of the latter, a folder that has a state to resume is accepted.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""A stage without SGD: a solver makes the head from the frozen trunk's features.
+"""A stage without SGD: a solver makes the head from the frozen backbone's features.
 
-Seed 000's first case: features of a pretrained network, and a linear classifier on them. The classifier goes into the
-checkpoint as an ordinary FullyConnected, and further stages may train on from it.
+Features of a pretrained network, and a linear classifier on them (CS231n, "ConvNet as fixed feature extractor"). The
+classifier goes into the checkpoint as an ordinary FullyConnected, and further stages may train on from it.
 """
 import dataclasses
 import logging
@@ -17,7 +17,7 @@ from mxft.features.target_solvers import solve_target_head
 from mxft.training.callbacks import row_told
 from mxft.training.epochs import best_validation
 from mxft.training.fit import FitResult, fit
-from mxft.training.frozen_trunk import TrunkFeatures, head_plan
+from mxft.training.frozen_backbone import BackboneFeatures, head_plan
 from mxft.training.schedule import learning_rate_schedule
 from mxft.training.stages import require_cut
 
@@ -58,15 +58,15 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     """
     began, cut = time.perf_counter(), require_cut(network.symbol, plan)
     cache = recipe.cache if recipe.cache.mode != "none" else dataclasses.replace(recipe.cache, mode="memory")
-    trunk = TrunkFeatures(cut, network, context, cache, train.num_records, recipe.fit.rewrite, run.log)
-    iterator = trunk.features(train, "train", cache.budget, cache.view_count)
-    held_out = trunk.features(validation, "validation", trunk.left, 1, shuffle=False) if validation else None
+    backbone = BackboneFeatures(cut, network, context, cache, train.num_records, recipe.fit.rewrite, run.log)
+    iterator = backbone.features(train, "train", cache.budget, cache.view_count)
+    held_out = backbone.features(validation, "validation", backbone.left, 1, shuffle=False) if validation else None
     features, labels, images = _gathered(iterator, cache.view_count if train.is_random else 1)
     ready = time.perf_counter()
     solved = _solved(recipe, network, features, labels, images)
     values = _head_values(network, solved, features.shape[1])
     arg_params = {**network.arg_params, **values}
-    metrics = trunk.validation(held_out, scored)(values, {}) if validation else {}
+    metrics = backbone.validation(held_out, scored)(values, {}) if validation else {}
     row = {"epoch": 0, **_training_figures(features, labels, solved, network), "lr": 0.0,
            "seconds": round(time.perf_counter() - began, 3),
            "images_per_second": round(len(labels) / (ready - began), 2),
@@ -76,10 +76,10 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     run.log("epoch", **row)
     best = run.save("best", arg_params, network.aux_params, row)
     last = run.save(0, arg_params, network.aux_params, {key: value for key, value in row.items() if key != "epoch"})
-    LOG.info(f"solved, {solved.solver}: {row_told(row)}; features {ready - began:.1f} s, "
+    LOG.info(f"fitted head, {solved.solver}: {row_told(row)}; features {ready - began:.1f} s, "
              f"solver {solved.seconds:.1f} s, regularisation {solved.regularisation:g}")
     if recipe.plan == "head" and validation and not recipe.fit.kvstore.startswith("dist"):  # the others are done
-        _sgd_beside(cut, plan, iterator, trunk.validation(held_out), recipe, context, network.objective)
+        _sgd_beside(cut, plan, iterator, backbone.validation(held_out), recipe, context, network.objective)
     return FitResult([row], best, last, 0, None, "", (arg_params, network.aux_params))
 
 
@@ -113,7 +113,7 @@ def _solved(recipe, network, features, labels, images):
 
 
 def _training_figures(features, labels, solved, network):
-    """Return the training images' figures as those of an epoch: what the meter says of the solved head."""
+    """Return the training images' figures as those of an epoch: what the meter says of the fitted head."""
     scores = features @ solved.weight.T + solved.bias
     if network.target.kind != CLASSES:
         return _metered(scores, labels, network)

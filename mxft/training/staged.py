@@ -1,4 +1,4 @@
-"""Carry out the stages of a run one after another: on a frozen trunk where there is one, with one best of them all."""
+"""Carry out the stages of a run one after another, on a frozen backbone if there is one, with one best of all."""
 import dataclasses
 import logging
 import os
@@ -12,7 +12,7 @@ from mxft.machine.memory import give_back
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.accumulation import updates_of
 from mxft.training.fit import FitResult, fit
-from mxft.training.frozen_trunk import fit_frozen_trunk
+from mxft.training.frozen_backbone import fit_frozen_backbone
 from mxft.training.proof import freeze_proof, parameter_hashes
 from mxft.training.schedule import learning_rate_schedule
 from mxft.training.solving import solve_stage
@@ -61,10 +61,10 @@ class StagedTraining:
         Raises
         ------
         RunError
-            Training cannot go on, or something frozen has moved.
+            Training cannot continue, or something frozen has moved.
         """
         before, state = parameter_hashes(*self._parameters), self._folder.state
-        found = state.found if state and state.goes_on else None
+        found = state.found if state and state.resumed else None
         plans, result = [stage.plan for stage in stages], None
         if self._recipe.solver:
             plans.insert(0, freeze_plan("head", self._network.symbol, self._network.head_parameters,
@@ -140,9 +140,9 @@ class StagedTraining:
         if runs_apart(self._recipe, stage, self._network.symbol):
             network = dataclasses.replace(self._network, arg_params=self._parameters[0],
                                           aux_params=self._parameters[1])
-            return fit_frozen_trunk(network, stage.plan, train, self._folder, schedule, stage.fit, self._devices,
-                                    self._validation_records() if self._workers.writes else None, self._recipe.cache,
-                                    self._keep_score, result, self._objective(stage.plan))
+            return fit_frozen_backbone(network, stage.plan, train, self._folder, schedule, stage.fit, self._devices,
+                                       self._validation_records() if self._workers.writes else None, self._recipe.cache,
+                                       self._keep_score, result, self._objective(stage.plan))
         return fit(self._network.symbol, *self._parameters, stage.plan, train, self._folder, schedule, stage.fit,
                    self._devices, self._metrics if self._data.val and self._workers.writes else None, result,
                    objective=self._objective(stage.plan))

@@ -1,13 +1,13 @@
 """The stages of a run: one for most plans, several for ``two-stage`` and ``gradual``.
 
 ``two-stage`` is the seed recipe of EfficientNet fine-tuning: the head first, then everything, each stage with an
-optimizer, a rate and a batch size of its own. ``gradual`` unfreezes the trunk from the output down, as ULMFiT
+optimizer, a rate and a batch size of its own. ``gradual`` unfreezes the backbone from the output down, as ULMFiT
 (arXiv:1801.06146) does.
 """
 import dataclasses
 
 from mxft.errors import InputError
-from mxft.features.cut import trunk_cut
+from mxft.features.cut import backbone_cut
 from mxft.freeze import FreezePlan, asked_to_freeze, freeze_plan
 from mxft.options import HEAD_EPOCHS, UNFREEZE_EPOCHS, HeadStage  # noqa: F401 (known by this place too)
 from mxft.surgery.depth import parameters_of, resolution_stages
@@ -61,7 +61,7 @@ def training_stages(recipe, symbol, head_parameters, image_shape):
     ------
     InputError
         What `mxft.freeze` refuses, epochs that do not suffice for ``gradual``, and what no stage has a use for: a cache
-        or a solver where no trunk is frozen, ``lr_mult`` where nothing is, patterns where all of that is frozen.
+        or a solver where no backbone is frozen, ``lr_mult`` where nothing is, patterns where all of that is frozen.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def training_stages(recipe, symbol, head_parameters, image_shape):
 
 
 def _require_more_to_freeze(recipe, symbol, head_parameters):
-    """Refuse patterns, or a layer to freeze through, that add nothing: the plan ``head`` freezes the trunk anyway."""
+    """Refuse patterns, or a layer to freeze through, that add nothing: plan ``head`` freezes the backbone anyway."""
     asked = asked_to_freeze(symbol, recipe.freezing)
     if not asked or (asked & set(head_parameters) and not recipe.solver):
         return
@@ -90,18 +90,18 @@ def _require_more_to_freeze(recipe, symbol, head_parameters):
     solved = f", and whose head `solver={recipe.solver!r}` makes" if recipe.solver else ""
     given = f"`freezing.{name}={getattr(recipe.freezing, name)!r}`"
     raise InputError(f"`freezing.{name}`: expected parameters that training would move, received {given} beside "
-                     f"`plan='head'`, which freezes the trunk anyway{solved}")
+                     f"`plan='head'`, which freezes the backbone anyway{solved}")
 
 
 def runs_apart(recipe, stage, symbol):
-    """Whether a stage has a frozen trunk that is run by itself, at inference speed or from a cache."""
-    return (recipe.frozen_trunk and stage.plan.method == "fixed" and not stage.fit.mixup
-            and trunk_cut(symbol, stage.plan) is not None)
+    """Whether a stage has a frozen backbone that is run by itself, at inference speed or from a cache."""
+    return (recipe.frozen_backbone and stage.plan.method == "fixed" and not stage.fit.mixup
+            and backbone_cut(symbol, stage.plan) is not None)
 
 
-def require_cut(symbol, plan, what="frozen trunk"):
-    """Return `mxft.features.cut.trunk_cut`, or refuse (InputError) a plan that leaves no frozen trunk."""
-    cut = trunk_cut(symbol, plan)
+def require_cut(symbol, plan, what="frozen backbone"):
+    """Return `mxft.features.cut.backbone_cut`, or refuse (InputError) a plan that leaves no frozen backbone."""
+    cut = backbone_cut(symbol, plan)
     if cut is None:
         raise InputError(f"{what}: expected a plan that freezes everything below some layer, with BatchNorm in eval "
                          f"mode there, received `plan={plan.name!r}` with {len(plan.frozen)} frozen parameters and "
@@ -143,14 +143,14 @@ def _head_stage(recipe, plan):
 
 
 def _gradual(recipe, symbol, head_parameters, image_shape, plan):
-    """Return the stages of gradual unfreezing: the head, then one stage of the trunk more each time."""
+    """Return the stages of gradual unfreezing: the head, then one stage of the backbone more each time."""
     groups = resolution_stages(symbol, image_shape, without=set(head_parameters))
     stages = _head_stage(recipe, plan("head"))
     left, each = recipe.fit.epochs, recipe.unfreeze_epochs or UNFREEZE_EPOCHS
     least = each * (len(groups) - 1) + 1
     if left < least:
         raise InputError(f"plan gradual: expected {least} epochs or more, {each} for each of the {len(groups)} stages "
-                         f"of the trunk but the last, received `epochs={left}`")
+                         f"of the backbone but the last, received `epochs={left}`")
     asked = set(plan("full").frozen)
     for number in range(1, len(groups) + 1):
         opened = {name for group in groups[-number:] for name in group} - asked

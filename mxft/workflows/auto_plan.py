@@ -72,7 +72,7 @@ def choose(checkpoint, spec, data, kind=CLASSES, reading=Reading(), by_steps=Fal
     images, outputs, measure = _measured(data, kind, reading, spec)
     if not images:
         return None, ""
-    evidence, why = None, f"layers are probed for classes alone: pictures with {kind} are taken to be like those"
+    evidence, why = None, f"layers are probed for classes alone: pictures with {kind} are assumed to be similar"
     if kind == CLASSES:
         evidence, why = _evidence(measure, checkpoint, spec, reading)
     similar = evidence.similar if evidence else True
@@ -106,7 +106,7 @@ def _evidence(measure, checkpoint, spec, reading):
         found = measure(checkpoint, spec, seed=reading.seed, threads=reading.threads,
                         context=contexts(reading.gpus)[0])
     except InputError as error:
-        return None, f"layers were not probed ({error}): the pictures are taken to be like those"
+        return None, f"layers were not probed ({error}): the pictures are assumed to be similar"
     last, best = found.probes[-1].top1, max(probe.top1 for probe in found.probes)
     told = (f"on {plural(found.images, 'picture')}, in {found.seconds:.0f} s, a linear classifier on the last layer's "
             f"features has a top-1 of {last:.3f}")

@@ -114,7 +114,7 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     InputError
         Anything that is wrong with the input, before training begins and before the run folder is made.
     RunError
-        Training could not go on; the run folder holds what was earned.
+        Training could not continue; the run folder holds what was finished.
 
     Examples
     --------
@@ -158,13 +158,13 @@ def _folder(run, keeping, recipe, manifest, ready, workers):
 
 
 def _state(run, keeping, asked):
-    """Return the run's state, read where the run goes on."""
+    """Return the run's state, read where the run is resumed."""
     state = open_state(os.path.join(run, "state"), asked, keeping, f"run={run!r}")
-    if state.goes_on:
+    if state.resumed:
         with state.restoring():
             done = len([row for row in state.found["epochs"]["history"] if row["epoch"]])
             batches = f" and {state.found['batch']:,} batches of the next" if state.found["batch"] else ""
-            LOG.info(f"going on with {run} after {plural(done, 'epoch')}{batches}")
+            LOG.info(f"resuming {run} after {plural(done, 'epoch')}{batches}")
     return state
 
 
@@ -195,8 +195,8 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
     shapes = {row.name: row.symbol_shape for row in network.report.rows if row.symbol_shape}
     folder.write_json("transfer.json", network.report.to_dict())
     records = {name: os.path.abspath(path) for name, path in (("train", data.train), ("val", data.val)) if path}
-    goes_on = folder.state and folder.state.goes_on
-    folder.log("resumed" if goes_on else "start", model=checkpoint.name, recipe=dataclasses.asdict(recipe),
+    resumed = folder.state and folder.state.resumed
+    folder.log("resumed" if resumed else "start", model=checkpoint.name, recipe=dataclasses.asdict(recipe),
                devices=[str(d) for d in devices], records=records, workers=workers.count,
                augmentation=[dataclasses.asdict(stage.augmentation) for stage in ready.stages])
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in ready.scans.items())
@@ -207,7 +207,7 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
     if workers.count > 1 or recipe.fit.accumulate > 1:
         LOG.info(_division(workers, recipe))
     if recipe.solver:
-        LOG.info(f"head: solved, {recipe.solver}")
+        LOG.info(f"head: fitted by the solver {recipe.solver}")
     if ready.stages:
         LOG.info(f"augmentation: {_augmentations(ready.stages)}")
     for number, stage in enumerate(ready.stages, 1):

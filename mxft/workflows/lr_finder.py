@@ -93,7 +93,7 @@ def check_search(recipe, start, end, batches):
         raise InputError(f"learning-rate finder: expected at least {LEAST_BATCHES} batches, received batches={batches}")
     if recipe.solver:
         raise InputError(f"learning-rate finder: expected a head that learns by steps, received solver="
-                         f"{recipe.solver!r}; leave it out, or solve the head first (mxft finetune --plan head "
+                         f"{recipe.solver!r}; leave it out, or fit the head first (mxft finetune --plan head "
                          f"--solver {recipe.solver}) and look for a rate from there with --require-head")
 
 

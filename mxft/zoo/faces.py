@@ -75,7 +75,7 @@ class FaceModel(Row):
             wrong = self._unpack(packed, folder)
             os.unlink(packed)
             if wrong:
-                raise FetchError(self.archive, [(self.archive, f"{wrong}; it was thrown away")], self.hint(folder))
+                raise FetchError(self.archive, [(self.archive, f"{wrong}; it was deleted")], self.hint(folder))
         manifest = self.prefix(folder) + "-manifest.json"
         if not os.path.exists(manifest):
             write_json(manifest, self.manifest())

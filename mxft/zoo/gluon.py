@@ -163,7 +163,7 @@ class GluonModel(Row):
         wrong = flaw(path, hashes=self._hashes)
         if wrong:
             os.unlink(path)
-            raise FetchError(member, [(self.stem + ".zip", f"{wrong}; it was thrown away")], self.hint(folder))
+            raise FetchError(member, [(self.stem + ".zip", f"{wrong}; it was deleted")], self.hint(folder))
         return path, True
 
     def _unpack(self, packed, folder):

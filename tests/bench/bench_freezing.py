@@ -1,4 +1,4 @@
-"""Seconds to train a new head on a frozen trunk, five ways, from bound records to the last checkpoint, taking turns.
+"""Seconds to train a new head on a frozen backbone, five ways, from bound records to the last checkpoint, taking turns.
 
     python tests/bench/bench_freezing.py [--model PREFIX,EPOCH] [--image-shape 3,224,224] [--classes 8]
         [--per-class 12] [--epochs 2] [--batch-size 32] [--lr 0.05] [--augment 0] [--views 1] [--runs 2]
@@ -8,8 +8,8 @@ on and 6 to validate on after every epoch. All 256 classes (about 25 minutes on 
 
     python tests/bench/bench_freezing.py --classes 256 --epochs 8 --runs 1
 
-Rows: ``lr_mult`` 0 on every variable of the trunk, as the old scripts freeze, through a bare ``Module.fit``;
-``fixed_param_names`` through the same; mxft's head plan; the frozen trunk run for every batch; the frozen trunk's
+Rows: ``lr_mult`` 0 on every variable of the backbone, as the old scripts freeze, through a bare ``Module.fit``;
+``fixed_param_names`` through the same; mxft's head plan; the frozen backbone run for every batch; the frozen backbone's
 features computed once, in this run or (last row) in an earlier one.
 """
 import argparse
@@ -50,9 +50,9 @@ class Contenders:
     def by_name(self):
         """Return {name of the row: function}."""
         return {"lr_mult, Module.fit": lambda: self.bare("lr_mult"), "fixed, Module.fit": lambda: self.bare("fixed"),
-                "head plan": self.plan, "frozen trunk": lambda: self.trunk("none"),
-                "frozen trunk, cache": lambda: self.trunk("memory"),
-                "cache of an earlier run": lambda: self.trunk("disk")}
+                "head plan": self.plan, "frozen backbone": lambda: self.backbone("none"),
+                "frozen backbone, cache": lambda: self.backbone("memory"),
+                "cache of an earlier run": lambda: self.backbone("disk")}
 
     def _prepare(self):
         """Return the network with its new head, its plan, both iterators and the run folder, all of them new."""
@@ -79,7 +79,7 @@ class Contenders:
                 FitOptions(epochs=args.epochs, momentum=0.9))
 
     def bare(self, method):
-        """Train as the tutorial does, the trunk frozen by a learning rate of 0 or by ``fixed_param_names``."""
+        """Train as the tutorial does, the backbone frozen by a learning rate of 0 or by ``fixed_param_names``."""
         from mxft.compat import mx
         from mxft.network.graph import Graph
         from mxft.training.fit import silent_logger
@@ -118,16 +118,16 @@ class Contenders:
         return fit(network.symbol, network.arg_params, network.aux_params, plan, train, run, schedule, options,
                    validate=validate).history[-1]["val_top1"]
 
-    def trunk(self, mode):
-        """Train on the frozen trunk."""
+    def backbone(self, mode):
+        """Train on the frozen backbone."""
         from mxft.features.store import CacheOptions
-        from mxft.training.frozen_trunk import fit_frozen_trunk
+        from mxft.training.frozen_backbone import fit_frozen_backbone
 
         network, plan, train, val, run = self._prepare()
         folder = os.path.join(self._scratch, "cache") if mode == "disk" else None
         cache = CacheOptions(mode, folder, views=None if mode == "none" else self._args.views)
-        return fit_frozen_trunk(network, plan, train, run, *self._options(train.batches), validation=val,
-                                cache=cache).history[-1]["val_top1"]
+        return fit_frozen_backbone(network, plan, train, run, *self._options(train.batches), validation=val,
+                                   cache=cache).history[-1]["val_top1"]
 
 
 def quietly(function):
@@ -156,7 +156,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         records, counts = pack_classes(shared("data", "caltech256-subset.tar"), args.classes, args.per_class, scratch)
         contenders = Contenders(args, records, counts, scratch)
-        quietly(lambda: contenders.trunk("disk"))()  # the earlier run; warms up everything else, too
+        quietly(lambda: contenders.backbone("disk"))()  # the earlier run; warms up everything else, too
         functions = {name: quietly(function) for name, function in contenders.by_name().items()}
         seconds, top1 = take_turns(functions, args.runs, warm_up=0, tell=True)
     speeds, notes = rates(counts[0] * args.epochs, seconds), {name: f"top-1 {top1[name]:.3f}" for name in seconds}

@@ -2,8 +2,8 @@
 
     python tests/bench/bench_sharded_fc7.py [--classes 100000] [--emb-size 512] [--batch-size 64] [--contexts 2,4]
 
-ArcFace on random embeddings, no trunk before it: forward, backward with the embeddings' gradient, SGD with momentum and
-weight decay, on CPU contexts. Whole and divided run in turn in one process. What a device holds is counted from its
+ArcFace on random embeddings, no backbone before it: forward, backward with the embeddings' gradient, SGD with momentum
+and weight decay, on CPU contexts. Whole and divided run in turn in one process. What a device holds is counted from its
 arrays and from what MXNet says it planned, a kvstore's momenta apart: they lie with one device, or with the host. The
 most memory a process ever had is measured in a process each, before this one has any: a child's peak counts its
 parent's.

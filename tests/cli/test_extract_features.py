@@ -120,9 +120,9 @@ def test_an_extraction_that_was_ended_goes_on(source, here, monkeypatch, capsys)
     assert not os.path.exists("codes.npz")
     err = capsys.readouterr().err
     count = int(next(line for line in err.splitlines() if "images are done" in line).split(" of ")[0])
-    assert 0 < count < 5 and "images are done; --resume goes on from there" in err
+    assert 0 < count < 5 and "images are done; --resume continues from there" in err
     assert extract(source, "codes.npz", "--batch-size", "1", "--resume") == 0
-    assert f"going on behind {count} of" in capsys.readouterr().err
+    assert f"resuming after {count} of" in capsys.readouterr().err
     with open("whole.npz", "rb") as one, open("codes.npz", "rb") as other:
         assert one.read() == other.read()
     assert not [name for name in os.listdir() if ".part" in name]
@@ -137,7 +137,7 @@ def test_a_changed_source_is_not_gone_on_with(here, monkeypatch, capsys):
     os.chdir(here)
     shutil.copy("photos/ant/0.png", "photos/ant/7.png")
     assert extract("photos", "codes.npz", "--resume") == 0
-    assert "beginning anew: of the extraction that was ended, it was made with other images" in capsys.readouterr().err
+    assert "starting again: of the extraction that was ended, it was made with other images" in capsys.readouterr().err
     assert len(read_features("codes.npz").names) == 6
 
 

@@ -21,7 +21,7 @@ from tests.support.images import levelled, write_classes
 pytestmark = pytest.mark.usefixtures("quick_figures")
 
 SHAPE = ["--image-shape", "3,16,16", "--rgb-mean", "90,90,90", "--rgb-std", "60,60,60"]
-STOPPING = "stopping after this batch; once more stops at once"
+STOPPING = "stopping after this batch; a second one stops at once"
 
 
 @pytest.fixture
@@ -339,14 +339,14 @@ def test_a_run_does_not_go_on_with_other_images(here, capsys):
     capsys.readouterr()
     assert finetune("--augment", "3", "--epochs", "2", "--resume") == 2
     assert capsys.readouterr().err == (
-        "mxft finetune: resume: expected what the run was begun with, received recipe.mirror=True (it was False)"
-        "; say the same, or begin anew with another --run\n")
+        "mxft finetune: resume: expected what the run was started with, received recipe.mirror=True (it was False)"
+        "; give the same, or start again with another --run\n")
 
 
 def test_what_cannot_be_gone_on_with_is_refused(here, capsys):
     assert finetune("--resume") == 2
     said = capsys.readouterr().err
-    assert "resume: expected a run to go on with, received run='run' without state/state.json" in said
+    assert "resume: expected a run to resume, received run='run' without state/state.json" in said
     os.mkdir("run")
     (here / "run" / "notes.txt").touch()
     assert finetune("--resume", "auto") == 2

@@ -18,7 +18,7 @@ def test_the_feature_layer_is_marked(model, here, capsys):
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert err == "" and [line.split()[1] for line in lines if line.startswith("*")] == ["flatten0"]
-    assert "7 layers, 213 numbers at 8x8" in lines[-4] and lines[-3].startswith("input: data, image, ")
+    assert "7 layers, 213 parameters at 8x8" in lines[-4] and lines[-3].startswith("input: data, image, ")
     assert lines[-2] == "output: softmax, 3 probabilities"
     assert lines[-1].startswith("feature layer: flatten0, classifier fc1; ")
 

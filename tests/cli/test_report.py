@@ -43,7 +43,7 @@ def test_a_run_is_judged_again_to_the_same_page(runs, capsys):
     assert capsys.readouterr().out == f"report: {runs}/again.html\n"
     with open(runs / "again.html", encoding="utf-8") as f:
         assert f.read() == written
-    assert "judged on 8 images" in written and "Where it errs" in written
+    assert "evaluated on 8 images" in written and "Where it errs" in written
 
 
 def test_several_are_compared(runs, capsys, monkeypatch):
@@ -107,15 +107,15 @@ def test_records_that_are_gone_or_changed_are_said(runs, capsys, monkeypatch):
         assert main(["report", "head"]) == 0
         out, err = capsys.readouterr()
         gone = f"the validation records are gone, expected {runs}/val.rec; --records names others"
-        assert err == f"not judged: {gone}\n" and out == f"report: {runs}/head/report-not-judged.html\n"
-        with open("head/report-not-judged.html", encoding="utf-8") as f:
+        assert err == f"not evaluated: {gone}\n" and out == f"report: {runs}/head/report-not-evaluated.html\n"
+        with open("head/report-not-evaluated.html", encoding="utf-8") as f:
             page = f.read()
-        assert f"<p>Not judged: {gone}.</p>" in page and "confusion matrix" not in page
+        assert f"<p>Not evaluated: {gone}.</p>" in page and "confusion matrix" not in page
         with open("val.rec", "wb") as f:
             f.write(b"other")
         assert main(["report", "head", "--output", "page.html"]) == 0
         out, err = capsys.readouterr()
-        assert err.startswith("not judged: the validation records have changed, expected sha256 ")
+        assert err.startswith("not evaluated: the validation records have changed, expected sha256 ")
         assert out == f"report: {runs}/page.html\n"
         with open("head/report.html", encoding="utf-8") as f:
             assert "confusion matrix" in f.read()  # the judged page stands

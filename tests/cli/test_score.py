@@ -161,7 +161,8 @@ def test_an_ensemble_with_ten_crops_and_its_tables(here, capsys, make_checkpoint
     assert [row[:2] for row in rows[1:]] == [["ä", "3"], ["б", "2"], ["猫", "2"]]
     with open("confusion.csv", encoding="utf-8") as f:
         matrix = [line.split(",") for line in f.read().splitlines()]
-    assert matrix[0] == ["true / said", "ä", "б", "猫"] and [sum(map(int, row[1:])) for row in matrix[1:]] == [3, 2, 2]
+    assert matrix[0] == ["true / predicted", "ä", "б", "猫"]
+    assert [sum(map(int, row[1:])) for row in matrix[1:]] == [3, 2, 2]
 
 
 def test_ten_crops_need_to_know_the_images_side(here, capsys):

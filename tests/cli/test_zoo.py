@@ -73,7 +73,7 @@ def test_a_wrong_hash_is_told_and_the_file_thrown_away(served, capsys, monkeypat
     assert mxft(capsys, "get", "caltech256") == (
         2, "", f"fetching {served.base}a.tar\nmxft zoo: cannot fetch 256_ObjectCategories.tar: expected one of these "
                f"addresses to give it, received\n  {served.base}a.tar: sha256: expected {row.sha256}, received "
-               f"{received}; what came was thrown away\ngive a local copy with mxft zoo get caltech256 --file "
+               f"{received}; the download was deleted\ngive a local copy with mxft zoo get caltech256 --file "
                "256_ObjectCategories.tar (in the recipe also with CALTECH256=FOLDER-OR-TAR), or name a mirror in "
                "MXFT_MIRRORS\n")
 

@@ -107,7 +107,7 @@ def caltech(testdata, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned(testdata, caltech, tmp_path_factory):
-    """(Records, prefix, FinetuneResult): MobileNet 0.25 with a new head on a fixed trunk."""
+    """(Records, prefix, FinetuneResult): MobileNet 0.25 with a new head on a fixed backbone."""
     prefix = str(tmp_path_factory.mktemp("records") / "caltech")
     records, _ = prepare_records(str(caltech), prefix, per_class=PER_CLASS, resize=144, num_thread=2, show=False)
     recipe = Recipe(plan="head", batch_size=BATCH, learning_rate=0.05, fit=FitOptions(epochs=6, momentum=0.9))
@@ -124,7 +124,7 @@ def score_of(tuned, batch_size=BATCH):
     return score_iterator(executor, RecordIterator(records.val, checkpoint.input_spec, batch_size, n, threads=2))
 
 
-def test_a_new_head_learns_photographs_and_the_trunk_stays_bit_for_bit(tuned, testdata):
+def test_a_new_head_learns_photographs_and_the_backbone_stays_bit_for_bit(tuned, testdata):
     """Chance is 0.05; this very run measured top-1 0.66 and top-5 0.93 (mxnet 1.9.1, CPU)."""
     _, _, result = tuned
     assert result.score.top1 > 0.5 and result.score.top5 > result.score.top1

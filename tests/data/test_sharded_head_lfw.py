@@ -44,6 +44,6 @@ def test_three_steps_of_y1_are_the_same(faces, testdata, tmp_path):
             assert mine[name] == pytest.approx(theirs[name], rel=1e-5)
     ours, whole = (load_checkpoint(result.last).arg_params for result in (ours, whole))
     for name, value in whole.items():
-        value, tolerance = value.asnumpy(), 1e-5 if name == "fc7_weight" else 5e-5  # trunk: 2e-5 by the third step
+        value, tolerance = value.asnumpy(), 1e-5 if name == "fc7_weight" else 5e-5  # backbone: 2e-5 by the third step
         scale = max(np.abs(value).max(), 0.01)  # a bias before BatchNorm has no gradient but rounding: it is near 1e-7
         np.testing.assert_allclose(ours[name].asnumpy(), value, rtol=0, atol=tolerance * scale, err_msg=name)

@@ -23,8 +23,8 @@ def test_help_fits_80_columns(recipe, capsys, monkeypatch):
 
 def test_r100_is_counted(recipe):
     """65.2 million parameters and 12.1 billion multiplications (24.2 GFLOP), as insightface's model zoo has it."""
-    trunk, products = recipe.count("r100")
-    assert trunk.parameters == 4 * 65_156_160
+    backbone, products = recipe.count("r100")
+    assert backbone.parameters == 4 * 65_156_160
     assert products == pytest.approx(12.1, abs=0.05)
 
 

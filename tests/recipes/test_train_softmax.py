@@ -71,7 +71,7 @@ def test_a_run_says_what_it_did_to_the_weights_and_verifies_them(run, tmp_path):
     status, said, _ = run("--frequent", "2")
     assert status == 0
     assert "old,287: transfer: 13 loaded, 1 new, 0 dropped, 0 mismatched\n  new: fc7_weight (9, 4) -> (4, 4)" in said
-    assert "fc7 begins anew: accuracy starts near 0, which is normal" in said
+    assert "fc7 is new: accuracy starts near 0, which is normal" in said
     assert re.search(r"epoch 1 step 2: [\d.]+ images/s, lr 0.01, loss [\d.]+, accuracy [\d.]+ with margin, [\d.]+ "
                      r"without, target cosine -?[\d.]+", said)
     assert "[lfw][0]Accuracy-Flip: " in said and "[lfw][3]Accuracy-Flip: " in said
@@ -96,7 +96,7 @@ def test_a_run_has_a_page_that_can_be_made_again_and_its_sets_judged_again(run, 
                                "--output", f"{tmp_path}/again.html"]) == 0
     with open(tmp_path / "again.html", encoding="utf-8") as f:
         rows = re.findall(r"<tr><td>([^<]*)</td><td class=\"n\">([\d.]+ ± [\d.]+)</td>", f.read())
-    assert dict(rows)["best, judged again"] == dict(rows)["step 3 (best)"]
+    assert dict(rows)["best, evaluated again"] == dict(rows)["step 3 (best)"]
     assert run_verb("report", [f"{tmp_path}/new", "--records", "a.rec"]) == 2
     assert "--records: expected with a classification run, received the face run " in capsys.readouterr().err
 

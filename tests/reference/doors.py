@@ -129,7 +129,7 @@ def row(name):
         try:
             plain = door.plain()
         except Exception as error:
-            found["MXNet itself, then held against it in today's terms"] = str(error).strip().splitlines()[-1][:90]
+            found["MXNet itself, then checked against it in today's terms"] = str(error).strip().splitlines()[-1][:90]
             try:
                 plain = door.plain(checkpoint)
             except Exception:  # several inputs: what every door must refuse

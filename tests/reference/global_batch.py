@@ -53,7 +53,7 @@ class Rows(mx.io.DataIter):
         self.provide_label = [mx.io.DataDesc("softmax_label", (self.batch_size,))]
 
     def reset(self):
-        """Begin anew."""
+        """Begin again."""
         self._done = 0
 
     def next(self):
@@ -102,7 +102,7 @@ def train(args):
     given.update({head.parameters[0]: mx.nd.array(rng.normal(0, 0.1, (CLASSES, 64))),
                   head.parameters[1]: mx.nd.array(rng.normal(0, 0.1, CLASSES))})
     plan = freeze_plan("discriminative", head.symbol, head.parameters, "train",
-                       FreezeOptions(("conv0_*",) if args.freeze else (), method=args.freeze_by, trunk_lr_mult=0.3))
+                       FreezeOptions(("conv0_*",) if args.freeze else (), method=args.freeze_by, backbone_lr_mult=0.3))
     rows = Rows(args.steps, args.seed, workers.rank, workers.count, args.accumulate)
     losses = []  # a number a batch and context
 

@@ -39,7 +39,7 @@ RECIPES = {  # with the batches after which it is killed, of three an epoch
                                      fit=dataclasses.replace(FIT, mixup=0.4, label_smoothing=0.1))),
     "stages": (10, dataclasses.replace(RECIPE, plan="two-stage", schedule="cosine",
                                        fit=dataclasses.replace(FIT, patience=1))),
-    "trunk": (6, dataclasses.replace(RECIPE, plan="head", augment=0)),
+    "backbone": (6, dataclasses.replace(RECIPE, plan="head", augment=0)),
 }
 FACES = {"phases": (8, {"freeze_epochs": 1}), "imprinted": (3, {"fc7_init": "imprint"})}
 

@@ -10,7 +10,7 @@ def conv(net, name, **arguments):
     return mx.sym.Convolution(net, **{"kernel": (3, 3), "num_filter": 4, "name": name, **arguments})
 
 
-def trunk():
+def backbone():
     """conv0 → relu0 → flatten0"""
     return mx.sym.Flatten(mx.sym.Activation(conv(mx.sym.Variable("data"), "conv0"), act_type="relu", name="relu0"),
                           name="flatten0")
@@ -25,7 +25,7 @@ def softmax(net):
 
 
 def plain():
-    return softmax(fc(trunk()))
+    return softmax(fc(backbone()))
 
 
 def parameters_of(symbol, seed=0):

@@ -81,10 +81,10 @@ def _checkpoints():
                                                                                                         shape))
 
     rng, sym = np.random.RandomState(1), mx.sym
-    trunk = sym.Activation(sym.BatchNorm(sym.Convolution(sym.Variable("data"), kernel=(3, 3), num_filter=4,
-                                                         name="conv0"),
-                                         name="bn0", fix_gamma=False), act_type="relu", name="relu0")
-    flat = sym.Flatten(sym.Pooling(trunk, global_pool=True, kernel=(1, 1), pool_type="avg", name="pool0"),
+    backbone = sym.Activation(sym.BatchNorm(sym.Convolution(sym.Variable("data"), kernel=(3, 3), num_filter=4,
+                                                            name="conv0"),
+                                            name="bn0", fix_gamma=False), act_type="relu", name="relu0")
+    flat = sym.Flatten(sym.Pooling(backbone, global_pool=True, kernel=(1, 1), pool_type="avg", name="pool0"),
                        name="flatten0")
     networks = {"tiny": sym.SoftmaxOutput(sym.FullyConnected(flat, num_hidden=CLASSES, name="fc7"), name="softmax"),
                 "face": sym.BatchNorm(sym.FullyConnected(flat, num_hidden=4, name="pre_fc1"), name="fc1",

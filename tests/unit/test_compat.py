@@ -136,7 +136,7 @@ def test_leftovers_of_a_failed_import_are_named(python):
     done = python(report("compat.load_mxnet()", "import sys, types\nfrom mxft import compat\n"
                          "sys.modules['mxnet.base'] = types.ModuleType('mxnet.base')\n"))
     assert "mxnet was imported before mxft in this Python and that import failed half-way" in done.stdout, done.stderr
-    assert "start Python anew and use `from mxft.compat import mx`" in done.stdout
+    assert "start Python again and use `from mxft.compat import mx`" in done.stdout
 
 
 def test_a_missing_mxnet_is_told_with_the_command_that_installs_it(python):

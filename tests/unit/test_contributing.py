@@ -10,6 +10,7 @@ import pytest
 from mxft import cli
 from mxft.compat import mx
 from mxft.heads import HeadOptions, make_head
+from mxft.network.input_spec import InputSpec
 from mxft.rewrite.inference import passes
 
 
@@ -85,7 +86,8 @@ def test_the_importer_takes_a_file(package, tmp_path):
 def test_the_pass_changes_no_number(files, monkeypatch):
     path = "mxft/rewrite/inference/identities.py"
     monkeypatch.setitem(passes.PASSES, "identities", module_of(path, files[path]).drop_identities)
-    net = mx.sym.FullyConnected(mx.sym.identity(mx.sym.Variable("data")), num_hidden=2, no_bias=True, name="fc1")
+    net = mx.sym.Flatten(mx.sym.identity(mx.sym.Variable("data")))
+    net = mx.sym.FullyConnected(net, num_hidden=2, no_bias=True, name="fc1")
     values = {"fc1_weight": mx.nd.array([[1, 2], [3, 4]])}
     symbol, arg_params, _, applied = passes.rewrite_for_inference(net, values, {})
     assert applied == ("identities",) and "_copy" not in symbol.tojson()
@@ -110,7 +112,7 @@ def test_the_command_prints_and_refuses(files, make_checkpoint, here, monkeypatc
     assert cli.main(["classes", "--modle", "named,0"]) == 2
 
 
-def test_the_recipe_trains(files, make_checkpoint, here, capsys):
+def test_the_recipe_trains(files, make_checkpoint, here, quick_figures, capsys):
     import cv2
 
     path = "recipes/flowers.py"
@@ -120,6 +122,8 @@ def test_the_recipe_trains(files, make_checkpoint, here, capsys):
             picture = np.full((16, 16, 3), colour, np.uint8)
             picture[number, :] = 128
             cv2.imwrite(str(here / "flowers" / name / f"{number}.png"), picture)
-    make_checkpoint(3).save("net", 0)
+    checkpoint = make_checkpoint(3)
+    checkpoint.manifest["input"] = InputSpec((3, 16, 16)).to_dict()
+    checkpoint.save("net", 0)
     assert module_of(path, files[path]).main(["--data", "flowers", "--model", "net,0", "--run", "runs/flowers"]) == 0
     assert "best: top-1" in capsys.readouterr().out and (here / "runs/flowers/report.html").exists()

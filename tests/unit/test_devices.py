@@ -64,7 +64,7 @@ def test_what_cuda_says_where_it_cannot_count_is_one_line(two_gpus, monkeypatch)
 
     monkeypatch.setattr(mx.context, "num_gpus", fail)
     with pytest.raises(InputError, match="expected CUDA to count the cards for gpus='0', received 'CUDA: Check failed: "
-                                         "initialization error'; mxft doctor tells more"):
+                                         "initialization error'; mxft doctor shows more"):
         contexts("0")
 
 

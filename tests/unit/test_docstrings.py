@@ -1,4 +1,4 @@
-"""The examples of docstrings: run, or, where they need data (``doctest: +SKIP``), held against signatures."""
+"""The examples of docstrings: run, or, where they need data (``doctest: +SKIP``), checked against signatures."""
 import ast
 import doctest
 import importlib

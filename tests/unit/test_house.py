@@ -1,4 +1,4 @@
-"""The house's floors: no import of mxft points up, and what stands beside it is not imported from inside."""
+"""The layers: no module of mxft imports one above it, and mxft imports no recipe, tool or test."""
 import ast
 import os
 import subprocess

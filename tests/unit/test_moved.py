@@ -19,7 +19,10 @@ def test_an_old_path_is_the_module_of_the_new_one(old):
     ("mxft.features.frozen_trunk", "CacheOptions"), ("mxft.data.images", "ImageOptions"),
     ("mxft.data.normalization", "InputSpec"), ("mxft.rewrite.inference", "rewrite_for_inference"),
     ("mxft.rewrite.training", "rewrite_for_training"), ("mxft.cli", "run_command"), ("mxft.export", "export_onnx"),
-    ("mxft.training.faces.options", "FaceOptions"), ("mxft.data.faces.packing", "pack_faces")])
+    ("mxft.training.faces.options", "FaceOptions"), ("mxft.data.faces.packing", "pack_faces"),
+    ("mxft.training.frozen_trunk", "fit_frozen_trunk"), ("mxft.features.cut", "trunk_cut"),
+    ("mxft.features.store", "trunk_facts"), ("mxft.report.judgement", "Judgement"),
+    ("mxft.report.target_judgement", "target_judgement"), ("mxft.data.soundness", "check_records")])
 def test_what_programs_imported_is_still_there(module, name):
     assert callable(getattr(importlib.import_module(module), name))
 

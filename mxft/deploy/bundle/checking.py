@@ -146,7 +146,7 @@ def _facts(folder, name, keys):
 
 
 def _classifier(folder, signature):
-    """Return the bundle's Classifier, its manifest and synset.txt held against each other."""
+    """Return the bundle's Classifier, its manifest and synset.txt checked against each other."""
     checkpoint = load_checkpoint(os.path.join(folder, "model") + ",0")
     spec, packing = checkpoint.input_spec, checkpoint.manifest.get("packing")
     with open(require_file(os.path.join(folder, SYNSET), "class names"), encoding="utf-8") as f:

@@ -1,4 +1,4 @@
-"""MXNet's own ONNX exporter (mxnet/onnx/mx2onnx, 1.9.1), made to run with today's onnx package and mended.
+"""MXNet's own ONNX exporter (mxnet/onnx/mx2onnx, 1.9.1), made to run with today's onnx package and repaired.
 
 It was written for onnx 1.8: what it misses in today's package is put back; the shape of PReLU's slopes, its constants
 that are inputs too, or that nothing reads, and the order of the outputs are put right.

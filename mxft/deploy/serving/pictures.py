@@ -1,4 +1,4 @@
-"""What a stranger may send as a picture: its format and size are read before anything is decoded."""
+"""What may be sent as a picture: its format and size are read before anything is decoded."""
 import io
 
 from PIL import Image

@@ -1,4 +1,4 @@
-"""The service on its port: waitress, with its own refusals in JSON too, ended in good order."""
+"""The service on its port: waitress, with its own refusals in JSON too, ended cleanly."""
 import errno
 import ipaddress
 import json

@@ -94,7 +94,7 @@ def _decode_some(records, face_set, chosen, decisions, planes, rows):
         except (Damage, BadImage) as damage:
             at = chosen[row]
             raise RunError(f"reading {face_set.rec} stopped at the image with key {face_set.keys[at]} at byte "
-                           f"{face_set.offsets[at]}: {damage}; mxft inspect {face_set.rec} tells more") from None
+                           f"{face_set.offsets[at]}: {damage}; mxft inspect {face_set.rec} shows more") from None
         if bytes_of is None:
             cv2.split(decisions.jittered(row, bgr), [planes[row, 0], planes[row, 1], planes[row, 2]])
         else:

@@ -9,11 +9,11 @@ from mxft.data.packing import read_image
 STRETCHED = 0.02  # relative difference of the two edges' scales that is more than a rounding
 
 Face = namedtuple("Face", ["identity", "path", "payload", "resized", "reason"])
-Face.__doc__ = """A FaceFile with the bytes to pack and whether they were encoded anew, or the reason for none."""
+Face.__doc__ = """A FaceFile with the bytes to pack and whether they were encoded again, or the reason for none."""
 
 
 def prepare_face(data, size, options):
-    """Return the bytes to pack for the bytes of an image file, and whether they were encoded anew.
+    """Return the bytes to pack for the bytes of an image file, and whether they were encoded again.
 
     Raises
     ------

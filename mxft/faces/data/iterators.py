@@ -1,4 +1,4 @@
-"""A face training set to batches, shuffled anew every epoch; follows FaceImageIter of insightface's image_iter.py."""
+"""A face training set to batches, shuffled again every epoch; follows FaceImageIter of insightface's image_iter.py."""
 import os
 
 import numpy as np
@@ -43,7 +43,7 @@ class FaceIterator(mx.io.DataIter):
     num_images : int
         In the set.
     epoch : int
-        Counted from 0. Setting it before an epoch's first batch gives that epoch's order: a run that goes on at
+        Counted from 0. Setting it before an epoch's first batch gives that epoch's order: a run that resumes at
         epoch 3 sees what it would have seen.
 
     Notes

@@ -40,7 +40,7 @@ class FacePackResult:
     few, min_images : int
         Identities left out because they had fewer than `min_images` images that could be packed.
     resized : int
-        Images that were not of the wanted size (or format) and were encoded anew.
+        Images that were not of the wanted size (or format) and were encoded again.
     size : (H, W)
     bad : list of BadFace
         Images left out, each with its reason, as they stand in `bad_path`.
@@ -74,7 +74,7 @@ class FacePackResult:
             what = f"with fewer than {self.min_images} images" if self.min_images > 1 else "without images"
             text += f"\nleft out {self.few} identities {what}"
         if self.resized:
-            text += f"\nencoded anew {self.resized} images that were not JPEG or PNG of {size_text(self.size)} pixels"
+            text += f"\nencoded again {self.resized} images that were not JPEG or PNG of {size_text(self.size)} pixels"
         return text + (f"\nleft out {len(self.bad)} bad images, listed in {self.bad_path}" if self.bad else "")
 
 
@@ -92,7 +92,7 @@ def pack_faces(source, folder, root=None, size=(112, 112), min_images=1, hold_ou
         What the paths of a list are relative to.
     size : (H, W)
         In pixels. Images of this size are packed with their own bytes once they have been decoded as a check; others
-        of the same shape are resized (area averaging down, bilinear up) and encoded anew.
+        of the same shape are resized (area averaging down, bilinear up) and encoded again.
     min_images : int
         Identities with fewer images that can be packed are left out. Those that remain are labelled 0 … n-1 in the
         order of their names, or of a list's labels.
@@ -104,7 +104,7 @@ def pack_faces(source, folder, root=None, size=(112, 112), min_images=1, hold_ou
     exts, exclude
         See `read_source`.
     quality : int
-        JPEG quality of images encoded anew.
+        JPEG quality of images encoded again.
     num_thread : int
         Images decoded at a time. The files are the same bytes for any number.
     strict : bool
@@ -240,9 +240,9 @@ def require_free(source, folder, hold_out=0, force=False):
     held = os.path.join(folder, HELD_OUT, "train.rec")
     if os.path.exists(list_path) and os.path.exists(source) and os.path.samefile(source, list_path):
         raise InputError(f"cannot pack a list into its own folder: expected another folder than {folder}, whose "
-                         "train.lst would be written anew; choose another OUT_DIR, or give the list another name")
+                         "train.lst would be written again; choose another OUT_DIR, or give the list another name")
     if os.path.exists(rec) and not force:
-        raise InputError(f"a face set stands there: expected a folder without train.rec, received {folder}; "
+        raise InputError(f"a face set is there already: expected a folder without train.rec, received {folder}; "
                          "choose another, or replace it with `force`")
     if os.path.exists(held) and (not force or not hold_out):
         raise InputError(f"an earlier set was held out there: expected no {held}, or `force` and `hold_out` to replace "
@@ -275,7 +275,7 @@ def _refuse(sets, total, strict, source, bad_path, hold_out):
         name, path, reason = sets.bad[0]
         expected = "every image to be whole (`strict`)" if strict else "at least one identity that can be packed"
         raise InputError(f"nothing packed from {source}: expected {expected}, received {len(sets.bad)} bad images of "
-                         f"{total}, the first of {name!r}, path={path!r}: {reason}; all are in {bad_path}; mend or "
+                         f"{total}, the first of {name!r}, path={path!r}: {reason}; all are in {bad_path}; repair or "
                          "remove them, or say with `root` what a list's paths are relative to")
     if hold_out and not sets.held.images:
         raise InputError("nothing to hold out: expected an identity with enough images, received hold_out="

@@ -41,7 +41,7 @@ class SetFiles:
     def refuse(self, what, advice=None):
         """Return the InputError that says `what` of this set."""
         return InputError(f"{self.path} cannot be trained on: {what}; {advice + ' ' if advice else ''}"
-                          f"mxft inspect {self.path} tells more")
+                          f"mxft inspect {self.path} shows more")
 
 
 def read_property(path):

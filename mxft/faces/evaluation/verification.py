@@ -92,7 +92,7 @@ def verify_embeddings(left, right, issame, folds=FOLDS, xnorm=None):
         ``(P,)``.
     folds : int
         Contiguous and unshuffled, the first ``P % folds`` of them one pair larger, as scikit-learn's KFold cuts. With 1
-        the threshold is chosen on the very pairs it is judged by.
+        the threshold is chosen on the very pairs it is evaluated by.
     xnorm : float, optional
         Passed on to the result.
 
@@ -276,5 +276,5 @@ def _notes(issame, bounds):
         notes.append(f"{len(one_sided)} of {len(same)} folds hold pairs of one kind only (fold {listed}): the accuracy "
                      "means little; mix same and different pairs in the list")
     if len(same) == 1:
-        notes.append("with one fold the threshold is chosen on the pairs it is judged by")
+        notes.append("with one fold the threshold is chosen on the pairs it is evaluated by")
     return tuple(notes)

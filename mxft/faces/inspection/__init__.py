@@ -1,1 +1,1 @@
-"""What face sets, records and verification sets hold, and what ails them."""
+"""What face sets, records and verification sets hold, and what is wrong with them."""

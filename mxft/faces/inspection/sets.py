@@ -12,7 +12,7 @@ from mxft.faces.inspection.facts import Inspection, describe_identities, describ
 from mxft.faces.inspection.ranges import check_bounds
 from mxft.faces.inspection.records import scan_records
 
-MENDS = "mxft.data.recordio.write_index makes it anew from the records"
+MENDS = "mxft.data.recordio.write_index makes it again from the records"
 
 
 def inspect_set(path, decode_all=False, num_thread=1, show=None):

@@ -109,7 +109,7 @@ def load_pairs(path):
     issame = [_truth(answer, number, path) for number, answer in enumerate(value[1])]
     if len(images) != 2 * len(issame):
         raise InputError(f"{path} is no verification set: expected two images a pair, 2 x {len(issame)} = "
-                         f"{2 * len(issame)}, received images={len(images)} issame={len(issame)}; make it anew with "
+                         f"{2 * len(issame)}, received images={len(images)} issame={len(issame)}; make it again with "
                          "mxft pairs-pack")
     if not issame:
         raise InputError(f"{path} is empty: expected at least one pair, received none")

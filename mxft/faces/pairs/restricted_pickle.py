@@ -75,7 +75,7 @@ def load_restricted(path, what="pickle"):
             reason = str(error) or type(error).__name__
             raise InputError(f"{what} cannot be read: expected a whole pickle, received {path} of {source.size} bytes, "
                              f"cut short or damaged before byte {source.position} ({reason}); copy it again or "
-                             "make it anew") from None
+                             "make it again") from None
 
 
 class _Refused(Exception):

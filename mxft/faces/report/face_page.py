@@ -15,7 +15,7 @@ LINES = {"epoch": "epoch", "step": "step", "loss": "loss", "margin_correct": "ac
 
 
 def write_face_page(place, path=None, judged=None):
-    """Write the page of a face run, finished, going on or failed.
+    """Write the page of a face run, finished, still going or failed.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def _trouble(files):
         return f"It failed: {files.failed}"
     if files.end.get("interrupted"):
         return f"It was interrupted at step {files.steps}."
-    return "" if files.end else "The log has no end: the run is going on, or was killed."
+    return "" if files.end else "The log has no end: the run is still going, or was killed."
 
 
 def _figures(files):
@@ -104,7 +104,7 @@ def _verifications(files, judged):
         for name, result in results.items():
             by_set.setdefault(name, {})[f"step {step}" + " (best)" * (step == best)] = result
     for name, result in judged.items():
-        by_set.setdefault(name, {})["best, judged again"] = result
+        by_set.setdefault(name, {})["best, evaluated again"] = result
     return [verification_block(name, results, f"step {best} (best)" if f"step {best} (best)" in results else
                                list(results)[-1]) for name, results in by_set.items()]
 

@@ -94,10 +94,10 @@ def _say_which_network(task):
 
 def _say_what_is_new(transfer, options):
     if transfer.new_embedding:
-        LOG.info("the embedding layer begins anew, as `reinit_embedding` asks; the class centres with it")
+        LOG.info("the embedding layer begins again, as `reinit_embedding` asks; the class centres with it")
     if transfer.new_head and options.fc7_init != "imprint":
         higher = "" if transfer.new_embedding else " (`fc7_init='imprint'` starts higher)"
-        LOG.info("fc7 begins anew: accuracy starts near 0, which is normal" + higher)
+        LOG.info("fc7 is new: accuracy starts near 0, which is normal" + higher)
     elif not transfer.new_head:
         LOG.info("fc7 is the checkpoint's: same number of classes. With other people: `fc7_init='normal'` or "
                  "`fc7_init='imprint'`")

@@ -33,7 +33,7 @@ class FaceRun(Run):
     ckpt : {0, 1, 2, 3}
         Numbered checkpoints: never, when the score improves, always, always as number 1.
     state : mxft.training.resume.state.RunState, optional
-        Where the run writes down how far it is; what it `found` is gone on from.
+        Where the run writes down how far it is; what it `found` is resumed from.
 
     Raises
     ------
@@ -59,9 +59,9 @@ class FaceRun(Run):
         return {**super().facts(), "score": score, "numbered": self._number, "best": bool(self.best),
                 "last": bool(self.last)}
 
-    def go_on(self, facts):
+    def resume_from(self, facts):
         """Put the files back to where a state was written."""
-        super().go_on(facts)
+        super().resume_from(facts)
         self._best = -math.inf if facts.get("score") is None else float(facts["score"])
         self._number = int(facts.get("numbered", 0))
         self.best, self.last = (self.name(epoch) if facts.get(epoch) else None for epoch in ("best", "last"))

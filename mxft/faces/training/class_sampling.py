@@ -59,7 +59,7 @@ class ClassSampler:
 
         Notes
         -----
-        The random numbers hang on seed and step alone, not on what was drawn before: a run that goes on from a state
+        The random numbers depend on seed and step alone, not on what was drawn before: a run that resumes from a state
         draws what it would have drawn.
         """
         local = labels - self.first

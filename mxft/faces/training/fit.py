@@ -31,7 +31,7 @@ LOG = logging.getLogger("mxft")
 
 @dataclasses.dataclass(frozen=True)
 class FaceResult:
-    """What `fit_faces` earned.
+    """What `fit_faces` gave.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def fit_faces(network, arg_params, aux_params, train, run, verifier, options, co
     Only the first worker's `run` writes and only its `verifier` has sets.
     """
     loop = _Loop(network, train, run, verifier, options, contexts)
-    first, taken = _where_it_stood(run.state)
+    first, taken = _saved_position(run.state)
     if taken:
         with run.state.restoring():
             arg_params, aux_params = loop.restore(*taken)
@@ -161,12 +161,12 @@ def fit_faces(network, arg_params, aux_params, train, run, verifier, options, co
     return FaceResult(loop.step, run.best, run.last, loop.intervals, loop.interrupted)
 
 
-def _where_it_stood(state):
-    """Return the number of the phase a run is in, and the facts and arrays to go on from; None at its beginning."""
-    if not state or not state.goes_on:
+def _saved_position(state):
+    """Return the number of the phase a run is in, and the facts and arrays to resume from; None at its beginning."""
+    if not state or not state.resumed:
         return 1, None
     state.stage = state.found["stage"]
-    return state.stage, state.take()
+    return state.stage, state.restore()
 
 
 class _Loop:
@@ -196,7 +196,7 @@ class _Loop:
         return self.epoch * self._train.batches + self._batch
 
     def begin(self, plan, arg_params, aux_params, initializer, taken=None):
-        """Bind the network for a phase, or to go on in one; verify it where this is the first."""
+        """Bind the network for a phase, or to resume in one; verify it where this is the first."""
         symbol, applied = rewrite_for_training(
             plan.training_symbol(self._network.embedding if self._options.divides_fc7 else self._network.bound),
             self._contexts[0].device_type, self._options.rewrite, plan.fixed)
@@ -207,7 +207,7 @@ class _Loop:
         self._schedule = mx.lr_scheduler.MultiFactorScheduler(self._steps_to_slow, factor=0.1,
                                                               base_lr=self._options.lr)
         if taken:
-            module.go_on(taken[0]["optimizer"], taken[1], taken[0]["batch"])
+            module.resume_from(taken[0]["optimizer"], taken[1], taken[0]["batch"])
         devices = len(self._contexts) * self._workers.gradients_an_update
         module.init_optimizer(self._workers.module_store(), "sgd", {
             "learning_rate": self._options.lr, "momentum": self._options.mom, "wd": self._options.wd,
@@ -218,7 +218,7 @@ class _Loop:
             self._verifier.at(0, *self.parameters())
 
     def _unbound(self, symbol, fixed):
-        """Return the module of a phase: of the whole network, or of a trunk whose head is divided."""
+        """Return the module of a phase: of the whole network, or of a backbone whose head is divided."""
         if self._options.divides_fc7:
             return ShardedModule(symbol, self._network, self._contexts, fixed, self._options, self._train.batches,
                                  silent_logger())

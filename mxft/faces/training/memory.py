@@ -14,7 +14,7 @@ LOGIT_ARRAYS = 3         # batch x classes: logits, their gradient, and one the 
 HEAD_ARRAYS = 5          # fc7 on each device: weight, gradient, momentum, normalised weight and its gradient
 SAMPLED_ARRAYS = 2       # where classes are sampled: the first and the third of all of them, all five of the sample
 STORE_ARRAYS = 3         # and once where devices share a memory: the kvstore's (measured: 13 in all for 2, 23 for 4)
-TRUNK_ARRAYS = 3         # of the trunk on each device …
+BACKBONE_ARRAYS = 3         # of the backbone on each device …
 SHARED_ARRAYS = 2        # … and once: momentum, and the kvstore's copy or the host's
 
 
@@ -59,7 +59,7 @@ class MemoryEstimate:
     ----------
     head : int
         fc7: weight, gradient, momentum and copies, on all devices of a kind that share memory.
-    trunk : int
+    backbone : int
         The same of the embedding network.
     per_image : int
         Activations and logits of one image.
@@ -68,22 +68,23 @@ class MemoryEstimate:
     """
 
     head: int
-    trunk: int
+    backbone: int
     per_image: int
     devices: int = 1
 
     def total(self, per_batch):
         """Return the bytes needed with `per_batch` images on each device."""
-        return self.head + self.trunk + self.per_image * per_batch * self.devices
+        return self.head + self.backbone + self.per_image * per_batch * self.devices
 
     def largest_batch(self, available):
         """Return the most images a device can take within `available` bytes; 0 where none fits."""
-        return max(0, int((available - self.head - self.trunk) // (self.per_image * self.devices)))
+        return max(0, int((available - self.head - self.backbone) // (self.per_image * self.devices)))
 
     def describe(self, per_batch):
         """Return one line for a person."""
-        return (f"memory: about {_size(self.total(per_batch))}: fc7 {_size(self.head)}, network {_size(self.trunk)}, "
-                f"{_size(self.per_image * per_batch * self.devices)} for {per_batch * self.devices} images")
+        return (f"memory: about {_size(self.total(per_batch))}: fc7 {_size(self.head)}, network "
+                f"{_size(self.backbone)}, {_size(self.per_image * per_batch * self.devices)} for "
+                f"{per_batch * self.devices} images")
 
 
 def estimate_memory(embedding, num_classes, emb_size, image_shape, devices=1, division=None):
@@ -116,7 +117,7 @@ def estimate_memory(embedding, num_classes, emb_size, image_shape, devices=1, di
     >>> estimate_memory(net, 85742, 512, (3, 112, 112)).head == 85742 * 512 * 4 * 5
     True
     """
-    copies = TRUNK_ARRAYS * devices + SHARED_ARRAYS
+    copies = BACKBONE_ARRAYS * devices + SHARED_ARRAYS
     internals, shape = embedding.get_internals(), {data_name(embedding): (1, *image_shape)}
     args, outputs, _ = internals.infer_shape(**shape)
     variables = {*embedding.list_arguments(), *embedding.list_auxiliary_states()}

@@ -44,7 +44,7 @@ class IntervalMeter:
                        for (_, step), outputs in sorted(seen.items())]
 
     def read(self):
-        """Return the means as a dict of `MONITORS` and begin anew.
+        """Return the means as a dict of `MONITORS` and start new ones.
 
         Raises
         ------

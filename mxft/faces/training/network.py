@@ -86,7 +86,7 @@ class FaceNetwork:
         return dataclasses.replace(self, bound=attach_face_head(embedding, self.head).bound)
 
     @property
-    def trunk_parameters(self):
+    def backbone_parameters(self):
         """Names of the embedding network's arguments, its input left out."""
         return [name for name in self.embedding.list_arguments() if name != "data"]
 

@@ -42,7 +42,7 @@ class FaceOptions:
         The class centres: the checkpoint's where they fit, else random; always random; the mean embedding of each
         class.
     reinit_embedding : bool
-        Take a pretrained network with another embedding, and begin that layer anew.
+        Load a pretrained network with another embedding, and initialise that layer.
     rand_mirror : bool
     cutoff, color : int
     seed : int
@@ -96,7 +96,7 @@ class FaceOptions:
                              f"`freeze_epochs={self.freeze_epochs}`; `freeze` alone freezes to the end")
         if self.fc7_init == "imprint" and self.reinit_embedding:
             raise InputError("`fc7_init`: expected a pretrained embedding to imprint from, received "
-                             "`reinit_embedding=True`, which begins it anew")
+                             "`reinit_embedding=True`, which initialises it again")
 
     @property
     def divides_fc7(self):

@@ -1,4 +1,4 @@
-"""A face network whose trunk is copied to every device and whose fc7 is divided over them, with a Module's face.
+"""A face network whose backbone is copied to every device and whose fc7 is divided over them, with a Module's face.
 
 insightface's ``ParallModule`` does the same with a Module a shard. What the training loop asks of ``mx.mod.Module`` is
 here under the same names, so that it need not know which of the two it has.
@@ -9,11 +9,11 @@ from mxft.training.module import TrainingModule
 
 
 class ShardedModule:
-    """Trunk and sharded head as one.
+    """Backbone and sharded head as one.
 
     Parameters
     ----------
-    trunk : mx.sym.Symbol
+    backbone : mx.sym.Symbol
         The embedding network as it is to be bound.
     network : FaceNetwork
         What is saved, and with it the names, shapes and beginnings of all parameters.
@@ -29,30 +29,30 @@ class ShardedModule:
     -----
     A step: every device computes its images' embeddings; each shard is given all of them and computes its logits; two
     numbers a row make one softmax of them; the embeddings' gradients, summed over the shards, go back to the devices
-    they came from. The trunk's gradients meet in the kvstore, fc7's never leave their device.
+    they came from. The backbone's gradients meet in the kvstore, fc7's never leave their device.
 
-    One optimizer knows trunk and shards, each shard's parameter under an index of its own: counts, schedule and
+    One optimizer knows backbone and shards, each shard's parameter under an index of its own: counts, schedule and
     multipliers are those of a network on one device.
     """
 
     loss_scale = None  # there is no half precision beside a divided fc7
 
-    def __init__(self, trunk, network, contexts, fixed, options, batches, logger):
+    def __init__(self, backbone, network, contexts, fixed, options, batches, logger):
         self._network, self._contexts, self._fixed, self._options = network, contexts, set(fixed), options
-        own, self._before = {*trunk.list_arguments()}, None
-        self._trunk = TrainingModule(trunk, options.accumulate, batches, data_names=["data"], label_names=[],
-                                     context=contexts, logger=logger,
-                                     fixed_param_names=[name for name in fixed if name in own])
-        self._trunk_trains = bool(own - self._fixed - {"data"})
+        own, self._before = {*backbone.list_arguments()}, None
+        self._backbone = TrainingModule(backbone, options.accumulate, batches, data_names=["data"], label_names=[],
+                                        context=contexts, logger=logger,
+                                        fixed_param_names=[name for name in fixed if name in own])
+        self._backbone_trains = bool(own - self._fixed - {"data"})
 
     def bind(self, data_shapes, label_shapes):
-        """Bind the trunk for training, and a head for each device."""
-        # without any gradient MXNet takes a frozen trunk for inference and fuses its layers: fused convolution and
-        # BatchNorm give wrong numbers in a training pass, which a trunk with Dropout has to have
-        self._trunk.bind(data_shapes, inputs_need_grad=not self._trunk_trains)
+        """Bind the backbone for training, and a head for each device."""
+        # without any gradient MXNet takes a frozen backbone for inference and fuses its layers: fused convolution and
+        # BatchNorm give wrong numbers in a training pass, which a backbone with Dropout has to have
+        self._backbone.bind(data_shapes, inputs_need_grad=not self._backbone_trains)
         self._shapes = {name: tuple(shape) for name, shape in (row[:2] for row in [*data_shapes, *label_shapes])}
         batch_size = self._shapes[data_shapes[0][0]][0]
-        self._head = ShardedHead(self._network.head, batch_size, self._contexts, self._fixed, self._trunk_trains,
+        self._head = ShardedHead(self._network.head, batch_size, self._contexts, self._fixed, self._backbone_trains,
                                  self._options.sample_rate, self._options.seed, self._options.accumulate > 1)
 
     def init_params(self, initializer, arg_params, aux_params, allow_missing=False):
@@ -61,7 +61,7 @@ class ShardedModule:
         for name, shape in self._missing(arg_params) if allow_missing else ():
             arg_params[name] = mx.nd.zeros(shape)
             initializer(mx.init.InitDesc(name, attributes.get(name)), arg_params[name])
-        self._trunk.init_params(initializer, arg_params, aux_params, allow_missing)
+        self._backbone.init_params(initializer, arg_params, aux_params, allow_missing)
         self._head.set_params(arg_params)
 
     def _missing(self, arg_params):
@@ -73,30 +73,30 @@ class ShardedModule:
     @property
     def params_initialized(self):
         """Whether there are parameters to save."""
-        return self._trunk.params_initialized
+        return self._backbone.params_initialized
 
     @property
     def held(self):
         """Batches whose gradients wait for the rest of their group."""
-        return self._trunk.held
+        return self._backbone.held
 
     @property
     def can_be_kept(self):
         """Whether a state taken now is complete; see `TrainingModule`."""
-        return self._trunk.can_be_kept
+        return self._backbone.can_be_kept
 
     def held_gradients(self):
         """Return the gradients of an incomplete group, the shards' too, for the state of a run."""
-        return {**self._trunk.held_gradients(), **(self._head.gradients() if self.held else {})}
+        return {**self._backbone.held_gradients(), **(self._head.gradients() if self.held else {})}
 
-    def go_on(self, facts, arrays, done):
-        """Begin, when the optimizer is made, where another stood; see `TrainingModule.go_on`."""
-        self._trunk.go_on(facts, arrays, done)
+    def resume_from(self, facts, arrays, done):
+        """Begin, when the optimizer is made, where another stood; see `TrainingModule.resume_from`."""
+        self._backbone.resume_from(facts, arrays, done)
         self._before = arrays
 
     def init_optimizer(self, kvstore, optimizer, optimizer_params):
         """Make the optimizer and introduce the shards' parameters to it, with the head's own multipliers."""
-        self._trunk.init_optimizer(kvstore, optimizer, optimizer_params)
+        self._backbone.init_optimizer(kvstore, optimizer, optimizer_params)
         known, specs = self._optimizer, self._network.head.variable_specs()
         known.idx2name.update(self._head.indices())
         known.lr_mult.update({name: spec[2] for name, spec in specs.items()})
@@ -109,16 +109,16 @@ class ShardedModule:
 
     def forward_backward(self, batch):
         """Compute loss and gradients of a batch."""
-        self._trunk.forward(mx.io.DataBatch(batch.data), is_train=True)
-        embeddings, = self._trunk.get_outputs(merge_multi_context=False)
+        self._backbone.forward(mx.io.DataBatch(batch.data), is_train=True)
+        embeddings, = self._backbone.get_outputs(merge_multi_context=False)
         self._head.forward_backward(embeddings, batch.label[0], (self._optimizer.num_update, self._computed))
         self._computed += 1
-        if self._trunk_trains:
-            self._trunk.backward([self._head.embedding_gradient()])
+        if self._backbone_trains:
+            self._backbone.backward([self._head.embedding_gradient()])
 
     def update(self):
-        """Count a batch; update trunk and head where it is the last of its group."""
-        batches = self._trunk.update()
+        """Count a batch; update backbone and head where it is the last of its group."""
+        batches = self._backbone.update()
         if batches:
             self._head.update(self._kvstore._updater if self._update_on_kvstore else self._updater, batches)
             self._computed = 0
@@ -129,7 +129,7 @@ class ShardedModule:
 
     def get_params(self):
         """Return (arg_params, aux_params), fc7 joined, as the unsharded network has them."""
-        arg_params, aux_params = self._trunk.get_params()
+        arg_params, aux_params = self._backbone.get_params()
         return {**arg_params, **self._head.get_params()}, aux_params
 
     @property
@@ -142,16 +142,16 @@ class ShardedModule:
 
     @property
     def _optimizer(self):
-        return self._trunk._optimizer
+        return self._backbone._optimizer
 
     @property
     def _kvstore(self):
-        return self._trunk._kvstore
+        return self._backbone._kvstore
 
     @property
     def _update_on_kvstore(self):
-        return self._trunk._update_on_kvstore
+        return self._backbone._update_on_kvstore
 
     @property
     def _updater(self):
-        return self._trunk._updater
+        return self._backbone._updater

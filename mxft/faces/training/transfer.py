@@ -21,7 +21,7 @@ class FaceTransfer:
         Over the whole training network.
     arg_params, aux_params : dict of str to mx.nd.NDArray
     new_head : bool
-        The class centres begin anew.
+        The class centres are initialised again.
     new_embedding : bool
     renamed : dict of str to str
         Parameters of the embedding layer that have another name in the checkpoint: theirs to ours.
@@ -42,13 +42,13 @@ def transfer_face(network, checkpoint, image_shape, keep_head=True, reinit_embed
     ----------
     network : FaceNetwork
     checkpoint : Checkpoint or None
-        None begins everything anew.
+        None initialises everything.
     image_shape : tuple of int
         ``(3, H, W)``.
     keep_head : bool
         Take the checkpoint's class centres where they have the shape of the network's.
     reinit_embedding : bool
-        Begin the embedding layer (``pre_fc1`` and ``fc1``), and with it the class centres, anew.
+        Initialise the embedding layer (``pre_fc1`` and ``fc1``), and with it the class centres.
 
     Returns
     -------
@@ -66,10 +66,10 @@ def transfer_face(network, checkpoint, image_shape, keep_head=True, reinit_embed
         report, args, auxs = match_parameters(network.saved, {}, {}, image_shape)
         return FaceTransfer(report, args, auxs, True, True)
     checkpoint, renamed = _under_our_names(checkpoint, network.embedding)
-    trunk, _, _ = match_parameters(network.embedding, checkpoint.arg_params, checkpoint.aux_params, image_shape)
-    _refuse_other_architecture(trunk, own, checkpoint)
+    backbone, _, _ = match_parameters(network.embedding, checkpoint.arg_params, checkpoint.aux_params, image_shape)
+    _refuse_other_architecture(backbone, own, checkpoint)
     if not reinit_embedding:
-        _refuse_other_embedding(trunk, checkpoint)
+        _refuse_other_embedding(backbone, checkpoint)
     keep_head = keep_head and not reinit_embedding and _head_fits(network.head, checkpoint)
     new = set(network.head.scheduled(0)) | (own if reinit_embedding else set())
     new |= set() if keep_head else set(network.head.parameters)
@@ -112,11 +112,11 @@ def _under_our_names(checkpoint, embedding):
     return dataclasses.replace(checkpoint, arg_params=parameters[0], aux_params=parameters[1]), renamed
 
 
-def _refuse_other_architecture(trunk, own, checkpoint):
-    """Refuse a checkpoint whose trunk has other parameters, more of them, or fewer."""
-    theirs = _trunk_of(checkpoint)
-    differing = [row for row in trunk.rows if row.status in ("new", "mismatched") and row.name not in own]
-    differing += [row for row in trunk.named("dropped") if row.name in theirs]
+def _refuse_other_architecture(backbone, own, checkpoint):
+    """Refuse a checkpoint whose backbone has other parameters, more of them, or fewer."""
+    theirs = _backbone_of(checkpoint)
+    differing = [row for row in backbone.rows if row.status in ("new", "mismatched") and row.name not in own]
+    differing += [row for row in backbone.named("dropped") if row.name in theirs]
     if differing:
         raise InputError(
             f"pretrained network is another architecture: expected the parameters of the network to train, received "
@@ -124,7 +124,7 @@ def _refuse_other_architecture(trunk, own, checkpoint):
             f"{' …' if len(differing) > 3 else ''}; {_advice(checkpoint)}")
 
 
-def _trunk_of(checkpoint):
+def _backbone_of(checkpoint):
     """Return the names of the parameters the checkpoint's embedding depends on, its own layer's left out."""
     network = _embedding_network(checkpoint)
     if network is None:
@@ -156,8 +156,8 @@ def _advice(checkpoint):
     return f"{build}--network pretrained takes the checkpoint's own graph"
 
 
-def _refuse_other_embedding(trunk, checkpoint):
-    rows = trunk.named("mismatched") + trunk.named("new")
+def _refuse_other_embedding(backbone, checkpoint):
+    rows = backbone.named("mismatched") + backbone.named("new")
     if not rows:
         return
     row = rows[0]
@@ -167,7 +167,7 @@ def _refuse_other_embedding(trunk, checkpoint):
         way_out = f"say `emb_size` {row.checkpoint_shape[0]}" if row.checkpoint_shape else "choose its `version_output`"
     raise InputError(
         f"embedding does not fit: expected {row.name} of shape {row.symbol_shape}, received {row.checkpoint_shape} "
-        f"from {checkpoint.name}; {way_out}, or `reinit_embedding` to begin the embedding layer anew (formerly "
+        f"from {checkpoint.name}; {way_out}, or `reinit_embedding` to initialise the embedding layer again (formerly "
         f"`Incompatible attr in node … expected {list(row.symbol_shape)}, got {list(row.checkpoint_shape or ())}`)")
 
 

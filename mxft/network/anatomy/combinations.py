@@ -184,7 +184,7 @@ def is_pointwise(node):
 def averaged_classifier(graph, node):
     """Return the 1x1 convolution whose map `node` averages into scores, as in a SqueezeNet without softmax, or None.
 
-    The convolutions of a trunk that ends in an average have a BatchNorm behind them and no bias, or are concatenated.
+    The convolutions of a backbone that ends in an average have a BatchNorm after them and no bias, or are concatenated.
     """
     if not (_averages(node) and _takes_all_places(node)):
         return None

@@ -1,4 +1,4 @@
-"""Where a network's features come out: the layer a new head stands on, and the embedding of a face network."""
+"""Where a network's features come out: the layer a new head is put on, and the embedding of a face network."""
 import dataclasses
 from typing import Optional
 

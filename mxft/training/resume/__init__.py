@@ -1,1 +1,1 @@
-"""The state of a run: written down, shared among workers, taken up again."""
+"""The state of a run: written, shared among workers, resumed."""

@@ -1,30 +1,30 @@
-"""The state of a run of several workers: rank 0 keeps it as a process alone does, and tells the others where they are.
+"""The state of a run of several workers: rank 0 keeps it as a single process does, and broadcasts it.
 
-Only rank 0 needs the run folder. What it reads crosses the servers byte by byte, so that every worker goes on from the
-very same facts and arrays, and none can take another branch than the others.
+Only rank 0 needs the run folder. What it reads crosses the servers byte by byte, so that every worker resumes from the
+same facts and arrays, and none can take another branch than the others.
 """
 from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.training.resume.state import FoundState, as_json, describe_differences
 
 
-class ToldState(FoundState):
-    """What a worker that is not the first has in place of a RunState: it goes on from what it is told, and keeps none.
+class ReceivedState(FoundState):
+    """What a worker that is not the first has in place of a RunState: it resumes from what it receives, and keeps none.
 
     Parameters
     ----------
     found : dict or None
-        The facts rank 0 goes on from.
-    hear : callable
+        The facts rank 0 resumes from.
+    receive : callable
         Returns the bytes of the arrays that go with them, a ``.params`` file, when rank 0 gives them out.
     """
 
-    def __init__(self, found, hear):
+    def __init__(self, found, receive):
         super().__init__(found)
-        self._hear = hear
+        self._receive = receive
 
     def _arrays_of(self, facts):
-        return mx.nd.load_frombuffer(self._hear())
+        return mx.nd.load_frombuffer(self._receive())
 
     def is_due(self, batches):
         """Whether it is time to write down a state: never."""
@@ -47,7 +47,7 @@ def share_state(workers, asked, open_state):
 
     Returns
     -------
-    RunState, ToldState or None
+    RunState, ReceivedState or None
         None where the servers update the parameters, whose momenta no worker has.
 
     Raises
@@ -57,11 +57,11 @@ def share_state(workers, asked, open_state):
 
     Notes
     -----
-    A place every worker has to come to. Where rank 0 ends instead, the launcher, or the heartbeats, end the others.
+    A collective: every worker must call it. Where rank 0 ends instead, the launcher, or the heartbeats, end the others.
     """
     mine = as_json({**asked, "devices": len(asked["devices"])})
     state = open_state() if workers.writes and workers.updates_itself else None
-    told = workers.from_first({"asked": mine, "found": state and state.found})
+    told = workers.broadcast({"asked": mine, "found": state and state.found})
     different = describe_differences(told["asked"], mine, "rank 0 has")
     if different:
         raise InputError(f"worker {workers.rank}: expected what rank 0 was asked, received {different}; give every "
@@ -69,7 +69,7 @@ def share_state(workers, asked, open_state):
     if not workers.updates_itself:
         return None
     if not workers.writes:
-        return ToldState(told["found"], lambda: workers.bytes_from_first(None))
+        return ReceivedState(told["found"], lambda: workers.broadcast_bytes(None))
     if workers.count > 1:
-        state.tell = workers.bytes_from_first
+        state.send = workers.broadcast_bytes
     return state

@@ -55,7 +55,7 @@ def restore_optimizer(module, facts, arrays):
             updater.states_synced[own] = False  # the updater moves them to where the parameter lies
     if not _is_state_of(optimizer, facts):
         raise InputError("state: expected what the optimizer keeps between two updates, received something else, a "
-                         "damaged state; begin anew with another `run`")
+                         "damaged state; start again with another `run`")
     vars(optimizer).update(facts["numbers"])
     for device, counts in facts["counts"].items():
         of_device = optimizer._all_index_update_counts.setdefault(int(device), {})

@@ -1,4 +1,4 @@
-"""Snapshots of a training: taken between two batches, and what of one goes where when training goes on."""
+"""Snapshots of a training: taken between two batches, and how training is resumed from one."""
 from mxft.compat import mx
 from mxft.training.resume.optimizer_state import optimizer_state
 
@@ -30,14 +30,14 @@ class Snapshots:
             return  # the epoch's end follows
         self._position = (param.epoch - self._epochs.first, done)
         if self._state.is_due(done):
-            self.take()
+            self.save()
 
     def epoch_end(self, epoch, *_):
         """Write down the end of an epoch."""
         self._position = (epoch + 1 - self._epochs.first, 0)
-        self.take()
+        self.save()
 
-    def take(self):
+    def save(self):
         """Write down where training is, unless that was done."""
         if self._position in (None, self._saved_at) or not self._module.can_be_kept:
             return

@@ -1,4 +1,4 @@
-"""The state of a run between two batches, on disk: all it takes to go on as if nothing had happened.
+"""The state of a run between two batches, on disk: all it takes to resume as if nothing had happened.
 
 ``state/state.json`` names the arrays it goes with, ``state/N.params``; the one is renamed into place when the other is
 whole, so that a process that is killed, at whatever moment, leaves the state before or the state after.
@@ -21,15 +21,16 @@ _FILE = "state.json"
 _EPOCHS = "recipe.fit.epochs"
 _FREE = ("recipe.cache.folder", "recipe.cache.budget_bytes",  # they change where numbers lie, not the numbers
          "options.max_steps", "options.end_epoch", "options.verbose", "options.frequent", "options.ckpt")
+_RENAMED = {"frozen_trunk": "frozen_backbone", "trunk_lr_mult": "backbone_lr_mult"}  # since 0.1.0, whose runs resume
 
 
 class FoundState:
-    """Where a run is gone on from, if anywhere.
+    """What a run is resumed from, if anything.
 
     Parameters
     ----------
     found : dict or None
-        The facts to go on from, until `take` has given them out.
+        The facts to resume from, until `restore` has given them out.
 
     Attributes
     ----------
@@ -41,8 +42,8 @@ class FoundState:
         self.found, self.stage = found, 0
 
     @property
-    def goes_on(self):
-        """Whether there is anything in `found` but that the run had begun."""
+    def resumed(self):
+        """Whether there is anything to resume: more in `found` than that the run had begun."""
         return bool(self.found and self.found["stage"])
 
     @property
@@ -59,10 +60,10 @@ class FoundState:
             raise
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, OSError,
                 mx.base.MXNetError):
-            raise InputError(f"state: expected what mxft writes, received {self.where}, which is damaged; begin anew "
+            raise InputError(f"state: expected what mxft writes, received {self.where}, which is damaged; start again "
                              "with another `run`") from None
 
-    def take(self):
+    def restore(self):
         """Return (facts, arrays) of the stage being trained, the first time it is asked; None where there are none."""
         facts = self.found
         if not facts or facts.get("stage") != self.stage:
@@ -72,14 +73,14 @@ class FoundState:
 
 
 class RunState(FoundState):
-    """What a run that is begun anew goes on from, and where it writes down how far it is.
+    """What a run resumes from, and where it writes down how far it is.
 
     Parameters
     ----------
     folder : str
         ``RUN/state``.
     asked : dict
-        What the run was asked, for JSON: a state is only gone on from where this is the same.
+        What the run was asked, for JSON: a state is only resumed where this is the same.
     every_batches : int
         Between two states, beside those at the end of every epoch; 0 for none.
     every_minutes : float
@@ -87,8 +88,8 @@ class RunState(FoundState):
 
     Attributes
     ----------
-    tell : callable or None
-        Given the bytes of the arrays `take` gives out; see `mxft.training.resume.following`.
+    send : callable or None
+        Given the bytes of the arrays `restore` gives out; see `mxft.training.resume.following`.
 
     Notes
     -----
@@ -97,7 +98,7 @@ class RunState(FoundState):
 
     def __init__(self, folder, asked, every_batches=0, every_minutes=10):
         super().__init__()
-        self.folder, self.tell = folder, None
+        self.folder, self.send = folder, None
         self._every_batches, self._every_seconds, self._saved = every_batches, 60 * every_minutes, time.perf_counter()
         self._asked, self._number, self._about = as_json(asked), 0, dict
 
@@ -127,8 +128,8 @@ class RunState(FoundState):
             if not (_whole(number) and _whole(facts.get("stage", 0)) and isinstance(asked, dict)):
                 raise TypeError
         if facts.get("format") != FORMAT:
-            raise InputError(f"state: expected format {FORMAT}, received {facts.get('format')!r} in {path}; begin anew "
-                             "with another `run`")
+            raise InputError(f"state: expected format {FORMAT}, received {facts.get('format')!r} in {path}; start "
+                             "again with another `run`")
         refuse_differences(asked, self._asked)
         self.found, self._number = facts, number
         return True
@@ -146,20 +147,20 @@ class RunState(FoundState):
         path = os.path.join(self.folder, f"{facts['number']}.params")
         try:
             arrays = read_arrays(path)
-            if self.tell:
+            if self.send:
                 with open(path, "rb") as f:
-                    self.tell(f.read())
+                    self.send(f.read())
         except (OSError, ValueError, mx.base.MXNetError):
             raise InputError(f"state: expected the arrays of {_FILE}, received {path}, which is missing or damaged; "
-                             "begin anew with another `run`") from None
+                             "start again with another `run`") from None
         return arrays
 
-    def also(self, about):
+    def include(self, about):
         """Have ``about()``, a dict, written down with every state."""
         self._about = about
 
     def begin(self):
-        """Write down that the run has begun: from here on it can be gone on with; InputError where there is no room."""
+        """Write down that the run has begun: from here on it can be resumed; InputError where there is no room."""
         require_folder(self.folder)
         try:
             write_json(os.path.join(self.folder, _FILE), {"format": FORMAT, "number": 0, "stage": 0,
@@ -212,7 +213,7 @@ def _whole(number):
 
 
 def open_state(folder, asked, keeping, where):
-    """Return the RunState of a run, read where it goes on.
+    """Return the RunState of a run, read where it is resumed.
 
     Parameters
     ----------
@@ -226,20 +227,20 @@ def open_state(folder, asked, keeping, where):
     Raises
     ------
     InputError
-        There is nothing to go on with where there must be, or what `RunState.load` refuses.
+        There is nothing to resume where there must be, or what `RunState.load` refuses.
     """
     state = RunState(folder, asked, keeping.state_batches, keeping.state_minutes)
     if keeping.resume and not state.load() and keeping.resume == "must":
-        raise InputError(f"resume: expected a run to go on with, received {where} without "
-                         f"{os.path.basename(folder)}/{_FILE}; `resume` auto begins one where there is none")
+        raise InputError(f"resume: expected a run to resume, received {where} without "
+                         f"{os.path.basename(folder)}/{_FILE}; `resume` auto starts one where there is none")
     return state
 
 
 def require_resumable(kvstore, keeping):
-    """Refuse (InputError) to go on with a kvstore whose servers have the momenta: no state was kept."""
+    """Refuse (InputError) to resume with a kvstore whose servers have the momenta: no state was kept."""
     if keeping.resume and kvstore == "dist_async":
         raise InputError("resume: expected dist_sync or dist_device_sync, received kv-store='dist_async', whose "
-                         "momenta lie on the servers; leave `resume` out and begin from the best checkpoint, with "
+                         "momenta are on the servers; leave `resume` out and start from the best checkpoint, with "
                          "`model` or `pretrained` and another `run` or `prefix`")
 
 
@@ -249,14 +250,14 @@ def as_json(asked):
 
 
 def refuse_differences(before, now):
-    """Refuse (InputError) to go on with what was asked now, if it is not what the run was begun with.
+    """Refuse (InputError) to resume with other settings than those the run was started with.
 
     More epochs are no difference, unless the learning rate falls by a cosine of their number.
     """
     told = describe_differences(before, now, "it was", _FREE + (_EPOCHS,) * _grows(_flat(before), _flat(now)))
     if told:
-        raise InputError(f"resume: expected what the run was begun with, received {told}; say the same, or begin "
-                         "anew with another `run`")
+        raise InputError(f"resume: expected what the run was started with, received {told}; give the "
+                         "same, or start again with another `run`")
 
 
 def _grows(before, now):
@@ -284,5 +285,5 @@ def _flat(value, name=""):
     """Return nested dicts as one, ``{"recipe.fit.epochs": 8}``."""
     if not isinstance(value, dict):
         return {name: value}
-    return {key: leaf for inner, part in value.items()
-            for key, leaf in _flat(part, f"{name}.{inner}" if name else str(inner)).items()}
+    return {key: leaf for inner, part in value.items() for key, leaf in _flat(
+        part, f"{name}.{_RENAMED.get(inner, inner)}" if name else str(inner)).items()}

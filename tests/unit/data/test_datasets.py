@@ -109,8 +109,8 @@ def test_facts_that_cannot_be_read_are_refused_by_name_and_replaced_by_packing(p
     prepare_records(str(photographs), prefix, **OPTIONS)
     with open(facts_path(prefix), "w") as f:
         f.write(text)
-    with pytest.raises(InputError, match=f"records cannot be taken up: expected the facts mxft split writes, received "
-                                         f"{facts_path(prefix)} .*; delete it and split again"):
+    with pytest.raises(InputError, match=f"records cannot be used again: expected the facts mxft split writes, "
+                                         f"received {facts_path(prefix)} .*; delete it and split again"):
         load_records(prefix)
     assert prepare_records(str(photographs), prefix, **OPTIONS)[1] is not None
     assert load_records(prefix).packing["resize"] == 16

@@ -11,7 +11,7 @@ from mxft.compat import mx
 from mxft.distributed import workers as workers_module
 from mxft.distributed.environment import Part, prepare_heartbeats, read_part, seconds
 from mxft.distributed.serving import serves
-from mxft.distributed.store import LentStore, SharedStore
+from mxft.distributed.store import ModuleStore, SharedStore
 from mxft.distributed.workers import Workers, join
 from mxft.errors import InputError
 from tests.support.groups import left_of
@@ -46,7 +46,7 @@ def test_a_process_of_its_own_is_the_first_of_one(monkeypatch):
     monkeypatch.delenv("DMLC_ROLE", raising=False)
     alone = join("device")
     assert (alone.rank, alone.count, alone.writes, alone.module_store()) == (0, 1, True, "device")
-    assert alone.seed(5) == 5 and alone.from_first(3) == 3 and alone.first_then_others(lambda: "made") == "made"
+    assert alone.seed(5) == 5 and alone.broadcast(3) == 3 and alone.first_then_others(lambda: "made") == "made"
     assert not serves()
 
 
@@ -104,14 +104,14 @@ def test_a_second_module_gets_keys_of_its_own_and_its_multipliers_meet_them():
     symbol = mx.sym.FullyConnected(mx.sym.Variable("data"), mx.sym.Variable("w", lr_mult=0.1), num_hidden=2, name="fc")
     for _ in range(2):
         optimizer = mx.optimizer.create("sgd", sym=symbol, param_idx2name={0: "w", 1: "fc_bias"}, learning_rate=1.0)
-        lent, out = LentStore(shared), mx.nd.zeros((2,))
+        lent, out = ModuleStore(shared), mx.nd.zeros((2,))
         lent.set_optimizer(optimizer)
         for name in ("w", "fc_bias"):
             lent.broadcast(name, mx.nd.ones((2,)), out)
         last = {name.rpartition("/")[2]: number for name, number in servers.numbers.items()}
         assert servers.optimizer._get_lrs([last["w"], last["fc_bias"]]) == [0.1, 1.0]
         assert optimizer.idx2name == {0: "w", 1: "fc_bias"}
-        assert shared.from_first(3) == 3
+        assert shared.broadcast(3) == 3
     assert list(servers.numbers.values()) == list(range(2 * (2 + 2)))  # what is agreed on takes two
 
 
@@ -120,7 +120,7 @@ def test_a_second_module_gets_keys_of_its_own_and_its_multipliers_meet_them():
 def test_the_servers_update_only_where_nobody_waits(kvstore, servers_update):
     servers = NumberedStore()
     servers.type = kvstore
-    assert LentStore(SharedStore(servers)).is_capable("optimizer") == servers_update
+    assert ModuleStore(SharedStore(servers)).is_capable("optimizer") == servers_update
     assert Workers(kvstore).updates_itself != servers_update
 
 
@@ -136,7 +136,7 @@ def test_a_workers_own_parameters_become_those_of_the_first():
     module.bind([("data", (4, 3))], [("softmax_label", (4,))])
     module.init_params(mx.init.Uniform())
     workers = SecondOfThree("dist_sync")
-    module.init_optimizer(LentStore(SharedStore(FirstHasOnes())))
+    module.init_optimizer(ModuleStore(SharedStore(FirstHasOnes())))
     workers_module._JoinedWorkers.begin_alike(workers, module)
     assert not module._update_on_kvstore and module._optimizer.rescale_grad == 1 / 12
     for values in (*module.get_params(), module._exec_group.execs[0].arg_dict, module._exec_group.execs[0].aux_dict):
@@ -219,11 +219,11 @@ def test_a_process_that_joined_leaves_with_its_status_at_once(monkeypatch):
 
     class Joined(Workers):
         def leave(self):
-            left.append("in good order")
+            left.append("cleanly")
 
     monkeypatch.setattr(workers_module, "_JOINED", [Joined("dist_sync")])
     monkeypatch.setattr(workers_module, "_end_now", lambda status: left.append(status))
-    workers_module.part_with(0)
-    assert left == ["in good order"]
-    workers_module.part_with(3)
+    workers_module.release(0)
+    assert left == ["cleanly"]
+    workers_module.release(3)
     assert left[1] == 3

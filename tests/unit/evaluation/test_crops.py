@@ -69,5 +69,5 @@ def test_an_ensemble_is_the_mean_of_the_probabilities():
 def test_networks_of_other_classes_or_records_make_no_ensemble():
     one = Score(0.5, 1, 1, 2, 1.0, np.zeros((2, 2)), np.array([0., 1.]))
     for logits, labels in ((np.zeros((2, 3)), [0, 1]), (np.zeros((2, 2)), [1, 1])):
-        with pytest.raises(InputError, match="ensemble: expected networks of 2 classes judged on the same records"):
+        with pytest.raises(InputError, match="ensemble: expected networks of 2 classes evaluated on the same records"):
             average([one, Score(0.5, 1, 1, 2, 1.0, logits, np.array(labels))])

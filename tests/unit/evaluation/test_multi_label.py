@@ -1,4 +1,4 @@
-"""Figures of several labels, held against scikit-learn's, row by row, and at their edges."""
+"""Figures of several labels, checked against scikit-learn's, row by row, and at their edges."""
 import numpy as np
 import pytest
 from sklearn import metrics

@@ -1,4 +1,4 @@
-"""Figures of numbers, held against scikit-learn's."""
+"""Figures of numbers, checked against scikit-learn's."""
 import numpy as np
 import pytest
 from sklearn import metrics

@@ -23,7 +23,7 @@ def path(make_records):
 
 
 def executor():
-    """A trunk that hands the pixels on."""
+    """A backbone that hands the pixels on."""
     return InferenceExecutor(mx.sym.Flatten(mx.sym.Variable("data"), name="flat"), {}, {}, SPEC.shape, 5)
 
 

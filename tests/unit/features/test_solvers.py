@@ -1,4 +1,4 @@
-"""Solved heads: plain weights that decide as scikit-learn does, on a scale training can go on from."""
+"""Fitted heads: plain weights that decide as scikit-learn does, on a scale training can go on from."""
 import numpy as np
 import pytest
 

@@ -8,11 +8,11 @@ import pytest
 from mxft.compat import mx
 from mxft.errors import InputError, RunError
 from mxft.features.extraction import extract_view
-from mxft.features.store import FeatureStore, check_cache, trunk_facts
+from mxft.features.store import FeatureStore, backbone_facts, check_cache
 from mxft.features.view_file import UnusableView, read_view, write_view
 
 RECORDS, WIDTH, BATCH = 10, 6, 4
-FACTS = {"trunk": "a", "parameters": "b", "records": "c", "reading": {"seed": 1, "rand_crop": True}}
+FACTS = {"backbone": "a", "parameters": "b", "records": "c", "reading": {"seed": 1, "rand_crop": True}}
 VIEW_BYTES = {"float32": RECORDS * (4 * WIDTH + 4), "float16": RECORDS * (2 * WIDTH + 4)}
 
 
@@ -23,7 +23,7 @@ def numbers(view, scale=1.0):
 
 
 class Executor:
-    """A trunk whose output is its input; counts the views it went over."""
+    """A backbone whose output is its input; counts the views it went over."""
 
     output_shape = (BATCH, WIDTH)
 
@@ -86,7 +86,7 @@ def test_the_next_run_takes_a_view_from_disk(make_store):
     (lambda raw: b"X" + raw[1:], "damaged: it does not begin"),
     (lambda raw: flip(raw, -1), "damaged: its checksum"), (lambda raw: flip(raw, -RECORDS * 4 - 1), "its checksum"),
     (lambda raw: raw.replace(b'"shape": [10', b'"shape": [11'), "damaged: its header does not fit"),
-    (lambda raw: raw.replace(b'"trunk": "a"', b'"trunk": "z"'), "stale: made with other trunk;"),
+    (lambda raw: raw.replace(b'"backbone": "a"', b'"backbone": "z"'), "stale: made with other backbone;"),
     (lambda raw: raw.replace(b'"facts"', b'"fatcs"'), "stale: made with other facts"),
 ])
 def test_a_damaged_file_is_noticed_said_and_rebuilt(make_store, damage, message):
@@ -100,7 +100,7 @@ def test_a_damaged_file_is_noticed_said_and_rebuilt(make_store, damage, message)
         f.write(damage(raw))
     store, executor, said = make_store()
     require_views(store)
-    assert executor.views == 1 and any(re.search(message, line) and store.path(1) in line and "computed anew" in line
+    assert executor.views == 1 and any(re.search(message, line) and store.path(1) in line and "computed again" in line
                                        for line in said)
     with open(first.path(1), "rb") as f:
         assert f.read() == raw
@@ -114,14 +114,14 @@ def flip(raw, position):
 
 @pytest.mark.parametrize("facts, other", [
     ({**FACTS, "parameters": "x"}, "parameters"), ({**FACTS, "reading": {"seed": 2, "rand_crop": True}}, "seed"),
-    ({**FACTS, "trunk": "x", "records": "y"}, "records, trunk"),
+    ({**FACTS, "backbone": "x", "records": "y"}, "records, backbone"),
 ])
 def test_a_stale_file_is_noticed_and_said(make_store, facts, other):
     first = make_store()[0]
     require_views(first)
     store, executor, said = make_store(facts=facts)
     require_views(store)
-    assert executor.views == 2 and f"is stale, made with other {other}; computed anew" in said[0]
+    assert executor.views == 2 and f"is stale, made with other {other}; computed again" in said[0]
     assert store.path(0) != first.path(0) and os.path.exists(first.path(0))  # another run may still need it
 
 
@@ -132,7 +132,7 @@ def test_view_and_dtype_are_part_of_the_key(make_store):
     os.rename(wholes.path(0), wholes.path(1))
     store, executor, said = make_store()
     require_views(store)
-    assert executor.views == 2 and any("is stale: made with other view; computed anew" in line for line in said)
+    assert executor.views == 2 and any("is stale: made with other view; computed again" in line for line in said)
 
 
 def test_a_killed_extraction_leaves_nothing(make_store, tmp_path):
@@ -153,7 +153,7 @@ def test_a_budget_is_kept_and_what_it_changes_said(make_store, budget, mode, dty
     if dtype == "float16":
         assert said[0].startswith("features: kept as float16, 0.0 MB; float32 would need")
     if mode == "none":
-        assert said[0].startswith("features: computed anew every epoch; 2 x 10 records need")
+        assert said[0].startswith("features: computed again every epoch; 2 x 10 records need")
 
 
 def test_a_file_is_no_larger_than_its_header_and_the_view(make_store):
@@ -201,19 +201,19 @@ def test_a_cache_that_cannot_be_is_refused(make_store, monkeypatch):
         make_store()
 
 
-def test_facts_of_a_trunk_change_with_its_graph_and_every_parameter(make_checkpoint):
+def test_facts_of_a_backbone_change_with_its_graph_and_every_parameter(make_checkpoint):
     checkpoint = make_checkpoint()
-    trunk = checkpoint.symbol.get_internals()["relu0_output"]
-    facts = [trunk_facts(trunk, checkpoint.arg_params, checkpoint.aux_params)]
+    backbone = checkpoint.symbol.get_internals()["relu0_output"]
+    facts = [backbone_facts(backbone, checkpoint.arg_params, checkpoint.aux_params)]
     args = {name: value.copy() for name, value in checkpoint.arg_params.items()}
-    args["fc1_weight"][:] = 0  # not the trunk's
-    assert trunk_facts(trunk, args, checkpoint.aux_params) == facts[0]
+    args["fc1_weight"][:] = 0  # not the backbone's
+    assert backbone_facts(backbone, args, checkpoint.aux_params) == facts[0]
     for name in ("conv0_weight", "bn0_beta"):
         changed = {**args, name: mx.nd.array(np.nextafter(args[name].asnumpy(), 9))}
-        facts.append(trunk_facts(trunk, changed, checkpoint.aux_params))
-    facts.append(trunk_facts(trunk, args, {name: value + 1 for name, value in checkpoint.aux_params.items()}))
-    facts.append(trunk_facts(checkpoint.symbol.get_internals()["bn0_output"], args, checkpoint.aux_params))
-    assert len({facts["trunk"] + facts["parameters"] for facts in facts}) == 5
+        facts.append(backbone_facts(backbone, changed, checkpoint.aux_params))
+    facts.append(backbone_facts(backbone, args, {name: value + 1 for name, value in checkpoint.aux_params.items()}))
+    facts.append(backbone_facts(checkpoint.symbol.get_internals()["bn0_output"], args, checkpoint.aux_params))
+    assert len({facts["backbone"] + facts["parameters"] for facts in facts}) == 5
     assert facts[-1]["parameters"] == facts[0]["parameters"]
 
 
@@ -223,9 +223,9 @@ def test_extract_view_leaves_out_pads_and_keeps_the_order(make_checkpoint, make_
     from mxft.network.input_spec import InputSpec
 
     iterator = RecordIterator(make_records("ten.rec", range(10)), InputSpec((3, 8, 8)), 4, 10, threads=1)
-    trunk = mx.sym.Flatten(mx.sym.Variable("data"), name="flat")
+    backbone = mx.sym.Flatten(mx.sym.Variable("data"), name="flat")
     done = []
-    view = extract_view(InferenceExecutor(trunk, {}, {}, (3, 8, 8), 4), iterator, "float16", done.append)
+    view = extract_view(InferenceExecutor(backbone, {}, {}, (3, 8, 8), 4), iterator, "float16", done.append)
     assert view.features.shape == (10, 192) and view.features.dtype == np.float16 and done == [4, 4, 2]
     np.testing.assert_array_equal(view.labels, np.arange(10))
     np.testing.assert_array_equal(view.features, np.repeat(np.arange(10)[:, None], 192, axis=1))

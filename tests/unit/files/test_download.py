@@ -74,7 +74,7 @@ def test_the_next_mirror_is_taken_after_a_dead_one(server, tmp_path):
 
 
 def test_a_wrong_hash_is_named_and_what_came_is_thrown_away(server, tmp_path):
-    with pytest.raises(FetchError, match=f"sha256: expected {'0' * 64}, received {SHA256}; what came was thrown away"):
+    with pytest.raises(FetchError, match=f"sha256: expected {'0' * 64}, received {SHA256}; the download was deleted"):
         fetch(server.base + "a.tar", tmp_path / "a.tar", sha256="0" * 64, progress=False)
     assert names(tmp_path) == []
 
@@ -121,7 +121,7 @@ def test_an_interrupted_run_is_gone_on_with_by_the_next(server, tmp_path):
     with pytest.raises(FetchError) as caught:
         fetch(server.base + "a.tar", tmp_path / "a.tar", progress=False)
     assert str(caught.value).endswith(f"HTTP 503 Service Unavailable; 5,120 bytes are kept in {tmp_path}/a.tar.part: "
-                                      "the same command goes on from there")
+                                      "the same command continues from there")
     assert names(tmp_path) == ["a.tar.part", "a.tar.part.json"]
     server.seen.clear()
     assert content(fetch(server.base + "a.tar", tmp_path / "a.tar", progress=False)) == CONTENT

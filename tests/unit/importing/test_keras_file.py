@@ -122,5 +122,5 @@ def test_a_reading_that_hangs_crashes_or_takes_all_memory_is_a_refusal(keras, mo
              f"def broken(path):\n    {body}\n    return {{}}\n"
              f"keras_file.CPU_SECONDS, keras_file.arrays_of = 1, broken\nkeras_file.send(sys.argv[1])")
     monkeypatch.setattr(keras_file, "_CHILD", child)
-    with pytest.raises(InputError, match=r"a.h5 of [\d,]+ bytes \(HDF5 crashed, or went on without end\); copy"):
+    with pytest.raises(InputError, match=r"a.h5 of [\d,]+ bytes \(HDF5 crashed, or did not end\); copy"):
         read_weights(keras())

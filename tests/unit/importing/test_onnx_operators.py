@@ -192,9 +192,9 @@ def test_what_export_wrote_comes_back(tmp_path):
     from mxft.deploy.onnx import export_onnx
     from mxft.network.checkpoint import Checkpoint
     from mxft.rewrite.inference.readers import separate_readers
-    from tests.support.small_networks import DATA, forward, parameters_of, trunk
+    from tests.support.small_networks import DATA, backbone, forward, parameters_of
 
-    dense = mx.sym.FullyConnected(trunk(), num_hidden=4, name="fc1")
+    dense = mx.sym.FullyConnected(backbone(), num_hidden=4, name="fc1")
     for net in (mx.sym.softmax(dense, temperature=3.0, name="prob"), mx.sym.L2Normalization(dense, name="l2"),
                 mx.sym.BatchNorm(dense, fix_gamma=True, name="embedding"),
                 mx.sym.LogisticRegressionOutput(dense, name="tags"),

@@ -26,11 +26,11 @@ def network(groups=1, batch_norm_first=False, dropout=False):
     if batch_norm_first:
         net = mx.sym.BatchNorm(net, fix_gamma=False, name="bn0")
     net = mx.sym.Convolution(net, kernel=(3, 3), pad=(1, 1), num_filter=32, name="conv0")
-    trunk = mx.sym.Activation(net, act_type="relu")
+    backbone = mx.sym.Activation(net, act_type="relu")
     if dropout:
-        trunk = mx.sym.Dropout(trunk, p=0.5)
-    net = mx.sym.Convolution(trunk, kernel=(3, 3), pad=(1, 1), num_filter=32, num_group=groups, name="conv1")
-    net = mx.sym.elemwise_add(mx.sym.Convolution(net, kernel=(1, 1), num_filter=32, name="conv2"), trunk)
+        backbone = mx.sym.Dropout(backbone, p=0.5)
+    net = mx.sym.Convolution(backbone, kernel=(3, 3), pad=(1, 1), num_filter=32, num_group=groups, name="conv1")
+    net = mx.sym.elemwise_add(mx.sym.Convolution(net, kernel=(1, 1), num_filter=32, name="conv2"), backbone)
     net = mx.sym.Activation(net, act_type="relu")
     return mx.sym.FullyConnected(mx.sym.Pooling(net, global_pool=True, pool_type="avg", kernel=(1, 1)), num_hidden=5)
 

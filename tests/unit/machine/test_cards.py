@@ -67,7 +67,7 @@ def test_where_no_card_will_do_another_machine_is_named():
 
 def test_a_driver_that_fails_or_is_old_is_refused():
     with pytest.raises(InputError, match="expected an NVIDIA driver that answers for gpus='0', received error 999 from "
-                                         "cuInit; mxft doctor tells more"):
+                                         "cuInit; mxft doctor shows more"):
         refuse_driver(Driver((12, 2), (), "error 999 from cuInit"), "0")
     with pytest.raises(InputError, match=r"expected an NVIDIA driver of CUDA 11.0 \(450.80.02\) or newer for gpus='0', "
                                          "received one of CUDA 10.2"):

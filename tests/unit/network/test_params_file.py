@@ -1,4 +1,4 @@
-"""A .params file is followed from length to length, and held against what a network holds, before MXNet reads it."""
+"""A .params file is followed from length to length, and checked against what a network holds, before MXNet reads it."""
 import struct
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""What a network's layers give for one image, held against any network's, before anything is allocated."""
+"""What a network's layers give for one image, checked against any network's, before anything is allocated."""
 import pytest
 
 from mxft.compat import mx

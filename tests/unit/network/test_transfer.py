@@ -28,7 +28,7 @@ def names(report, status):
     return {row.name for row in report.named(status)}
 
 
-def test_the_trunk_is_loaded_and_the_head_is_new_whatever_its_old_shape(old):
+def test_the_backbone_is_loaded_and_the_head_is_new_whatever_its_old_shape(old):
     for num_classes in (4, 10):
         head, report, args, auxs = match(old, num_classes)
         assert names(report, "new") == set(head.parameters) == {"fc1_weight", "fc1_bias"}

@@ -9,7 +9,7 @@ import pytest
 
 from mxft.errors import InputError
 from mxft.evaluation.scoring import Score
-from mxft.report.judgement import Judgement, thumbnail
+from mxft.report.image_results import ImageResults, thumbnail
 from mxft.report.page import write_run_page
 from mxft.report.run_files import RunFiles
 from mxft.workflows.reporting import write_comparison
@@ -47,22 +47,22 @@ def make_run(tmp_path):
 
 
 def test_confusions_and_recalls_by_hand():
-    judgement = Judgement(SCORE, NAMES)
-    assert judgement.mistakes() == [("cat", "<b>dog</b>", 2, 3), ("<b>dog</b>", "cat", 1, 2)]
-    assert judgement.recalls() == [("cat", pytest.approx(1 / 3), 3, 0), ("<b>dog</b>", 0.5, 2, 1)]  # no image of an owl
-    assert judgement.names_without_images() == {}
+    results = ImageResults(SCORE, NAMES)
+    assert results.mistakes() == [("cat", "<b>dog</b>", 2, 3), ("<b>dog</b>", "cat", 1, 2)]
+    assert results.recalls() == [("cat", pytest.approx(1 / 3), 3, 0), ("<b>dog</b>", 0.5, 2, 1)]  # no image of an owl
+    assert results.names_without_images() == {}
     owl = np.array([[0, 0, 9]] * 5, np.float32)
-    assert Judgement(dataclasses.replace(SCORE, logits=owl), NAMES).names_without_images() == {2: NAMES[2]}
-    assert judgement.counts() == {"0,0": 1, "0,1": 2, "1,0": 1, "1,1": 1, "0": 3, "1": 2}
+    assert ImageResults(dataclasses.replace(SCORE, logits=owl), NAMES).names_without_images() == {2: NAMES[2]}
+    assert results.counts() == {"0,0": 1, "0,1": 2, "1,0": 1, "1,1": 1, "0": 3, "1": 2}
 
 
 def test_the_best_and_the_worst_are_told_by_the_probability_of_the_truth():
-    right, wrong = Judgement(SCORE, NAMES).extremes()
+    right, wrong = ImageResults(SCORE, NAMES).extremes()
     assert right == [0, 3] and wrong == [2, 4, 1]
 
 
 def test_the_matrix_has_a_pixel_a_cell_and_ink_where_images_are():
-    pixels = cv2.imdecode(np.frombuffer(Judgement(SCORE, NAMES).matrix_png(), np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = cv2.imdecode(np.frombuffer(ImageResults(SCORE, NAMES).matrix_png(), np.uint8), cv2.IMREAD_UNCHANGED)
     opacity = pixels[..., 3].astype(int)
     assert pixels.shape == (3, 3, 4)
     assert opacity[0, 1] > opacity[0, 0] > 100 and opacity[1, 0] == opacity[1, 1] and not opacity[2].any()
@@ -94,8 +94,8 @@ def test_a_run_that_was_not_judged_has_a_page_too(make_run):
     with open(write_run_page(folder, path=str(folder / "page.html")), encoding="utf-8") as f:
         page = f.read()
     assert "No epoch was trained." in page and "Where it errs" not in page
-    with open(write_run_page(folder, note="Not judged: <gone>."), encoding="utf-8") as f:
-        assert "<p>Not judged: &lt;gone&gt;.</p>" in f.read()
+    with open(write_run_page(folder, note="Not evaluated: <gone>."), encoding="utf-8") as f:
+        assert "<p>Not evaluated: &lt;gone&gt;.</p>" in f.read()
 
 
 def test_a_comparison_marks_the_best_and_shows_what_differs(make_run, tmp_path):

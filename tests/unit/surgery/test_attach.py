@@ -18,16 +18,16 @@ from mxft.surgery import (
     label_names,
     list_layers,
 )
-from tests.support.small_networks import DATA, conv, fc, forward, parameters_of, plain, softmax, trunk
+from tests.support.small_networks import DATA, backbone, conv, fc, forward, parameters_of, plain, softmax
 
 
 def dropout_and_flatten_before_softmax():
-    return softmax(mx.sym.Flatten(mx.sym.Dropout(fc(trunk()), name="drop0"), name="last"))
+    return softmax(mx.sym.Flatten(mx.sym.Dropout(fc(backbone()), name="drop0"), name="last"))
 
 
 def gluon_style():
     """A Gluon export: no loss, and logits as they leave the Dense."""
-    return fc(trunk(), "net0_dense0_fwd")
+    return fc(backbone(), "net0_dense0_fwd")
 
 
 def convolution_head():
@@ -51,7 +51,7 @@ def gluons_squeezenet():
     return mx.sym.Flatten(mx.sym.Pooling(net, kernel=(6, 6), stride=(6, 6), pool_type="avg"), name="flatten0")
 
 
-def averaged_trunk():
+def averaged_backbone():
     """Ends in an average too, of a 1x1 convolution that is no classifier: it has no bias, a BatchNorm is behind it."""
     net = mx.sym.BatchNorm(conv(mx.sym.Variable("data"), "conv0", kernel=(1, 1), no_bias=True), name="bn0")
     net = mx.sym.Pooling(mx.sym.Activation(net, act_type="relu"), global_pool=True, kernel=(1, 1), pool_type="avg")
@@ -59,17 +59,17 @@ def averaged_trunk():
 
 
 def embedding():
-    """insightface's: fc1 is FullyConnected and BatchNorm, and both are trunk."""
-    return mx.sym.BatchNorm(fc(trunk(), "pre_fc1", 8), fix_gamma=True, name="fc1")
+    """insightface's: fc1 is FullyConnected and BatchNorm, and both are backbone."""
+    return mx.sym.BatchNorm(fc(backbone(), "pre_fc1", 8), fix_gamma=True, name="fc1")
 
 
 def several_heads():
-    net = trunk()
+    net = backbone()
     return mx.sym.Group([mx.sym.BlockGrad(net, name="features"), softmax(fc(net, "fc_class"))])
 
 
 def vgg_style():
-    net = fc(trunk(), "fc6", 16)
+    net = fc(backbone(), "fc6", 16)
     net = mx.sym.Activation(net, act_type="relu", name="relu6")
     net = mx.sym.Activation(fc(net, "fc7", 16), act_type="relu", name="relu7")
     return softmax(fc(mx.sym.Dropout(net, name="drop7"), "fc8"))
@@ -81,8 +81,8 @@ def repeated_names():
 
 
 def trap():
-    """A trunk whose names contain the head's: fc10 and stage_fc1_sc are no fc1."""
-    net = mx.sym.Activation(fc(trunk(), "fc10", 16), act_type="relu", name="relu10")
+    """A backbone whose names contain the head's: fc10 and stage_fc1_sc are no fc1."""
+    net = mx.sym.Activation(fc(backbone(), "fc10", 16), act_type="relu", name="relu10")
     net = mx.sym.Flatten(fc(net, "stage_fc1_sc", 12), name="flatten1")
     return softmax(fc(net, "fc1"))
 
@@ -90,9 +90,10 @@ def trap():
 FEATURES = [(plain, "flatten0", "fc1", False), (dropout_and_flatten_before_softmax, "flatten0", "fc1", False),
             (gluon_style, "flatten0", "net0_dense0_fwd", False), (convolution_head, "pool6", "fc7", False),
             (squeezenet_style, "drop9", "conv10", True), (gluons_squeezenet, "drop0", "conv10", True),
-            (averaged_trunk, "flatten0", None, False), (embedding, "fc1", None, False),
+            (averaged_backbone, "flatten0", None, False), (embedding, "fc1", None, False),
             (several_heads, "flatten0", "fc_class", False), (vgg_style, "drop7", "fc8", False),
-            (repeated_names, "pre", "fc1", False), (trap, "flatten1", "fc1", False), (trunk, "flatten0", None, False)]
+            (repeated_names, "pre", "fc1", False), (trap, "flatten1", "fc1", False),
+            (backbone, "flatten0", None, False)]
 
 
 @pytest.mark.parametrize("build, feature, classifier, pooled", FEATURES, ids=[row[0].__name__ for row in FEATURES])
@@ -102,7 +103,7 @@ def test_the_feature_layer_is_found_by_graph(build, feature, classifier, pooled)
 
 
 @pytest.mark.parametrize("build", [row[0] for row in FEATURES], ids=[row[0].__name__ for row in FEATURES])
-def test_a_new_head_stands_on_the_trunks_own_numbers_and_the_old_symbol_is_untouched(build):
+def test_a_new_head_stands_on_the_backbones_own_numbers_and_the_old_symbol_is_untouched(build):
     old = build()
     before = old.tojson()
     head = attach_head(old, 7)
@@ -231,7 +232,7 @@ def test_the_loss_is_cut_off_and_nothing_else():
     assert cut_loss(plain()).list_outputs() == ["fc1_output"]
     assert cut_loss(several_heads()).list_outputs() == ["fc_class_output"]
     assert cut_loss(gluon_style()).list_outputs() == ["net0_dense0_fwd_output"]
-    np.testing.assert_array_equal(forward(cut_loss(plain()), args)[0], forward(fc(trunk()), args)[0])
+    np.testing.assert_array_equal(forward(cut_loss(plain()), args)[0], forward(fc(backbone()), args)[0])
 
 
 def test_inputs_and_labels_are_found_by_position():

@@ -5,7 +5,7 @@ import pytest
 from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.surgery import Dense, attach_head, cut_at, cut_loss, find_feature_layer, get_fine_tune_model
-from tests.support.small_networks import DATA, forward, parameters_of, plain, trunk
+from tests.support.small_networks import DATA, backbone, forward, parameters_of, plain
 
 HIDDEN = (Dense(12, dropout=0.25), Dense(5, activation=None), Dense(6, activation="tanh"))
 
@@ -13,7 +13,7 @@ HIDDEN = (Dense(12, dropout=0.25), Dense(5, activation=None), Dense(6, activatio
 def test_hidden_layers_compute_what_their_formula_says():
     head = attach_head(plain(), 7, hidden=HIDDEN)
     args, _ = parameters_of(head.symbol)
-    net = forward(trunk(), args)[0].astype(np.float64)
+    net = forward(backbone(), args)[0].astype(np.float64)
     for name, function in (("fc1_hidden0", lambda x: np.maximum(x, 0)), ("fc1_hidden1", lambda x: x),
                            ("fc1_hidden2", np.tanh), ("fc1", lambda x: x)):
         net = function(net @ args[name + "_weight"].asnumpy().T.astype(np.float64) + args[name + "_bias"].asnumpy())

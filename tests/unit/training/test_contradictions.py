@@ -43,8 +43,8 @@ VALUES = [
      "head_stage.epochs: expected no solver beside it"),
     ("--plan two-stage --unfreeze-epochs 1", lambda: Recipe("two-stage", unfreeze_epochs=1),
      "unfreeze_epochs: expected plan='gradual' beside it"),
-    ("--trunk-lr-mult 0.1", lambda: Recipe(freezing=FreezeOptions(trunk_lr_mult=0.1)),
-     "freezing.trunk_lr_mult: expected plan='discriminative' or plan='two-stage' beside it"),
+    ("--backbone-lr-mult 0.1", lambda: Recipe(freezing=FreezeOptions(backbone_lr_mult=0.1)),
+     "freezing.backbone_lr_mult: expected plan='discriminative' or plan='two-stage' beside it"),
     ("--plan head --head-lr-mult 1", lambda: Recipe(**HEAD, freezing=FreezeOptions(head_lr_mult=1.0)),
      "freezing.head_lr_mult: expected"),
     ("--plan gradual --layer-decay 0.5", lambda: Recipe("gradual", freezing=FreezeOptions(layer_decay=0.5)),
@@ -75,27 +75,27 @@ VALUES = [
      "label_smoothing: expected a head that learns by steps"),
     ("--plan head --solver ridge --class-weight balanced", lambda: Recipe(**SOLVED, class_weight="balanced"),
      "class_weight: expected a head that learns by steps"),
-    ("--plan head --solver ridge --no-frozen-trunk", lambda: Recipe(**SOLVED, frozen_trunk=False),
-     "frozen_trunk: expected a head that learns by steps"),
+    ("--plan head --solver ridge --no-frozen-backbone", lambda: Recipe(**SOLVED, frozen_backbone=False),
+     "frozen_backbone: expected a head that learns by steps"),
     ("--plan head --solver ridge --augment 2", lambda: Recipe(**SOLVED, augment=2), "augment: expected cache.mode"),
     ("--plan head --solver ridge --initializer zero", lambda: Recipe(**SOLVED, fit=FitOptions(initializer="zero")),
      "fit.initializer: expected a head that learns by steps, received solver='ridge'"),
     ("--plan two-stage --layer-decay 0.5 --optimizer ftrl",
      lambda: Recipe("two-stage", freezing=FreezeOptions(layer_decay=0.5), fit=FitOptions(optimizer="ftrl")),
-     "plan discriminative by learning rates: expected an optimizer that heeds them, received optimizer='ftrl'"),
+     "plan discriminative by learning rates: expected an optimizer that uses them, received optimizer='ftrl'"),
     ("--plan gradual --freeze-by lr_mult --head-optimizer AdaDelta",
      lambda: Recipe("gradual", freezing=FreezeOptions(method="lr_mult"), head_stage=HeadStage(optimizer="AdaDelta")),
-     "plan head by learning rates: expected an optimizer that heeds them, received head_stage.optimizer='AdaDelta'"),
-    ("--plan discriminative --trunk-lr-mult 0 --layer-decay 0.5",
-     lambda: Recipe("discriminative", freezing=FreezeOptions(trunk_lr_mult=0.0, layer_decay=0.5)),
-     "freezing.layer_decay: expected a trunk that trains, received freezing.trunk_lr_mult=0.0"),
+     "plan head by learning rates: expected an optimizer that uses them, received head_stage.optimizer='AdaDelta'"),
+    ("--plan discriminative --backbone-lr-mult 0 --layer-decay 0.5",
+     lambda: Recipe("discriminative", freezing=FreezeOptions(backbone_lr_mult=0.0, layer_decay=0.5)),
+     "freezing.layer_decay: expected a backbone that trains, received freezing.backbone_lr_mult=0.0"),
     ("--cache-budget 2", lambda: CacheOptions(budget_bytes=2 << 30), "cache.budget_bytes: expected cache.mode="),
     ("--views 4", lambda: CacheOptions(views=4), "cache.views: expected cache.mode='memory' or cache.mode='disk'"),
     ("--cache-dir here", lambda: CacheOptions(folder="here"), "cache.folder: expected cache.mode='disk' beside it"),
     ("--plan head --cache memory --cache-dir here", lambda: CacheOptions("memory", "here"),
      "cache.folder: expected cache.mode='disk' beside it"),
-    ("--plan head --cache memory --no-frozen-trunk", lambda: Recipe(**HEAD, cache=MEMORY, frozen_trunk=False),
-     "cache.mode: expected a frozen trunk that runs apart"),
+    ("--plan head --cache memory --no-frozen-backbone", lambda: Recipe(**HEAD, cache=MEMORY, frozen_backbone=False),
+     "cache.mode: expected a frozen backbone that runs separately"),
     ("--plan head --cache memory --freeze-by lr_mult",
      lambda: Recipe(**HEAD, cache=MEMORY, freezing=FreezeOptions(method="lr_mult")),
      "cache.mode: expected freezing.method='fixed' beside it"),
@@ -103,7 +103,7 @@ VALUES = [
                                                             fit=FitOptions(mixup=0.2)),
      "cache.mode: expected mixup=0 beside it"),
     ("--plan scratch --cache memory", lambda: Recipe("scratch", cache=MEMORY),
-     "cache.mode: expected a plan with a frozen trunk, received plan='scratch'"),
+     "cache.mode: expected a plan with a frozen backbone, received plan='scratch'"),
     ("--plan head --cache memory --views 3 --augment 0",
      lambda: Recipe(**HEAD, cache=CacheOptions("memory", views=3), augment=0), "cache.views: expected an augment that"),
     ("--oversample --class-weight balanced", lambda: Recipe(oversample=True, class_weight="balanced"),
@@ -169,9 +169,9 @@ def test_a_refusal_names_fields_in_python_and_flags_in_the_command(here, capsys)
     with pytest.raises(InputError) as refused:
         Recipe(**HEAD, cache=MEMORY, freezing=FreezeOptions(method="lr_mult"))
     assert str(refused.value) == ("cache.mode: expected freezing.method='fixed' beside it, received freezing.method="
-                                  "'lr_mult', which computes the trunk's gradients for every batch")
+                                  "'lr_mult', which computes the backbone's gradients for every batch")
     assert told_by_the_command("--plan head --cache memory --freeze-by lr_mult", capsys) == (
-        "--cache: expected --freeze-by fixed beside it, received freeze-by='lr_mult', which computes the trunk's "
+        "--cache: expected --freeze-by fixed beside it, received freeze-by='lr_mult', which computes the backbone's "
         "gradients for every batch")
 
 

@@ -105,7 +105,7 @@ def files_in(folder):
 
 
 HEAD = {"fc1_weight", "fc1_bias"}
-TRUNK = {"conv0_weight", "conv0_bias", "bn0_gamma", "bn0_beta"}
+BACKBONE = {"conv0_weight", "conv0_bias", "bn0_gamma", "bn0_beta"}
 STATISTICS = {"bn0_moving_mean", "bn0_moving_var"}
 
 
@@ -135,18 +135,18 @@ def test_plan_head_moves_the_head_alone_and_no_statistic(train):
 
 
 def test_plan_head_with_batch_norm_in_train_mode_keeps_the_moving_statistics(train):
-    result, _, old = train("head", "train", momentum=0.9, wd=0.1)  # no gradient passes a fixed trunk to move them
+    result, _, old = train("head", "train", momentum=0.9, wd=0.1)  # no gradient passes a fixed backbone to move them
     assert moved(old, load_checkpoint(result.last)) == HEAD
 
 
 def test_plan_full_moves_everything(train):
     result, _, old = train("full", momentum=0.9, wd=0.1)
-    assert moved(old, load_checkpoint(result.last)) == HEAD | TRUNK | STATISTICS
+    assert moved(old, load_checkpoint(result.last)) == HEAD | BACKBONE | STATISTICS
 
 
 def test_plan_full_with_batch_norm_in_eval_mode_keeps_the_statistics(train):
     result, _, old = train("full", "eval")
-    assert moved(old, load_checkpoint(result.last)) == HEAD | TRUNK
+    assert moved(old, load_checkpoint(result.last)) == HEAD | BACKBONE
 
 
 def test_only_the_head_is_initialised(train):
@@ -313,7 +313,7 @@ def test_an_interrupt_while_validating_saves_the_parameters(train):
     assert result.interrupted and result.last == f"{folder.prefix},interrupted" and len(result.history) == 1
     assert files_in(folder) == ["model-0001.params", "model-best.params", "model-interrupted.params"]
     saved = load_checkpoint(result.last)
-    assert moved(load_checkpoint(f"{folder.prefix},1"), saved) == HEAD | TRUNK | STATISTICS
+    assert moved(load_checkpoint(f"{folder.prefix},1"), saved) == HEAD | BACKBONE | STATISTICS
     assert read_log(folder.file("log.jsonl"))[-1] == {"event": "interrupted", "epoch": 2, "batch": 5}
 
 

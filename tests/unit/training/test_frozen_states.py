@@ -19,7 +19,8 @@ SPEC = InputSpec((3, 8, 8), (127.0,) * 3, (1 / 64,) * 3)
 NORMS = {"BatchNorm": mx.sym.BatchNorm, "BatchNorm_v1": mx.sym.BatchNorm_v1,
          "SyncBatchNorm": lambda *inputs, **own: mx.sym.contrib.SyncBatchNorm(*inputs, ndev=1, key="k", **own),
          "BatchNormWithReLU": mx.sym.contrib.BatchNormWithReLU}
-PLANS = {"head": {}, "full": {"freezing": {"through": "bn0"}}, "discriminative": {"freezing": {"trunk_lr_mult": 0.0}},
+PLANS = {"head": {}, "full": {"freezing": {"through": "bn0"}},
+         "discriminative": {"freezing": {"backbone_lr_mult": 0.0}},
          "two-stage": {"freezing": {"patterns": ("conv0_*", "bn0_*")}, "head_stage": HeadStage(epochs=1)},
          "gradual": {"freezing": {"patterns": ("conv0_*", "bn0_*")}, "head_stage": HeadStage(epochs=1)}}
 
@@ -49,12 +50,12 @@ def trained(tmp_path, coloured_records, random_parameters, monkeypatch):
     return train
 
 
-def recipe_of(plan, method, batch_norm=None, frozen_trunk=False):
+def recipe_of(plan, method, batch_norm=None, frozen_backbone=False):
     options = dict(PLANS[plan])
     freezing = FreezeOptions(method=method, **options.pop("freezing", {}))
     fit = FitOptions(epochs=2, momentum=0.9, wd=0.01)
     return Recipe(plan=plan, batch_norm=batch_norm, freezing=freezing, batch_size=4, learning_rate=0.1, fit=fit,
-                  frozen_trunk=frozen_trunk, **options)
+                  frozen_backbone=frozen_backbone, **options)
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -82,9 +83,9 @@ def test_a_gamma_that_mxnet_reads_as_1_is_1_from_the_start_and_stays(trained, me
 
 
 @pytest.mark.parametrize("kind", NORMS)
-@pytest.mark.parametrize("frozen_trunk", [True, False])
-def test_in_eval_mode_no_state_moves_though_all_parameters_train(trained, kind, frozen_trunk):
-    recipe = dataclasses.replace(recipe_of("full", "fixed", "eval", frozen_trunk), freezing=FreezeOptions())
+@pytest.mark.parametrize("frozen_backbone", [True, False])
+def test_in_eval_mode_no_state_moves_though_all_parameters_train(trained, kind, frozen_backbone):
+    recipe = dataclasses.replace(recipe_of("full", "fixed", "eval", frozen_backbone), freezing=FreezeOptions())
     before, after = trained(network(NORMS[kind]), recipe)
     assert all(np.array_equal(before[name], after[name]) for name in before if "moving" in name)
     assert not np.array_equal(before["conv0_weight"], after["conv0_weight"])

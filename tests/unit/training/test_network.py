@@ -45,7 +45,7 @@ def test_discarded_layers_are_warned_of(make_checkpoint):
     assert lines[1] == "  warning: trained layers behind conv0 are discarded: bn0"
 
 
-def test_an_incomplete_trunk_is_refused(make_checkpoint):
+def test_an_incomplete_backbone_is_refused(make_checkpoint):
     old = make_checkpoint()
     del old.arg_params["conv0_bias"]
     with pytest.raises(InputError, match=r"but the new head's \(fc1_weight, fc1_bias\), received none for conv0_bias"):

@@ -56,7 +56,7 @@ def test_the_meter_of_labels_is_scikit_learns():
     assert meter.f1 == pytest.approx(f1_score(labels, probabilities >= 0.5, average="micro"))
     assert meter.loss == pytest.approx(log_loss(labels.ravel(), probabilities.ravel().astype(float)), rel=1e-5)
     again = MultiLabelMeter()
-    again.go_on(meter.figures())
+    again.resume_from(meter.figures())
     again.reset()
     assert again.metrics() == meter.metrics()
 

@@ -93,9 +93,9 @@ def test_a_faces_embedding_is_half_and_its_head_is_not(name, loss_type, changes)
     half = network.in_half_precision()
     assert half.saved is network.saved and half.bound.list_outputs()[1:] == network.bound.list_outputs()[1:]
     assert set(half.bound.list_arguments()) == {*network.bound.list_arguments(), LOSS_SCALE}
-    trunk = {(node.name, node.op) for node in Graph(embedding).operators()}
+    backbone = {(node.name, node.op) for node in Graph(embedding).operators()}
     for (name, op), kind in types_of(half.bound).items():
-        if (name, op) not in trunk and op != "amp_cast":
+        if (name, op) not in backbone and op != "amp_cast":
             assert kind is np.float32, name
         elif op in HALVES:
             assert kind is np.float16, name
@@ -144,7 +144,7 @@ def test_the_scale_is_halved_at_once_and_doubled_after_many_good_updates(capsys)
     assert seen == [(True, 8), (True, 8), (False, 4), (True, 4), (True, 4), (True, 8), (True, 8), (False, 4)]
     assert rows == [("skipped", {"loss_scale": 4, "skipped": 1}), ("skipped", {"loss_scale": 4, "skipped": 2})]
     assert capsys.readouterr().out.splitlines()[0] == (
-        "an update is skipped, its gradients went beyond float16; loss scale 4 from here on")
+        "an update is skipped, its gradients overflowed float16; loss scale 4 from here on")
     again = LossScale(None)
     again.restore(json.loads(json.dumps(scale.facts())))
     assert (again.value, again.skipped, again.facts()) == (4, 2, scale.facts())

@@ -11,7 +11,7 @@ from mxft.cli import main
 from mxft.data.datasets import Records
 from mxft.data.labels import scan_labels
 from mxft.data.recordio import IRHeader, RecordWriter, pack
-from mxft.data.soundness import check_records
+from mxft.data.validation import check_records
 from mxft.errors import InputError
 from mxft.files.whole import sha256
 from mxft.network.checkpoint import load_checkpoint

@@ -49,7 +49,7 @@ def test_a_solved_head_needs_no_first_stage(symbol):
     assert stages(symbol, plan="head", solver="ridge") == []
 
 
-def test_gradual_unfreezing_opens_the_trunk_from_the_output_down(symbol):
+def test_gradual_unfreezing_opens_the_backbone_from_the_output_down(symbol):
     found = stages(symbol, plan="gradual", epochs=5, unfreeze_epochs=1)
     assert [stage.name for stage in found] == ["head", "last 1 of 3 stages", "last 2 of 3 stages", "last 3 of 3 stages"]
     assert [stage.fit.epochs for stage in found] == [2, 1, 1, 3]
@@ -66,7 +66,7 @@ def test_gradual_unfreezing_keeps_what_was_asked_to_stay(symbol):
 
 @pytest.mark.parametrize("recipe, message", [
     ({"plan": "gradual", "epochs": 2}, "plan gradual: expected 3 epochs or more, 1 for each of the 3 stages of the "
-                                       "trunk but the last, received epochs=2"),
+                                       "backbone but the last, received epochs=2"),
     ({"plan": "gradual", "epochs": 6, "unfreeze_epochs": 3}, "plan gradual: expected 7 epochs or more, 3 for each"),
     ({"plan": "full", "freezing": FreezeOptions(method="lr_mult")}, "freezing.method: expected something to freeze, "
                                                                     "received freezing.method='lr_mult' with plan="),

@@ -59,7 +59,7 @@ def test_what_it_leaves_is_complete(model, data, tmp_path, capfd):
         "start", "bound", "bound", "epoch", "epoch", "end"]  # for training, for validation
     out = capfd.readouterr().out
     assert "new head: fc1 with 3 classes on flatten0 in place of fc1" in out
-    assert "plan head: 2 tensors train (21 numbers), 4 are frozen" in out and out.rstrip().endswith("model,best")
+    assert "plan head: 2 tensors train (21 parameters), 4 are frozen" in out and out.rstrip().endswith("model,best")
 
 
 def test_the_manifests_input_is_taken_up_by_the_next_run(model, data, tmp_path):
@@ -158,7 +158,7 @@ def test_frozen_is_bit_for_bit_under_every_plan(recipe, frozen, method, apart, m
     freezing = FreezeOptions(method=method, **recipe.get("freezing", {}))
     stage = {"head_stage": HeadStage(1)} if recipe["plan"] in ("two-stage", "gradual") else {}
     result = run(model, data, tmp_path, Recipe(plan=recipe["plan"], freezing=freezing, batch_size=8, fit=STAGED,
-                                               learning_rate=0.1, frozen_trunk=apart, **stage))
+                                               learning_rate=0.1, frozen_backbone=apart, **stage))
     old, new = parameters(model), parameters(result.fit.last)
     same = {name for name in new if name in old and np.array_equal(old[name], new[name])}
     assert same == frozen
@@ -173,7 +173,7 @@ def test_fixed_and_lr_mult_train_alike(model, data, tmp_path):
     results = []
     for method in ("fixed", "lr_mult"):
         recipe = Recipe(plan="full", freezing=FreezeOptions(through="bn0", method=method), batch_size=8, fit=STAGED,
-                        frozen_trunk=False)
+                        frozen_backbone=False)
         results.append(parameters(run(model, data, tmp_path / method, recipe).fit.last))
     for name, value in results[0].items():
         np.testing.assert_allclose(value, results[1][name], rtol=1e-5, atol=1e-6, err_msg=name)
@@ -182,7 +182,7 @@ def test_fixed_and_lr_mult_train_alike(model, data, tmp_path):
 def test_updates_are_in_the_ratio_of_the_multipliers(model, data, tmp_path):
     moved = []
     for factor in (1.0, 0.25):  # one update, plain SGD: what an array moves by is its rate times one gradient
-        recipe = Recipe(plan="discriminative", freezing=FreezeOptions(trunk_lr_mult=factor), batch_size=24,
+        recipe = Recipe(plan="discriminative", freezing=FreezeOptions(backbone_lr_mult=factor), batch_size=24,
                         learning_rate=0.01, augment=0, fit=ONE_EPOCH)
         new = parameters(run(model, data, tmp_path / str(factor), recipe).fit.last)
         moved.append({name: new[name] - old for name, old in parameters(model).items() if name in CONV})

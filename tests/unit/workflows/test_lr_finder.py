@@ -141,8 +141,8 @@ def test_the_losses_are_those_of_a_training_by_hand(model, data, make_checkpoint
     checkpoint = load_checkpoint(model)
     seed_everything(0)
     records = RecordIterator(data.train, SPEC, 8, 20, shuffle=True, seed=0, threads=1)
-    trunk = InferenceExecutor(cut_at(checkpoint.symbol, "flatten0"), checkpoint.arg_params, checkpoint.aux_params,
-                              SPEC.shape, 8)
+    backbone = InferenceExecutor(cut_at(checkpoint.symbol, "flatten0"), checkpoint.arg_params, checkpoint.aux_params,
+                                 SPEC.shape, 8)
     weight, bias = np.zeros((3, 6)), np.zeros(3)
     for number, message in enumerate(messages):
         seen = []
@@ -150,7 +150,7 @@ def test_the_losses_are_those_of_a_training_by_hand(model, data, make_checkpoint
             if batch_number % 3 == 0:
                 records.reset()
             batch = records.next()
-            seen.append((trunk.forward(batch.data[0]), batch.label[0].asnumpy().astype(int)))
+            seen.append((backbone.forward(batch.data[0]), batch.label[0].asnumpy().astype(int)))
         x, label = map(np.concatenate, zip(*seen))
         z = x @ weight.T + bias
         p = np.exp(z - z.max(axis=1, keepdims=True))

@@ -18,7 +18,7 @@ from mxft.errors import InputError, RunError
 from mxft.faces.data import decoding
 from mxft.faces.data.iterators import FaceIterator
 from mxft.faces.data.layout import read_face_set
-from mxft.faces.data.soundness import check_faces
+from mxft.faces.data.validation import check_faces
 from tests.support.small_faces import SIZE, epoch, picture, png, write_set
 
 

@@ -118,7 +118,7 @@ def test_other_sizes_of_the_same_shape_are_resized_and_other_shapes_left_out(peo
     (people / "Bob" / "tall.jpg").write_bytes(face(72, (20, 16)))
     (people / "Bob" / "same.png").write_bytes(face(73, (16, 16), ".png"))
     result = pack(people)
-    assert result.resized == 2 and "encoded anew 2 images that were not JPEG or PNG of 16 x 16 pixels" in str(result)
+    assert result.resized == 2 and "encoded again 2 images that were not JPEG or PNG of 16 x 16 pixels" in str(result)
     assert [bad.reason for bad in result.bad] == [
         "is 20 x 16 pixels high and wide, resizing to 16 x 16 would stretch the face"]
     first, big, same, small = read_as_upstream_does(result.folder)[1]

@@ -124,7 +124,7 @@ def test_one_sided_folds_and_a_single_fold_are_told():
     mixed = np.arange(40) % 2 == 0
     assert verify_embeddings(left, right, mixed).notes == ()
     assert verify_embeddings(left, right, mixed, 1).notes == (
-        "with one fold the threshold is chosen on the pairs it is judged by",)
+        "with one fold the threshold is chosen on the pairs it is evaluated by",)
 
 
 def test_fewer_pairs_than_folds_are_refused():

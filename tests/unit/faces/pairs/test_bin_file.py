@@ -69,7 +69,7 @@ def test_bytes_and_arrays_of_every_protocol(tmp_path, protocol):
 
 @pytest.mark.parametrize("value, message", [
     (([b"a", b"b", b"c"], [True]), "is no verification set: expected two images a pair, 2 x 1 = 2, received images=3 "
-                                   "issame=1; make it anew with mxft pairs-pack"),
+                                   "issame=1; make it again with mxft pairs-pack"),
     (([b"a", b"b"], [True, False]), "2 x 2 = 4, received images=2 issame=2"),
     (([], []), "is empty: expected at least one pair, received none"),
     ([b"a", b"b"], "is no verification set: expected a pair of lists (images, issame), received list of 2"),

@@ -212,7 +212,7 @@ def test_a_file_cut_short(refused, end, tmp_path):
     whole = pickle.dumps(([JPEG, JPEG + b"x"], [True]), 4)
     message = refused(whole[:end])
     assert (f"cannot be read: expected a whole pickle, received {tmp_path / 'set.bin'} of {len(whole[:end])} bytes, "
-            "cut short or damaged before byte" in message) and "copy it again or make it anew" in message
+            "cut short or damaged before byte" in message) and "copy it again or make it again" in message
 
 
 @pytest.mark.parametrize("content", [b"not a pickle", b"\xff\xd8\xff\xe0", b"\x80\x09N.", b"h\x05.", b"a.", b"0.",

@@ -105,7 +105,7 @@ def test_an_older_log_and_lost_distances_do_no_harm(make_run, tmp_path):
 
 @pytest.mark.parametrize("run, text", [
     ({"extra": [{"event": "failed", "reason": "it stopped: NaN"}], "ended": False}, "It failed: it stopped: NaN"),
-    ({"ended": False}, "The log has no end: the run is going on, or was killed."),
+    ({"ended": False}, "The log has no end: the run is still going, or was killed."),
     ({"extra": [{"event": "end", "interrupted": True, "steps": 6}], "ended": False}, "It was interrupted at step 6."),
     ({"extra": [{"event": "measured", "name": "held out", "before": 0.5, "after": 0.75}]},
      "held out: 0.5000 before, 0.7500 after."),
@@ -116,7 +116,7 @@ def test_what_became_of_it_is_said(run, text, make_run):
 
 def test_sets_judged_again_stand_beside_the_runs_own(make_run):
     page = read(write_face_page(make_run("run/model"), judged={"l<b>$f": verification(5), "cfp": verification(6)}))
-    assert page.count("<td>best, judged again</td>") == 2 and page.count("<h3>") == 2
+    assert page.count("<td>best, evaluated again</td>") == 2 and page.count("<h3>") == 2
 
 
 def test_face_runs_are_compared(make_run, tmp_path):

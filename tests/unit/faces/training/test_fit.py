@@ -303,7 +303,7 @@ def test_imprinting_is_advised_only_where_it_is_possible(make_face_checkpoint, t
     for reinit_embedding, advised in ((False, True), (True, False)):
         train(make_face_checkpoint(), str(reinit_embedding), max_steps=1, reinit_embedding=reinit_embedding)
         said = capsys.readouterr().out
-        assert "fc7 begins anew: accuracy starts near 0" in said and ("--fc7-init imprint" in said) == advised
+        assert "fc7 is new: accuracy starts near 0" in said and ("--fc7-init imprint" in said) == advised
 
 
 def test_what_makes_a_targets_accuracy_mean_little_is_said_once(make_face_checkpoint, train, capsys):

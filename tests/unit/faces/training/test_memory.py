@@ -13,10 +13,10 @@ def test_the_head_is_five_copies_of_the_class_centres_and_the_logits_four_rows()
     net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=16, no_bias=True, name="pre_fc1")
     estimate = estimate_memory(net, 1000, 16, (3, 4, 4))
     assert estimate.head == 1000 * 16 * 4 * 5
-    assert estimate.trunk == 16 * 48 * 4 * 5
+    assert estimate.backbone == 16 * 48 * 4 * 5
     assert estimate.per_image == 4 * (16 + 3 * 1000)  # the embedding, and logits, their gradient and one more
     two = estimate_memory(net, 1000, 16, (3, 4, 4), devices=2)
-    assert two.head == 1000 * 16 * 4 * 13 and two.total(10) == two.head + two.trunk + 2 * 10 * two.per_image
+    assert two.head == 1000 * 16 * 4 * 13 and two.total(10) == two.head + two.backbone + 2 * 10 * two.per_image
 
 
 def test_the_estimate_is_close_to_what_mxnet_plans():
@@ -26,11 +26,11 @@ def test_the_estimate_is_close_to_what_mxnet_plans():
     planned = int(executor.debug_str().split("Total ")[1].split(" MB")[0]) * (1 << 20)
     estimate = estimate_memory(symbol, 1, 512, (3, 112, 112))
     assert 0.9 * planned < estimate.per_image * images < 1.2 * planned
-    assert estimate.trunk == 24_025_600 * 4 * 5  # r18's arguments, counted from upstream's shapes
+    assert estimate.backbone == 24_025_600 * 4 * 5  # r18's arguments, counted from upstream's shapes
 
 
 def test_the_largest_batch_that_fits_does_and_one_more_is_to_be_divided():
-    estimate = MemoryEstimate(head=2 * GB, trunk=GB, per_image=10**7, devices=2)
+    estimate = MemoryEstimate(head=2 * GB, backbone=GB, per_image=10**7, devices=2)
     largest = estimate.largest_batch(5 * GB)
     assert largest == 100 and estimate.total(largest) <= 5 * GB < estimate.total(largest + 1)
     require_memory(estimate, largest, 5 * GB)
@@ -68,7 +68,7 @@ def test_a_divided_head_takes_a_part_on_each_device_and_is_joined_once_on_the_ho
     net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=16, no_bias=True, name="pre_fc1")
     whole = estimate_memory(net, 1000, 16, (3, 4, 4))
     card = estimate_memory(net, 1000, 16, (3, 4, 4), 1, Division(4, joined=False))
-    assert card.head == whole.head / 4 and card.trunk == whole.trunk and card.per_image == whole.per_image
+    assert card.head == whole.head / 4 and card.backbone == whole.backbone and card.per_image == whole.per_image
     uneven = estimate_memory(net, 1001, 16, (3, 4, 4), 1, Division(4, joined=False))
     assert uneven.head == 251 * 16 * 4 * 5
     host = estimate_memory(net, 1000, 16, (3, 4, 4), 4, Division(4))

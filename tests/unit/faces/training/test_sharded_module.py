@@ -65,7 +65,7 @@ RUNS = {"softmax": {"loss_type": 0}, "sphereface": {"loss_type": 1, "head": {"be
         "multipliers": {"head": {"fc7_lr_mult": 3.0, "fc7_wd_mult": 5.0}}, "no momentum": {"mom": 0.0},
         "gradients added, the last three of an epoch": {"per_batch_size": 4, "accumulate": 4},
         "fc7 frozen": {"freeze": ("fc7_weight",)},
-        "trunk frozen": {"freeze": ("conv*", "bn*", "relu*", "pre*", "fc1*")},
+        "backbone frozen": {"freeze": ("conv*", "bn*", "relu*", "pre*", "fc1*")},
         "two phases, lr falls, imprinted": {"freeze_epochs": 1, "lr_steps": (3, 5), "fc7_init": "imprint"}}
 
 

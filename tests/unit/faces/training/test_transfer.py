@@ -1,4 +1,4 @@
-"""--pretrained: what is taken over, what begins anew, and what is refused in which words."""
+"""--pretrained: what is taken over, what begins again, and what is refused in which words."""
 import pytest
 
 from mxft.compat import mx
@@ -47,7 +47,7 @@ def test_another_embedding_size_is_refused_with_both_ways_out(make_face_checkpoi
         transfer_face(network, pretrained, SHAPE)
     message = str(refusal.value)
     assert "embedding does not fit: expected pre_fc1_weight of shape (6, 96), received (4, 96)" in message
-    assert "say emb_size 4, or reinit_embedding to begin the embedding layer anew" in message
+    assert "say emb_size 4, or reinit_embedding to initialise the embedding layer again" in message
     assert "formerly `Incompatible attr in node … expected [6, 96], got [4, 96]`" in message
     transfer = transfer_face(network, pretrained, SHAPE, reinit_embedding=True)
     new = {row.name for row in transfer.report.named("new")}

@@ -16,18 +16,18 @@ def conv(data=DATA, name="conv0", **options):
     return mx.sym.Convolution(data, **{"kernel": (3, 3), "num_filter": 4, "name": name, **options})
 
 
-def trunk(data=DATA):
+def backbone(data=DATA):
     return mx.sym.Flatten(mx.sym.Pooling(mx.sym.relu(conv(data)), kernel=(1, 1), global_pool=True, pool_type="avg"),
                           name="flatten0")
 
 
 def fc(data=None, hidden=4, name="fc1"):
-    return mx.sym.FullyConnected(trunk() if data is None else data, num_hidden=hidden, name=name)
+    return mx.sym.FullyConnected(backbone() if data is None else data, num_hidden=hidden, name=name)
 
 
 def two(of=lambda scores: scores):
-    """Return two classifiers on one trunk."""
-    shared = trunk()
+    """Return two classifiers on one backbone."""
+    shared = backbone()
     return [of(fc(shared, name=name)) for name in ("fc1", "fc2")]
 
 
@@ -110,7 +110,7 @@ OUTPUTS = {
     "a sum of logits": (lambda: mx.sym.add_n(*two(lambda scores: scores * 2), name="out"), "logits", "identity", 1, 4),
     "a 1x1 convolution and its mean": (lambda: mx.sym.mean(conv(conv(), "conv1", kernel=(1, 1)), axis=(2, 3),
                                                            name="out"), "logits", "identity", 1, 4),
-    "a fully connected layer written out": (lambda: mx.sym.broadcast_add(mx.sym.dot(trunk(), mx.sym.Variable(
+    "a fully connected layer written out": (lambda: mx.sym.broadcast_add(mx.sym.dot(backbone(), mx.sym.Variable(
         "w", shape=(4, 5))), mx.sym.Variable("b", shape=(1, 5)), name="out"), "logits", "identity", 1, 5),
     "one logit": (lambda: fc(hidden=1, name="out"), "values", "identity", 1, 1),
     "tags side by side": (lambda: mx.sym.Concat(*two(mx.sym.sigmoid), name="out"), "independent probabilities",
@@ -156,20 +156,20 @@ def test_the_manifest_tells_an_embedding_and_values_from_logits():
 
 
 INPUTS = {
-    "one without value, whatever its name": (lambda: fc(trunk(mx.sym.Variable("data0"))), {"data0": (1, 3, 16, 16)},
+    "one without value, whatever its name": (lambda: fc(backbone(mx.sym.Variable("data0"))), {"data0": (1, 3, 16, 16)},
                                              ["data0"], 3, []),
     "gray": (lambda: mx.sym.SoftmaxOutput(fc(), name="softmax"), {"data": (1, 1, 16, 16)}, ["data"], 1,
              ["softmax_label"]),
     "the image first, then a vector": (
-        lambda: fc(mx.sym.Concat(mx.sym.Variable("age"), trunk())), {"data": (1, 3, 16, 16), "age": (1, 2)},
+        lambda: fc(mx.sym.Concat(mx.sym.Variable("age"), backbone())), {"data": (1, 3, 16, 16), "age": (1, 2)},
         ["data", "age"], 3, []),
-    "two images": (lambda: fc(mx.sym.Concat(trunk(mx.sym.Variable("left")), trunk(mx.sym.Variable("right")))),
+    "two images": (lambda: fc(mx.sym.Concat(backbone(mx.sym.Variable("left")), backbone(mx.sym.Variable("right")))),
                    {"left": (1, 3, 16, 16), "right": (1, 3, 16, 16)}, ["left", "right"], 3, []),
     "a label that a loss of its own reads": (
         lambda: mx.sym.MakeLoss(mx.sym.sum(mx.sym.log_softmax(fc()) * mx.sym.one_hot(LABEL, depth=4), axis=1)),
         {"data": (1, 3, 16, 16), "softmax_label": (1,)}, ["data"], 3, ["softmax_label"]),
     "a weight of one's own making is a parameter": (
-        lambda: fc(mx.sym.broadcast_mul(trunk(), mx.sym.Variable("scale", shape=(1, 4)))), {"data": (1, 3, 16, 16)},
+        lambda: fc(mx.sym.broadcast_mul(backbone(), mx.sym.Variable("scale", shape=(1, 4)))), {"data": (1, 3, 16, 16)},
         ["data"], 3, []),
 }
 
@@ -187,24 +187,24 @@ def test_inputs_and_labels(case):
 
 
 def test_several_inputs_are_named_in_the_refusal():
-    symbol = fc(mx.sym.Concat(mx.sym.Variable("age"), trunk()))
+    symbol = fc(mx.sym.Concat(mx.sym.Variable("age"), backbone()))
     with pytest.raises(InputError, match="expected one input, received 2: data [(]an image[)], age [(]no image[)]"):
         anatomy(symbol, data=(1, 3, 16, 16), age=(1, 2)).image  # noqa: B018
 
 
 def test_what_the_graph_does_with_the_pixels_first_is_told():
     normalised = (DATA - 127.5) * 0.0078125
-    assert anatomy(fc(trunk(normalised))).image.normalisation == "(x - 127.5) * 0.0078125"
-    assert anatomy(fc(trunk(mx.sym.BatchNorm(DATA, name="bn_data")))).image.normalisation == "BatchNorm"
+    assert anatomy(fc(backbone(normalised))).image.normalisation == "(x - 127.5) * 0.0078125"
+    assert anatomy(fc(backbone(mx.sym.BatchNorm(DATA, name="bn_data")))).image.normalisation == "BatchNorm"
     assert anatomy(fc()).image.normalisation == ""
 
 
 FEATURES = {
     "before the last FullyConnected": (lambda: mx.sym.SoftmaxOutput(fc(), name="softmax"), "flatten0", "fc1"),
-    "behind Dropout": (lambda: mx.sym.softmax(fc(mx.sym.Dropout(trunk(), name="drop"))), "drop", "fc1"),
+    "behind Dropout": (lambda: mx.sym.softmax(fc(mx.sym.Dropout(backbone(), name="drop"))), "drop", "fc1"),
     "a softmax at a temperature that is written out": (lambda: mx.sym.softmax(fc() / 4), "flatten0", "fc1"),
     "a sigmoid": (lambda: mx.sym.sigmoid(fc()), "flatten0", "fc1"),
-    "a product with a parameter": (lambda: mx.sym.softmax(mx.sym.broadcast_add(mx.sym.dot(trunk(), mx.sym.Variable(
+    "a product with a parameter": (lambda: mx.sym.softmax(mx.sym.broadcast_add(mx.sym.dot(backbone(), mx.sym.Variable(
         "w", shape=(4, 5)), name="product"), mx.sym.Variable("b", shape=(1, 5)))), "flatten0", "product"),
     "a 1x1 convolution as classifier": (
         lambda: mx.sym.softmax(mx.sym.Flatten(mx.sym.Pooling(conv(conv(), "conv1", kernel=(1, 1)), kernel=(1, 1),
@@ -228,7 +228,7 @@ def test_probabilities_are_no_feature_to_stand_on():
 
 def test_no_feature_is_said_with_the_last_layers():
     with pytest.raises(InputError, match="feature layer is not found: .*name one with layer: "):
-        anatomy(mx.sym.softmax(mx.sym.tanh(trunk(), name="end"))).require_feature()
+        anatomy(mx.sym.softmax(mx.sym.tanh(backbone(), name="end"))).require_feature()
 
 
 def margin():

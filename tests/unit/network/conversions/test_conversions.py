@@ -122,7 +122,7 @@ def test_the_time_of_opening_goes_by_the_number_of_layers(make, here):
 
 
 def test_cudnn_batch_norm_keeps_the_inverse_of_a_deviation(here):
-    """MXNet has no such operator any more: held against the formula of cuDNN 4's wrapper, in plain NumPy."""
+    """MXNet has no such operator any more: checked against the formula of cuDNN 4's wrapper, in plain NumPy."""
     symbol = mx.sym.BatchNorm(conv(), fix_gamma=False, eps=0.001, name="bn")
     values = values_of(symbol)
     text = symbol.tojson().replace('"BatchNorm"', '"CuDNNBatchNorm"').replace("bn_moving_var", "bn_moving_inv_var")
@@ -174,7 +174,7 @@ def test_casts_of_automatic_mixed_precision_are_taken_out(here):
 
 @pytest.mark.parametrize("image_too", [False, True])
 def test_nhwc_is_computed_as_nchw(image_too, here):
-    """MXNet has no NHWC convolution on a CPU: held against the same network written in NCHW."""
+    """MXNet has no NHWC convolution on a CPU: checked against the same network written in NCHW."""
     def net(layout, data):
         axis = 3 if layout == "NHWC" else 1
         maps = mx.sym.Convolution(data, num_filter=4, kernel=(3, 3), layout=layout, name="conv0")

@@ -7,11 +7,11 @@ from mxft.inference.executor import InferenceExecutor
 from mxft.network.anatomy import anatomy_of
 from mxft.network.graph import Graph
 from mxft.rewrite.inference.readers import separate_readers
-from tests.support.small_networks import DATA, conv, fc, forward, parameters_of, trunk
+from tests.support.small_networks import DATA, backbone, conv, fc, forward, parameters_of
 
 
 def dense():
-    return fc(trunk(), num_hidden=4)
+    return fc(backbone(), num_hidden=4)
 
 
 def maps():
@@ -83,7 +83,7 @@ def test_mxnet_itself_loses_the_activation_without_it():
 
 
 def test_a_layer_of_one_reader_and_a_prelu_written_out_stay_fused():
-    for net in (activation(dense()), mx.sym.Group([activation(dense()), mx.sym.softmax(fc(trunk(), "fc2"))])):
+    for net in (activation(dense()), mx.sym.Group([activation(dense()), mx.sym.softmax(fc(backbone(), "fc2"))])):
         assert separate_readers(net) is net
     slopes = conv(maps(), "slopes", kernel=(1, 1), num_group=4, no_bias=True)
     prelu = slopes + conv(activation(maps(), "relu"), "rest", kernel=(1, 1), num_group=4, no_bias=True)

@@ -15,7 +15,7 @@ from mxft.distributed.workers import Workers
 from mxft.errors import InputError
 from mxft.training.fit import FitOptions
 from mxft.training.recipe import Recipe
-from mxft.training.resume.following import ToldState, share_state
+from mxft.training.resume.following import ReceivedState, share_state
 from mxft.training.resume.state import Keeping, RunState, require_resumable
 from mxft.training.run import SilentRun, read_log
 from tests.reference.resumed_group import FACES, RECIPES
@@ -56,7 +56,7 @@ class Joined(Workers):
     def __init__(self, rank, count, servers, kvstore="dist_sync"):
         super().__init__(kvstore)
         self.rank, self.count, self._shared = rank, count, SharedStore(servers.of(rank))
-        self.from_first, self.bytes_from_first = self._shared.from_first, self._shared.bytes_from_first
+        self.broadcast, self.broadcast_bytes = self._shared.broadcast, self._shared.broadcast_bytes
 
 
 def together(do, count=2, **options):
@@ -80,7 +80,7 @@ def test_all_have_the_value_of_the_first():
     value = {"history": [{"lr": 0.1 + 0.2, "seconds": 1e300}], "seed": 2**31 - 2, "name": "Käfer", "none": None}
 
     def ask(workers):
-        return [workers.from_first([value, False][workers.rank]), workers.from_first(True)]
+        return [workers.broadcast([value, False][workers.rank]), workers.broadcast(True)]
     assert together(ask) == [[value, True]] * 2
 
 
@@ -90,7 +90,7 @@ def test_bytes_cross_in_pieces_and_leave_nothing_behind(size, monkeypatch):
     data, keys = bytes(range(250, 256)) * 7, []
 
     def ask(workers):
-        received = [workers.bytes_from_first(None if workers.rank else data[:size]) for _ in range(2)]
+        received = [workers.broadcast_bytes(None if workers.rank else data[:size]) for _ in range(2)]
         keys.append(workers._shared.keys)
         return received
     assert together(ask, count=3) == [[data[:size]] * 2] * 3
@@ -102,15 +102,15 @@ def test_the_others_go_on_from_what_the_first_has_read(tmp_path):
     before.stage = 2
     before.save({"epoch": 1}, {"arg:w": mx.nd.array([1, -0.0, np.nan]), "optimizer:0": mx.nd.ones((2, 2))})
 
-    def go_on(workers):
+    def resume_from(workers):
         state = RunState(str(tmp_path), ASKED)
         state = share_state(workers, ASKED, lambda: state if state.load() else None)
-        goes_on, not_yet, state.stage = state.goes_on, state.take(), 2
-        facts, arrays = state.take()
-        return (type(state), goes_on, not_yet, facts["epoch"], state.take(),
+        resumed, not_yet, state.stage = state.resumed, state.restore(), 2
+        facts, arrays = state.restore()
+        return (type(state), resumed, not_yet, facts["epoch"], state.restore(),
                 {name: value.asnumpy().tobytes() for name, value in arrays.items()})
-    first, second = together(go_on)
-    assert (first[0], second[0]) == (RunState, ToldState) and first[1:] == second[1:]
+    first, second = together(resume_from)
+    assert (first[0], second[0]) == (RunState, ReceivedState) and first[1:] == second[1:]
     assert first[1:5] == (True, None, 1, None) and set(first[5]) == {"arg:w", "optimizer:0"}
 
 
@@ -139,16 +139,16 @@ def test_where_the_servers_update_there_is_no_state():
     require_resumable("dist_async", Keeping())
     require_resumable("dist_sync", Keeping(resume="must"))
     with pytest.raises(InputError, match="^resume: expected dist_sync or dist_device_sync, received kv-store="
-                                         "'dist_async', whose momenta lie on the servers; leave resume out and begin "
+                                         "'dist_async', whose momenta are on the servers; leave resume out and begin "
                                          "from the best checkpoint, with model or pretrained"):
         require_resumable("dist_async", Keeping(resume="auto"))
 
 
 def test_a_follower_keeps_and_names_nothing(tmp_path):
-    state = ToldState(None, None)
+    state = ReceivedState(None, None)
     run = SilentRun(str(tmp_path / "run"), state)
     state.save({}, {})
-    assert not state.goes_on and not state.is_due(1) and state.take() is None
+    assert not state.resumed and not state.is_due(1) and state.restore() is None
     assert run.state is state and run.name("best") is None and list(tmp_path.iterdir()) == []
 
 
@@ -159,7 +159,7 @@ def test_where_all_is_solved_the_others_have_nothing_to_do(coloured_records, mak
 
     class Second(Workers):
         rank, count = 1, 2
-        from_first = staticmethod(lambda value: {"asked": {**value["asked"]}, "found": None})
+        broadcast = staticmethod(lambda value: {"asked": {**value["asked"]}, "found": None})
 
     monkeypatch.setattr("mxft.training.preparation.check_kvstore", lambda name: name)
     for module in (finetune, staged):

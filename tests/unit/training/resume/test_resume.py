@@ -65,7 +65,7 @@ RECIPES = {
                                                                       label_smoothing=0.1)),
     "dropout": dataclasses.replace(RECIPE, hidden=(Dense(6, dropout=0.5),)),
     "head on cached features": dataclasses.replace(RECIPE, plan="head", augment=0, cache=CacheOptions("memory")),
-    "head on a live trunk": dataclasses.replace(RECIPE, plan="head"),
+    "head on a live backbone": dataclasses.replace(RECIPE, plan="head"),
     "two stages, cosine": dataclasses.replace(RECIPE, plan="two-stage", schedule="cosine"),
     "accumulated": dataclasses.replace(RECIPE, schedule="cosine", fit=FitOptions(epochs=3, momentum=0.9, accumulate=2)),
     "accumulated head, dropout": dataclasses.replace(RECIPE, plan="head", hidden=(Dense(6, dropout=0.5),),
@@ -212,7 +212,7 @@ def test_a_finished_run_stays_as_it_is(run, tmp_path):
 def test_auto_begins_where_there_is_nothing_and_must_refuses(run, tmp_path):
     run("new", resume="auto")
     assert os.path.exists(tmp_path / "new" / "model-0003.params")
-    with pytest.raises(InputError, match="resume: expected a run to go on with, received run='.*other' without "
+    with pytest.raises(InputError, match="resume: expected a run to resume, received run='.*other' without "
                                          "state/state.json; resume auto begins one"):
         run("other", resume="must")
     assert not os.path.exists(tmp_path / "other")
@@ -224,8 +224,8 @@ def test_other_settings_are_refused_by_name(run, tmp_path):
     with pytest.raises(InputError) as refused:
         run("one", other, resume="auto")
     assert str(refused.value) == (
-        "resume: expected what the run was begun with, received recipe.learning_rate=0.1 (it was 0.05); "
-        "recipe.fit.momentum=0.8 (it was 0.9); say the same, or begin anew with another run")
+        "resume: expected what the run was started with, received recipe.learning_rate=0.1 (it was 0.05); "
+        "recipe.fit.momentum=0.8 (it was 0.9); give the same, or start again with another run")
 
 
 def test_epochs_may_grow_but_for_a_cosine_and_not_shrink():
@@ -235,6 +235,13 @@ def test_epochs_may_grow_but_for_a_cosine_and_not_shrink():
     for before, now, schedule in ((3, 5, "cosine"), (5, 3, "step")):
         with pytest.raises(InputError, match=f"recipe.fit.epochs={now} "):
             refuse_differences(asked(before, schedule), asked(now, schedule))
+
+
+def test_fields_renamed_since_010_are_the_same():
+    before = {"recipe": {"frozen_trunk": True, "freezing": {"trunk_lr_mult": None}}}
+    refuse_differences(before, {"recipe": {"frozen_backbone": True, "freezing": {"backbone_lr_mult": None}}})
+    with pytest.raises(InputError, match="recipe.frozen_backbone=False"):
+        refuse_differences(before, {"recipe": {"frozen_backbone": False}})
 
 
 def test_a_state_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
@@ -248,9 +255,9 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypa
     again = RunState(str(tmp_path / "state"), {"a": 1})
     assert again.load()
     again.stage = 1
-    facts, arrays = again.take()
+    facts, arrays = again.restore()
     assert facts["epoch"] == 1 and arrays["arg:w"].asnumpy().tolist() == [1, 1]
-    assert again.take() is None and sorted(os.listdir(tmp_path / "state")) == ["1.params", "state.json"]
+    assert again.restore() is None and sorted(os.listdir(tmp_path / "state")) == ["1.params", "state.json"]
 
 
 @pytest.mark.parametrize("text, message", [

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.data import soundness
+from mxft.data import validation
 from mxft.data.iterators import RecordIterator
 from mxft.data.labels import scan_labels
 from mxft.data.recordio import MAGIC_BYTES
-from mxft.data.soundness import check_records
+from mxft.data.validation import check_records
 from mxft.errors import InputError, RunError
 from mxft.network.input_spec import InputSpec
 from tests.support.images import encoded, noise
@@ -90,7 +90,7 @@ def test_what_mxnet_can_decode_passes(level, make_records):
 
 def test_ordinary_jpegs_are_not_decoded(make_records, monkeypatch):
     asked = []
-    monkeypatch.setattr(soundness, "_decoded", lambda data: asked.append(data))
+    monkeypatch.setattr(validation, "_decoded", lambda data: asked.append(data))
     sizes = [(17 + number, 30) for number in range(50)]
     check_records(scan_labels(make_records("many.rec", [0] * 50, lambda number, _: picture(".jpg", sizes[number]))))
     assert len(asked) == 1 and len(asked[0]) < 700  # one header for all, without a scan
@@ -106,7 +106,7 @@ def can_be_read(path):
 @pytest.mark.parametrize("seed", range(2))
 def test_fast_refuses_whatever_mxnet_cannot_decode(seed, make_records):
     """Without ``resize`` MXNet throws for an image that would otherwise end the process."""
-    rng, bad, judge = np.random.RandomState(seed), 0, soundness._Judge()
+    rng, bad, judge = np.random.RandomState(seed), 0, validation._Decoder()
     for _ in range(20):
         data = bytearray(picture(".jpg", (40, 40), *[cv2.IMWRITE_JPEG_PROGRESSIVE, 1] * (seed % 2)))
         for _ in range(rng.randint(1, 12)):

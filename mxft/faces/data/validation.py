@@ -1,4 +1,4 @@
-"""Every image of a face training set decoded before training: hours into it is late to hear of a damaged one."""
+"""Every image of a face training set decoded before training: a damaged one found hours later would cost them."""
 import concurrent.futures
 import os
 import shlex

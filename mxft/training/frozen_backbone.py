@@ -1,4 +1,4 @@
-"""Train a head on a frozen trunk that runs at inference speed, or not at all: its features are kept.
+"""Train a head on a frozen backbone that runs at inference speed, or not at all: its features are kept.
 
 What the plain plan computes (fixed parameters, BatchNorm with its moving statistics), without the training executor's
 forward pass below the cut. What is saved is the ordinary checkpoint of the whole network.
@@ -13,7 +13,7 @@ from mxft.errors import InputError
 from mxft.evaluation.scoring import score_iterator
 from mxft.features.cut import HEAD_INPUT
 from mxft.features.iterator import FeatureIterator, LiveFeatures
-from mxft.features.store import CacheOptions, FeatureStore, trunk_facts
+from mxft.features.store import CacheOptions, FeatureStore, backbone_facts
 from mxft.files.whole import sha256
 from mxft.inference.executor import InferenceExecutor
 from mxft.training.fit import FitOptions, fit
@@ -22,9 +22,9 @@ from mxft.training.stages import require_cut
 LOG = logging.getLogger("mxft")
 
 
-def fit_frozen_trunk(network, plan, train, run, schedule, options=None, contexts=None, validation=None, cache=None,
-                     scored=None, after=None, objective=None):
-    """Train what lies above the frozen trunk of a network and keep checkpoints of the whole.
+def fit_frozen_backbone(network, plan, train, run, schedule, options=None, contexts=None, validation=None, cache=None,
+                        scored=None, after=None, objective=None):
+    """Train what lies above the frozen backbone of a network and keep checkpoints of the whole.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def fit_frozen_trunk(network, plan, train, run, schedule, options=None, contexts
     run : mxft.training.run.Run
         Made with the user's own symbol.
     schedule, options, contexts, after, objective
-        See `mxft.training.fit.fit`. The trunk runs on the first context.
+        See `mxft.training.fit.fit`. The backbone runs on the first context.
     validation : mxft.data.iterators.RecordIterator, optional
         Without augmentation. Its features are kept as the training records' are.
     cache : CacheOptions, optional
@@ -54,38 +54,41 @@ def fit_frozen_trunk(network, plan, train, run, schedule, options=None, contexts
     Raises
     ------
     InputError
-        The plan leaves no frozen trunk, an option the head alone cannot carry out (mixup), or what `fit` refuses.
+        The plan leaves no frozen backbone, an option the head alone cannot carry out (mixup), or what `fit` refuses.
     RunError
         As of `fit`, and features that are not finite or do not fit float16.
 
     Notes
     -----
     Same seed, same crops: with mode ``none``, or as many views as epochs, losses agree with the plain plan's to
-    float32's rounding. With fewer views the trunk's features repeat, in a new order. A ReLU6 or a BatchNorm fused for
-    inference rounds differently from the one trained with: about 1e-6 of a feature.
+    float32's rounding. With fewer views the backbone's features repeat, in a new order. A ReLU6 or a BatchNorm fused
+    for inference rounds differently from the one trained with: about 1e-6 of a feature.
 
     Examples
     --------
     >>> train = RecordIterator("train.rec", spec, 32, 3072, augment=1, shuffle=True)           # doctest: +SKIP
     >>> cache = CacheOptions("memory", views=4)                                             # doctest: +SKIP
-    >>> fit_frozen_trunk(network, plan, train, run, schedule, cache=cache).best             # doctest: +SKIP
+    >>> fit_frozen_backbone(network, plan, train, run, schedule, cache=cache).best             # doctest: +SKIP
     'runs/mine/model,best'
     """
     options, cache, contexts = options or FitOptions(), cache or CacheOptions(), contexts or [mx.cpu()]
     cut = require_cut(network.symbol, plan)
     if options.mixup:
-        raise InputError(f"frozen trunk: expected `mixup=0`, received `mixup={options.mixup}`; images are mixed before "
-                         "the trunk, so train with the plain plan")
-    trunk = TrunkFeatures(cut, network, contexts[0], cache, train.num_records, options.rewrite, run.log)
-    features = trunk.features(train, "train", cache.budget, min(cache.view_count, options.epochs))
-    held_out = trunk.features(validation, "validation", trunk.left, 1, shuffle=False) if validation else None
-    metrics = trunk.validation(held_out, scored) if validation else None
+        raise InputError(f"frozen backbone: expected `mixup=0`, received `mixup={options.mixup}`; images are mixed "
+                         "before the backbone, so train with the plain plan")
+    backbone = BackboneFeatures(cut, network, contexts[0], cache, train.num_records, options.rewrite, run.log)
+    features = backbone.features(train, "train", cache.budget, min(cache.view_count, options.epochs))
+    held_out = backbone.features(validation, "validation", backbone.left, 1, shuffle=False) if validation else None
+    metrics = backbone.validation(held_out, scored) if validation else None
     result = fit(cut.head, _of(cut.head.list_arguments(), network.arg_params),
                  _of(cut.head.list_auxiliary_states(), network.aux_params), head_plan(plan, cut), features,
                  _JoinedRun(run, network), schedule, options, contexts, metrics, after, objective=objective)
     if result.parameters[0]:
         result = dataclasses.replace(result, parameters=_joined(network, *result.parameters))
     return result
+
+
+fit_frozen_trunk = fit_frozen_backbone  # its name in 0.1.0
 
 
 def head_plan(plan, cut):
@@ -98,12 +101,12 @@ def head_plan(plan, cut):
     return dataclasses.replace(plan, **changes)
 
 
-class TrunkFeatures:
-    """The frozen trunk of one training, and how its features are come by.
+class BackboneFeatures:
+    """The frozen backbone of one training, and how its features are obtained.
 
     Parameters
     ----------
-    cut : mxft.features.cut.TrunkCut
+    cut : mxft.features.cut.BackboneCut
     network : mxft.training.network.Network
     context : mx.Context
     cache : CacheOptions
@@ -134,7 +137,7 @@ class TrunkFeatures:
             LOG.info(f"{name}: 1 view instead of {views}, nothing is random without augmentation")
             views = 1
         if self._cache.mode == "disk" and self._facts is None:
-            self._facts = trunk_facts(self._cut.trunk, self._network.arg_params, self._network.aux_params)
+            self._facts = backbone_facts(self._cut.backbone, self._network.arg_params, self._network.aux_params)
         facts = {**self._facts, "records": sha256(records.path), "reading": records.facts()} if self._facts else {}
         store = FeatureStore(lambda: self._executor(records), records.epoch, facts, self._cache.mode,
                              self._cache.place, max(1, budget), self._cache.dtype, views, name)
@@ -156,12 +159,12 @@ class TrunkFeatures:
     def _executor(self, records):
         executor = self._executors.get(records.batch_size)
         if executor is None:
-            executor = InferenceExecutor(self._cut.trunk, self._network.arg_params, self._network.aux_params,
+            executor = InferenceExecutor(self._cut.backbone, self._network.arg_params, self._network.aux_params,
                                          tuple(records.provide_data[0].shape[1:]), records.batch_size, self._context,
                                          self._rewrite)
             executor.expect(self._images)
             if self._log:
-                self._log("bound", rewrites=executor.applied, plan="frozen trunk")
+                self._log("bound", rewrites=executor.applied, plan="frozen backbone")
             self._executors[records.batch_size] = executor
         return executor
 
@@ -191,7 +194,7 @@ class _JoinedRun:
         self.state, self.name = getattr(run, "state", None), getattr(run, "name", None)
 
     def save(self, epoch, arg_params, aux_params, metrics):
-        """Save the checkpoint of trunk and head; return its name."""
+        """Save the checkpoint of backbone and head; return its name."""
         return self._run.save(epoch, *_joined(self._network, arg_params, aux_params), metrics)
 
 

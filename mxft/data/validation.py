@@ -78,7 +78,7 @@ def check_records(scan, level="fast", threads=None, show=None):
                          f"{nearest(str(level), LEVELS)}")
     if level == "off":
         return None
-    bad, first, judge, digest = 0, None, _Judge(), hashlib.sha256()
+    bad, first, decoder, digest = 0, None, _Decoder(), hashlib.sha256()
     workers = (threads or os.cpu_count() or 1) if level == "full" else 1
     label = f"checking {os.path.basename(scan.path)}"
     with quiet_native(), progress(len(scan.ids), label, "records", show) as advance, \
@@ -87,7 +87,7 @@ def check_records(scan, level="fast", threads=None, show=None):
             payloads = list(_payloads(scan, start, min(start + BATCH, len(scan.ids)), digest))
             decoded = pool.map(_looked_through, payloads) if level == "full" else [None] * len(payloads)
             for i, (payload, wrong) in enumerate(zip(payloads, decoded), start):
-                reason = wrong or judge.reason(payload)
+                reason = wrong or decoder.reason(payload)
                 bad += reason is not None
                 first = first or (reason and (i, reason))
             advance(len(payloads))
@@ -125,7 +125,7 @@ def _payloads(scan, start, stop, digest):
                 yield data[stop_at - length:stop_at]
 
 
-class _Judge:
+class _Decoder:
     """Says of one image after another whether MXNet's decoder takes it; remembers the JPEG headers it has seen."""
 
     def __init__(self):

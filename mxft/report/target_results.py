@@ -7,13 +7,13 @@ from mxft.data.recordio import RecordReader
 from mxft.data.target_spec import MULTI_LABEL, manifest_target
 from mxft.evaluation.multi_label import MultiLabelScore
 from mxft.report.figures import FIRST, QUIET, draw_svg, finish, plain
-from mxft.report.judgement import thumbnail
+from mxft.report.image_results import thumbnail
 from mxft.report.template import side_by_side
 
 MOST_PLOTS = 12  # of numbers: true against said
 
 
-def target_judgement(score, manifest, thresholds=None, records=None):
+def target_results(score, manifest, thresholds=None, records=None):
     """Return what a template needs of predicted labels or numbers.
 
     Parameters
@@ -40,6 +40,9 @@ def target_judgement(score, manifest, thresholds=None, records=None):
             "pictures": judged.pictures(records) if records else []}
 
 
+target_judgement = target_results  # its name in 0.1.0
+
+
 def _cell(value):
     if value is None:
         return "–"
@@ -49,7 +52,7 @@ def _cell(value):
 class _Labels:
     """Labels said and true of each image."""
 
-    note = ("A label is said from its threshold on: the one with the highest F1 on these very images, so that "
+    note = ("A label is predicted from its threshold on: the one with the highest F1 on these very images, so that "
             "precision, recall and F1 are flattered; AP does not depend on it.")
 
     def __init__(self, score, names):
@@ -65,7 +68,7 @@ class _Labels:
         losses = -np.where(self._score.labels > 0, np.log(p), np.log1p(-p)).mean(axis=1)
         worst = [i for i in np.argsort(-losses, kind="stable") if (self._score.said[i] != (self._score.labels[i] > 0))
                  .any()][:count]
-        return [("Worst: least probability for the true labels", cards_of(records, worst, self._told))]
+        return [("Worst: least probability of the true labels", cards_of(records, worst, self._told))]
 
     def _told(self, number):
         true, said = self._score.labels[number] > 0, self._score.said[number]
@@ -87,7 +90,7 @@ class _Numbers:
 
     def plots(self):
         """Return a picture of true against said for each of the first numbers."""
-        return [draw_svg(f"{name}: said by true", self._scatter(number))
+        return [draw_svg(f"{name}: predicted by true", self._scatter(number))
                 for number, name in enumerate(self._names[:MOST_PLOTS])]
 
     def _scatter(self, number):

@@ -1,4 +1,4 @@
-"""A head on a frozen trunk learns what the plain plan learns, and leaves the same checkpoint behind."""
+"""A head on a frozen backbone learns what the plain plan learns, and leaves the same checkpoint behind."""
 import tarfile
 
 import numpy as np
@@ -8,16 +8,16 @@ from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
 from mxft.errors import InputError
 from mxft.evaluation.scoring import score_iterator
-from mxft.features.cut import trunk_cut
+from mxft.features.cut import backbone_cut
 from mxft.features.store import CacheOptions
 from mxft.freeze import FreezePlan, freeze_matching, freeze_plan
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.graph import Graph
 from mxft.network.input_spec import InputSpec
-from mxft.training import frozen_trunk
+from mxft.training import frozen_backbone
 from mxft.training.fit import FitOptions, FitResult, fit, seed_everything
-from mxft.training.frozen_trunk import fit_frozen_trunk
+from mxft.training.frozen_backbone import fit_frozen_backbone
 from mxft.training.network import with_new_head
 from mxft.training.run import RunFolder
 from mxft.training.schedule import learning_rate_schedule
@@ -43,7 +43,7 @@ def records(make_records):
 
 
 class Training:
-    """One training of a network, by the plain plan or on its frozen trunk."""
+    """One training of a network, by the plain plan or on its frozen backbone."""
 
     def __init__(self, checkpoint, records, folder, spec=SPEC, counts=(26, 10), batch_size=8, classes=3, rate=0.1,
                  epochs=EPOCHS, plan=None, augment=1):
@@ -67,9 +67,9 @@ class Training:
                                                  self.val.batch_size), self.val)
         return {"top1": score.top1, "top5": score.top5, "loss": score.loss}
 
-    def on_trunk(self, cache=None, **arguments):
-        return fit_frozen_trunk(self.network, self.plan, self.train, self.run, self.schedule, self.options, None,
-                                self.val, cache, **arguments)
+    def on_backbone(self, cache=None, **arguments):
+        return fit_frozen_backbone(self.network, self.plan, self.train, self.run, self.schedule, self.options, None,
+                                   self.val, cache, **arguments)
 
 
 def require_curves(result, plain, tolerance=1e-5):
@@ -100,11 +100,11 @@ def test_curves_agree_with_the_plain_plan(mode, stages, make_checkpoint, random_
     checkpoint = deep(make_checkpoint, random_parameters) if stages else make_checkpoint()
     plan = first_layers if stages else None
     plain = Training(checkpoint, records, tmp_path / "plain", plan=plan).plain()
-    training = Training(checkpoint, records, tmp_path / "trunk", plan=plan)
-    cut = trunk_cut(training.network.symbol, training.plan)
+    training = Training(checkpoint, records, tmp_path / "backbone", plan=plan)
+    cut = backbone_cut(training.network.symbol, training.plan)
     assert cut.layer == ("relu0" if stages else "flatten0")
     cache = CacheOptions(mode, str(tmp_path / "cache") if mode == "disk" else None, **CACHES[mode])
-    result = training.on_trunk(cache)
+    result = training.on_backbone(cache)
     require_curves(result, plain)
     assert plain.history[-1]["train_loss"] < plain.history[0]["train_loss"]
     one, other = load_checkpoint(plain.last), load_checkpoint(result.last)
@@ -115,7 +115,7 @@ def test_curves_agree_with_the_plain_plan(mode, stages, make_checkpoint, random_
             np.testing.assert_allclose(getattr(other, kind)[name].asnumpy(), value.asnumpy(), atol=1e-5, err_msg=name)
     if mode == "disk":
         capfd.readouterr()
-        again = Training(checkpoint, records, tmp_path / "again", plan=plan).on_trunk(cache)
+        again = Training(checkpoint, records, tmp_path / "again", plan=plan).on_backbone(cache)
         assert again.history[-1]["train_loss"] == result.history[-1]["train_loss"]
         assert capfd.readouterr().out.count("taken from") == EPOCHS + 1
 
@@ -123,7 +123,7 @@ def test_curves_agree_with_the_plain_plan(mode, stages, make_checkpoint, random_
 def test_what_is_frozen_stays_bit_for_bit_and_the_score_is_the_checkpoints(make_checkpoint, records, tmp_path):
     scores, checkpoint = [], make_checkpoint()
     training = Training(checkpoint, records, tmp_path / "run")
-    result = training.on_trunk(CacheOptions("memory"), scored=scores.append)
+    result = training.on_backbone(CacheOptions("memory"), scored=scores.append)
     saved = load_checkpoint(result.best)
     for name in training.plan.frozen:
         np.testing.assert_array_equal(saved.arg_params[name].asnumpy(), checkpoint.arg_params[name].asnumpy())
@@ -140,13 +140,13 @@ def test_what_is_frozen_stays_bit_for_bit_and_the_score_is_the_checkpoints(make_
 def test_the_head_alone_is_trained_with_its_share_of_the_plan(make_checkpoint, random_parameters, records, tmp_path,
                                                               monkeypatch):
     seen = []
-    monkeypatch.setattr(frozen_trunk, "fit",
+    monkeypatch.setattr(frozen_backbone, "fit",
                         lambda *arguments, **named: seen.extend(arguments) or FitResult([], None, None, None, "so"))
     plan = FreezePlan("mine", ("conv1_weight", "fc1_weight", "fc1_bias"), (
         "conv0_weight", "conv0_bias", "bn0_gamma", "bn0_beta", "conv1_bias", "bn1_gamma", "bn1_beta"), "frozen",
         {"conv1_weight": 0.1})
     training = Training(deep(make_checkpoint, random_parameters), records, tmp_path / "run", plan=lambda net: plan)
-    assert training.on_trunk().stopped == "so"
+    assert training.on_backbone().stopped == "so"
     head, arg_params, aux_params, plan = seen[:4]
     assert not {"conv0_weight", "bn0_gamma"} & {*head.list_arguments(), *arg_params}
     assert "bn0_moving_mean" not in {*head.list_auxiliary_states(), *aux_params}
@@ -156,24 +156,24 @@ def test_the_head_alone_is_trained_with_its_share_of_the_plan(make_checkpoint, r
 
 def test_one_view_is_enough_where_nothing_is_random(make_checkpoint, records, tmp_path, capfd):
     training = Training(make_checkpoint(), records, tmp_path / "run", augment=0)
-    training.on_trunk(CacheOptions("memory", views=3))
+    training.on_backbone(CacheOptions("memory", views=3))
     out = capfd.readouterr().out
     assert "train: 1 view instead of 3" in out and "view 1 of 1" in out and "view 2" not in out
 
 
 def test_no_more_views_are_made_than_there_are_epochs(make_checkpoint, records, tmp_path, capfd):
-    Training(make_checkpoint(), records, tmp_path / "run", epochs=2).on_trunk(CacheOptions("memory", views=9))
+    Training(make_checkpoint(), records, tmp_path / "run", epochs=2).on_backbone(CacheOptions("memory", views=9))
     assert "view 2 of 2" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("budget, said", [
-    (26 * (6 * 4 + 4), ["validation: computed anew every epoch"]),
+    (26 * (6 * 4 + 4), ["validation: computed again every epoch"]),
     (26 * (6 * 4 + 4) + 10 * (6 * 4 + 4) - 1, ["validation: kept as float16"]),
-    (26 * (6 * 2 + 4) - 1, ["train: computed anew every epoch", "validation: view 1 of 1"]),
+    (26 * (6 * 2 + 4) - 1, ["train: computed again every epoch", "validation: view 1 of 1"]),
 ])
 def test_training_and_validation_share_the_budget(make_checkpoint, records, tmp_path, capfd, budget, said):
     plain = Training(make_checkpoint(), records, tmp_path / "plain", epochs=1).plain()
-    result = Training(make_checkpoint(), records, tmp_path / "run", epochs=1).on_trunk(
+    result = Training(make_checkpoint(), records, tmp_path / "run", epochs=1).on_backbone(
         CacheOptions("memory", budget_bytes=budget))
     require_curves(result, plain, 1e-3)
     out = capfd.readouterr().out
@@ -181,13 +181,13 @@ def test_training_and_validation_share_the_budget(make_checkpoint, records, tmp_
 
 
 def test_what_cannot_be_is_refused_before_work_begins(make_checkpoint, records, tmp_path):
-    with pytest.raises(InputError, match="frozen trunk: expected a plan .* received plan='full' with 0 frozen"):
+    with pytest.raises(InputError, match="frozen backbone: expected a plan .* received plan='full' with 0 frozen"):
         Training(make_checkpoint(), records, tmp_path / "a",
-                 plan=lambda net: freeze_plan("full", net.symbol, net.head_parameters)).on_trunk()
+                 plan=lambda net: freeze_plan("full", net.symbol, net.head_parameters)).on_backbone()
     training = Training(make_checkpoint(), records, tmp_path / "b")
     training.options = FitOptions(mixup=0.2)
-    with pytest.raises(InputError, match="frozen trunk: expected mixup=0, received mixup=0.2"):
-        training.on_trunk()
+    with pytest.raises(InputError, match="frozen backbone: expected mixup=0, received mixup=0.2"):
+        training.on_backbone()
 
 
 @pytest.mark.long
@@ -207,6 +207,6 @@ def test_curves_agree_with_the_plain_plan_on_photographs(testdata, tmp_path):
     plain = Training(checkpoint, (data.train, data.val), tmp_path / "plain", **arguments).plain()
     for mode in ("none", "disk"):
         cache = CacheOptions(mode, str(tmp_path / "cache") if mode == "disk" else None, **CACHES[mode])
-        result = Training(checkpoint, (data.train, data.val), tmp_path / mode, **arguments).on_trunk(cache)
+        result = Training(checkpoint, (data.train, data.val), tmp_path / mode, **arguments).on_backbone(cache)
         require_curves(result, plain, 1e-3)
     assert plain.history[-1]["train_loss"] < 0.7 * plain.history[0]["train_loss"]

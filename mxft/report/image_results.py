@@ -12,7 +12,7 @@ _INK = (92, 136, 205)  # red, green, blue: readable on light and dark
 _FAINTEST = 0.55  # opacity of a single image
 
 
-class Judgement:
+class ImageResults:
     """The predictions of one Score, with the classes' names.
 
     Parameters
@@ -24,7 +24,7 @@ class Judgement:
     --------
     >>> from mxft.evaluation.scoring import Score
     >>> score = Score(0.5, 1, 0.9, 2, 1.0, np.array([[2., 1.], [2., 1.]]), np.array([0., 1.]))
-    >>> Judgement(score, ["cat", "dog"]).mistakes()
+    >>> ImageResults(score, ["cat", "dog"]).mistakes()
     [('dog', 'cat', 1, 1)]
     """
 
@@ -87,6 +87,9 @@ class Judgement:
         return [{"image": images.get(int(i)), "true": self.names[self.labels[i]], "said": self.names[self.predicted[i]],
                  "p_true": float(self.probabilities[i, self.labels[i]]),
                  "p_said": float(self.probabilities[i, self.predicted[i]]), "record": int(i)} for i in numbers]
+
+
+Judgement = ImageResults  # its name in 0.1.0
 
 
 def thumbnail(encoded):
