@@ -98,7 +98,12 @@ def answering_outputs(checkpoint, name=None):
 
     Examples
     --------
-    >>> answering_outputs(checkpoint)[0].kind            # doctest: +SKIP
+    >>> from mxft.compat import mx
+    >>> from mxft.network.checkpoint import Checkpoint
+    >>> net = mx.sym.FullyConnected(mx.sym.Flatten(mx.sym.Variable("data")), num_hidden=10, name="fc1")
+    >>> net = mx.sym.SoftmaxOutput(net, name="softmax")
+    >>> checkpoint = Checkpoint(net, {"fc1_weight": mx.nd.ones((10, 12)), "fc1_bias": mx.nd.zeros((10,))}, {})
+    >>> answering_outputs(checkpoint)[0].kind
     'probabilities'
     """
     anatomy, model = checkpoint.anatomy, checkpoint.name

@@ -54,9 +54,11 @@ class InferenceExecutor:
 
     Examples
     --------
-    >>> executor = InferenceExecutor(ckpt.symbol, ckpt.arg_params, ckpt.aux_params, (3, 224, 224), 32)  # doctest: +SKIP
-    >>> executor.forward(images).shape                                                                  # doctest: +SKIP
-    (5, 1000)
+    >>> net = mx.sym.FullyConnected(mx.sym.Flatten(mx.sym.Variable("data")), num_hidden=10, name="fc1")
+    >>> weights = {"fc1_weight": mx.nd.ones((10, 12)), "fc1_bias": mx.nd.zeros((10,))}
+    >>> executor = InferenceExecutor(net, weights, {}, (3, 2, 2), batch_size=32)
+    >>> executor.forward(mx.nd.ones((5, 3, 2, 2)).asnumpy()).shape
+    (5, 10)
     """
 
     def __init__(self, symbol, arg_params, aux_params, image_shape, batch_size, context=None, rewrite=True,

@@ -276,9 +276,14 @@ def load_checkpoint(model: str) -> Checkpoint:
 
     Examples
     --------
-    >>> checkpoint = load_checkpoint("models/resnet-50,0")       # doctest: +SKIP
-    >>> checkpoint.anatomy.output().kind                         # doctest: +SKIP
-    'probabilities'
+    >>> net = mx.sym.FullyConnected(mx.sym.Flatten(mx.sym.Variable("data")), num_hidden=2, name="fc1")
+    >>> net = mx.sym.SoftmaxOutput(net, name="softmax")
+    >>> weights = {"fc1_weight": mx.nd.ones((2, 12)), "fc1_bias": mx.nd.zeros((2,))}
+    >>> Checkpoint(net, weights, {}, {"classes": ["cat", "dog"]}).save("net", 0)
+    'net,0'
+    >>> checkpoint = load_checkpoint("net,0")
+    >>> checkpoint.classes, checkpoint.anatomy.output().kind
+    (['cat', 'dog'], 'probabilities')
     """
     prefix, epoch = parse_model(model)
     path = prefix + "-symbol.json"

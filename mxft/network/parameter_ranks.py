@@ -19,7 +19,11 @@ def check_ranks(graph, values):
 
     Examples
     --------
-    >>> check_ranks(graph, {"conv0_weight": mx.nd.zeros((4,))})     # doctest: +SKIP
+    >>> from mxft.compat import mx
+    >>> from mxft.network.graph import Graph
+    >>> net = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(3, 3), num_filter=4, name="conv0")
+    >>> check_ranks(Graph(net), {"conv0_weight": mx.nd.zeros((4,))})
+    Traceback (most recent call last):
     ValueError: expected 4 axes of conv0_weight, which Convolution 'conv0' reads, received shape (4,)
     """
     for node in graph.operators():

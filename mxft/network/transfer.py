@@ -41,7 +41,18 @@ class ParameterMatch:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class TransferReport(BriefRepr):
-    """What happened to each parameter; see `match_parameters`."""
+    """What happened to each parameter; see `match_parameters`.
+
+    Parameters
+    ----------
+    rows : tuple of ParameterMatch
+
+    Examples
+    --------
+    >>> report = TransferReport((ParameterMatch("fc1_bias", "arg", "new", None, (2,)),))
+    >>> report.named("new")[0].name, report.to_dict()["counts"]["loaded"]
+    ('fc1_bias', 0)
+    """
 
     rows: tuple
 
@@ -118,6 +129,14 @@ def match_parameters(symbol: Any, arg_params: dict[str, Any], aux_params: dict[s
     Notes
     -----
     Nothing is refused here; call ``report.require_only_new(head.parameters)``.
+
+    Examples
+    --------
+    >>> net = mx.sym.FullyConnected(mx.sym.Flatten(mx.sym.Variable("data")), num_hidden=2, name="fc1")
+    >>> report, _, _ = match_parameters(net, {"fc1_weight": mx.nd.ones((2, 12))}, {}, (3, 2, 2))
+    >>> print(report.summary())
+    transfer: 1 loaded, 1 new, 0 dropped, 0 mismatched
+      new: fc1_bias (2,)
     """
     wanted = _wanted_shapes(symbol, arg_params, aux_params, image_shape)
     have = {**{("arg", k): v for k, v in arg_params.items()}, **{("aux", k): v for k, v in aux_params.items()}}

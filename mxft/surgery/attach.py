@@ -238,7 +238,13 @@ def get_fine_tune_model(symbol: Any, arg_params: dict[str, Any], num_classes: in
 
     Examples
     --------
-    >>> net, new_args = get_fine_tune_model(symbol, arg_params, 256)    # doctest: +SKIP
+    >>> symbol = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(3, 3), num_filter=8, name="conv0")
+    >>> symbol = mx.sym.FullyConnected(mx.sym.Flatten(symbol, name="flatten0"), num_hidden=1000, name="fc1")
+    >>> symbol = mx.sym.SoftmaxOutput(symbol, name="softmax")
+    >>> arg_params = {name: mx.nd.zeros((1,)) for name in ("conv0_weight", "conv0_bias", "fc1_weight", "fc1_bias")}
+    >>> net, new_args = get_fine_tune_model(symbol, arg_params, 256)
+    >>> net.list_arguments()[-3:], sorted(new_args)
+    (['fc1_weight', 'fc1_bias', 'softmax_label'], ['conv0_bias', 'conv0_weight'])
     """
     head = attach_head(symbol, num_classes, layer_name)
     wanted = set(head.symbol.list_arguments()) - set(head.parameters)

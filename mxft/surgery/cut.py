@@ -13,6 +13,13 @@ def cut_at(symbol: Any, layer: str) -> Any:
     ------
     InputError
         There is no such layer; the nearest names are given.
+
+    Examples
+    --------
+    >>> from mxft.compat import mx
+    >>> net = mx.sym.Flatten(mx.sym.Variable("data"), name="flatten0")
+    >>> cut_at(mx.sym.FullyConnected(net, num_hidden=10, name="fc1"), "flatten0").list_outputs()
+    ['flatten0_output']
     """
     return internal_output(symbol, feature_layer_named(symbol, layer).index)
 
@@ -24,5 +31,12 @@ def cut_loss(symbol):
     -------
     scores : mx.sym.Symbol
         Shape ``(N, classes)``; the symbol itself where it has no loss.
+
+    Examples
+    --------
+    >>> from mxft.compat import mx
+    >>> net = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=10, name="fc1")
+    >>> cut_loss(mx.sym.SoftmaxOutput(net, name="softmax")).list_outputs()
+    ['fc1_output']
     """
     return internal_output(symbol, *anatomy_of(symbol).output().scores)

@@ -114,6 +114,13 @@ def find_feature_layer(symbol: Any) -> FeatureLayer:
     -----
     An attribute network (gender, age) that ends in FullyConnected + BatchNorm looks like an embedding in every
     respect; name the layer before it where that is meant.
+
+    Examples
+    --------
+    >>> net = mx.sym.Flatten(mx.sym.Variable("data"), name="flatten0")
+    >>> net = mx.sym.SoftmaxOutput(mx.sym.FullyConnected(net, num_hidden=1000, name="fc1"), name="softmax")
+    >>> find_feature_layer(net).name, find_feature_layer(net).classifier
+    ('flatten0', 'fc1')
     """
     return anatomy_of(symbol).require_feature()
 

@@ -65,8 +65,14 @@ def training_stages(recipe, symbol, head_parameters, image_shape):
 
     Examples
     --------
-    >>> [stage.name for stage in training_stages(Recipe(plan="two-stage"), net, head, (3, 224, 224))]  # doctest: +SKIP
-    ['head', 'everything']
+    >>> from mxft.compat import mx
+    >>> from mxft.surgery import attach_head
+    >>> from mxft.training.recipe import Recipe
+    >>> net = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(3, 3), num_filter=8, name="conv0")
+    >>> head = attach_head(mx.sym.Flatten(net, name="flatten0"), 5, layer="flatten0")
+    >>> stages = training_stages(Recipe(plan="two-stage"), head.symbol, head.parameters, (3, 8, 8))
+    >>> [(stage.name, len(stage.plan.trainable)) for stage in stages]
+    [('head', 2), ('everything', 4)]
     """
     stages = [dataclasses.replace(stage, augmentation=recipe.augmentation(_keeps_one_view(recipe, stage, symbol)))
               for stage in _stages(recipe, symbol, head_parameters, image_shape)]

@@ -35,8 +35,13 @@ def read_pair_list(path, root):
 
     Examples
     --------
-    >>> read_pair_list("pairs.txt", "lfw-112x112")[0]                                # doctest: +SKIP
-    PairRow(number=2, files=('lfw-112x112/Abel_Pacheco/Abel_Pacheco_0001.jpg', …), same=True)
+    >>> os.makedirs("lfw/Ann")
+    >>> for name in ("lfw/Ann/Ann_0001.jpg", "lfw/Ann/Ann_0004.jpg"):
+    ...     open(name, "wb").close()
+    >>> with open("pairs.txt", "w") as f:
+    ...     _ = f.write("Ann\\t1\\t4\\n")
+    >>> read_pair_list("pairs.txt", "lfw")
+    [PairRow(number=1, files=('lfw/Ann/Ann_0001.jpg', 'lfw/Ann/Ann_0004.jpg'), same=True)]
     """
     try:
         with open(require_file(path, "list of pairs"), encoding="utf-8-sig") as f:

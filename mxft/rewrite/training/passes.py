@@ -32,9 +32,11 @@ def rewrite_for_training(symbol, device_type="cpu", rewrite=True, fixed=()):
 
     Examples
     --------
-    >>> symbol, applied = rewrite_for_training(ckpt.symbol)                          # doctest: +SKIP
-    >>> applied                                                                      # doctest: +SKIP
-    ('pad', 'filled-channels', 'relu6')
+    >>> from mxft.compat import mx
+    >>> net = mx.sym.Convolution(mx.sym.Variable("data"), kernel=(3, 3), num_filter=8, name="conv0")
+    >>> symbol, applied = rewrite_for_training(mx.sym.LeakyReLU(net, act_type="prelu", name="relu0"))
+    >>> applied, symbol.list_arguments()
+    (('prelu',), ['data', 'conv0_weight', 'conv0_bias', 'relu0_gamma'])
     """
     applied, passes = [], {}
     if device_type == "cpu":

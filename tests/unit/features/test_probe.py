@@ -49,7 +49,7 @@ def test_a_hair_is_not_a_difference():
     def judged(earlier, last):
         return Similarity([Probe("a", 4, earlier), Probe("b", 4, last)], 9, 0.5, 1.0).similar
 
-    assert judged(0.70, 0.695) and not evaluated(0.70, 0.68)
+    assert judged(0.70, 0.695) and not judged(0.70, 0.68)
 
 
 def test_too_few_images_are_refused(make_records):
