@@ -31,6 +31,8 @@ logging.basicConfig(level="INFO", format="%(message)s")    # shows what the libr
 checkpoint = mxft.load_checkpoint("models/resnet-50,0")
 ```
 
+In the examples, names are imported from `mxft`, and `mx` is `from mxft.compat import mx`.
+
 Errors derive from `mxft.MxftError`: `mxft.errors.InputError` when an input is refused, `mxft.errors.RunError` when work
 had to stop. Modules that are not on this page have docstrings too, with examples: `help(mxft.training.recipe)`. How to
 extend mxft from a package of your own: [CONTRIBUTING.md](../CONTRIBUTING.md).

@@ -114,7 +114,7 @@ def flip(raw, position):
 
 @pytest.mark.parametrize("facts, other", [
     ({**FACTS, "parameters": "x"}, "parameters"), ({**FACTS, "reading": {"seed": 2, "rand_crop": True}}, "seed"),
-    ({**FACTS, "backbone": "x", "records": "y"}, "records, backbone"),
+    ({**FACTS, "backbone": "x", "records": "y"}, "backbone, records"),
 ])
 def test_a_stale_file_is_noticed_and_said(make_store, facts, other):
     first = make_store()[0]

@@ -42,7 +42,7 @@ def test_without_parameters_nothing_is_loaded_and_everything_is_new(make_checkpo
 def test_discarded_layers_are_warned_of(make_checkpoint):
     old = make_checkpoint()
     lines = with_new_head(old, 4, IMAGE, layer="conv0").describe().splitlines()
-    assert lines[1] == "  warning: trained layers behind conv0 are discarded: bn0"
+    assert lines[1] == "  warning: trained layers after conv0 are discarded: bn0"
 
 
 def test_an_incomplete_backbone_is_refused(make_checkpoint):

@@ -274,7 +274,7 @@ def test_a_killed_run_goes_on_with_its_scale(run, no_casts, monkeypatch, tmp_pat
         whole = run("whole", accumulate=2)
     with monkeypatch.context() as patch:
         damage(patch, (2,))
-        with killed_after(3, Snapshots, "take"):
+        with killed_after(3, Snapshots, "save"):
             run("killed", accumulate=2, state_batches=1)
     assert_same(run("killed", accumulate=2, state_batches=1, resume="must"), whole)
     assert left_behind(tmp_path / "killed")[0] == left_behind(tmp_path / "whole")[0]

@@ -161,7 +161,7 @@ def test_a_head_of_labels_is_not_taken_for_one_of_classes(make_checkpoint, colou
     first = finetune(make_checkpoint(), labels, str(tmp_path / "first"),
                      recipe_of("multi-label", fit=FitOptions(epochs=1)), SPEC)
     with pytest.raises(InputError, match="expected a head of one of 3 classes, received the independent probabilities "
-                                         "of sigmoid in .*; target='multi-label' goes on with it"):
+                                         "of sigmoid in .*; target='multi-label' continues with it"):
         finetune(first.fit.last, coloured_records(12), str(tmp_path / "then"),
                  Recipe(require_head=True, fit=FitOptions(epochs=1)), SPEC)
     other = dataclasses.replace(labels, classes=["green", "red", "blue"])

@@ -129,7 +129,7 @@ def test_more_steps_are_gone_on_to_and_other_settings_refused(train, tmp_path):
     train("parts", max_steps=7)
     train("parts", resume="auto")
     np.testing.assert_equal(numbers(tmp_path / "parts", "last"), numbers(tmp_path / "whole", "last"))
-    with pytest.raises(InputError, match=r"received options.lr=0.1 \(it was 0.05\); say the same"):
+    with pytest.raises(InputError, match=r"received options.lr=0.1 \(it was 0.05\); give the same"):
         train("parts", resume="auto", lr=0.1)
     with pytest.raises(InputError, match="received prefix='.*none/model' without model-state/state.json"):
         train("none", resume="must")

@@ -128,7 +128,7 @@ def test_a_worker_that_was_asked_something_else_says_what(tmp_path):
 
 def test_another_number_of_workers_is_refused_by_name(tmp_path):
     RunState(str(tmp_path), {**ASKED, "workers": 2}).begin()
-    with pytest.raises(InputError, match=r"received workers=3 \(it was 2\); say the same"):
+    with pytest.raises(InputError, match=r"received workers=3 \(it was 2\); give the same"):
         RunState(str(tmp_path), {**ASKED, "workers": 3}).load()
 
 
@@ -139,7 +139,7 @@ def test_where_the_servers_update_there_is_no_state():
     require_resumable("dist_async", Keeping())
     require_resumable("dist_sync", Keeping(resume="must"))
     with pytest.raises(InputError, match="^resume: expected dist_sync or dist_device_sync, received kv-store="
-                                         "'dist_async', whose momenta are on the servers; leave resume out and begin "
+                                         "'dist_async', whose momenta are on the servers; leave resume out and start "
                                          "from the best checkpoint, with model or pretrained"):
         require_resumable("dist_async", Keeping(resume="auto"))
 

@@ -86,7 +86,7 @@ def test_a_killed_run_goes_on_bit_for_bit(recipe, run, tmp_path):
     whole = run("whole", recipe)
     for kill in (3, 10):
         killed = tmp_path / f"killed at {kill}"
-        with killed_after(kill, Snapshots, "take"):
+        with killed_after(kill, Snapshots, "save"):
             run(killed.name, recipe)
         result = run(killed.name, recipe, resume="auto")
         assert_same(tmp_path / "whole", killed, "best", whole.fit.history[-1]["epoch"])
@@ -171,7 +171,7 @@ def test_records_overwritten_behind_the_iterators_back_end_the_process_but_not_t
 def test_a_kill_before_the_first_state_begins_anew(run, tmp_path, monkeypatch):
     run("whole")
     with monkeypatch.context() as patch:
-        patch.setattr(Snapshots, "take", lambda self: (_ for _ in ()).throw(Killed))
+        patch.setattr(Snapshots, "save", lambda self: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             run("killed")
     run("killed", resume="must")
@@ -186,7 +186,7 @@ def test_two_contexts_go_on_too(data, make_checkpoint, tmp_path, accumulate):
         return finetune(make_checkpoint(5), data, str(tmp_path / folder), recipe, SPEC, cpus=2,
                         keeping=Keeping(state_batches=1, **keeping))
     train("whole")
-    with killed_after(7, Snapshots, "take"):
+    with killed_after(7, Snapshots, "save"):
         train("killed")
     train("killed", resume="auto")
     first, second = parameters(tmp_path / "whole", 3), parameters(tmp_path / "killed", 3)
@@ -213,7 +213,7 @@ def test_auto_begins_where_there_is_nothing_and_must_refuses(run, tmp_path):
     run("new", resume="auto")
     assert os.path.exists(tmp_path / "new" / "model-0003.params")
     with pytest.raises(InputError, match="resume: expected a run to resume, received run='.*other' without "
-                                         "state/state.json; resume auto begins one"):
+                                         "state/state.json; resume auto starts one"):
         run("other", resume="must")
     assert not os.path.exists(tmp_path / "other")
 
