@@ -11,8 +11,8 @@ updates an epoch and 25 in 5 epochs; the other 871 images of 5-9 validate.
 Chance is 0.20.
 
 Expected (3 seeds, CPU): from scratch 0.715, head 0.780, full 0.760. What the
-pretrained backbone saves is updates: with --epochs 20 all three meet near 0.9, so
-small is this problem.
+pretrained backbone saves is updates: with --epochs 20 all three meet near 0.9,
+as the problem is so small.
 """
 import os
 import pathlib

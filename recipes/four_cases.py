@@ -14,7 +14,7 @@ digits (scikit-learn's, 8x8 pixels) are not. Few and many:
 Each is trained by the commands `mxft advise` gives for all four cases, word for
 word (--epochs where they name none; --no-mirror for digits, since a 2 in a
 mirror is none), mean of --seeds splits. Then come one standard error of the
-best, sqrt(p (1 - p) / images judged), and advise's own pick, from the pictures.
+best, sqrt(p (1 - p) / images), and advise's own pick, from the pictures.
 Advice 2 begins at advice 1's head and keeps its best epoch: where both are
 level, training the backbone gained nothing.
 """

@@ -8,7 +8,7 @@
 The ways, each a `mxft finetune` of its own:
   head, lr_mult   every gradient computed, the backbone's multiplied by 0
   head, fixed     no gradient below the head
-  head, backbone     the backbone on the inference executor
+  head, backbone  the backbone on the inference executor
   head, cached    its features computed once
   logistic        no SGD: logistic regression on the features
   two-stage       logistic, then everything at a lower rate

@@ -6,13 +6,13 @@
         --have resnet-50=resnet-50,0
 
 published.yaml has the rows: number, source, protocol, what it needs, command. A
-row is run when its data and weights are at hand: named by --have, in ../shared
+row is run when its data and weights are there: named by --have, in ../shared
 or $MXFT_TESTDATA, or in the zoo's cache; with --download the zoo is asked. What
 a row still needs is listed with the command that would get it. Nothing is
 filled in that was not run.
 
 Each run has a folder under --home and a process of its own. A row whose result
-stands there already, from the same command, is not run again: an interrupted
+is there already, from the same command, is not run again: an interrupted
 scorecard continues where it stopped. At the end reproduction.md and
 reproduction.html are written.
 """

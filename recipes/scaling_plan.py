@@ -1,4 +1,4 @@
-"""Faces on many cards, on paper: what an update takes, and what limits it.
+"""Faces on many cards, estimated: what an update takes, and what limits it.
 
     python recipes/scaling_plan.py
     python recipes/scaling_plan.py --network r50 --identities 360232 \\

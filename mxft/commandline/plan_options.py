@@ -35,20 +35,23 @@ def add_plan_options(parser, auto=False):
                    help="freeze parameters by name or shell pattern as well; may be repeated")
     add_setting(p, FreezeOptions, "through", "freeze this layer and everything before it as well", "--freeze-through",
                 metavar="LAYER")
-    add_setting(p, FreezeOptions, "method", "fixed: no gradient is computed; lr_mult: it is, and multiplied by 0, as "
-                "the old scripts do", "--freeze-by", metavar="HOW")
+    add_setting(p, FreezeOptions, "method", "fixed: no gradient is computed; lr_mult: it is computed and multiplied by "
+                "0, as the old scripts do", "--freeze-by", metavar="HOW")
     add_setting(p, Recipe, "batch_norm", "BatchNorm statistics: train or eval (default: eval in frozen layers, train "
                 "in others)", "--bn", metavar="MODE")
     add_setting(p, FreezeOptions, "backbone_lr_mult", "of discriminative: the backbone's rate over --lr; "
                 "two-stage takes it for its second stage", metavar="F", default=BACKBONE_LR_MULT)
-    add_setting(p, FreezeOptions, "head_lr_mult", "the same of the head", metavar="F", default=1)
+    add_setting(p, FreezeOptions, "head_lr_mult", "of discriminative: the head's rate over --lr", metavar="F",
+                default=1)
     add_setting(p, FreezeOptions, "layer_decay", "a layer's rate over that of the next, down the backbone", metavar="F",
                 default=1)
     add_setting(p, HeadStage, "epochs", "of two-stage and gradual: epochs of the head alone", "--head-epochs",
                 metavar="N", default=HEAD_EPOCHS)
-    add_setting(p, HeadStage, "learning_rate", "in them (default: --lr)", "--head-lr", metavar="R")
-    add_setting(p, HeadStage, "optimizer", "in them (default: --optimizer)", "--head-optimizer")
-    add_setting(p, HeadStage, "batch_size", "in them (default: --batch-size)", "--head-batch-size", metavar="N")
+    add_setting(p, HeadStage, "learning_rate", "learning rate in those epochs (default: --lr)", "--head-lr",
+                metavar="R")
+    add_setting(p, HeadStage, "optimizer", "optimizer in those epochs (default: --optimizer)", "--head-optimizer")
+    add_setting(p, HeadStage, "batch_size", "batch size in those epochs (default: --batch-size)", "--head-batch-size",
+                metavar="N")
     add_setting(p, Recipe, "unfreeze_epochs", "of gradual: epochs before the next stage is opened", metavar="N",
                 default=UNFREEZE_EPOCHS)
     _add_old_names(p)
