@@ -25,7 +25,7 @@ VERBS = {
     "zoo": "known checkpoints and data sets: list, get, where",
     "face-pack": "pack people into train.rec, .idx, .lst and property",
     "pairs-pack": "pack a pairs file's images into a verification set (.bin)",
-    "inspect": "explain a .rec, .idx, .bin or property, and what is wrong with it",
+    "inspect": "explain a .rec, .idx, .bin or property, and its faults",
     "unpack": "turn records or a .bin back into image files",
     "verify": "accuracy, XNorm, TAR@FAR of a face checkpoint on .bin sets",
     "doctor": "what is wrong with this machine, and the fix",

@@ -13,9 +13,9 @@ examples:
   sbatch --nodes=4 --wrap 'python tools/launch.py -n 4 --launcher slurm …'
 
 The command is run WORKERS times, each with its own share of the records;
---batch-size is one worker's. Every line of output begins with the name of its process.
-One process that fails ends all within 10 s, and its exit status is
-launch.py's. Ctrl-C lets worker 0 save first. More: recipes/many_machines.md.
+--batch-size is that of one worker. Every line of output begins with the name of
+its process. If one process fails, all end within 10 s with its exit status.
+Ctrl-C lets worker 0 save first. More: recipes/many_machines.md.
 """
 
 

@@ -27,11 +27,11 @@ examples:
 
 Each record is counted once, cut in the centre. The input is what the
 checkpoint's manifest says; a checkpoint without one needs --image-shape. With
-several checkpoints the mean of their probabilities is evaluated; with ten crops,
-corners and centre and their mirror images, the mean over them. A network of
-several labels an image is evaluated by mean average precision, and by precision,
-recall and F1 of each label at the thresholds chosen when it was trained; one of
-numbers by mean absolute error and R2.
+several checkpoints the mean of their probabilities is evaluated; with ten
+crops, corners and centre and their mirror images, the mean over them. A network
+of several labels an image is evaluated by mean average precision, and by
+precision, recall and F1 of each label at the thresholds chosen when it was
+trained; one of numbers by mean absolute error and R2.
 """
 
 

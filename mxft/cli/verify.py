@@ -8,8 +8,8 @@ examples:
   mxft verify --model runs/faces --bin lfw.bin cfp_fp.bin --plots plots
 
 A set is a .bin file (mxft pairs-pack makes one). The embeddings of an image
-and of its mirror image are added and normalised; each of 10 contiguous folds
-is evaluated by the threshold that does best on the other nine. XNorm is the mean
+and of its mirror image are added and normalised; each of 10 contiguous folds is
+evaluated with the threshold that does best on the other nine. XNorm is the mean
 norm of the embeddings before that. One checkpoint a call: of several epochs
 call it for each.
 """
