@@ -23,15 +23,16 @@ Written from the docstrings by `make docs`: edit those, not this page. All names
 does not import mxnet; that happens when a name is used that needs it.
 
 ```python
-import logging
-
 import mxft
 
-logging.basicConfig(level="INFO", format="%(message)s")    # shows what the library logs; by default it prints nothing
-checkpoint = mxft.load_checkpoint("models/resnet-50,0")
+result = mxft.finetune("resnet-50", "photos", "runs/photos")    # a checkpoint and pictures in, a run folder out
+print(mxft.score(result.model, "more-photos"))
+print(mxft.predict(result.model, ["cat.jpg", "dog.jpg"]).labels)
 ```
 
-In the examples, names are imported from `mxft`, and `mx` is `from mxft.compat import mx`.
+The calls log to the logger `mxft`. If your program has set up logging, that decides what is shown; if not, they print
+the same lines as the commands. In the examples, names are imported from `mxft`, and `mx` is
+`from mxft.compat import mx`.
 
 Errors derive from `mxft.MxftError`: `mxft.errors.InputError` when an input is refused, `mxft.errors.RunError` when work
 had to stop. Modules that are not on this page have docstrings too, with examples: `help(mxft.training.recipe)`. How to

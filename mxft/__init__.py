@@ -8,13 +8,13 @@
 Each job in one call:
 
     finetune         a checkpoint and pictures in, a run folder out
-    score, predict   what a checkpoint is worth on labelled pictures, and what it says of others
+    score, predict   how good a checkpoint is on labelled pictures, and its predictions for others
     embed, verify    pictures to embeddings; a face network on a set of pairs
     export           an ONNX file that was compared with the checkpoint
     import_weights   weights of torchvision, timm, Keras and ONNX
     list_models      the names of the zoo
     load_checkpoint  a Checkpoint: symbol, parameters and manifest
-    open_pictures    Pictures: what lies at a path, and how it is read, without training
+    open_pictures    Pictures: what is at a path, and how it is read, without training
 
 Settings: Recipe, FitOptions, FreezeOptions, HeadStage, CacheOptions. The tutorial's steps one by one: list_layers,
 find_feature_layer, cut_at, attach_head, get_fine_tune_model, match_parameters, freeze_plan, fit. Errors: MxftError,

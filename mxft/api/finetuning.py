@@ -94,9 +94,9 @@ def finetune(model: Model, data: Data, run: str | os.PathLike[str], *, plan: str
     threads : int, optional
         For packing and decoding.
     resume : {"", "auto", "must"}
-        Go on with what stands in the run folder.
+        Resume the run in the folder.
     keeping : Keeping, optional
-        What the run keeps as it goes; `resume` is not heeded beside it.
+        What the run keeps; `resume` is not used beside it.
     tensorboard : str, optional
         Folder for TensorBoard's event files.
     **settings
@@ -112,7 +112,7 @@ def finetune(model: Model, data: Data, run: str | os.PathLike[str], *, plan: str
     InputError
         Anything that is wrong with the input, before training begins and before the run folder is made.
     RunError
-        Training could not go on; the run folder holds what was finished.
+        Training could not continue; the run folder holds what was finished.
 
     Examples
     --------

@@ -29,7 +29,7 @@ def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = No
           resize: int | None = None, output: str | None = None, image_shape: Sequence[int] | None = None,
           rgb_mean: Sequence[float] | None = None, rgb_std: Sequence[float] | None = None, gpus: str = "",
           threads: int | None = None) -> Score | MultiLabelScore | RegressionScore:
-    """Judge a checkpoint on labelled pictures or records, each counted once; as ``mxft score`` does.
+    """Score a checkpoint on labelled pictures or records, each counted once; as ``mxft score`` does.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = No
     resize : int, optional
         Short side in pixels; as those of training when None.
     output : str, optional
-        Of a network with several: the one to judge.
+        Of a network with several: the one to score.
     image_shape, rgb_mean, rgb_std, optional
         Where the checkpoint has no manifest.
     gpus : str
