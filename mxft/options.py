@@ -6,7 +6,7 @@ import dataclasses
 import os
 
 from mxft.errors import InputError, nearest
-from mxft.settings import Kind, check_settings, one_of, real, setting, several, switch, text, whole
+from mxft.settings import Kind, check_settings, one_of, real, renamed, setting, several, switch, text, whole
 from mxft.wording import BriefRepr
 
 PLANS = {"full": "train every parameter",
@@ -35,6 +35,7 @@ DTYPES = ("float32", "float16")
 RESUMES = ("auto", "must")
 
 
+@renamed(trunk_lr_mult="backbone_lr_mult")  # of mxft 0.1.0
 @dataclasses.dataclass(frozen=True, repr=False)
 class FreezeOptions(BriefRepr):
     """What a plan may be told beside its name.

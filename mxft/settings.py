@@ -4,8 +4,10 @@ A field says its default and its `Kind` once. `check_settings` holds a dataclass
 makes flags of the same fields. Refusals name fields in backticks, see `mxft.errors`.
 """
 import dataclasses
+import functools
 import math
 import numbers
+import operator
 
 from mxft.errors import InputError, nearest
 
@@ -80,6 +82,37 @@ def several(kind, least=0):
 def setting(default, kind):
     """Return a dataclass field with this default, held to `kind`; a default of None stands for "not given"."""
     return dataclasses.field(default=default, metadata={"kind": kind})
+
+
+def renamed(**names):
+    """Return a decorator of a dataclass some of whose fields had another name: both are heard and can be read.
+
+    Parameters
+    ----------
+    **names : str
+        ``old_name="field"``.
+
+    Examples
+    --------
+    >>> @renamed(colour="color")
+    ... @dataclasses.dataclass(frozen=True)
+    ... class Ink:
+    ...     color: str = "black"
+    >>> Ink(colour="red"), Ink("blue").colour
+    (Ink(color='red'), 'blue')
+    """
+    def decorate(options):
+        made = options.__init__
+
+        @functools.wraps(made)
+        def make(self, *values, **named):
+            made(self, *values, **{names.get(name, name): value for name, value in named.items()})
+
+        options.__init__ = make
+        for old, field in names.items():
+            setattr(options, old, property(operator.attrgetter(field)))
+        return options
+    return decorate
 
 
 def kind_of(options, name):

@@ -5,11 +5,12 @@ import functools
 from mxft.data.augmentation import augmentation_of
 from mxft.errors import InputError, nearest
 from mxft.options import PLANS, SCHEDULES, SOLVERS, TARGETS, CacheOptions, FitOptions, FreezeOptions, HeadStage
-from mxft.settings import Kind, check_settings, one_of, real, setting, several, switch, text, whole
+from mxft.settings import Kind, check_settings, one_of, real, renamed, setting, several, switch, text, whole
 from mxft.training.contradictions import refuse_contradictions
 from mxft.wording import BriefRepr
 
 PARTS = {"freezing": FreezeOptions, "head_stage": HeadStage, "cache": CacheOptions, "fit": FitOptions}
+_OLD_NAMES = {"frozen_trunk": "frozen_backbone", "freezing.trunk_lr_mult": "freezing.backbone_lr_mult"}  # of mxft 0.1.0
 LEVEL, KEPT_LEVEL = 1, 0  # of augmentation, where none is asked for: the tutorial's, or the centre crop
 
 
@@ -174,6 +175,7 @@ def _place_of(name):
     known.update({field.name: ("fit", field.name) for field in dataclasses.fields(FitOptions)})
     known.update({f"{part}.{field.name}": (part, field.name) for part, options in PARTS.items() if part != "fit"
                   for field in dataclasses.fields(options)})
+    name = _OLD_NAMES.get(name, name)
     if name not in known:
         raise InputError(f"settings: expected names of a Recipe's, received {name!r}; {nearest(name, known)}")
     return known[name]
@@ -195,3 +197,4 @@ def _make(self, *values, **named):
 
 
 Recipe.__init__ = _make
+renamed(frozen_trunk=_OLD_NAMES["frozen_trunk"])(Recipe)

@@ -243,6 +243,14 @@ def test_a_setting_of_another_place_is_told_where_it_belongs():
         Recipe(learning=3)
 
 
+def test_settings_are_heard_under_their_names_of_before():
+    recipe = Recipe(plan="discriminative", frozen_trunk=False, freezing=mxft.FreezeOptions(trunk_lr_mult=0.5))
+    assert recipe == Recipe(plan="discriminative", frozen_backbone=False,
+                            freezing=mxft.FreezeOptions(backbone_lr_mult=0.5))
+    assert Recipe.of({"plan": "discriminative", "frozen_trunk": False, "freezing.trunk_lr_mult": 0.5}) == recipe
+    assert (recipe.frozen_trunk, recipe.freezing.trunk_lr_mult) == (False, 0.5)
+
+
 def test_an_old_module_of_the_same_name_does_not_hide_the_function():
     import mxft.export  # noqa: F401 - the ONNX exporter's path in mxft 0.1
 
