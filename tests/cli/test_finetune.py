@@ -329,7 +329,7 @@ def test_a_default_momentum_refuses_no_optimizer(here):
 def test_a_run_goes_on_in_its_folder(here, capsys):
     assert finetune("--keep-last", "2") == 0
     assert finetune("--epochs", "3", "--keep-last", "2", "--resume") == 0
-    assert "going on with run after 1 epoch\n" in capsys.readouterr().out
+    assert "resuming run after 1 epoch\n" in capsys.readouterr().out
     assert [row["epoch"] for row in read_log("run/log.jsonl") if row["event"] == "epoch"] == [1, 2, 3]
     assert saved_epochs("run/model") == ["2", "3", "best"]
 

@@ -30,7 +30,7 @@ def test_a_checkpoint_with_manifest_that_other_verbs_take(resnet18, tmp_path, ca
     assert run_verb("import", command) == 0
     said = capsys.readouterr().out
     assert said.startswith("timm resnet18.tv_in1k, model.safetensors: 62 tensors (11,178,051 parameters), 40 moving "
-                           "statistics, 3 logits; a new head goes on resnetv1b_flatten0_flatten0\ninput: 64x64 RGB, ")
+                           "statistics, 3 logits; a new head is put on resnetv1b_flatten0_flatten0\ninput: 64x64 RGB, ")
     assert said.endswith(f"wrote {prefix},0: {prefix}-symbol.json, -0000.params, -manifest.json\n")
     with open(prefix + "-manifest.json", encoding="utf-8") as f:
         manifest = json.load(f)

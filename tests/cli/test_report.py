@@ -43,7 +43,7 @@ def test_a_run_is_judged_again_to_the_same_page(runs, capsys):
     assert capsys.readouterr().out == f"report: {runs}/again.html\n"
     with open(runs / "again.html", encoding="utf-8") as f:
         assert f.read() == written
-    assert "evaluated on 8 images" in written and "Where it errs" in written
+    assert "evaluated on 8 images" in written and "Confusion matrix" in written
 
 
 def test_several_are_compared(runs, capsys, monkeypatch):

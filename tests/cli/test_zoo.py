@@ -88,7 +88,7 @@ def test_half_a_file_is_kept_and_the_same_command_goes_on_from_there(served, cap
     served.faults = ["half", 500, 500]
     part = f"{served.folder}/resnet-50-0000.params.part"
     assert get_place365(capsys) == failed(
-        served.url, f"HTTP 500 Internal Server Error; 2,048 bytes are kept in {part}: the same command goes on from "
+        served.url, f"HTTP 500 Internal Server Error; 2,048 bytes are kept in {part}: the same command continues from "
         "there")
     served.seen.clear()
     status, out, _ = get_place365(capsys)

@@ -113,7 +113,7 @@ def test_a_group_goes_on_whichever_of_its_processes_was_killed(kvstore, words, s
     assert start(finetuning("whole"), "whole")[0].wait() == 0
     said = end_each_role_in_turn(lambda number: start(finetuning("run", "--resume", "auto"), number), "run folder: ",
                                  tmp_path / "run" / "model-0025.params", 10, seed=3)
-    assert "worker 0 | going on with" in said and "worker 1 | going on" not in said
+    assert "worker 0 | resuming" in said and "worker 1 | resuming" not in said
     for epoch in ("0025", "best"):
         assert_equal(tmp_path / "run" / f"model-{epoch}.params", tmp_path / "whole" / f"model-{epoch}.params")
 

@@ -23,7 +23,7 @@ AVOIDED = {  # what is not to be written, and the word of the field for it
     r"\bsoundness\b": "validation",
     r"takes no run": "does not fail the run", r"everything is taken but": "loads every parameter except",
 }
-OLD_NAMES = re.compile(r"in 0\.1\.0|since 0\.1\.0|--trunk-lr-mult|--no-frozen-trunk")  # lines that keep them working
+OLD_NAMES = re.compile(r"0\.1\.0|_OLD_NAMES|--trunk-lr-mult|--no-frozen-trunk")  # lines that keep them working
 PATTERNS = ("mxft/**/*.py", "mxft/**/*.html", "recipes/*.py", "recipes/*.md", "tools/*.py", ".ci/*.py", "README.md",
             "CONTRIBUTING.md", "Makefile", "setup.py")
 PAGES_AND_CODE = sorted(path for pattern in PATTERNS for path in ROOT.glob(pattern) if path.name != "moved.py")

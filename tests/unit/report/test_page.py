@@ -93,7 +93,7 @@ def test_a_run_that_was_not_judged_has_a_page_too(make_run):
     folder = make_run("run", epochs=0)
     with open(write_run_page(folder, path=str(folder / "page.html")), encoding="utf-8") as f:
         page = f.read()
-    assert "No epoch was trained." in page and "Where it errs" not in page
+    assert "No epoch was trained." in page and "Confusion matrix" not in page
     with open(write_run_page(folder, note="Not evaluated: <gone>."), encoding="utf-8") as f:
         assert "<p>Not evaluated: &lt;gone&gt;.</p>" in f.read()
 

@@ -242,7 +242,7 @@ def test_the_folder_above_the_people_is_refused_with_the_right_one(people):
 def test_a_set_that_stands_there_is_replaced_only_by_force(people):
     pack(people)
     before = files_of(people.parent / "faces")
-    with pytest.raises(InputError, match="a face set stands there: .*replace it with force"):
+    with pytest.raises(InputError, match="a face set is there already: .*replace it with force"):
         pack(people, min_images=3)
     assert files_of(people.parent / "faces") == before
     assert pack(people, min_images=3, force=True).identities == 2

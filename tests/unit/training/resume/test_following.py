@@ -215,7 +215,7 @@ def test_two_workers_go_on_bit_for_bit(folder, repository):
     for case in ("mixed", "stages", "phases"):
         np.testing.assert_equal(numbers(folder, case, "killed"), numbers(folder, case, "whole"))
         assert losses(folder, case, "killed") == losses(folder, case, "whole") != []
-    assert said.count("going on with") == 3 and "worker 1 | " not in said
+    assert said.count("resuming") == 3 and "worker 1 | " not in said
 
 
 @pytest.mark.long
