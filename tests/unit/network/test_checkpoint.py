@@ -273,7 +273,7 @@ def test_values_of_inputs_and_labels_are_left_out(here):
                                    "arg:fc1_weight": mx.nd.ones((3, 4)), "arg:fc1_bias": mx.nd.ones((3,))})
     checkpoint = load_checkpoint("net,0")
     assert sorted(checkpoint.arg_params) == ["fc1_bias", "fc1_weight"]
-    assert checkpoint.notes == ("values of data, prob_label left out, which are fed to the network",)
+    assert checkpoint.notes == ("values of data, prob_label left out, which are inputs of the network",)
     assert checkpoint.anatomy.output().size == 3
 
 

@@ -297,7 +297,7 @@ def test_a_label_that_was_saved_is_no_constant(loss, here):
     net = mx.sym.FullyConnected(DATA, num_hidden=3, name="fc1")
     save(loss(net), {**values_of(net), "softmax_label": mx.nd.zeros((1,)), "data": mx.nd.zeros((1, 3, 9, 9))})
     checkpoint = load_checkpoint("net,0")
-    assert checkpoint.notes == ("values of data, softmax_label left out, which are fed to the network",)
+    assert checkpoint.notes == ("values of data, softmax_label left out, which are inputs of the network",)
     assert set(checkpoint.arg_params) == {"fc1_weight", "fc1_bias"}
     labels = [node for node in Graph(checkpoint.symbol).nodes if node.name == "softmax_label"]
     assert "__shape__" not in labels[0].attrs
