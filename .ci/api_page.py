@@ -73,8 +73,8 @@ def _members(value):
     found = []
     for name, member in vars(value).items():
         function = getattr(member, "__func__", member)  # of a class method
-        if not name.startswith("_") and (inspect.isfunction(function) or isinstance(member, property)) \
-                and inspect.getdoc(function):
+        written = getattr(member, "fget", function)     # an old name of a field has no function of its own
+        if not name.startswith("_") and inspect.isfunction(written) and inspect.getdoc(function):
             found.append((name, function))
     return found
 
