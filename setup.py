@@ -1,8 +1,12 @@
 """What mxft is and needs.
 
-``pip install 'mxft[cpu]'`` is complete on Python 3.9 to 3.12. mxnet 1.9.1 declares numpy<2, of which Python 3.13 has no
-wheel, although it runs on NumPy 2 through mxft.compat; there, and wherever a newer NumPy is wanted, install
-``mxft`` first and then ``pip install --no-deps mxnet==1.9.1``. `make setup` does that on every Python.
+``pip install 'mxft[cpu]'`` brings every verb and every recipe, on Python 3.9 to 3.12 in one step. mxnet 1.9.1 declares
+numpy<2, of which Python 3.13 has no wheel, although it runs on NumPy 2 through mxft.compat: there the extra leaves mxnet
+out, and ``mxft --help``, ``mxft doctor`` and every verb that needs it say the one command that adds it,
+``pip install --no-deps mxnet==1.9.1``. `make setup` does that on every Python.
+
+The folder recipes/ is installed as the package mxft_recipes; ``mxft recipe NAME`` runs them. mxft/machine/packages.py
+knows the same packages as this file, for mxft doctor and for messages; a test holds the two together.
 """
 import pathlib
 import re
@@ -12,6 +16,9 @@ from setuptools import find_packages, setup
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "mxft" / "__init__.py").read_text(encoding="utf-8")).group(1)
 
+ONNX = ["onnx", "onnxruntime"]
+SERVE = ["flask>=2.2", "waitress", "pillow"]
+VERBS = [*ONNX, *SERVE]  # what verbs need beside the packages that everything needs
 CUDA_RUNTIME = ["nvidia-cuda-runtime-cu11", "nvidia-cublas-cu11", "nvidia-cudnn-cu11==8.*", "nvidia-nccl-cu11",
                 "nvidia-cufft-cu11", "nvidia-curand-cu11", "nvidia-cusolver-cu11", "nvidia-cuda-nvrtc-cu11",
                 "nvidia-nvtx-cu11"]
@@ -24,8 +31,10 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.9",
-    packages=find_packages(include=["mxft", "mxft.*"]),
-    package_data={"mxft": ["py.typed"], "mxft.report": ["templates/*.html"],
+    packages=[*find_packages(include=["mxft", "mxft.*"]), "mxft_recipes"],
+    package_dir={"mxft_recipes": "recipes"},
+    package_data={"mxft": ["py.typed"], "mxft_recipes": ["*.yaml"],
+                  "mxft.report": ["templates/*.html"],
                   "mxft.deploy.serving": ["templates/*.html", "static/*"]},
     entry_points={"console_scripts": ["mxft = mxft.cli:main"]},
     install_requires=[
@@ -43,15 +52,14 @@ setup(
         "setuptools; python_version >= '3.12'",  # carries distutils, which mxnet imports
     ],
     extras_require={
-        "cpu": ["mxnet==1.9.1; python_version < '3.13'"],
-        "cu112": ["mxnet-cu112==1.9.1; python_version < '3.13'", *CUDA_RUNTIME],
-        "demo": ["scikit-learn"],
-        "onnx": ["onnx", "onnxruntime"],
-        "import": ["torch", "h5py", "onnx", "onnxruntime"],
-        "serve": ["flask>=2.2", "waitress", "pillow"],
+        "cpu": ["mxnet==1.9.1; python_version < '3.13'", *VERBS],
+        "cu112": ["mxnet-cu112==1.9.1; python_version < '3.13'", *CUDA_RUNTIME, *VERBS],
+        "onnx": ONNX,
+        "import": ["torch", "h5py", *ONNX],
+        "serve": SERVE,
         "heic": ["pillow-heif"],                 # photographs as telephones save them
         "tensorboard": ["tensorboardX"],         # writes event files, without TensorFlow or PyTorch
-        "dev": ["pytest", "pytest-xdist", "ruff", "import-linter", "mypy", "h5py", "onnx", "onnxruntime",
-                "flask>=2.2", "waitress", "pillow", "pillow-heif", "websocket-client", "tensorboardX"],
+        "dev": ["pytest", "pytest-xdist", "ruff", "import-linter", "mypy", "h5py", *VERBS, "pillow-heif",
+                "websocket-client", "tensorboardX"],
     },
 )

@@ -1,7 +1,7 @@
-"""Print what one extra of the installed mxft requires, whatever this Python's version: for `pip install --no-deps`."""
+"""Print the mxnet and the CUDA packages of one extra of the installed mxft, whatever Python: for `--no-deps`."""
 import importlib.metadata
 import re
 import sys
 
-wanted = re.compile(f"extra == [\"']{re.escape(sys.argv[1])}[\"']")
-print(*[line.split(";")[0].strip() for line in importlib.metadata.requires("mxft") if wanted.search(line)])
+wanted = re.compile(f"(mxnet|nvidia-).*extra == [\"']{re.escape(sys.argv[1])}[\"']")
+print(*[line.split(";")[0].strip() for line in importlib.metadata.requires("mxft") if wanted.match(line)])

@@ -18,6 +18,7 @@ from mxft.compat_imports import in_place_of, lean_imports
 from mxft.compat_mxnet import repair
 from mxft.errors import DependencyError, last_line
 from mxft.machine.cuda import CUDA_BUILD, is_cuda_build, load_cuda_libraries, missing_library_message, spare_old_drivers
+from mxft.machine.packages import MXNET
 from mxft.machine.quiet import native_log_wanted
 from mxft.machine.threads import use_all_cores
 
@@ -189,8 +190,7 @@ def _missing_module_message(name):
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if name != "mxnet":
         return f"mxnet cannot be imported: it needs the package {name!r}, which is not installed; pip install {name}"
-    how = "pip install --no-deps mxnet==1.9.1" if sys.version_info >= (3, 13) else "pip install 'mxft[cpu]'"
-    return (f"mxnet is not installed for Python {python}: expected mxnet 1.9.1, received none; {how} "
+    return (f"mxnet is not installed for Python {python}: expected mxnet 1.9.1, received none; {MXNET} "
             f"(with NVIDIA cards: {CUDA_BUILD})")
 
 

@@ -1,11 +1,12 @@
 """Caltech-256: MXNet's tutorial "Fine-tune with Pretrained Models", whole.
 
-From the photographs to the score:
+From the photographs to the score (`make caltech256` in a checkout, with
+CALTECH256=, MODEL= and so on for these flags):
 
-    make caltech256                  # fetches the data set and ResNet-50
-    make caltech256 CALTECH256=256_ObjectCategories.tar MODEL=resnet-50,0 \\
-        GPUS=0,1,2,3
-    make caltech256 MODEL=gluon:resnet50_v1b     # any name mxft zoo list shows
+    python recipes/caltech256.py       # fetches the data set and ResNet-50
+    python recipes/caltech256.py --caltech256 256_ObjectCategories.tar \\
+        --model resnet-50,0 --gpus 0,1,2,3
+    python recipes/caltech256.py --model gluon:resnet50_v1b
     python recipes/caltech256.py --model resnet-50,0 --plan head --epochs 2
 
 Published (batch 128 = 16 images on each of 8 GPUs, lr 0.01, 8 epochs, 60
@@ -29,7 +30,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from mxft.api.models import is_local  # noqa: E402
 from mxft.command import run_command
 from mxft.commandline.arguments import (  # noqa: E402
-    Parser,
     add_device_options,
     add_input_options,
     add_tensorboard_option,
@@ -37,6 +37,7 @@ from mxft.commandline.arguments import (  # noqa: E402
     whole,
 )
 from mxft.commandline.pages import conclude  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 from mxft.commandline.training_options import (  # noqa: E402
     add_keeping_options,
     add_training_options,
@@ -50,7 +51,7 @@ from mxft.evaluation.packing import default_resize  # noqa: E402
 
 def parser():
     """Return the argument parser; `make caltech256` passes its variables as these flags."""
-    p = Parser(prog="caltech256", description=__doc__)
+    p = recipe_parser("caltech256", __doc__)
     p.add_argument("--caltech256", default="", metavar="PATH", help="folder, .tar or URL (default: downloaded)")
     p.add_argument("--model", default="resnet-50", metavar="PREFIX,EPOCH",
                    help="checkpoint, folder of a run, or zoo name (default: resnet-50)")

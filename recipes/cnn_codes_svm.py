@@ -32,7 +32,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command
-from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
+from mxft.commandline.arguments import add_device_options, add_input_options, input_spec, whole  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 from mxft.evaluation.packing import default_resize  # noqa: E402
 from mxft.options import QUALITY  # noqa: E402
 
@@ -41,7 +42,7 @@ SOLVERS = {"class means": "imprint", "ridge": "ridge", "SVM": "svm", "softmax": 
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="cnn_codes_svm", description=__doc__)
+    p = recipe_parser("cnn_codes_svm", __doc__)
     p.add_argument("--images", required=True, metavar="PATH", help="folder with a folder of images a class, or .tar")
     p.add_argument("--model", default="mobilenet-v2-1.0,0", metavar="PREFIX,EPOCH",
                    help="pretrained checkpoint (default: mobilenet-v2-1.0,0)")

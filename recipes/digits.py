@@ -22,7 +22,8 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command
-from mxft.commandline.arguments import Parser, whole  # noqa: E402
+from mxft.commandline.arguments import whole  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 from mxft.errors import DependencyError  # noqa: E402
 
 SIZE = 32
@@ -30,7 +31,7 @@ SIZE = 32
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="digits", description=__doc__)
+    p = recipe_parser("digits", __doc__)
     p.add_argument("--per-class", type=whole(1, 150), default=5, metavar="N",
                    help="images of each new digit to learn from (default: 5)")
     p.add_argument("--seeds", type=whole(1), default=3, metavar="N", help="runs of each kind (default: 3)")

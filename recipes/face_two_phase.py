@@ -32,14 +32,15 @@ import warnings
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command, status_after
-from mxft.commandline.arguments import Parser, add_tensorboard_option, real, whole  # noqa: E402
+from mxft.commandline.arguments import add_tensorboard_option, real, whole  # noqa: E402
 from mxft.commandline.pages import with_page  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 from mxft.errors import InputError, RunError  # noqa: E402
 
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="face_two_phase", description=__doc__)
+    p = recipe_parser("face_two_phase", __doc__)
     p.add_argument("--data-dir", required=True, metavar="DIR", help="folder with property, train.rec and train.idx")
     p.add_argument("--pretrained", required=True, metavar="PREFIX,EPOCH", help="checkpoint to begin from")
     p.add_argument("--prefix", required=True, metavar="PREFIX", help="of the files to write")

@@ -28,6 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import Terminated, run_command
 from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, whole  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 FEW_CLASSES, DIGITS_HELD_OUT = 40, 60
@@ -54,7 +55,7 @@ CASES = {1: ("photographs-few", 12), 2: ("photographs-many", 130), 3: ("digits-f
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="four_cases", description=__doc__)
+    p = recipe_parser("four_cases", __doc__)
     p.add_argument("--data", required=True, metavar="PATH", help="Caltech-256: folder or .tar of class folders")
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
     p.add_argument("--seeds", type=whole(1), default=3, metavar="N", help="splits of each (default: 3)")

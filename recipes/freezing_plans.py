@@ -29,8 +29,9 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command
-from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
+from mxft.commandline.arguments import add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
 from mxft.commandline.pages import conclude  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 from mxft.errors import InputError, nearest  # noqa: E402
 
 WAYS = ("head, lr_mult", "head, fixed", "head, backbone", "head, cached", "logistic", "two-stage", "full")
@@ -38,7 +39,7 @@ WAYS = ("head, lr_mult", "head, fixed", "head, backbone", "head, cached", "logis
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="freezing_plans", description=__doc__)
+    p = recipe_parser("freezing_plans", __doc__)
     p.add_argument("--data", required=True, metavar="PATH", help="folder or .tar of class folders")
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, or the folder of a run")
     p.add_argument("--ways", default="", metavar="LIST", help="of them, separated by semicolons (default: all)")

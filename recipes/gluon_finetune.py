@@ -33,7 +33,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.api.models import is_local  # noqa: E402
 from mxft.command import run_command
-from mxft.commandline.arguments import Parser, add_input_options, input_spec, real, whole  # noqa: E402
+from mxft.commandline.arguments import add_input_options, input_spec, real, whole  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 from mxft.errors import InputError, RunError  # noqa: E402
 
 AREA, ASPECT, TOLERANCE = (0.08, 1.0), (3 / 4, 4 / 3), 1e-4
@@ -41,7 +42,7 @@ AREA, ASPECT, TOLERANCE = (0.08, 1.0), (3 / 4, 4 / 3), 1e-4
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="gluon_finetune", description=__doc__)
+    p = recipe_parser("gluon_finetune", __doc__)
     p.add_argument("--data", required=True, metavar="PATH", help="one folder of images a class, or a .tar of it")
     p.add_argument("--classes", default="", metavar="A,B", help="class folders to take (default: all)")
     p.add_argument("--per-class", type=whole(1), default=60, metavar="N", help="training images of each (default: 60)")

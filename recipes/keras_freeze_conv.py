@@ -33,8 +33,9 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command
-from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
+from mxft.commandline.arguments import add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
 from mxft.commandline.pages import conclude  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 
 ROTATION, GREY = 30, 127
 SHEAR = math.tan(math.radians(0.2))
@@ -43,7 +44,7 @@ ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7}
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="keras_freeze_conv", description=__doc__)
+    p = recipe_parser("keras_freeze_conv", __doc__)
     p.add_argument("--data", required=True, metavar="PATH", help="one folder of images a class, or a .tar of it")
     p.add_argument("--classes", default="", metavar="A,B", help="class folders to take (default: all)")
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint to begin from")

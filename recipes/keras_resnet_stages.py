@@ -37,8 +37,9 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command
-from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
+from mxft.commandline.arguments import add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
 from mxft.commandline.pages import conclude  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 
 NETWORKS = {"vgg16": ("vgg16", 224, "caffe"), "inceptionv3": ("inception_v3", 299, "tf"),
             "resnet50": ("resnet50_v1", 224, "caffe"), "mobilenet": ("mobilenet1.0", 224, "tf")}
@@ -48,7 +49,7 @@ KERAS_INPUT = {"caffe": {"mean": (123.68, 116.779, 103.939), "scale": (1.0,) * 3
 
 def parser():
     """Return the argument parser with its two commands."""
-    p = Parser(prog="keras_resnet_stages", description=__doc__)
+    p = recipe_parser("keras_resnet_stages", __doc__)
     commands = p.add_subparsers(dest="command", required=True, metavar="finetune|predict")
     f = commands.add_parser("finetune", description="Freeze the first four stages, train the fifth and a new fcN.")
     f.add_argument("--model", metavar="PREFIX,EPOCH", help="checkpoint (default: Gluon's ResNet-50, see --weights)")

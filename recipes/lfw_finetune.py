@@ -22,8 +22,9 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command, status_after
-from mxft.commandline.arguments import Parser, add_tensorboard_option, real, whole  # noqa: E402
+from mxft.commandline.arguments import add_tensorboard_option, real, whole  # noqa: E402
 from mxft.commandline.pages import with_page  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 
 MIN_IMAGES, HOLD_OUT, SIZE = 5, 0.2, (112, 112)
 MEASURED = "held-out images at their own identity's centre"
@@ -31,7 +32,7 @@ MEASURED = "held-out images at their own identity's centre"
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="lfw_finetune", description=__doc__)
+    p = recipe_parser("lfw_finetune", __doc__)
     p.add_argument("--lfw", required=True, metavar="PATH", help="aligned LFW: a folder with a folder a person, or .tar")
     p.add_argument("--pairs", required=True, metavar="FILE", help="LFW's pairs.txt")
     p.add_argument("--pretrained", required=True, metavar="PREFIX,EPOCH", help="face checkpoint to begin from")

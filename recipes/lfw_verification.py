@@ -23,14 +23,15 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command
-from mxft.commandline.arguments import Parser, add_device_options, whole  # noqa: E402
+from mxft.commandline.arguments import add_device_options, whole  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 
 SIZE = (112, 112)
 
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="lfw_verification", description=__doc__)
+    p = recipe_parser("lfw_verification", __doc__)
     p.add_argument("--lfw", required=True, metavar="PATH",
                    help="aligned images, NAME/NAME_0001.jpg: a folder, or a .tar of one")
     p.add_argument("--pairs", required=True, metavar="FILE", help="LFW's pairs.txt")

@@ -43,8 +43,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.api.models import is_local  # noqa: E402
 from mxft.command import run_command
-from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, numbers, whole  # noqa: E402
+from mxft.commandline.arguments import add_device_options, add_input_options, input_spec, numbers, whole  # noqa: E402
 from mxft.commandline.pages import conclude  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 
 STAGES = (("head", 256, 1e-3), ("full", 64, 1e-4), ("full", 64, 1e-5))
@@ -53,7 +54,7 @@ AREA, ASPECT, WEIGHT_DECAY = (0.6, 1.0), (3 / 4, 4 / 3), 1e-4
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="pytorch_two_stage", description=__doc__)
+    p = recipe_parser("pytorch_two_stage", __doc__)
     p.add_argument("--data", required=True, metavar="PATH", help="folder of class folders, or of train/ and val/; .tar")
     p.add_argument("--classes", default="", metavar="A,B", help="class folders to take (default: all)")
     p.add_argument("--per-class", type=whole(1), default=60, metavar="N",

@@ -1,7 +1,7 @@
 """The scorecard: every published number beside what this machine measures.
 
-    make reproduce
-    make reproduce ONLY=lfw-mobilefacenet-y1,digits
+    python recipes/reproduce.py
+    python recipes/reproduce.py --only lfw-mobilefacenet-y1,digits
     python recipes/reproduce.py --have caltech256=256_ObjectCategories.tar \\
         --have resnet-50=resnet-50,0
 
@@ -31,7 +31,7 @@ ROOT = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT.parent))
 
 from mxft.command import run_command  # noqa: E402
-from mxft.commandline.arguments import Parser  # noqa: E402
+from mxft.commandline.recipes import as_typed, recipe_parser  # noqa: E402
 from mxft.errors import InputError, RunError, nearest  # noqa: E402
 
 SHARED = {"caltech256-subset": "data/caltech256-subset.tar", "lfw": "data/lfw-112x112.tar",
@@ -45,7 +45,7 @@ GET = {**{name: f"mxft zoo get {name}" for name in ZOO},
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="reproduce", description=__doc__)
+    p = recipe_parser("reproduce", __doc__)
     p.add_argument("--only", default="", metavar="ID,ID", help="rows to run (default: all)")
     p.add_argument("--have", action="append", default=[], metavar="NAME=PATH", help="data or a checkpoint, by its name")
     p.add_argument("--download", action="store_true", help="fetch what the zoo has")
@@ -80,8 +80,8 @@ def main(argv=None):
             row["runs"] = []
         else:
             row["runs"] = [run(row, seed, home) for seed in row.get("seeds", [0])]
-    cards = [{**row, **summary(row["runs"]), "missing": [(name, how_to_get(name)) for name in missing[row["id"]]]}
-             for row in rows]
+    cards = [{**row, **summary(row["runs"]), "typed": typed(row["command"]),
+              "missing": [(name, how_to_get(name)) for name in missing[row["id"]]]} for row in rows]
     for path in write_scorecard(cards, home, machine()):
         print(path)
     return 3 if any(result.get("failed") for row in rows for result in row["runs"]) else 0
@@ -186,12 +186,12 @@ def run(row, seed, home):
         print(f"--- {row['id']}, seed {seed}: {result['value']:.4f}, from an earlier run", flush=True)
         return result
     out = free_folder(os.path.join(home, f"{row['id']}-seed{seed}"))
-    words = filled_in(row["command"], {**names, "out": out})
+    words = program(filled_in(row["command"], {**names, "out": out}))
     print(f"--- {row['id']}, seed {seed}: {shlex.join(words)}", flush=True)
     began = time.time()
     with open(os.path.join(home, f"{row['id']}-seed{seed}.log"), "w", encoding="utf-8") as log:
-        status = subprocess.run([sys.executable, str(ROOT / words[0]), *words[1:]], stdout=log,
-                                stderr=subprocess.STDOUT).returncode
+        status = subprocess.run([sys.executable, *words], stdout=log, stderr=subprocess.STDOUT,
+                                env=with_mxft_on_path()).returncode
     if status in (130, 143):
         raise KeyboardInterrupt
     found = {"failed": f"exit status {status}, see {log.name}"} if status else measured(row, out)
@@ -200,6 +200,22 @@ def run(row, seed, home):
     write_json(kept, result)
     print(f"    {result.get('failed') or format(result['value'], '.4f')} in {result['seconds']} s", flush=True)
     return result
+
+
+def program(words):
+    """Return what Python is given for a row's command: a recipe's file, or ``-m mxft`` and a verb."""
+    return ["-m", *words] if words[0] == "mxft" else [str(ROOT / words[0]), *words[1:]]
+
+
+def with_mxft_on_path():
+    """Return the environment in which a row's process finds the mxft that this recipe belongs to."""
+    paths = [str(ROOT.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def typed(command):
+    """Return a row's command as it is typed: a verb of mxft as it stands, a recipe as recipes are run here."""
+    return command if command.startswith("mxft ") else as_typed(f"python recipes/{command}")
 
 
 def _earlier(kept, row):

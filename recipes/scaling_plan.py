@@ -23,7 +23,8 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command
-from mxft.commandline.arguments import Parser, numbers, real, whole  # noqa: E402
+from mxft.commandline.arguments import numbers, real, whole  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 
 FLOAT = 4
 EMBEDDING = 512
@@ -193,7 +194,7 @@ def _size(number):
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="scaling_plan", description=__doc__)
+    p = recipe_parser("scaling_plan", __doc__)
     p.add_argument("--network", default="r100", metavar="NAME", help="face network (default: r100)")
     p.add_argument("--identities", type=numbers(None, int), default=(85742, 10_000_000), metavar="N,…",
                    help="(default: 85742,10000000)")

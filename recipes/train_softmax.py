@@ -30,7 +30,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from mxft.backbones.versions import Versions  # noqa: E402
 from mxft.command import run_command, status_after  # noqa: E402
 from mxft.commandline.arguments import (  # noqa: E402
-    Parser,
     add_memory_options,
     add_resume_options,
     add_rewrite_option,
@@ -42,6 +41,7 @@ from mxft.commandline.arguments import (  # noqa: E402
     whole,
 )
 from mxft.commandline.pages import with_page  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 from mxft.distributed.serving import serve, serves  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 from mxft.faces.training.options import FaceOptions  # noqa: E402
@@ -49,11 +49,12 @@ from mxft.heads.options import HeadOptions  # noqa: E402
 from mxft.settings import default_of  # noqa: E402
 
 EMB_SIZE = 512  # upstream's
+FLAGS = {"lr_steps": "--lr-steps"}  # what messages call a field, where it is not as elsewhere
 
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="train_softmax", description=__doc__)
+    p = recipe_parser("train_softmax", __doc__)
     _add_run_flags(p.add_argument_group("run"))
     _add_network_flags(p.add_argument_group("network"))
     _add_head_flags(p.add_argument_group("head"))
@@ -273,4 +274,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(run_command("train_softmax", main, flags={"lr_steps": "--lr-steps"}))
+    sys.exit(run_command("train_softmax", main, flags=FLAGS))

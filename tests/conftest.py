@@ -8,6 +8,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +17,8 @@ import pytest
 os.environ.setdefault("MPLBACKEND", "Agg")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a script: tests send Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# as in an active virtual environment: messages say `pip install` where pip on the PATH is this Python's
+os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
 DEAD = "http://127.0.0.1:9/"  # nobody listens there
 PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 ONE_PIXEL = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"

@@ -4,7 +4,7 @@ import shlex
 
 from mxft.cli.classifier_options import add_classifier_options
 from mxft.commandline.arguments import Parser
-from mxft.errors import InputError
+from mxft.errors import DependencyError, InputError
 
 EXAMPLES = """\
 examples:
@@ -65,13 +65,12 @@ def _name(given, default):
 
 
 def _require_onnx():
-    from mxft.machine.packages import require_package
+    from mxft.machine.packages import require_packages
 
     try:
-        require_package("onnx", "writing model.onnx", extra="onnx")
-        require_package("onnxruntime", "checking model.onnx", extra="onnx")
-    except InputError as error:
-        raise InputError(f"{error.message}; or --no-onnx for a bundle without model.onnx") from None
+        require_packages("onnx", "onnxruntime", what="writing model.onnx")
+    except DependencyError as error:
+        raise DependencyError(f"{error.message}; or --no-onnx for a bundle without model.onnx") from None
 
 
 def _say(bundle):

@@ -4,7 +4,6 @@ import sys
 
 from mxft.cli.classifier_options import add_classifier_options
 from mxft.commandline.arguments import Parser, whole
-from mxft.errors import InputError
 
 EXAMPLES = """\
 examples:
@@ -60,14 +59,9 @@ def main(argv=None):
 
 def _prepare():
     """Ask for what serving needs, and let OpenCV itself refuse what slips past the look at a picture's header."""
-    from mxft.machine.packages import require_package
+    from mxft.machine.packages import require_packages
 
-    for package in ("flask", "waitress", "PIL"):
-        try:
-            require_package(package, "serving a page")
-        except InputError:
-            raise InputError("serving a page: expected the packages flask, waitress and pillow, received none called "
-                             f"{package}; pip install 'mxft[serve]'") from None
+    require_packages("flask", "waitress", "PIL", what="serving a page")
     from mxft.deploy.serving import MOST_PIXELS
 
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))

@@ -8,6 +8,7 @@ import threading
 from mxft.command.flags import as_flags
 from mxft.command.telling import told
 from mxft.errors import MxftError, describe_failure
+from mxft.machine.packages import describe_missing, for_this_python
 from mxft.machine.terminal import clean_streams
 
 
@@ -32,8 +33,8 @@ def run_command(name, main, argv=None, flags=None):
     Notes
     -----
     An MxftError becomes one message on stderr and its exit status (2 refused, 3 stopped), as does what the operating
-    and MXNet refuse while running (3). Ctrl-C ends with 130, SIGTERM with 143, a closed pipe with 141. Any other
-    exception is a defect of mxft and keeps its traceback.
+    system and MXNet refuse while running (3) and a package that is not installed (2). Ctrl-C ends with 130, SIGTERM
+    with 143, a closed pipe with 141. Any other exception is a defect of mxft and keeps its traceback.
     """
     status = _run(name, main, list(sys.argv[1:] if argv is None else argv), flags)
     workers = sys.modules.get("mxft.distributed.workers")
@@ -63,6 +64,11 @@ def _guarded(name, main, argv, flags):
     except BrokenPipeError:
         _forget_stdout()
         return 141
+    except ModuleNotFoundError as error:
+        missing = describe_missing(error)
+        if missing is None:
+            raise
+        return _say(name, missing, 2)
     except (OSError, MemoryError, RuntimeError) as error:
         reason = describe_failure(error)
         if reason is None:
@@ -102,7 +108,7 @@ def _prepare_streams():
 def _say(name, text, status):
     """Print the one message, whatever has become of stdout and stderr, and return `status`."""
     with contextlib.suppress(OSError):
-        print(f"{name}: {text}", file=sys.stderr)
+        print(f"{name}: {for_this_python(text)}", file=sys.stderr)
     try:
         sys.stdout.flush()
     except (OSError, ValueError):  # on a full disk, say: the flush at exit would fail again

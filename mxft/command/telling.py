@@ -18,7 +18,7 @@ class _Told(logging.Handler):
 
     def __init__(self, stream, flags):
         super().__init__(logging.INFO)
-        self._stream, self._flags = stream, flags
+        self._stream, self.flags = stream, flags
 
     def filter(self, record):
         """Whether the record goes to this stream."""
@@ -28,13 +28,13 @@ class _Told(logging.Handler):
     def emit(self, record):
         """Write one line and flush it: who reads a pipe is told at once."""
         text = record.getMessage()
-        text = plain_message(text) if self._flags is False else as_flags(text, self._flags)
+        text = plain_message(text) if self.flags is False else as_flags(text, self.flags)
         print(text, file=getattr(sys, self._stream), flush=True)
 
 
 @contextlib.contextmanager
 def told(flags=None):
-    """Tell what ``mxft`` logs for as long as it lasts; within another one it changes nothing.
+    """Tell what ``mxft`` logs for as long as it lasts; within another one only `flags` are new.
 
     Parameters
     ----------
@@ -42,8 +42,10 @@ def told(flags=None):
         See `mxft.command.flags`; False names settings as Python does.
     """
     logger = logging.getLogger("mxft")
-    if any(isinstance(handler, _Told) for handler in logger.handlers):
-        yield
+    outer = [handler for handler in logger.handlers if isinstance(handler, _Told)]
+    if outer:
+        with _flags_of(outer, flags):
+            yield
         return
     handlers, level, hands_on = [_Told("stdout", flags), _Told("stderr", flags)], logger.level, logger.propagate
     for handler in handlers:
@@ -57,3 +59,16 @@ def told(flags=None):
         logger.propagate = hands_on
         for handler in handlers:
             logger.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def _flags_of(handlers, flags):
+    """Give handlers other flags for as long as it lasts; None leaves them theirs."""
+    before = [handler.flags for handler in handlers]
+    for handler in handlers:
+        handler.flags = flags or handler.flags
+    try:
+        yield
+    finally:
+        for handler, own in zip(handlers, before):
+            handler.flags = own

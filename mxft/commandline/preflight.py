@@ -38,9 +38,9 @@ def event_folder(asked, default, resume=""):
     """
     if asked is None:
         return None
-    from mxft.machine.packages import require_package
+    from mxft.machine.packages import require_packages
 
-    require_package("tensorboardX", "--tensorboard", extra="tensorboard")
+    require_packages("tensorboardX", what="--tensorboard")
     folder = asked or default
     check_writable(folder, "--tensorboard")
     if not resume and os.path.isdir(folder) and any(".tfevents." in name for name in os.listdir(folder)):

@@ -208,7 +208,7 @@ def _decode_heic(data, flags):
     try:
         import pillow_heif
     except ImportError:
-        raise BadImage("HEIC, which OpenCV does not read: pip install 'mxft[heic]', or save it as JPEG") from None
+        raise BadImage("HEIC, which OpenCV does not read: pip install pillow-heif, or save it as JPEG") from None
     pillow_heif.register_heif_opener()
     return _decode_with_pillow(data, flags, "HEIC")
 

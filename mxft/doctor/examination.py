@@ -1,7 +1,7 @@
 """All of the doctor's checks in order."""
 from functools import partial
 
-from mxft.doctor import caches, interpreter, mxnet_build, nvidia, processor, smoke, switches
+from mxft.doctor import caches, dependencies, interpreter, mxnet_build, nvidia, processor, smoke, switches
 from mxft.doctor.check import look
 from mxft.doctor.child import ask
 from mxft.machine.cuda import mxnet_distributions
@@ -33,10 +33,11 @@ def examine(with_smoke=True):
     mxnet = ask("mxnet", _IMPORT_LIMIT, {"DNNL_VERBOSE": "1", "DMLC_ROLE": None})
     driver = ask("driver", _DRIVER_LIMIT)
     libraries = ask("cuda_libraries", _DRIVER_LIMIT) if cuda_build else None
-    flags = cpu_flags()
+    flags, found = cpu_flags(), dependencies.import_all()
     runnable = [str(card.number) for card in nvidia.told_cards(driver) if card.runs_wheel] if cuda_build else []
     return [
-        look("Python", interpreter.python, interpreter.system, interpreter.packages, interpreter.opencv),
+        look("Python", interpreter.python, interpreter.system, partial(dependencies.base, found), interpreter.opencv),
+        look("Extras", partial(dependencies.extras, found)),
         look("MXNet", partial(mxnet_build.installed, builds), partial(mxnet_build.imported, builds, mxnet),
              partial(mxnet_build.features, mxnet)),
         look("CPU", partial(processor.onednn, mxnet, flags), partial(processor.openblas, mxnet, flags),

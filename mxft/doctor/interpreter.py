@@ -1,5 +1,4 @@
-"""Python and the packages mxft needs besides mxnet."""
-import importlib.metadata
+"""Python, the operating system and OpenCV."""
 import importlib.util
 import platform
 import struct
@@ -10,10 +9,6 @@ from mxft.doctor.child import ask
 
 OLDEST, NEWEST = (3, 9), (3, 13)
 _LINUX = ("x86_64", "aarch64")
-# module: package, of setup.py's install_requires
-PACKAGES = {"numpy": "numpy", "gluoncv": "gluoncv", "tqdm": "tqdm", "requests": "requests", "matplotlib": "matplotlib",
-            "jinja2": "jinja2", "yaml": "pyyaml", "safetensors": "safetensors", "scipy": "scipy"}
-_VERSIONS = {"gluoncv": "gluoncv==0.10.5.post0", "scipy": "'scipy<2'"}
 
 
 def python():
@@ -22,10 +17,10 @@ def python():
     facts = {"version": version, "executable": sys.executable}
     if have < OLDEST or bits != 64:
         return Check("Python", BROKEN, f"{version}, {bits} bit: mxft runs on 64-bit Python 3.9 to 3.13",
-                     "install a newer Python; make setup PYTHON=python3.12", facts)
+                     "install Python 3.9 to 3.13 and mxft into it", facts)
     if have > NEWEST:
         return Check("Python", WARNING, f"{version}: mxft is tested on 3.9 to 3.13",
-                     "make setup PYTHON=python3.13 if something fails", facts)
+                     "install mxft into Python 3.13 if something fails", facts)
     if have >= (3, 12) and importlib.util.find_spec("distutils") is None:
         return Check("Python", BROKEN, f"{version}, without distutils, which mxnet imports", "pip install setuptools",
                      facts)
@@ -41,33 +36,6 @@ def system():
         return Check("system", OK, text)
     return Check("system", BROKEN, f"{text}: mxnet 1.9.1 has wheels for Linux with glibc on {' and '.join(_LINUX)}, "
                                    "and for macOS on x86_64", "use a container of Debian or Ubuntu (linux/amd64)")
-
-
-def packages():
-    """Look at what setup.py requires, without importing it, and at NumPy and SciPy in particular."""
-    versions = {module: _version(package) if importlib.util.find_spec(module) else None
-                for module, package in PACKAGES.items()}
-    missing = [PACKAGES[module] for module, version in versions.items() if version is None]
-    checks = [Check("NumPy", OK, versions["numpy"])] if versions["numpy"] else []
-    if missing:
-        wanted = " ".join(_VERSIONS.get(package, package) for package in missing)
-        checks.append(Check("packages", BROKEN, f"missing: {', '.join(missing)}", f"pip install {wanted}",
-                            {"versions": versions}))
-    else:
-        checks.append(Check("packages", OK, ", ".join(f"{PACKAGES[module]} {version}" for module, version
-                                                      in versions.items() if module != "numpy"),
-                            facts={"versions": versions}))
-    if (versions["scipy"] or "").startswith("2."):
-        checks.append(Check("SciPy", BROKEN, f"{versions['scipy']}: mx.nd.array asks for scipy.sparse.csr, which SciPy "
-                                             "2 has dropped", "pip install 'scipy<2'"))
-    return checks
-
-
-def _version(package):
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "of unknown version"
 
 
 def opencv():

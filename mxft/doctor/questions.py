@@ -1,6 +1,8 @@
 """What `mxft.doctor.child` answers in a process of its own: each function returns what JSON can carry."""
 import ctypes
 import glob
+import importlib
+import importlib.metadata
 import os
 import time
 
@@ -45,6 +47,33 @@ def _place(soname):
         paths = sorted({line.split(maxsplit=5)[-1].strip() for line in f if "/" in line})
     stem = soname.partition(".so")[0] + ".so"
     return next((path for path in paths if os.path.basename(path).startswith(stem)), soname)
+
+
+def imports(modules):
+    """Import packages one after the other: {module: {"version"}, {"missing": True} or {"error"}}.
+
+    GluonCV, which imports mxnet, is looked for only; its models load it through `mxft.compat`.
+    """
+    from mxft.machine.packages import KNOWN, is_installed
+
+    found = {}
+    for module in modules:
+        if not is_installed(module):
+            found[module] = {"missing": True}
+            continue
+        try:
+            loaded = None if module == "gluoncv" else importlib.import_module(module)
+            found[module] = {"version": _version(KNOWN[module].name, loaded)}
+        except Exception as error:  # whatever a broken package raises
+            found[module] = {"error": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
+    return found
+
+
+def _version(package, module):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # opencv-python-headless brings cv2 too
+        return str(getattr(module, "__version__", "of unknown version"))
 
 
 def opencv():

@@ -4,6 +4,7 @@ import textwrap
 
 from mxft import __version__
 from mxft.doctor.check import BROKEN, OK, SKIPPED, WARNING, worst
+from mxft.machine.packages import for_this_python
 
 SCHEMA = 1
 _MARKS = {OK: "ok", SKIPPED: "-", WARNING: "warning", BROKEN: "BROKEN"}
@@ -26,7 +27,7 @@ def as_text(sections, width=None):
         for check in section.checks:
             lines += _wrapped(f"  {_MARKS[check.status]:<8} {check.name:<{names}}  ", check.text, width)
             if check.cure and check.status != OK:
-                lines.append(f"{'':<{names + 13}}cure: {check.cure}")  # in one piece, to be copied
+                lines.append(f"{'':<{names + 13}}cure: {for_this_python(check.cure)}")  # in one piece, to be copied
     return "\n".join([*lines, "", summary(sections)])
 
 
@@ -49,4 +50,5 @@ def as_json(sections):
     """Return the report as a value for JSON: schema 1 keeps these keys."""
     return {"schema": SCHEMA, "mxft": __version__, "status": worst(sections),
             "checks": [{"section": section.name, "name": check.name, "status": check.status, "text": check.text,
-                        "cure": check.cure, "facts": check.facts} for section in sections for check in section.checks]}
+                        "cure": for_this_python(check.cure), "facts": check.facts}
+                       for section in sections for check in section.checks]}

@@ -9,7 +9,7 @@ import math
 import os
 
 from mxft.errors import InputError, nearest
-from mxft.machine.packages import require_package
+from mxft.machine.packages import require_package, require_packages
 from mxft.wording import is_plain
 
 OLDEST_OPSET = 7
@@ -48,6 +48,7 @@ def read_onnx(path, operators):
     >>> read_onnx("resnet18.onnx", {"Conv", "Relu"}).opset_import[0].version    # doctest: +SKIP
     17
     """
+    require_packages("onnx", "onnxruntime", what="importing ONNX")
     onnx = require_package("onnx", "importing ONNX")
     model = _parsed(onnx, path)
     try:

@@ -92,7 +92,7 @@ def _markdown(rows, machine):
         lines.append("")
     for row in rows:
         lines += ["", f"## {row['what']}", "", f"- source: {row['source']}", f"- protocol: {row['protocol']}",
-                  f"- command: `python recipes/{row['command']}`"]
+                  f"- command: `{row['typed']}`"]
         lines += [f"- expected: {row['expected']}, {row['expected_from']}"] if row["expected"] else []
         lines += [f"- deviates: {deviation}" for deviation in row["deviations"]]
         lines += [f"- used: {what}" for what in row["used"].values()]

@@ -98,7 +98,7 @@ def test_event_files_have_the_numbers_of_the_log(here, capsys, read_events, read
 def test_tensorboard_without_its_package_is_refused_before_anything_is_made(here, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     refused(capsys, finetune("--tensorboard"), "--tensorboard: expected the package tensorboardX, which is not "
-            "installed; pip install tensorboardX (or pip install 'mxft[tensorboard]' for all that goes with it)")
+            "installed; pip install tensorboardX")
     assert finetune() == 0
 
 

@@ -142,7 +142,8 @@ def test_leftovers_of_a_failed_import_are_named(python):
 def test_a_missing_mxnet_is_told_with_the_command_that_installs_it(python):
     done = python(report("from mxft.compat import mx", HIDE.format(name="mxnet")))
     version = ".".join(map(str, sys.version_info[:2]))
-    assert f"mxnet is not installed for Python {version}: expected mxnet 1.9.1, received none; pip ins" in done.stdout
+    assert f"mxnet is not installed for Python {version}: expected mxnet 1.9.1, received none; pip install --no-deps "\
+        "mxnet==1.9.1 (" in done.stdout
     assert done.returncode == 0 and done.stderr == ""
 
 

@@ -14,7 +14,7 @@ from mxft.deploy.onnx.exporter import exported, refuse_unknown
 from mxft.deploy.onnx.serving_graph import serving_graph
 from mxft.errors import RunError
 from mxft.files.whole import whole_path
-from mxft.machine.packages import require_package
+from mxft.machine.packages import require_packages
 from mxft.network.input_spec import InputSpec
 from mxft.network.manifest import METADATA, portable_facts
 from mxft.wording import BriefRepr
@@ -96,8 +96,7 @@ def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE, 
     >>> export_onnx(load_checkpoint("runs/photos"), "photos.onnx", (3, 224, 224)).error < 1e-4      # doctest: +SKIP
     True
     """
-    require_package("onnx", "exporting to ONNX", extra="onnx")
-    require_package("onnxruntime", "checking what was exported", extra="onnx")
+    require_packages("onnx", "onnxruntime", what="exporting to ONNX")
     if probe is None:
         probe = noise(InputSpec(tuple(image_shape)))
     anatomy = checkpoint.anatomy

@@ -36,7 +36,7 @@ def test_a_telephones_photograph_is_read_or_its_cure_named(monkeypatch):
     read = cv2.imdecode(np.frombuffer(prepare(data, ImageOptions(encoding=".png")), np.uint8), cv2.IMREAD_COLOR)
     assert read.shape == (64, 80, 3) and abs(read.astype(int) - picture).mean() < 4
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(BadImage, match=r"HEIC, which OpenCV does not read: pip install 'mxft\[heic\]', or save it as"):
+    with pytest.raises(BadImage, match=r"HEIC, which OpenCV does not read: pip install pillow-heif, or save it as"):
         prepare(data, ImageOptions())
 
 

@@ -13,7 +13,7 @@ from mxft.deploy.onnx import (  # noqa: E402
     exporter,  # noqa: E402
     is_training_network,
 )
-from mxft.errors import InputError, RunError  # noqa: E402
+from mxft.errors import DependencyError, InputError, RunError  # noqa: E402
 from mxft.network.checkpoint import Checkpoint  # noqa: E402
 
 DATA = mx.sym.Variable("data")
@@ -198,7 +198,7 @@ def test_operators_the_exporter_does_not_know_are_all_named(random_parameters, t
 
 def test_a_package_that_is_missing_is_named(random_parameters, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    with pytest.raises(InputError, match="expected the package onnxruntime, which is not installed"):
+    with pytest.raises(DependencyError, match="expected the package onnxruntime, which is not installed"):
         export_onnx(checkpoint_of(NETWORKS["PReLU on maps"], random_parameters), tmp_path / "net.onnx", (3, 8, 8))
 
 

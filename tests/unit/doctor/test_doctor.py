@@ -7,12 +7,13 @@ import sys
 
 import pytest
 
-from mxft.doctor import caches, child, interpreter, mxnet_build, nvidia, processor, smoke, switches
+from mxft.doctor import caches, child, dependencies, interpreter, mxnet_build, nvidia, processor, smoke, switches
 from mxft.doctor.check import BROKEN, OK, SKIPPED, WARNING, Check, Section, look, worst
 from mxft.doctor.child import Answer, ask
 from mxft.doctor.report import as_json, as_text, summary
 from mxft.machine.cards import Card
 from mxft.machine.cuda import LIBRARIES
+from mxft.machine.packages import KNOWN
 
 H100, A100, ADA = (Card(0, "NVIDIA H100", (9, 0), 80 << 30), Card(1, "NVIDIA A100", (8, 0), 40 << 30),
                    Card(2, "NVIDIA L4", (8, 9), 24 << 30))
@@ -119,16 +120,45 @@ def test_a_system_without_wheels_is_broken(libc, machine, status, monkeypatch):
     assert interpreter.system().status == status
 
 
-def test_missing_packages_are_named_with_pips_names(monkeypatch):
-    monkeypatch.setattr(interpreter.importlib.util, "find_spec", lambda name: name not in ("yaml", "scipy") or None)
-    check = next(check for check in interpreter.packages() if check.name == "packages")
-    assert check[1:4] == (BROKEN, "missing: pyyaml, scipy", "pip install pyyaml 'scipy<2'")
+def found(**changes):
+    """What `dependencies.import_all` gives where every package is there, but for some."""
+    return {**{module: {"version": "1.0"} for module in KNOWN}, **changes}
 
 
-def test_scipy_2_is_broken(monkeypatch):
-    monkeypatch.setattr(interpreter.importlib.util, "find_spec", lambda name: True)
-    monkeypatch.setattr(interpreter, "_version", lambda package: "2.0.1")
-    assert "pip install 'scipy<2'" in [check.cure for check in interpreter.packages()]
+def test_missing_packages_are_named_with_pips_names():
+    check = dependencies.base(found(yaml={"missing": True}, scipy={"missing": True}))[1]
+    assert check[1:4] == (BROKEN, "missing: pyyaml, scipy; pyyaml for mxft recipe reproduce; scipy for mxnet and "
+                                  "scikit-learn", "pip install pyyaml 'scipy<2'")
+
+
+def test_scipy_2_is_broken():
+    assert "pip install 'scipy<2'" in [check.cure for check in dependencies.base(found(scipy={"version": "2.0.1"}))]
+
+
+def test_each_extra_has_a_finding_that_names_the_verbs_and_the_command():
+    checks = {check.name: check for check in dependencies.extras(found(flask={"missing": True},
+                                                                       waitress={"missing": True}))}
+    assert set(checks) == {"onnx", "import", "serve", "heic", "tensorboard"}
+    assert checks["serve"][1:4] == (SKIPPED, "missing: flask, waitress; for mxft serve (there: pillow 1.0)",
+                                    "pip install 'flask>=2.2' waitress")
+    assert checks["onnx"][1:4] == (OK, "onnx 1.0, onnxruntime 1.0: mxft export, mxft bundle --onnx", "")
+
+
+def test_a_package_that_is_there_and_does_not_load_is_told():
+    broken = found(onnxruntime={"error": "ImportError: numpy.core.multiarray failed to import"})
+    check = dependencies.extras(broken)[0]
+    assert (check.status, check.cure) == (WARNING, "pip install --force-reinstall onnxruntime")
+    assert check.text.startswith("onnxruntime does not load: ImportError: numpy.core")
+
+
+def test_packages_are_imported_in_a_child_and_one_that_crashes_does_not_hide_the_others(monkeypatch):
+    monkeypatch.setattr(dependencies, "KNOWN", {name: KNOWN[name] for name in ("numpy", "yaml")})
+    assert "version" in dependencies.import_all()["yaml"]
+    alone = {"numpy": Answer({"numpy": {"version": "1"}}), "yaml": Answer(None, "the process was killed by SIGSEGV")}
+    monkeypatch.setattr(dependencies, "ask", lambda question, limit, modules: (
+        alone[modules[0]] if len(modules) == 1 else Answer(None, "the process was killed by SIGSEGV")))
+    assert dependencies.import_all() == {"numpy": {"version": "1"},
+                                         "yaml": {"error": "the process was killed by SIGSEGV"}}
 
 
 @pytest.mark.parametrize("builds, status, word", [

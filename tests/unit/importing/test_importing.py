@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.errors import InputError
+from mxft.errors import DependencyError, InputError
 from mxft.importing import SOURCES, architectures, import_weights, keras, timm, torchvision
 from mxft.importing.architecture import with_gluon_names
 from mxft.importing.weight_files import read_weights
@@ -112,7 +112,7 @@ def test_a_pickle_that_would_run_something_is_refused(tmp_path):
 def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
     (tmp_path / "a.h5").write_bytes(b"")
-    with pytest.raises(InputError, match="expected the package h5py, which is not installed; pip install h5py"):
+    with pytest.raises(DependencyError, match="expected the package h5py, which is not installed; pip install h5py"):
         read_weights(tmp_path / "a.h5")
 
 

@@ -1,16 +1,82 @@
-"""A package that is missing is refused with what to install."""
+"""A package that is missing is refused with what to install, in the Python that asks; setup.py declares the same."""
+import re
+import shutil
+import subprocess
+import sys
+
 import pytest
 
-from mxft.errors import InputError
-from mxft.machine.packages import require_package
+from mxft.command import run_command
+from mxft.errors import DependencyError
+from mxft.machine import packages
+from mxft.machine.packages import BASE, EXTRAS, for_this_python, require_package, require_packages
 
 
 def test_a_package_that_is_there_is_given():
     assert require_package("numpy.linalg", "counting").norm([3, 4]) == 5
 
 
-def test_a_missing_one_is_refused_with_what_to_install():
-    with pytest.raises(InputError) as refused:
-        require_package("no_such_package.inner", "reading dreams", extra="dreams")
-    assert str(refused.value) == ("reading dreams: expected the package no_such_package, which is not installed; pip "
-                                  "install no_such_package (or pip install 'mxft[dreams]' for all that goes with it)")
+@pytest.fixture
+def without(monkeypatch):
+    """A function that hides packages by the names of their modules."""
+    def hide(*modules):
+        for module in modules:
+            monkeypatch.setitem(sys.modules, module, None)
+    return hide
+
+
+def test_a_missing_one_is_refused_with_what_to_install(without):
+    without("flask")
+    with pytest.raises(DependencyError) as refused:
+        require_package("flask.json", "serving a page")
+    assert str(refused.value) == ("serving a page: expected the package flask, which is not installed; pip install "
+                                  "'flask>=2.2'")
+
+
+def test_several_missing_ones_are_one_sentence_and_one_command(without):
+    without("flask", "waitress", "PIL")
+    with pytest.raises(DependencyError, match="expected the packages flask, waitress and pillow, received none of them"
+                                              "; pip install 'flask>=2.2' waitress pillow"):
+        require_packages("flask", "waitress", "PIL", what="serving a page")
+
+
+def test_one_that_is_there_and_does_not_load_is_to_be_installed_anew(monkeypatch, tmp_path):
+    (tmp_path / "tensorboardX.py").write_text("raise ImportError('numpy.core.multiarray failed to import')")
+    monkeypatch.delitem(sys.modules, "tensorboardX", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(DependencyError, match="received ImportError: numpy.core.multiarray failed to import; pip "
+                                              "install --force-reinstall tensorboardX"):
+        require_package("tensorboardX", "--tensorboard")
+
+
+def test_a_package_that_code_stumbles_over_is_one_sentence_and_a_module_of_mxfts_own_a_defect(without, capsys):
+    without("yaml", "mxft.nothing")
+    assert run_command("mxft x", lambda argv: __import__("yaml"), []) == 2
+    assert capsys.readouterr().err == ("mxft x: a package is missing: expected the package pyyaml, which is not "
+                                       "installed; pip install pyyaml\n")
+    with pytest.raises(ModuleNotFoundError):
+        run_command("mxft x", lambda argv: __import__("mxft.nothing"), [])
+
+
+def test_the_command_is_typed_so_that_it_reaches_this_python(monkeypatch):
+    """As it stands where pip lies beside the interpreter; with the interpreter's path where the PATH finds another."""
+    assert for_this_python("x; pip install flask") == "x; pip install flask"
+    monkeypatch.setattr(shutil, "which", lambda name: "/elsewhere/bin/pip")
+    told = for_this_python("pip uninstall a && pip install b")
+    assert told == f"{sys.executable} -m pip uninstall a && {sys.executable} -m pip install b"
+    done = subprocess.run([*told.split(" && ")[1].split()[:3], "--version"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("pip ")
+    monkeypatch.setattr(packages, "is_installed", lambda module: False)
+    assert for_this_python("pip install b") == f"{sys.executable} -m ensurepip && {sys.executable} -m pip install b"
+
+
+def test_the_table_is_what_setup_declares(repository):
+    declared = {}
+    text = (repository / "setup.py").read_text(encoding="utf-8")
+    exec(compile(re.sub(r"from setuptools import .*", "", text).replace("setup(", "declared.update(dict(", 1) + ")",
+                 "setup.py", "exec"), {"declared": declared, "__file__": str(repository / "setup.py"),
+                                       "find_packages": lambda **_: []})
+    apart = {"setuptools; python_version >= '3.12'"}  # carries distutils, see mxft.compat
+    assert {package.requirement for package in BASE} == set(declared["install_requires"]) - apart
+    for extra in EXTRAS:
+        assert {package.requirement for package in extra.packages} == set(declared["extras_require"][extra.name])
