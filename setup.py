@@ -1,8 +1,8 @@
 """What mxft is and needs.
 
-``pip install 'mxft[cpu]'`` brings every verb and every recipe, on Python 3.9 to 3.12 in one step. mxnet 1.9.1 declares
-numpy<2, of which Python 3.13 has no wheel, although it runs on NumPy 2 through mxft.compat: there the extra leaves mxnet
-out, and ``mxft --help``, ``mxft doctor`` and every verb that needs it say the one command that adds it,
+``pip install 'mxft[cpu]'`` brings every verb and every recipe, on Python 3.9 to 3.12 in one step. mxnet 1.9.1
+declares numpy<2, of which Python 3.13 has no wheel, although it runs on NumPy 2 through mxft.compat: there the extra
+leaves mxnet out, and ``mxft --help``, ``mxft doctor`` and every verb that needs it say the one command that adds it:
 ``pip install --no-deps mxnet==1.9.1``. `make setup` does that on every Python.
 
 The folder recipes/ is installed as the package mxft_recipes; ``mxft recipe NAME`` runs them. mxft/machine/packages.py

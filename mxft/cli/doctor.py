@@ -8,9 +8,11 @@ examples:
   mxft doctor
   mxft doctor --json --no-smoke
 
-Python and packages, MXNet and what it was built with, oneDNN's instruction
-set, threads, NVIDIA driver, cards and CUDA libraries, switches, a training of
-three seconds, caches. It works where mxnet does not. Nothing is changed.
+Python and packages, the packages that single verbs need and the command that
+brings those that are missing, MXNet and what it was built with, oneDNN's
+instruction set, threads, NVIDIA driver, cards and CUDA libraries, switches, a
+training of three seconds, caches. It works where mxnet does not. Nothing is
+changed.
 
 The exit status is 0 where all that is needed works, 1 where something is
 broken; a warning works, worse than it could.

@@ -24,8 +24,8 @@ INSTALLED = "mxft_recipes"  # what setup.py calls the folder recipes/ in a wheel
 
 def parser():
     """Return the argument parser; what stands behind NAME goes to the recipe."""
-    p = Parser(prog="mxft recipe", usage="mxft recipe NAME [flags]   (mxft recipe NAME --help)\n       mxft recipe --list",
-               description="Run a recipe by its name.", epilog=EXAMPLES)
+    usage = "mxft recipe NAME [flags]   (mxft recipe NAME --help)\n       mxft recipe --list"
+    p = Parser(prog="mxft recipe", usage=usage, description="Run a recipe by its name.", epilog=EXAMPLES)
     p.add_argument("name", nargs="?", metavar="NAME", help="of a recipe")
     p.add_argument("--list", action="store_true", help="print names and what each is")
     return p
@@ -39,7 +39,7 @@ def main(argv=None):
     if parser().parse_args(argv).list:
         print_list()
         return 0
-    raise InputError("recipe: expected a name, received none; mxft recipe --list shows them")
+    raise InputError("name: expected that of a recipe, received none; mxft recipe --list shows them")
 
 
 def run_recipe(name, argv):
@@ -60,7 +60,7 @@ def load_recipe(name):
     known = name.removesuffix(".py")
     path = recipes.get(known) or recipes.get(known.replace("-", "_"))
     if path is None:
-        raise InputError(f"recipe: expected one of those mxft recipe --list shows, received {name!r}; "
+        raise InputError(f"no such recipe: expected one of those mxft recipe --list shows, received {name!r}; "
                          f"{nearest(name, recipes)}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
@@ -74,8 +74,8 @@ def find_recipes():
     if not (beside / "published.yaml").is_file():
         spec = importlib.util.find_spec(INSTALLED)
         if spec is None:
-            raise InputError(f"recipes are missing: expected the package {INSTALLED} beside mxft, received none; install "
-                             "mxft again, from its wheel or its sdist")
+            raise InputError(f"recipes are missing: expected the package {INSTALLED} beside mxft, received none; "
+                             "install mxft again, from its wheel or its sdist")
         beside = pathlib.Path(spec.origin).parent
     return {path.stem: path for path in sorted(beside.glob("*.py")) if path.stem != "__init__"}
 

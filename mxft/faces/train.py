@@ -22,6 +22,7 @@ from mxft.faces.training.memory import peak_memory
 from mxft.faces.training.preparation import prepare_faces
 from mxft.faces.training.verifying import Verifier
 from mxft.inference.executor import InferenceExecutor
+from mxft.machine.packages import require_packages
 from mxft.network.checkpoint import parent_entry
 from mxft.network.graph import Graph
 from mxft.network.input_spec import InputSpec
@@ -81,6 +82,7 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     ...             load_checkpoint("mobilefacenet-y1/model,0")).best                                  # doctest: +SKIP
     'runs/y1,best'
     """
+    require_packages("tqdm", "matplotlib", "jinja2", what="training and its report")
     keeping = keeping or Keeping()
     require_resumable(options.kvstore, keeping)
     task = prepare_faces(backbone, head, faces, options, contexts, checkpoint, threads)

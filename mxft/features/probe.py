@@ -16,6 +16,7 @@ from mxft.data.lists import shuffle, write_list
 from mxft.data.packing import pack_list
 from mxft.errors import InputError
 from mxft.inference.executor import InferenceExecutor
+from mxft.machine.packages import require_packages
 from mxft.surgery import cut_at
 from mxft.surgery.depth import stage_ends
 from mxft.wording import BriefRepr
@@ -179,6 +180,7 @@ def measure_similarity(checkpoint, spec, records, count, seed=0, threads=None, c
     >>> measure_similarity(checkpoint, spec, "sample.rec", 400).similar     # doctest: +SKIP
     True
     """
+    require_packages("sklearn", what="probing layers")
     began, context = time.perf_counter(), context or mx.cpu()
     feature = checkpoint.anatomy.require_feature().name
     layers = stage_ends(checkpoint.symbol, spec.shape)[:-1] + [feature]  # the last stage's average is the feature

@@ -3,6 +3,7 @@
 setup.py declares the same ones; a test holds the two together.
 """
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -180,11 +181,14 @@ def describe_missing(error):
     Examples
     --------
     >>> describe_missing(ModuleNotFoundError("No module named 'yaml'", name="yaml"))
-    'a package is missing: expected the package pyyaml, which is not installed; pip install pyyaml'
+    'mxft lacks a package: expected the package pyyaml, which is not installed; pip install pyyaml'
     >>> describe_missing(ModuleNotFoundError("No module named 'mxft.nothing'", name="mxft.nothing"))
     """
     package = KNOWN.get((error.name or "").split(".")[0])
-    return missing_message([package], "a package is missing") if package else None
+    if package is None:
+        return None
+    missing = missing_packages(BASE) if package in BASE else [package]
+    return missing_message(missing or [package], f"mxft lacks {'a package' if len(missing) < 2 else 'packages'}")
 
 
 def for_this_python(text):
@@ -214,6 +218,8 @@ def pip_command():
     if on_path and os.path.dirname(os.path.abspath(on_path)) == os.path.dirname(os.path.abspath(sys.executable)):
         return "pip"
     python = shlex.quote(sys.executable)
-    if is_installed("pip"):
-        return f"{python} -m pip"
-    return f"{python} -m ensurepip && {python} -m pip"  # an environment of uv's has none
+    try:
+        importlib.metadata.distribution("pip")  # find_spec would wake setuptools, which warns
+    except importlib.metadata.PackageNotFoundError:  # an environment of uv's has none
+        return f"{python} -m ensurepip && {python} -m pip"
+    return f"{python} -m pip"

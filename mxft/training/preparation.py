@@ -12,6 +12,7 @@ from mxft.errors import InputError
 from mxft.features.solvers import require_every_class
 from mxft.features.target_solvers import require_both
 from mxft.files.whole import require_file, sha256
+from mxft.machine.packages import require_packages
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.precision import check_precision
@@ -137,10 +138,12 @@ def _network(recipe, checkpoint, target, spec):
 
 
 def check_machine(recipe, checkpoint, spec, gpus="", cpus=1):
-    """Refuse (InputError) devices, a kvstore or names MXNet does not have; return a CheckedRecipe without network."""
+    """Refuse devices, a kvstore or names MXNet does not have (InputError), or a package that is missing; return a
+    CheckedRecipe without network."""
     if gpus and cpus != 1:
         raise InputError(f"devices: expected `gpus`, or `cpus` where there are none, received `gpus={gpus!r}` and "
                          f"`cpus={cpus}`; leave one of them out")
+    require_packages("tqdm", "matplotlib", "jinja2", *["sklearn"] * bool(recipe.solver), what="training and its report")
     devices = make_contexts(gpus, cpus)
     check_kvstore(recipe.fit.kvstore)
     check_precision(recipe.fit, devices)

@@ -1,5 +1,5 @@
-"""A package that is missing is refused with what to install, in the Python that asks; setup.py declares the same."""
-import re
+"""A package that is missing is refused with what to install, in the Python that asks."""
+import importlib.metadata
 import shutil
 import subprocess
 import sys
@@ -8,8 +8,7 @@ import pytest
 
 from mxft.command import run_command
 from mxft.errors import DependencyError
-from mxft.machine import packages
-from mxft.machine.packages import BASE, EXTRAS, for_this_python, require_package, require_packages
+from mxft.machine.packages import for_this_python, require_package, require_packages
 
 
 def test_a_package_that_is_there_is_given():
@@ -52,10 +51,14 @@ def test_one_that_is_there_and_does_not_load_is_to_be_installed_anew(monkeypatch
 def test_a_package_that_code_stumbles_over_is_one_sentence_and_a_module_of_mxfts_own_a_defect(without, capsys):
     without("yaml", "mxft.nothing")
     assert run_command("mxft x", lambda argv: __import__("yaml"), []) == 2
-    assert capsys.readouterr().err == ("mxft x: a package is missing: expected the package pyyaml, which is not "
+    assert capsys.readouterr().err == ("mxft x: mxft lacks a package: expected the package pyyaml, which is not "
                                        "installed; pip install pyyaml\n")
     with pytest.raises(ModuleNotFoundError):
         run_command("mxft x", lambda argv: __import__("mxft.nothing"), [])
+
+
+def raise_not_found(name):
+    raise importlib.metadata.PackageNotFoundError(name)
 
 
 def test_the_command_is_typed_so_that_it_reaches_this_python(monkeypatch):
@@ -66,17 +69,5 @@ def test_the_command_is_typed_so_that_it_reaches_this_python(monkeypatch):
     assert told == f"{sys.executable} -m pip uninstall a && {sys.executable} -m pip install b"
     done = subprocess.run([*told.split(" && ")[1].split()[:3], "--version"], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("pip ")
-    monkeypatch.setattr(packages, "is_installed", lambda module: False)
+    monkeypatch.setattr(importlib.metadata, "distribution", raise_not_found)
     assert for_this_python("pip install b") == f"{sys.executable} -m ensurepip && {sys.executable} -m pip install b"
-
-
-def test_the_table_is_what_setup_declares(repository):
-    declared = {}
-    text = (repository / "setup.py").read_text(encoding="utf-8")
-    exec(compile(re.sub(r"from setuptools import .*", "", text).replace("setup(", "declared.update(dict(", 1) + ")",
-                 "setup.py", "exec"), {"declared": declared, "__file__": str(repository / "setup.py"),
-                                       "find_packages": lambda **_: []})
-    apart = {"setuptools; python_version >= '3.12'"}  # carries distutils, see mxft.compat
-    assert {package.requirement for package in BASE} == set(declared["install_requires"]) - apart
-    for extra in EXTRAS:
-        assert {package.requirement for package in extra.packages} == set(declared["extras_require"][extra.name])
