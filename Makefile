@@ -50,6 +50,7 @@ $(READY): setup.py
 demo: $(READY)  ## fine-tune digits 0-4 to 5-9: no data needed, a minute or two
 	$(PY) recipes/digits.py
 
+caltech256: export MXFT_TYPED := make caltech256
 caltech256: $(READY)  ## the tutorial (CALTECH256=folder|tar|URL MODEL=prefix,epoch PER_CLASS EPOCHS BATCH LR PLAN GPUS SEED ARGS)
 	$(PY) recipes/caltech256.py --caltech256 "$(CALTECH256)" --model "$(MODEL)" --per-class $(PER_CLASS) \
 	  --epochs $(EPOCHS) --batch-size $(BATCH) --lr $(LR) --plan $(PLAN) --gpus "$(GPUS)" --seed $(SEED) $(ARGS)

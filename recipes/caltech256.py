@@ -38,6 +38,7 @@ from mxft.commandline.arguments import (  # noqa: E402
 )
 from mxft.commandline.pages import conclude  # noqa: E402
 from mxft.commandline.recipes import recipe_parser  # noqa: E402
+from mxft.commandline.sources import require_sources  # noqa: E402
 from mxft.commandline.training_options import (  # noqa: E402
     add_keeping_options,
     add_training_options,
@@ -119,9 +120,11 @@ def records_of(args, checkpoint, spec, resize):
 
 def main(argv=None):
     """Fetch, split, pack, fine-tune, score."""
+    argv = list(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(argv)
     if serves():
         return serve()
+    require_sources(args.caltech256, args.model, argv)
     from mxft.commandline.preflight import check_resize, event_folder, join_workers
     from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint

@@ -3,7 +3,7 @@
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))  # works from a checkout
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), os.pardir))  # works from a checkout
 from mxft.cli import run_verb  # noqa: E402
 
 sys.exit(run_verb("extract-features"))

@@ -6,7 +6,8 @@ import sys
 from mxft import __version__
 from mxft.command import run_command
 from mxft.errors import InputError, nearest
-from mxft.machine.packages import MXNET, for_this_python, is_installed
+from mxft.machine.packages import MXNET, is_installed
+from mxft.machine.programs import for_this_python
 
 GROUPS = {
     "pictures and records": {

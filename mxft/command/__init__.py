@@ -8,7 +8,8 @@ import threading
 from mxft.command.flags import as_flags
 from mxft.command.telling import told
 from mxft.errors import MxftError, describe_failure
-from mxft.machine.packages import describe_missing, for_this_python
+from mxft.machine.packages import describe_missing
+from mxft.machine.programs import for_this_python
 from mxft.machine.terminal import clean_streams
 
 

@@ -4,7 +4,7 @@ import textwrap
 
 from mxft import __version__
 from mxft.doctor.check import BROKEN, OK, SKIPPED, WARNING, worst
-from mxft.machine.packages import for_this_python
+from mxft.machine.programs import for_this_python
 
 SCHEMA = 1
 _MARKS = {OK: "ok", SKIPPED: "-", WARNING: "warning", BROKEN: "BROKEN"}

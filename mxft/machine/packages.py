@@ -3,12 +3,9 @@
 setup.py declares the same ones; a test holds the two together.
 """
 import importlib
-import importlib.metadata
 import importlib.util
-import os
 import re
 import shlex
-import shutil
 import sys
 from typing import NamedTuple
 
@@ -52,7 +49,7 @@ BASE = (
 )
 _ONNX = (Package("onnx", "onnx", "ONNX files"), Package("onnxruntime", "onnxruntime", "comparing ONNX files"))
 EXTRAS = (
-    Extra("onnx", _ONNX, "mxft export, mxft bundle --onnx"),
+    Extra("onnx", _ONNX, "mxft export, mxft bundle without --no-onnx"),
     Extra("import", (Package("torch", "torch", "mxft import of .pth and .pt"),
                      Package("h5py", "h5py", "mxft import of .h5"), *_ONNX),
           "mxft import: torch for .pth and .pt, h5py for .h5, onnx and onnxruntime for .onnx"),
@@ -189,37 +186,3 @@ def describe_missing(error):
         return None
     missing = missing_packages(BASE) if package in BASE else [package]
     return missing_message(missing or [package], f"mxft lacks {'a package' if len(missing) < 2 else 'packages'}")
-
-
-def for_this_python(text):
-    """Return a text whose ``pip`` commands install into the Python that runs, whatever ``pip`` the PATH finds first.
-
-    Parameters
-    ----------
-    text : str
-        A message, or the cure of a finding.
-
-    Returns
-    -------
-    str
-        Unchanged where ``pip`` on the PATH lies beside this interpreter, as in a virtual environment that is active.
-
-    Examples
-    --------
-    >>> for_this_python("read no pip here")
-    'read no pip here'
-    """
-    return re.sub(r"\bpip (?=(install|uninstall) )", lambda _: pip_command() + " ", text)
-
-
-def pip_command():
-    """Return how pip of this Python is typed: ``pip``, or with the interpreter's path where that is another's."""
-    on_path = shutil.which("pip")
-    if on_path and os.path.dirname(os.path.abspath(on_path)) == os.path.dirname(os.path.abspath(sys.executable)):
-        return "pip"
-    python = shlex.quote(sys.executable)
-    try:
-        importlib.metadata.distribution("pip")  # find_spec would wake setuptools, which warns
-    except importlib.metadata.PackageNotFoundError:  # an environment of uv's has none
-        return f"{python} -m ensurepip && {python} -m pip"
-    return f"{python} -m pip"

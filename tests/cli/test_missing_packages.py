@@ -1,4 +1,4 @@
-"""A package that is not installed: each verb that needs it says so in one sentence, before work begins, with the cure."""
+"""A package that is not installed: each verb that needs it says so in one sentence, before it works, with the cure."""
 import json
 import os
 import shlex
@@ -30,8 +30,9 @@ for words in json.loads(sys.argv[1]):
 # a command of each verb that needs a package: what each is given is looked at after the packages, or is there
 COMMANDS = ["split photos out", "im2rec --list out photos", "inspect train.rec", "unpack train.rec out",
             "finetune --model net,0 --data photos --run run", "advise --model net,0 --data photos",
-            "lr-find --model net,0 --train train.rec --run run", "report run", "recipe digits", "recipe scaling_plan",
-            "zoo list", "import --from onnx --weights a.onnx --prefix b", "layers net,0", "score --model net,0 train.rec",
+            "lr-find --model net,0 --train train.rec --run run", "report run", "recipe digits",
+            "recipe scaling_plan", "zoo list", "import --from onnx --weights a.onnx --prefix b", "layers net,0",
+            "score --model net,0 train.rec",
             "predict --model net,0 a.png", "extract-features --model net,0 --layer flatten0 --output out train.rec",
             "export --to onnx --model net,0 --output a.onnx", "bundle --model net,0 --output out", "serve net,0",
             "face-pack photos out", "pairs-pack pairs.txt photos out.bin", "train-softmax --data-dir faces",

@@ -2,6 +2,7 @@
 import functools
 import http.server
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 import pytest
 
 from mxft.command import run_command
+from mxft.commandline import sources
 from mxft.data.labels import scan_labels
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.run import read_log
@@ -174,20 +176,35 @@ def test_a_name_of_the_zoo_is_fetched(recipe, here, mirror, make_checkpoint):
     assert recipe.find_model("net,0") == "net,0" and recipe.find_model("net") == "net"
 
 
-def test_without_a_network_the_ways_to_give_local_files_are_told(run, here, no_network, capsys):
+def test_without_a_network_the_one_line_to_type_is_told_first(run, here, no_network, capsys, monkeypatch):
+    monkeypatch.setattr(sources, "mxft_command", lambda: "mxft")
     assert run() == 2
     err = capsys.readouterr().err
-    assert "cannot fetch 256_ObjectCategories.tar: expected one of these addresses to give it, received" in err
-    assert "  http://127.0.0.1:9/mirror/256_ObjectCategories.tar: " in err and "  https://data.caltech.edu/" in err
-    assert "CALTECH256=FOLDER-OR-TAR" in err and "MXFT_MIRRORS" in err and "Traceback" not in err
-    assert run("--model", "resnet-50") == 2
-    err = capsys.readouterr().err
-    assert "cannot fetch imagenet1k-resnet-50" in err and "MODEL=prefix,epoch" in err and "Traceback" not in err
-    assert not os.path.exists("runs")
+    assert "no network: expected the photographs (256_ObjectCategories.tar) here, or a host that has them" in err
+    assert "; mxft zoo where caltech256 tells the addresses; with the files in this folder, type\n" in err
+    assert err.splitlines()[-1] == shlex.join([
+        "mxft", "recipe", "caltech256", "--caltech256", "256_ObjectCategories.tar", *TINY])
+    assert not os.path.exists("runs") and "Traceback" not in err
+
+
+@pytest.mark.parametrize("typed, words, line", [
+    ("", ["--model", "resnet-50", "--plan=head"], "mxft recipe caltech256 --caltech256 256_ObjectCategories.tar --model "
+                                                 "resnet-50,0 --plan=head"),
+    ("", ["--model=gluon:resnet50_v1b", "--caltech256", FOLDER], "mxft zoo get gluon:resnet50_v1b --file "
+     f"resnet50_v1b-0ecdba34.zip && mxft recipe caltech256 --model gluon:resnet50_v1b --caltech256 {FOLDER}"),
+    ("make caltech256", ["--caltech256", "", "--model", "resnet-50"], "make caltech256 "
+     "CALTECH256=256_ObjectCategories.tar MODEL=resnet-50,0 PLAN=head")])
+def test_the_line_to_type_is_the_command_that_was_typed(typed, words, line, recipe, here, no_network, capsys,
+                                                        monkeypatch):
+    monkeypatch.setattr(sources, "mxft_command", lambda: "mxft")
+    monkeypatch.setenv("MXFT_TYPED", typed)
+    monkeypatch.setenv("MAKEFLAGS", "n -- PLAN=head MODEL=resnet-50")
+    assert run_command("caltech256", recipe.main, words) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == line
 
 
 @pytest.mark.parametrize("words, message", [
-    (["--caltech256", "gone"], "expected a folder, a .tar or a URL, received CALTECH256='gone'"),
+    (["--caltech256", "gone"], "expected a folder, a .tar or a URL, received 'gone'"),
     (["--caltech256", "ftp://host/a.tar"], "cannot fetch ftp://host/a.tar: expected an http://, https:// or file://"),
     (["--caltech256", "net-symbol.json"], "cannot unpack net-symbol.json: expected a whole tar or zip archive"),
     (["--caltech256", FOLDER, "--model", "net"], "expected 'prefix,epoch', received model='net'; epochs there: 0"),

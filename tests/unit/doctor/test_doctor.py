@@ -141,7 +141,7 @@ def test_each_extra_has_a_finding_that_names_the_verbs_and_the_command():
     assert set(checks) == {"onnx", "import", "serve", "heic", "tensorboard"}
     assert checks["serve"][1:4] == (SKIPPED, "missing: flask, waitress; for mxft serve (there: pillow 1.0)",
                                     "pip install 'flask>=2.2' waitress")
-    assert checks["onnx"][1:4] == (OK, "onnx 1.0, onnxruntime 1.0: mxft export, mxft bundle --onnx", "")
+    assert checks["onnx"][1:4] == (OK, "onnx 1.0, onnxruntime 1.0: mxft export, mxft bundle without --no-onnx", "")
 
 
 def test_a_package_that_is_there_and_does_not_load_is_told():

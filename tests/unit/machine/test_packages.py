@@ -1,14 +1,11 @@
-"""A package that is missing is refused with what to install, in the Python that asks."""
-import importlib.metadata
-import shutil
-import subprocess
+"""A package that is missing is refused with what to install."""
 import sys
 
 import pytest
 
 from mxft.command import run_command
 from mxft.errors import DependencyError
-from mxft.machine.packages import for_this_python, require_package, require_packages
+from mxft.machine.packages import require_package, require_packages
 
 
 def test_a_package_that_is_there_is_given():
@@ -55,19 +52,3 @@ def test_a_package_that_code_stumbles_over_is_one_sentence_and_a_module_of_mxfts
                                        "installed; pip install pyyaml\n")
     with pytest.raises(ModuleNotFoundError):
         run_command("mxft x", lambda argv: __import__("mxft.nothing"), [])
-
-
-def raise_not_found(name):
-    raise importlib.metadata.PackageNotFoundError(name)
-
-
-def test_the_command_is_typed_so_that_it_reaches_this_python(monkeypatch):
-    """As it stands where pip lies beside the interpreter; with the interpreter's path where the PATH finds another."""
-    assert for_this_python("x; pip install flask") == "x; pip install flask"
-    monkeypatch.setattr(shutil, "which", lambda name: "/elsewhere/bin/pip")
-    told = for_this_python("pip uninstall a && pip install b")
-    assert told == f"{sys.executable} -m pip uninstall a && {sys.executable} -m pip install b"
-    done = subprocess.run([*told.split(" && ")[1].split()[:3], "--version"], capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.startswith("pip ")
-    monkeypatch.setattr(importlib.metadata, "distribution", raise_not_found)
-    assert for_this_python("pip install b") == f"{sys.executable} -m ensurepip && {sys.executable} -m pip install b"
