@@ -1,7 +1,8 @@
-"""Faces: fine-tune the published MobileFaceNet on the LFW people who have five images or more.
+"""Faces: MobileFaceNet fine-tuned on the people of LFW with five images or more.
 
     python recipes/lfw_finetune.py --lfw lfw-112x112.tar \\
-        --pairs lfw-pairs.txt --pretrained mobilefacenet-y1/model,0 --run runs/lfw
+        --pairs lfw-pairs.txt --pretrained mobilefacenet-y1/model,0 \\
+        --run runs/lfw
     python recipes/lfw_finetune.py … --pixels 14 --fc7-init imprint
 
 423 people have 5 images or more, 5,985 in all. One image in five of each is

@@ -1,4 +1,4 @@
-"""LFW: a face checkpoint on the 6,000 standard pairs, from the images to the number.
+"""LFW: a face checkpoint on the 6,000 standard pairs, from images to the number.
 
     python recipes/lfw_verification.py --lfw lfw-112x112.tar \\
         --pairs lfw-pairs.txt --model mobilefacenet-y1/model,0

@@ -55,8 +55,8 @@ def test_a_face_checkpoint_is_slimmed(typed, here, monkeypatch, make_face_checkp
 def test_a_checkpoint_is_fine_tuned_as_in_mxnets_example(typed, here, coloured_records, make_checkpoint, capsys):
     coloured_records(8, 4)
     make_checkpoint().save("net", 0)
-    line = ("python fine-tune.py --pretrained-model net --load-epoch 0 --gpus '' --data-train train.rec --data-val val.rec "
-            "--batch-size 4 --num-classes 3 --num-examples 15240 --image-shape 3,10,10 --num-epochs 2 "
+    line = ("python fine-tune.py --pretrained-model net --load-epoch 0 --gpus '' --data-train train.rec --data-val "
+            "val.rec --batch-size 4 --num-classes 3 --num-examples 15240 --image-shape 3,10,10 --num-epochs 2 "
             "--model-prefix runs/caltech")
     assert typed("recipes/fine-tune.py", line) == 0
     out, err = capsys.readouterr()

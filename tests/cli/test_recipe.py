@@ -24,7 +24,7 @@ def test_the_help_of_each_says_how_it_was_typed(name, capsys, monkeypatch):
     text = capsys.readouterr().out
     assert ended.value.code == 0 and "python recipes/" not in text
     assert text.startswith(f"usage: {typed_command(name)} ")
-    assert all(len(line) <= 82 for line in text.splitlines())
+    assert all(len(line) <= 80 for line in text.splitlines())
 
 
 def test_a_recipe_runs_with_what_stands_behind_its_name(capsys, monkeypatch, here):

@@ -188,8 +188,8 @@ def test_without_a_network_the_one_line_to_type_is_told_first(run, here, no_netw
 
 
 @pytest.mark.parametrize("typed, words, line", [
-    ("", ["--model", "resnet-50", "--plan=head"], "mxft recipe caltech256 --caltech256 256_ObjectCategories.tar --model "
-                                                 "resnet-50,0 --plan=head"),
+    ("", ["--model", "resnet-50", "--plan=head"], "mxft recipe caltech256 --caltech256 256_ObjectCategories.tar "
+                                                 "--model resnet-50,0 --plan=head"),
     ("", ["--model=gluon:resnet50_v1b", "--caltech256", FOLDER], "mxft zoo get gluon:resnet50_v1b --file "
      f"resnet50_v1b-0ecdba34.zip && mxft recipe caltech256 --model gluon:resnet50_v1b --caltech256 {FOLDER}"),
     ("make caltech256", ["--caltech256", "", "--model", "resnet-50"], "make caltech256 "
