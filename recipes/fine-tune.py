@@ -26,6 +26,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+from mxft.api.models import is_local  # noqa: E402
 from mxft.command import run_command
 from mxft.commandline.arguments import (  # noqa: E402
     add_device_options,
@@ -35,7 +36,6 @@ from mxft.commandline.arguments import (  # noqa: E402
     real,
     whole,
 )
-from mxft.commandline.models import is_local  # noqa: E402
 from mxft.commandline.pages import conclude  # noqa: E402
 from mxft.commandline.recipes import recipe_parser  # noqa: E402
 from mxft.distributed.serving import serve, serves  # noqa: E402
@@ -103,7 +103,7 @@ def main(argv=None):
         return serve()
     from mxft.commandline.preflight import join_workers
     from mxft.data.datasets import Records
-    from mxft.data.soundness import check_images
+    from mxft.data.validation import check_images
     from mxft.network.checkpoint import load_checkpoint
     from mxft.network.input_spec import InputSpec
     from mxft.training.preparation import check_recipe

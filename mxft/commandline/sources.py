@@ -2,7 +2,7 @@
 import os
 import shlex
 
-from mxft.commandline.models import is_local
+from mxft.api.models import is_local
 from mxft.commandline.recipes import typed_command
 from mxft.errors import InputError
 from mxft.machine.programs import mxft_command
