@@ -11,7 +11,7 @@ from mxft.machine.programs import for_this_python
 
 GROUPS = {
     "pictures and records": {
-        "split": "divide pictures for training and validation, and pack both",
+        "split": "divide pictures for training and validation, pack both",
         "im2rec": "pack a folder of images into .lst, .rec and .idx",
         "inspect": "explain a .rec, .idx, .bin or property, and its faults",
         "unpack": "turn records or a .bin back into image files",
@@ -45,7 +45,7 @@ GROUPS = {
         "slim": "drop the layers after the embedding (model_slim.py)",
     },
     "this machine": {
-        "doctor": "what is wrong with it, and the fix; which packages are missing",
+        "doctor": "what is wrong with it, what is missing, and the fix",
     },
 }
 VERBS = {verb: text for group in GROUPS.values() for verb, text in group.items()}

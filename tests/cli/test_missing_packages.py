@@ -81,8 +81,8 @@ def test_without_any_package_every_verb_is_one_sentence_with_the_command(here, r
     ("sklearn", "advise --model net,0 --data photos --image-shape 3,8,8"),
     ("matplotlib", "lr-find --model net,0 --train train.rec --run run"),
     ("tensorboardX", "finetune --model net,0 --train train.rec --plan head --run run --tensorboard"),
-    ("onnx", "export --to onnx --model net,0 --image-shape 3,8,8 --output a.onnx"),
-    ("onnxruntime", "export --to onnx --model net,0 --image-shape 3,8,8 --output a.onnx"),
+    ("onnx", "export --to onnx --model net,0 --image-shape 3,8,8 --output b.onnx"),
+    ("onnxruntime", "export --to onnx --model net,0 --image-shape 3,8,8 --output b.onnx"),
     ("onnxruntime", "import --from onnx --weights a.onnx --prefix b"),
     ("flask", "serve net,0"), ("PIL", "serve net,0"), ("waitress", "serve net,0"),
     ("sklearn", "recipe digits"), ("yaml", "recipe reproduce --list")])

@@ -141,6 +141,6 @@ def test_recipes_and_the_doctor_are_there(installed):
     said = installed("mxft", "recipe", "--list")
     assert {"digits", "caltech256", "train_softmax", "reproduce"} <= {line.split()[0] for line in said.splitlines()
                                                                       if line.strip()}
-    assert "digits-head: can be run" in installed("mxft", "recipe", "reproduce", "--list")
+    assert "digits: can be run" in installed("mxft", "recipe", "reproduce", "--list")
     status = installed("mxft", "doctor", "--no-smoke")
     assert re.search(r"ok +serve ", status) and re.search(r"ok +onnx ", status) and "cure: pip install torch" in status

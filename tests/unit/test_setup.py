@@ -44,6 +44,7 @@ def test_every_module_and_every_file_of_a_package_is_in_the_wheel(declared, repo
         root = repository / folders[name]
         held |= {path for path in root.rglob("*") if any(fnmatch.fnmatch(path.relative_to(root).as_posix(), pattern)
                                                          for pattern in patterns)}
+    guides = (".md", ".ipynb", ".png")  # are read in the checkout
     there = {path for root in ("mxft", "recipes") for path in (repository / root).rglob("*")
-             if path.is_file() and "__pycache__" not in path.parts and path.suffix not in (".md", ".pyc", ".ipynb")}
+             if path.is_file() and "__pycache__" not in path.parts and path.suffix not in guides}
     assert there - held == set() and folders["mxft_recipes"] == pathlib.Path("recipes")
