@@ -9,10 +9,13 @@ Each job in one call:
 
     finetune         a checkpoint and pictures in, a run folder out
     score, predict   how good a checkpoint is on labelled pictures, and its predictions for others
+    split            pictures divided for training and validation, and packed once for many runs
     embed, verify    pictures to embeddings; a face network on a set of pairs
+    finetune_faces   a face network and a set of people in, a verified run out; pack_faces and pack_pairs make the sets
+    slim             a face network up to its embedding
     export           an ONNX file that was compared with the checkpoint
     import_weights   weights of torchvision, timm, Keras and ONNX
-    list_models      the names of the zoo
+    list_models      the names of the zoo; fetch gets one of them
     load_checkpoint  a Checkpoint: symbol, parameters and manifest
     open_pictures    Pictures: what is at a path, and how it is read, without training
 
@@ -33,6 +36,9 @@ from mxft.moved import find_moved_modules
 if TYPE_CHECKING:
     from mxft.api.conversion import export as export
     from mxft.api.conversion import import_weights as import_weights
+    from mxft.api.face_training import FaceFinetuneResult as FaceFinetuneResult
+    from mxft.api.face_training import finetune_faces as finetune_faces
+    from mxft.api.face_training import slim as slim
     from mxft.api.faces import Embeddings as Embeddings
     from mxft.api.faces import embed as embed
     from mxft.api.faces import verify as verify
@@ -40,7 +46,12 @@ if TYPE_CHECKING:
     from mxft.api.judging import Predictions as Predictions
     from mxft.api.judging import predict as predict
     from mxft.api.judging import score as score
+    from mxft.api.models import fetch as fetch
     from mxft.api.models import list_models as list_models
+    from mxft.api.models import load_checkpoint as load_checkpoint
+    from mxft.api.packing import pack_faces as pack_faces
+    from mxft.api.packing import pack_pairs as pack_pairs
+    from mxft.api.packing import split as split
     from mxft.data.datasets import Records as Records
     from mxft.data.pictures import Pictures as Pictures
     from mxft.data.pictures import open_pictures as open_pictures
@@ -50,7 +61,6 @@ if TYPE_CHECKING:
     from mxft.freeze import freeze_plan as freeze_plan
     from mxft.inference.executor import InferenceExecutor as InferenceExecutor
     from mxft.network.checkpoint import Checkpoint as Checkpoint
-    from mxft.network.checkpoint import load_checkpoint as load_checkpoint
     from mxft.network.input_spec import InputSpec as InputSpec
     from mxft.network.transfer import TransferReport as TransferReport
     from mxft.network.transfer import match_parameters as match_parameters
@@ -70,11 +80,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "mxft.api.conversion": ("export", "import_weights"), "mxft.api.faces": ("Embeddings", "embed", "verify"),
-    "mxft.api.finetuning": ("finetune",), "mxft.api.judging": ("Predictions", "predict", "score"),
-    "mxft.api.models": ("list_models",), "mxft.data.datasets": ("Records",),
+    "mxft.api.face_training": ("FaceFinetuneResult", "finetune_faces", "slim"),
+    "mxft.api.packing": ("pack_faces", "pack_pairs", "split"), "mxft.api.finetuning": ("finetune",),
+    "mxft.api.judging": ("Predictions", "predict", "score"),
+    "mxft.api.models": ("fetch", "list_models", "load_checkpoint"),
+    "mxft.data.datasets": ("Records",),
     "mxft.data.pictures": ("Pictures", "open_pictures"), "mxft.errors": ("InputError", "MxftError", "RunError"),
     "mxft.freeze": ("freeze_plan",), "mxft.inference.executor": ("InferenceExecutor",),
-    "mxft.network.checkpoint": ("Checkpoint", "load_checkpoint"), "mxft.network.input_spec": ("InputSpec",),
+    "mxft.network.checkpoint": ("Checkpoint",), "mxft.network.input_spec": ("InputSpec",),
     "mxft.network.transfer": ("TransferReport", "match_parameters"),
     "mxft.options": ("CacheOptions", "FitOptions", "FreezeOptions", "HeadStage"),
     "mxft.surgery": ("attach_head", "cut_at", "find_feature_layer", "get_fine_tune_model", "list_layers"),

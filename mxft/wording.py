@@ -87,13 +87,24 @@ def some(names, most=5):
     return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
+def cut_short(text, most=60):
+    """Return text with an ellipsis in place of what is beyond `most` characters.
+
+    Examples
+    --------
+    >>> cut_short("a long line", 6)
+    'a long…'
+    """
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def html_table(rows, columns=(), most=20):
     """Return rows as an HTML table for a notebook, text escaped, the first cell of each as its heading.
 
     Parameters
     ----------
     rows : sequence of sequences
-        Numbers are given four digits; None is left empty.
+        Numbers are given four digits; None is left empty; what has a method ``__html__`` is HTML already.
     columns : sequence of str
     most : int
         Rows that are shown; of the others the number is told.
@@ -108,6 +119,8 @@ def html_table(rows, columns=(), most=20):
     '<table><tr><th>cat</th><td>0.5000</td></tr><tr><th>&lt;dog&gt;</th><td></td></tr></table>'
     """
     def cell(value):
+        if hasattr(value, "__html__"):
+            return value.__html__()
         text = "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
         return html.escape(cleaned(text))
 
@@ -140,7 +153,7 @@ def brief(value):
         items = ", ".join(map(brief, value))
         return f"[{items}]" if isinstance(value, list) else f"({items}{',' * (len(value) == 1)})"
     text = repr(value)
-    return text if len(text) <= _BRIEF_TEXT or isinstance(value, BriefRepr) else f"{text[:_BRIEF_TEXT]}…"
+    return text if isinstance(value, BriefRepr) else cut_short(text, _BRIEF_TEXT)
 
 
 class BriefRepr:

@@ -86,7 +86,7 @@ def export(model: Model, path: str | os.PathLike[str], *, layer: str | None = No
 
 def _read(images: Picture | Iterable[Picture], checkpoint: Checkpoint, spec) -> np.ndarray:  # type: ignore[no-untyped-def]
     """Return the network's input for images, float32 ``(n, C, H, W)``, refusing one that cannot be read."""
-    with as_files(images) as (paths, names), image_iterator(
+    with as_files(images) as (paths, names, _), image_iterator(
             paths, spec, folder_packing(checkpoint, spec), len(paths)) as (iterator, problems):
         if problems:
             number, reason = next(iter(problems.items()))

@@ -102,7 +102,7 @@ def embed(model: Model, pictures: Picture | Iterable[Picture], *, layer: str | N
     >>> float(faces.vectors[0] @ faces.vectors[1])                                # doctest: +SKIP
     0.71
     """
-    with telling(), as_files(pictures) as (paths, names):
+    with telling(), as_files(pictures) as (paths, names, _):
         checkpoint = open_model(model, image_shape)
         spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std, InputSpec())
         check_fits(checkpoint, spec)

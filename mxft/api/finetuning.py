@@ -4,6 +4,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
@@ -21,7 +22,7 @@ from mxft.options import QUALITY, Keeping
 from mxft.report.page import write_run_page
 from mxft.training.preparation import check_before_packing
 from mxft.training.recipe import Recipe
-from mxft.training.run import check_run_folder
+from mxft.training.run import check_run_folder, free_folder
 from mxft.workflows import finetune as workflow
 from mxft.workflows.auto_plan import AUTO, OF_STEPS, Reading, choose
 from mxft.workflows.finetune import FinetuneResult
@@ -50,7 +51,7 @@ class _Packing:
     threads: int
 
 
-def finetune(model: Model, data: Data, run: str | os.PathLike[str], *, plan: str | None = None,
+def finetune(model: Model, data: Data, run: str | os.PathLike[str] | None = None, *, plan: str | None = None,
              recipe: Recipe | None = None, labels: str | None = None,
              label_columns: Sequence[str] | None = None, exclude: Iterable[str] = (),
              val_fraction: float | None = None, per_class: int | None = None, resize: int | None = None,
@@ -67,8 +68,9 @@ def finetune(model: Model, data: Data, run: str | os.PathLike[str], *, plan: str
     data : str, os.PathLike, Pictures or Records
         Class folders, ``train/`` and ``val/``, a folder with a table of labels, a CSV, TSV or ``.lst``, a tar or zip of
         these, a ``.rec`` file, or the prefix of what ``mxft split`` made.
-    run : str or os.PathLike
-        Folder for the run, new or empty. What is packed goes beside it.
+    run : str or os.PathLike, optional
+        Folder for the run, new or empty; ``runs/NAME`` when None, after the data, with a number where that is taken.
+        What is packed goes beside it.
     plan : str, optional
         One of `mxft.options.PLANS`, or ``"auto"``: what suits the pictures, chosen as ``mxft advise`` does. When None,
         ``"auto"``, but ``"full"`` beside settings that only some plans use.
@@ -116,12 +118,12 @@ def finetune(model: Model, data: Data, run: str | os.PathLike[str], *, plan: str
 
     Examples
     --------
-    >>> result = finetune("resnet-50", "photos", "runs/photos")                           # doctest: +SKIP
+    >>> result = finetune("resnet-50", "photos")                                          # doctest: +SKIP
     >>> finetune("resnet-50", "photos", "runs/head", plan="head", epochs=3).score.top1    # doctest: +SKIP
     0.921
     """
-    run = os.fspath(run)
     keeping = keeping or Keeping(resume=resume)
+    run = free_run(data, keeping.resume) if run is None else os.fspath(run)
     with telling():
         chosen, auto = _settings(plan, recipe, dict(settings))
         checkpoint = open_model(model, image_shape)
@@ -150,6 +152,28 @@ def finetune(model: Model, data: Data, run: str | os.PathLike[str], *, plan: str
         if result.written:
             say_page(lambda: write_run_page(result.run, result.score, result.data.val), result.run)
     return result
+
+
+def free_run(data: Any, resume: str = "") -> str:
+    """Return a folder under ``runs`` that is free, called after a path, Pictures, Records or a face set.
+
+    Raises
+    ------
+    InputError
+        A run is to be resumed: a folder that is free holds none.
+
+    Examples
+    --------
+    >>> free_run("holidays/cats.tar.gz"), free_run(Records("flowers-train.rec")), free_run("faces/train.rec")
+    ('runs/cats', 'runs/flowers', 'runs/faces')
+    """
+    if resume:
+        raise InputError(f"`resume`: expected the run's folder or prefix beside it, received resume={resume!r} alone")
+    path = next((getattr(data, name) for name in ("source", "train", "rec") if hasattr(data, name)), data)
+    folder, name = os.path.split(os.path.abspath(os.path.expanduser(os.fspath(path))))
+    name = re.sub("-train$", "", name.split(".")[0])
+    free: str = free_folder(os.path.join("runs", os.path.basename(folder) if name == "train" else name))
+    return free
 
 
 def _settings(plan: str | None, recipe: Recipe | None, settings: dict[str, Any]) -> tuple[Recipe, bool]:

@@ -10,8 +10,9 @@ from typing import Any, overload
 import numpy as np
 
 from mxft.api.models import Model, input_of, open_model
-from mxft.api.pictures import Picture, as_files
+from mxft.api.pictures import MOST_SHOWN, Picture, as_files
 from mxft.api.telling import telling
+from mxft.data.thumbnails import small_image, thumbnail_of_picture
 from mxft.devices import contexts
 from mxft.evaluation.answer import answering_outputs, check_classes, names_of, thresholds_of
 from mxft.evaluation.multi_label import MultiLabelScore
@@ -19,10 +20,14 @@ from mxft.evaluation.packing import folder_packing
 from mxft.evaluation.prediction import Prediction, predict_files
 from mxft.evaluation.regression import RegressionScore
 from mxft.evaluation.scoring import Score, score_records
+from mxft.evaluation.shown import pictures_behind
 from mxft.files.whole import whole_file
+from mxft.network.anatomy.outputs import VALUES
 from mxft.network.transfer import check_fits
 from mxft.wording import html_table
 from mxft.workflows.scoring import scored_records
+
+_MOST_NUMBERS = 6  # columns of a table of numbers
 
 
 def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = None, batch_size: int = 32,
@@ -52,7 +57,7 @@ def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = No
     Returns
     -------
     Score, MultiLabelScore or RegressionScore
-        A notebook shows it as a table of the classes.
+        A notebook shows it as a table of the classes; its ``worst()`` are the pictures told worst, which it shows too.
 
     Raises
     ------
@@ -76,7 +81,8 @@ def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = No
         with scored_records(os.fspath(data), checkpoint, spec, labels, resize, threads) as records:
             found: Score | MultiLabelScore | RegressionScore
             found, _ = score_records(checkpoint, spec, records, batch_size, contexts(gpus)[0], threads, output=output)
-    return found
+            pictures = pictures_behind(records)
+    return found if os.path.isfile(records) else dataclasses.replace(found, source=pictures)
 
 
 class Predictions(Sequence[Prediction]):
@@ -89,6 +95,8 @@ class Predictions(Sequence[Prediction]):
         A name for each number of the main output.
     thresholds : sequence of float, optional
         Of a network of several labels: from which probability on each is said.
+    originals : sequence of str, numpy.ndarray or None, optional
+        The pictures, for a notebook to show: paths, or arrays.
 
     Examples
     --------
@@ -98,8 +106,9 @@ class Predictions(Sequence[Prediction]):
     """
 
     def __init__(self, predictions: Sequence[Prediction], classes: Sequence[str],
-                 thresholds: Sequence[float] | None = None) -> None:
+                 thresholds: Sequence[float] | None = None, originals: Sequence[Any] | None = None) -> None:
         self._predictions, self.classes, self.thresholds = tuple(predictions), list(classes), thresholds
+        self._originals = [None] * len(self) if originals is None else list(originals)
 
     @overload
     def __getitem__(self, place: int) -> Prediction: ...
@@ -109,7 +118,7 @@ class Predictions(Sequence[Prediction]):
 
     def __getitem__(self, place: int | slice) -> Prediction | Predictions:
         if isinstance(place, slice):
-            return Predictions(self._predictions[place], self.classes, self.thresholds)
+            return Predictions(self._predictions[place], self.classes, self.thresholds, self._originals[place])
         return self._predictions[place]
 
     def __len__(self) -> int:
@@ -149,12 +158,38 @@ class Predictions(Sequence[Prediction]):
         return f"<Predictions of {len(self):,} pictures, {len(self.classes):,} classes>"
 
     def _repr_html_(self) -> str:
-        rows: list[tuple[str | float | None, ...]] = []
-        for prediction, best in zip(self, self.top(3)):
-            others = ", ".join(f"{name} {value:.2f}" for name, value in best[1:])
-            said = (*best[0], others) if best else (prediction.problem, None, "")
-            rows.append((prediction.path, *said))
-        return str(html_table(rows, ("picture", "class", "probability", "next")))
+        rows = [(small_image(thumbnail_of_picture(original, 64, 75), 64), os.path.basename(prediction.path),
+                 *self._told(prediction)) for prediction, original in zip(self[:MOST_SHOWN], self._originals)]
+        more = f"<p>and {len(self) - MOST_SHOWN:,} more</p>" if len(self) > MOST_SHOWN else ""
+        return f"{html_table(rows, ('', 'picture', *self._columns))}{more}"
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        """What a table of the answers has: numbers, labels, or the likeliest class and those after it."""
+        if self.thresholds is not None:
+            return ("labels",)
+        return tuple(self.classes[:_MOST_NUMBERS]) if self._are_numbers else ("class", "probability", "next")
+
+    @property
+    def _are_numbers(self) -> bool:
+        return any(prediction.answers and prediction.answers[0].output.kind == VALUES for prediction in self)
+
+    def _told(self, prediction: Prediction) -> tuple[str | float | None, ...]:
+        """Return what is said of one picture, a value for each of the `_columns`."""
+        if not prediction.answers:
+            return (prediction.problem, *[None] * (len(self._columns) - 1))
+        if self._are_numbers:
+            return tuple(map(float, prediction.answers[0].shown[:_MOST_NUMBERS]))
+        best = [(self.classes[number], value) for number, value in (
+            prediction.top(3) if self.thresholds is None else prediction.answers[0].said(self.thresholds))]
+        if self.thresholds is None:
+            return (*best[0], _listed(best[1:]))
+        return (_listed(best) or "none",)
+
+
+def _listed(best: Sequence[tuple[str, float]]) -> str:
+    """Return names with their probabilities as text."""
+    return ", ".join(f"{name} {value:.2f}" for name, value in best)
 
 
 def predict(model: Model, pictures: Picture | Iterable[Picture], *, resize: int | None = None,
@@ -194,7 +229,7 @@ def predict(model: Model, pictures: Picture | Iterable[Picture], *, resize: int 
     >>> predict("runs/photos", ["cat.jpg", "dog.jpg"]).labels          # doctest: +SKIP
     ['cat', 'dog']
     """
-    with telling(), as_files(pictures) as (paths, names):
+    with telling(), as_files(pictures) as (paths, names, originals):
         checkpoint = open_model(model, image_shape)
         outputs = answering_outputs(checkpoint, output)
         spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std)
@@ -204,4 +239,4 @@ def predict(model: Model, pictures: Picture | Iterable[Picture], *, resize: int 
         found = predict_files(checkpoint, paths, spec, packing, batch_size, contexts(gpus)[0], threads, output=output)
         classes = names_of(outputs[0], checkpoint.classes)
     named = [dataclasses.replace(prediction, path=name) for prediction, name in zip(found, names)]
-    return Predictions(named, classes, thresholds_of(checkpoint, outputs[0]))
+    return Predictions(named, classes, thresholds_of(checkpoint, outputs[0]), originals)

@@ -5,8 +5,10 @@ import os
 from collections.abc import Sequence
 from typing import Optional, Union
 
+from mxft.api.telling import telling
 from mxft.errors import InputError, nearest
-from mxft.network.checkpoint import Checkpoint, load_checkpoint
+from mxft.network import checkpoint as files
+from mxft.network.checkpoint import Checkpoint
 from mxft.network.input_spec import InputSpec
 from mxft.network.locating import parse_model
 
@@ -86,8 +88,35 @@ def open_model(model: Model, image_shape: Optional[Sequence[int]] = None) -> Che
     InputError
         See `find_model` and `mxft.network.checkpoint.load_checkpoint`.
     """
-    checkpoint = model if isinstance(model, Checkpoint) else load_checkpoint(find_model(os.fspath(model)))
+    checkpoint = model if isinstance(model, Checkpoint) else load_checkpoint(model)
     return with_image_shape(checkpoint, image_shape) if image_shape else checkpoint
+
+
+def load_checkpoint(model: Union[str, "os.PathLike[str]"]) -> Checkpoint:
+    """Load a checkpoint with its manifest, if it has one, opened as MXNet meant it.
+
+    Parameters
+    ----------
+    model : str or os.PathLike
+        ``"prefix,epoch"``, the folder of a run, an archive of a checkpoint, or a name of the zoo that was fetched.
+
+    Returns
+    -------
+    Checkpoint
+        Symbol, parameters and manifest; a notebook shows what network it is.
+
+    Raises
+    ------
+    InputError
+        A part is missing or cannot be read.
+
+    Examples
+    --------
+    >>> load_checkpoint("resnet-50,0").anatomy.output().kind           # doctest: +SKIP
+    'probabilities'
+    """
+    loaded: Checkpoint = files.load_checkpoint(find_model(os.fspath(model)))
+    return loaded
 
 
 def with_image_shape(checkpoint: Checkpoint, image_shape: Sequence[int]) -> Checkpoint:
@@ -133,6 +162,38 @@ def input_of(checkpoint: Checkpoint, image_shape: Optional[Sequence[int]] = None
     if checkpoint.input_spec is None:
         LOG.info(f"no manifest beside {checkpoint.name}: reading images as {spec.describe()}")
     return spec
+
+
+def fetch(name: str) -> str:
+    """Fetch a model or a data set of the zoo, once: every file is verified and kept; as ``mxft zoo get`` does.
+
+    Parameters
+    ----------
+    name : str
+        One that `list_models` gives, or ``caltech256``, the photographs of MXNet's tutorial.
+
+    Returns
+    -------
+    str
+        Of a model ``"prefix,epoch"``, of a data set the path of its file: what the other calls take.
+
+    Raises
+    ------
+    FetchError
+        No address answered; all are listed, and how to give files by hand.
+    InputError
+        The name is unknown, or a file is not the one it should be.
+
+    Examples
+    --------
+    >>> fetch("resnet-50")                                              # doctest: +SKIP
+    '/home/me/.mxnet/mxft/models/imagenet1k-resnet-50/resnet-50,0'
+    """
+    from mxft import zoo
+
+    with telling():
+        found: str = zoo.get_dataset(name) if isinstance(zoo.find(name), zoo.Dataset) else zoo.get_model(name)
+    return found
 
 
 def list_models(pattern: str = "", *, cached: bool = False) -> list[str]:

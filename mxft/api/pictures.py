@@ -5,7 +5,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 
@@ -16,8 +16,29 @@ from mxft.errors import InputError
 Picture = Union[str, "os.PathLike[str]", "np.ndarray[Any, Any]"]
 
 
+MOST_SHOWN = 20  # pictures a notebook shows beside what was said of them; of arrays no more are kept
+
+
+class PictureFiles(NamedTuple):
+    """Pictures as image files.
+
+    Parameters
+    ----------
+    paths : list of str
+        Of arrays those of temporary files.
+    names : list of str
+        The paths, or ``"array 0"`` for the first of what was given where that is an array.
+    originals : list
+        The paths, or the arrays, to show them later; None of an array after the first `MOST_SHOWN` pictures.
+    """
+
+    paths: list[str]
+    names: list[str]
+    originals: list[Any]
+
+
 @contextlib.contextmanager
-def as_files(pictures: Picture | Iterable[Picture]) -> Iterator[tuple[list[str], list[str]]]:
+def as_files(pictures: Picture | Iterable[Picture]) -> Iterator[PictureFiles]:
     """Give pictures as image files.
 
     Parameters
@@ -28,10 +49,7 @@ def as_files(pictures: Picture | Iterable[Picture]) -> Iterator[tuple[list[str],
 
     Yields
     ------
-    paths : list of str
-        Of arrays those of temporary files.
-    names : list of str
-        The paths, or ``"array 0"`` for the first of what was given where that is an array.
+    PictureFiles
 
     Raises
     ------
@@ -40,28 +58,34 @@ def as_files(pictures: Picture | Iterable[Picture]) -> Iterator[tuple[list[str],
     """
     alone = isinstance(pictures, (str, os.PathLike, np.ndarray)) or hasattr(pictures, "convert")
     with tempfile.TemporaryDirectory(prefix="mxft-arrays-") as scratch:
-        paths: list[str] = []
-        names: list[str] = []
+        files = PictureFiles([], [], [])
         for number, picture in enumerate([pictures] if alone else pictures):  # type: ignore[arg-type]
             if isinstance(picture, (str, os.PathLike)):
                 found = pictures_under(picture)
-                paths += found
-                names += found
+                for part in files:
+                    part.extend(found)
             else:
-                paths.append(_written(picture, number, scratch))
-                names.append(f"array {number}")
-        if not paths:
+                pixels = _pixels(picture, number)
+                files.paths.append(_written(pixels, number, scratch))
+                files.names.append(f"array {number}")
+                files.originals.append(pixels if len(files.originals) < MOST_SHOWN else None)
+        if not files.paths:
             raise InputError("pictures: expected at least one, received none")
-        yield paths, names
+        yield files
 
 
-def _written(picture: Any, number: int, folder: str) -> str:
-    """Return the path of a PNG of an array or an image of Pillow."""
+def _pixels(picture: Any, number: int) -> np.ndarray[Any, Any]:
+    """Return an array, or an image of Pillow as one."""
     pixels = np.asarray(picture.convert("RGB") if hasattr(picture, "convert") else picture)
     is_picture = pixels.size and (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3))
     if pixels.dtype != np.uint8 or not is_picture:
         raise InputError(f"pictures: expected paths, or arrays of uint8, RGB (H, W, 3) or grey (H, W), received "
                          f"{pixels.dtype} {pixels.shape} as number {number}")
+    return pixels
+
+
+def _written(pixels: np.ndarray[Any, Any], number: int, folder: str) -> str:
+    """Return the path of a PNG of an array."""
     path = os.path.join(folder, f"{number}.png")
     load_cv2().imwrite(path, pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[:, :, ::-1]))
     return path

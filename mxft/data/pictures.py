@@ -6,7 +6,7 @@ with a table (CSV, TSV, ``.lst``); such a table itself; a tar or zip of any of t
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from mxft.data.class_tables import PARTS, read_class_table
 from mxft.data.lists import Row
@@ -23,14 +23,14 @@ from mxft.data.target_spec import CLASSES, TargetSpec
 from mxft.errors import InputError, MissingFileError, nearest
 from mxft.files.archive import extract_once
 from mxft.files.cache import cache_folder
-from mxft.wording import BriefRepr, plural, some
+from mxft.wording import cut_short, plural, some
 
 CLUTTER = "257.clutter"
 _ARCHIVES = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".zip")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Pictures(BriefRepr):
+class Pictures:
     """Pictures and what is known of them.
 
     Parameters
@@ -69,6 +69,28 @@ class Pictures(BriefRepr):
     def count(self) -> int:
         """Pictures in all."""
         return len(self.rows) + len(self.val or ())
+
+    def samples(self, count: int = 12, seed: int = 0) -> Any:
+        """Return some of the pictures, of as many classes as possible, as a `mxft.data.thumbnails.Grid`.
+
+        Parameters
+        ----------
+        count : int
+            So many at most.
+        seed : int
+            Of the choice.
+        """
+        from mxft.data.picture_overview import sample_grid
+
+        return sample_grid(self, count, seed)
+
+    def __repr__(self) -> str:
+        return f"<Pictures {cut_short(self.describe(), 250)}>"
+
+    def _repr_html_(self) -> str:
+        from mxft.data.picture_overview import overview_html
+
+        return overview_html(self)
 
     def require_labels(self) -> None:
         """Refuse (InputError) pictures without labels."""

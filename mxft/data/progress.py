@@ -5,6 +5,8 @@ import sys
 import time
 import warnings
 
+from mxft.machine.notebook import in_notebook
+
 LOG = logging.getLogger("mxft.progress")
 
 PLAIN_SECONDS = 10
@@ -39,12 +41,6 @@ def progress(total, label, unit="images", show=None):
             yield bar.update
     else:
         yield _plain(total, label, unit)
-
-
-def in_notebook():
-    """Whether this process is the kernel of a notebook, which shows HTML."""
-    kernel = sys.modules.get("ipykernel")
-    return kernel is not None and "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None
 
 
 def _tqdm():

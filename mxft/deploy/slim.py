@@ -11,6 +11,7 @@ import numpy as np
 
 from mxft.errors import InputError, RunError
 from mxft.inference.executor import InferenceExecutor
+from mxft.network.anatomy import FeatureLayer
 from mxft.network.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -41,8 +42,8 @@ class SlimResult:
         Operators that went.
     """
 
-    checkpoint: object
-    feature: object
+    checkpoint: Checkpoint
+    feature: FeatureLayer
     dropped: dict
     layers: tuple
 

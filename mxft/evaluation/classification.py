@@ -122,3 +122,30 @@ def class_report(confusion, names):
         rows.append((name, images, hits / images if images else None, hits / said if said else None,
                      2 * hits / (images + said) if images + said else None))
     return rows
+
+
+def surest_mistakes(probabilities, labels, count):
+    """Return the numbers of the images told wrong, those with the least probability for the truth first.
+
+    Parameters
+    ----------
+    probabilities : numpy.ndarray
+        Float ``(N, K)``.
+    labels : numpy.ndarray
+        ``(N,)``.
+    count : int
+        So many at most.
+
+    Returns
+    -------
+    list of int
+
+    Examples
+    --------
+    >>> surest_mistakes(np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]), np.array([0, 1, 0]), 5)
+    [2, 1]
+    """
+    labels = np.asarray(labels).astype(int)
+    own = probabilities[np.arange(len(labels)), labels]
+    wrong = probabilities.argmax(axis=1) != labels
+    return [int(i) for i in np.argsort(own, kind="stable") if wrong[i]][:count]

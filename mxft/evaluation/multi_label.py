@@ -6,7 +6,8 @@ from typing import ClassVar, Optional
 import numpy as np
 
 from mxft.data.target_spec import THRESHOLD
-from mxft.wording import BriefRepr
+from mxft.evaluation.shown import grid_of
+from mxft.wording import BriefRepr, html_table
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -25,6 +26,10 @@ class MultiLabelScore(BriefRepr):
         Wall time of reading and forward passes.
     thresholds : tuple of float, optional
         From which probability on each label is said; 0.5 for all when None.
+    classes : tuple of str
+        Names of the labels, where they are known.
+    source : str or tuple of str, optional
+        The record file, or the pictures' paths in the order of the probabilities.
     """
 
     probabilities: np.ndarray
@@ -32,6 +37,8 @@ class MultiLabelScore(BriefRepr):
     loss: float
     seconds: float
     thresholds: Optional[tuple] = None
+    classes: tuple = ()
+    source: object = dataclasses.field(default=None, repr=False)
     columns: ClassVar[tuple] = ("label", "images", "AP", "threshold", "recall", "precision", "F1")  # of `report`
 
     @property
@@ -74,6 +81,37 @@ class MultiLabelScore(BriefRepr):
     def report(self, names):
         """Return the table of `label_report`."""
         return label_report(self.probabilities, self.labels, names, self.thresholds)
+
+    def _repr_html_(self):
+        rows = sorted(self.report(self.names), key=lambda row: (row[2] is None, row[2]))
+        return f"<p>{self}</p>" + html_table(rows, self.columns)
+
+    @property
+    def names(self) -> list:
+        """A name for each label: ``label 7`` of one that has none."""
+        return list(self.classes) or [f"label {number}" for number in range(self.labels.shape[1])]
+
+    def worst_records(self, count) -> list:
+        """Return the numbers of the images whose labels were told worst, by cross-entropy; none told rightly."""
+        p = np.clip(self.probabilities, 1e-7, 1 - 1e-7)
+        losses = -np.where(self.labels > 0, np.log(p), np.log1p(-p)).mean(axis=1)
+        wrong = (self.said != (self.labels > 0)).any(axis=1)
+        return [int(i) for i in np.argsort(-losses, kind="stable") if wrong[i]][:count]
+
+    def told(self, number, names) -> dict:
+        """Return in words which labels of one image were told, ``right``, and which missed or made up, ``wrong``."""
+        def listed(which):
+            return ", ".join(name for name, one in zip(names, which) if one)
+
+        true, said = self.labels[number] > 0, self.said[number]
+        missed, made_up = listed(true & ~said), listed(said & ~true)
+        return {"right": listed(true & said), "wrong": "; ".join(
+            [f"missed: {missed}"] * bool(missed) + [f"said: {made_up}"] * bool(made_up))}
+
+    def worst(self, count=12):
+        """Return the pictures whose labels were told worst as a `mxft.data.thumbnails.Grid`; see `worst_records`."""
+        numbers = self.worst_records(count)
+        return grid_of(self.source, numbers, [self.told(number, self.names)["wrong"] for number in numbers], "mistakes")
 
     def to_dict(self) -> dict:
         """Return the scalars, for the manifest and the log."""

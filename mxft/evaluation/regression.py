@@ -4,7 +4,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mxft.wording import BriefRepr
+from mxft.evaluation.shown import grid_of
+from mxft.wording import BriefRepr, html_table
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -21,12 +22,18 @@ class RegressionScore(BriefRepr):
         Of each number: the unit in which several are put together.
     seconds : float
         Wall time of reading and forward passes.
+    classes : tuple of str
+        Names of the numbers, where they are known.
+    source : str or tuple of str, optional
+        The record file, or the pictures' paths in the order of the values.
     """
 
     values: np.ndarray
     labels: np.ndarray
     deviation: tuple
     seconds: float
+    classes: tuple = ()
+    source: object = dataclasses.field(default=None, repr=False)
     columns: ClassVar[tuple] = ("number", "MAE", "R2")  # of `report`
 
     @property
@@ -73,6 +80,30 @@ class RegressionScore(BriefRepr):
         """Return (name, mean absolute error, R²) of each number."""
         errors, determined = absolute_errors(self.values, self.labels), r_squared(self.values, self.labels)
         return [(name, float(error), float(share)) for name, error, share in zip(names, errors, determined)]
+
+    def _repr_html_(self):
+        return f"<p>{self}</p>" + html_table(self.report(self.names), self.columns)
+
+    @property
+    def names(self) -> list:
+        """A name for each number: ``number 7`` of one that has none."""
+        return list(self.classes) or [f"number {number}" for number in range(self.labels.shape[1])]
+
+    def worst_records(self, count) -> list:
+        """Return the numbers of the images that are farthest off, in standard deviations."""
+        errors = (np.abs(self.values - self.labels) / self.deviation).mean(axis=1)
+        return [int(i) for i in np.argsort(-errors, kind="stable")[:count]]
+
+    def told(self, number, names) -> dict:
+        """Return in words what was true of one image and what was said of it, as ``wrong``."""
+        rows = zip(names, self.labels[number], self.values[number])
+        return {"right": "", "wrong": "; ".join(f"{name} {true:.4g}, said {said:.4g}" for name, true, said in rows)}
+
+    def worst(self, count=12):
+        """Return the pictures whose numbers are farthest off as a `mxft.data.thumbnails.Grid`."""
+        numbers = self.worst_records(count)
+        return grid_of(self.source, numbers, [self.told(number, self.names)["wrong"] for number in numbers],
+                       "pictures farthest off")
 
     def to_dict(self) -> dict:
         """Return the scalars, for the manifest and the log."""

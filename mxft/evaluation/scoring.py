@@ -20,11 +20,13 @@ from mxft.evaluation.classification import (
     flat_scores,
     require_finite,
     softmax,
+    surest_mistakes,
     top_k,
 )
 from mxft.evaluation.crops import TenCropExecutor
 from mxft.evaluation.multi_label import MultiLabelScore, binary_cross_entropy
 from mxft.evaluation.regression import RegressionScore
+from mxft.evaluation.shown import grid_of
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.anatomy.outputs import INDEPENDENT, VALUES, logit
 from mxft.wording import BriefRepr, html_table
@@ -49,6 +51,8 @@ class Score(BriefRepr):
         ``(N,)``.
     classes : tuple of str
         Their names, where they are known.
+    source : str or tuple of str, optional
+        The record file, or the pictures' paths in the order of the logits.
     """
 
     top1: float
@@ -59,14 +63,43 @@ class Score(BriefRepr):
     logits: np.ndarray
     labels: np.ndarray
     classes: tuple = ()
+    source: object = dataclasses.field(default=None, repr=False)
+
+    @property
+    def names(self):
+        """A name for each class: ``class 7`` of one that has none."""
+        return list(self.classes) or [f"class {number}" for number in range(self.logits.shape[1])]
+
+    def worst(self, count=12):
+        """Return the pictures told wrong, least probability for the truth first; a notebook shows them.
+
+        Parameters
+        ----------
+        count : int
+            So many at most.
+
+        Returns
+        -------
+        mxft.data.thumbnails.Grid
+        """
+        probabilities, labels = softmax(self.logits), self.labels.astype(int)
+        numbers = surest_mistakes(probabilities, labels, count)
+        return grid_of(self.source, numbers, [self._told(row, label) for row, label in zip(
+            probabilities[numbers], labels[numbers])], "mistakes")
+
+    def _told(self, row, label):
+        """Return what was said of one picture and what it is, with probabilities where there are any."""
+        said, true = self.names[row.argmax()], self.names[label]
+        if self.loss is None:
+            return f"said {said}\nis {true}"
+        return f"said {said} {row.max():.2f}\nis {true} {row[label]:.2f}"
 
     def report(self, names):
         """Return (class, images, recall, precision, F1) of each class: see `class_report`."""
         return class_report(confusion_matrix(self.logits.argmax(axis=1), self.labels, self.logits.shape[1]), names)
 
     def _repr_html_(self):
-        names = self.classes or [f"class {number}" for number in range(self.logits.shape[1])]
-        rows = sorted(self.report(names), key=lambda row: (row[2] is None, row[2]))
+        rows = sorted(self.report(self.names), key=lambda row: (row[2] is None, row[2]))
         return f"<p>{self}</p>" + html_table(rows, ("class", "images", "recall", "precision", "F1"))
 
     @property
@@ -250,9 +283,27 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
                               label_width=target.label_width if target else 1)
     with progress(len(scan.ids), "scoring") as advance:
         score = score_iterator(executor, iterator, advance, target, thresholds_of(checkpoint, judged))
-    if isinstance(score, Score) and checkpoint.classes and len(checkpoint.classes) == score.logits.shape[1]:
-        score = dataclasses.replace(score, classes=tuple(checkpoint.classes))
-    return score, executor.applied
+    return with_source(score, checkpoint.classes, scan.path), executor.applied
+
+
+def with_source(score, classes, source):
+    """Return a score that knows the names of its classes, labels or numbers, and where its pictures are.
+
+    Parameters
+    ----------
+    score : Score, MultiLabelScore or RegressionScore
+    classes : sequence of str or None
+        Left out where they are not as many as the outputs.
+    source : str or tuple of str
+        See `Score`.
+
+    Returns
+    -------
+    Score, MultiLabelScore or RegressionScore
+    """
+    outputs = score.logits.shape[1] if isinstance(score, Score) else score.labels.shape[1]
+    known = tuple(classes) if classes and len(classes) == outputs else ()
+    return dataclasses.replace(score, classes=known, source=source)
 
 
 def scored_target(checkpoint, output, scan):

@@ -1,13 +1,10 @@
 """What a classifier does to its validation records, for a person: confusions, recalls, best and worst images."""
-import base64
-
 import cv2
 import numpy as np
 
-from mxft.data.recordio import RecordReader
-from mxft.evaluation.classification import confusion_matrix, per_class_recall, softmax
+from mxft.data.thumbnails import thumbnails_of_records
+from mxft.evaluation.classification import confusion_matrix, per_class_recall, softmax, surest_mistakes
 
-THUMBNAIL = 128
 _INK = (92, 136, 205)  # red, green, blue: readable on light and dark
 _FAINTEST = 0.55  # opacity of a single image
 
@@ -70,37 +67,16 @@ class ImageResults:
     def extremes(self, count=12):
         """Return the record numbers of the surest right answers, and of the wrong ones surest against the truth."""
         own = self.probabilities[np.arange(len(self.labels)), self.labels]
-        order = np.argsort(-own, kind="stable")
-        right = [i for i in order if self.predicted[i] == self.labels[i]][:count]
-        wrong = [i for i in order[::-1] if self.predicted[i] != self.labels[i]][:count]
+        right = [i for i in np.argsort(-own, kind="stable") if self.predicted[i] == self.labels[i]][:count]
+        wrong = surest_mistakes(self.probabilities, self.labels, count)
         return right, wrong
 
     def cards(self, numbers, path):
         """Return what a page shows of records: thumbnail, truth, answer, their probabilities, record number."""
-        images, wanted = {}, set(map(int, numbers))
-        with RecordReader(path) as reader:
-            for number, record in enumerate(reader):
-                if number in wanted:
-                    images[number] = thumbnail(record.payload)
-                if len(images) == len(wanted):
-                    break
+        images = thumbnails_of_records(path, numbers)
         return [{"image": images.get(int(i)), "true": self.names[self.labels[i]], "said": self.names[self.predicted[i]],
                  "p_true": float(self.probabilities[i, self.labels[i]]),
                  "p_said": float(self.probabilities[i, self.predicted[i]]), "record": int(i)} for i in numbers]
 
 
 Judgement = ImageResults  # its name in 0.1.0
-
-
-def thumbnail(encoded):
-    """Return an encoded image as a small JPEG in a ``data:`` address."""
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-    factor = THUMBNAIL / min(image.shape[:2])
-    if factor < 1:
-        image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    return data_address(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes(), "image/jpeg")
-
-
-def data_address(content, kind):
-    """Return bytes as a ``data:`` address."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -3,8 +3,9 @@ import dataclasses
 import os
 
 from mxft.data.target_spec import CLASSES, MULTI_LABEL, REGRESSION
+from mxft.data.thumbnails import data_address
 from mxft.report.curves import curves_svg
-from mxft.report.image_results import ImageResults, data_address
+from mxft.report.image_results import ImageResults
 from mxft.report.run_files import RunFiles
 from mxft.report.target_results import target_results
 from mxft.report.template import asked, pretty, script_json, side_by_side, write_template

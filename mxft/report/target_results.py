@@ -1,13 +1,10 @@
 """What a network does with each label or number of its validation records, for a page: a table, curves and images."""
 import dataclasses
 
-import numpy as np
-
-from mxft.data.recordio import RecordReader
 from mxft.data.target_spec import MULTI_LABEL, manifest_target
+from mxft.data.thumbnails import thumbnails_of_records
 from mxft.evaluation.multi_label import MultiLabelScore
 from mxft.report.figures import FIRST, QUIET, draw_svg, finish, plain
-from mxft.report.image_results import thumbnail
 from mxft.report.template import side_by_side
 
 MOST_PLOTS = 12  # of numbers: true against said
@@ -64,20 +61,8 @@ class _Labels:
 
     def pictures(self, records, count=12):
         """Return the images whose labels were told worst, by cross-entropy."""
-        p = np.clip(self._score.probabilities, 1e-7, 1 - 1e-7)
-        losses = -np.where(self._score.labels > 0, np.log(p), np.log1p(-p)).mean(axis=1)
-        worst = [i for i in np.argsort(-losses, kind="stable") if (self._score.said[i] != (self._score.labels[i] > 0))
-                 .any()][:count]
-        return [("Worst: least probability of the true labels", cards_of(records, worst, self._told))]
-
-    def _told(self, number):
-        true, said = self._score.labels[number] > 0, self._score.said[number]
-        missed, wrong = self._listed(true & ~said), self._listed(said & ~true)
-        return {"right": self._listed(true & said), "wrong": "; ".join(
-            [f"missed: {missed}"] * bool(missed) + [f"said: {wrong}"] * bool(wrong))}
-
-    def _listed(self, which):
-        return ", ".join(name for name, one in zip(self._names, which) if one)
+        return [("Worst: least probability of the true labels", cards_of(
+            records, self._score.worst_records(count), lambda number: self._score.told(number, self._names)))]
 
 
 class _Numbers:
@@ -106,12 +91,8 @@ class _Numbers:
 
     def pictures(self, records, count=12):
         """Return the images whose numbers are farthest off, in standard deviations."""
-        errors = (np.abs(self._score.values - self._score.labels) / self._score.deviation).mean(axis=1)
-        return [("Farthest off", cards_of(records, np.argsort(-errors, kind="stable")[:count], self._told))]
-
-    def _told(self, number):
-        rows = zip(self._names, self._score.labels[number], self._score.values[number])
-        return {"right": "", "wrong": "; ".join(f"{name} {true:.4g}, said {said:.4g}" for name, true, said in rows)}
+        return [("Farthest off", cards_of(
+            records, self._score.worst_records(count), lambda number: self._score.told(number, self._names)))]
 
 
 def cards_of(records, numbers, told):
@@ -127,11 +108,5 @@ def cards_of(records, numbers, told):
     -------
     list of dict
     """
-    images, wanted = {}, set(map(int, numbers))
-    with RecordReader(records) as reader:
-        for number, record in enumerate(reader):
-            if number in wanted:
-                images[number] = thumbnail(record.payload)
-            if len(images) == len(wanted):
-                break
+    images = thumbnails_of_records(records, numbers)
     return [{"image": images.get(int(number)), "record": int(number), **told(int(number))} for number in numbers]

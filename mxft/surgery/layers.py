@@ -10,6 +10,9 @@ from mxft.network.anatomy import FeatureLayer, anatomy_of
 from mxft.network.anatomy.features import feature_at
 from mxft.network.anatomy.inputs import find_inputs
 from mxft.network.graph import Graph, first_outputs
+from mxft.wording import html_table
+
+_FEW_LAYERS = 2  # whose repr is that of a list
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +32,31 @@ class Layer:
     op: str
     output_shape: tuple
     parameters: int
+
+
+class Layers(list):
+    """The rows of `list_layers`, which a notebook shows as a table.
+
+    Examples
+    --------
+    >>> Layers([Layer("conv0", "Convolution", (1, 8, 4, 4), 216)] * 9)
+    <9 layers, conv0 to conv0, 1,944 parameters>
+    """
+
+    def __getitem__(self, place):
+        found = super().__getitem__(place)
+        return Layers(found) if isinstance(place, slice) else found
+
+    def __repr__(self):
+        if len(self) <= _FEW_LAYERS:
+            return super().__repr__()
+        return (f"<{len(self):,} layers, {self[0].name} to {self[-1].name}, "
+                f"{sum(layer.parameters for layer in self):,} parameters>")
+
+    def _repr_html_(self):
+        rows = [(layer.name, layer.op, " × ".join(map(str, (layer.output_shape or ())[1:])), f"{layer.parameters:,}")
+                for layer in self]
+        return html_table(rows, ("layer", "operator", "output of one image", "parameters"))
 
 
 def data_name(symbol, parameters=()):
@@ -53,7 +81,7 @@ def label_names(symbol):
     return list(find_inputs(Graph(symbol), {})[1])
 
 
-def list_layers(symbol: Any, image_shape: Sequence[int] = (3, 224, 224)) -> list[Layer]:
+def list_layers(symbol: Any, image_shape: Sequence[int] = (3, 224, 224)) -> Layers:
     """List every operator with its output shape and parameter count.
 
     Parameters
@@ -64,8 +92,8 @@ def list_layers(symbol: Any, image_shape: Sequence[int] = (3, 224, 224)) -> list
 
     Returns
     -------
-    list of Layer
-        In the order data flows.
+    Layers
+        A list of `Layer`, in the order data flows.
 
     Examples
     --------
@@ -75,7 +103,7 @@ def list_layers(symbol: Any, image_shape: Sequence[int] = (3, 224, 224)) -> list
     """
     graph, shapes = Graph(symbol), node_shapes(symbol, image_shape)
     labels = set(label_names(symbol)) | {data_name(symbol)}
-    layers = []
+    layers = Layers()
     for node in graph.operators():
         sizes = [math.prod(shapes[i] or (0,)) for i, _ in node.inputs
                  if graph.nodes[i].is_variable and graph.nodes[i].name not in labels]

@@ -20,7 +20,9 @@ from mxft.data.sharing import share_records
 from mxft.data.target_spec import CLASSES
 from mxft.distributed.workers import join
 from mxft.errors import RunError
+from mxft.evaluation.scoring import with_source
 from mxft.freeze import describe_rates
+from mxft.machine.notebook import near_path, told_path
 from mxft.network.checkpoint import load_checkpoint, parent_entry
 from mxft.network.input_spec import InputSpec
 from mxft.report.curves import draw_curves
@@ -71,7 +73,7 @@ class FinetuneResult:
 
     def __repr__(self):
         judged = f"{self.score}, at epoch {self.fit.best_epoch}" if self.score is not None else "not validated"
-        return f"<FinetuneResult {self.run}: {judged}>"
+        return f"<FinetuneResult {near_path(self.run)}: {judged}>"
 
     def _repr_html_(self):
         from mxft.report.notebook import result_html
@@ -214,7 +216,7 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
         LOG.info(f"{f'stage {number}, ' if len(ready.stages) > 1 else ''}{stage.plan.describe(shapes)}\n"
                  f"  {plural(stage.fit.epochs, 'epoch')}, batch {stage.batch_size}, {stage.fit.optimizer} "
                  f"({recipe.schedule}); {describe_rates(stage.plan.rates(stage.learning_rate, network.symbol))}")
-    LOG.info(f"run folder: {os.path.abspath(folder.path)}")
+    LOG.info(f"run folder: {told_path(folder.path)}")
 
 
 def _augmentations(stages):
@@ -249,6 +251,7 @@ def _finish(folder, result, best_score, data):
     if result.stopped:
         LOG.info(result.stopped)
     if best_score is not None:
+        best_score = with_source(best_score, data.classes, data.val)
         LOG.info(f"best: {best_score} at epoch {result.best_epoch}")
     LOG.info(f"saved: {result.best or result.last or 'nothing'}")
     return FinetuneResult(folder.path, result, best_score, data)

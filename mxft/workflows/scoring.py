@@ -6,6 +6,7 @@ import tempfile
 
 from mxft.data.lists import write_list
 from mxft.data.packing import pack_list
+from mxft.data.picture_files import found_path
 from mxft.data.pictures import open_pictures
 from mxft.data.target_spec import manifest_target
 from mxft.errors import InputError
@@ -36,7 +37,7 @@ def scored_records(source, checkpoint, spec, labels=None, resize=None, threads=N
     Yields
     ------
     str
-        The path: of a ``.rec`` file its own, else of a temporary one.
+        The path: of a ``.rec`` file its own, else of a temporary one, of pictures with a list of their paths beside it.
 
     Raises
     ------
@@ -69,7 +70,9 @@ def _pack(path, checkpoint, spec, labels, resize, threads, prefix):
     pictures.require_labels()
     LOG.warning(pictures.describe() + ("; those for validation are scored" if pictures.val else ""))
     packing = {**folder_packing(checkpoint, spec), **({"resize": resize} if resize else {})}
-    write_list(prefix + ".lst", pictures.val or pictures.rows)
-    packed = pack_list(prefix + ".lst", pictures.root, num_thread=threads, pack_label=bool(target), **packing)
+    root = os.path.abspath(pictures.root)
+    write_list(prefix + ".lst", [row._replace(path=os.path.join(root, found_path(root, row.path) or row.path))
+                                 for row in pictures.val or pictures.rows])
+    packed = pack_list(prefix + ".lst", root, num_thread=threads, pack_label=bool(target), **packing)
     for bad in packed.bad:
-        LOG.warning(f"left out {bad.row.path}: {bad.reason}")
+        LOG.warning(f"left out {os.path.relpath(bad.row.path, root)}: {bad.reason}")

@@ -1,9 +1,9 @@
 """What is told around a training: what was packed and what was left out, and where the page is."""
 import logging
-import os
 import shlex
 
 from mxft.errors import MxftError
+from mxft.machine.notebook import told_path
 from mxft.wording import plural, some
 
 LOG = logging.getLogger("mxft")
@@ -57,5 +57,5 @@ def say_page(write, run):
         LOG.warning(f"report: not written ({reason}); what was trained is on disk, and mxft report {shlex.quote(run)} "
                     "writes the page")
         return False
-    LOG.info(f"report: {os.path.abspath(page)}")
+    LOG.info(f"report: {told_path(page)}")
     return True

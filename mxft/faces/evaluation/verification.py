@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 
 from mxft.errors import InputError, RunError
-from mxft.wording import BriefRepr
+from mxft.wording import plural
 
 FOLDS = 10
 THRESHOLDS = np.arange(0, 4, 0.01)
@@ -16,7 +16,7 @@ FALSE_ACCEPT_RATES = (1e-1, 1e-2, 1e-3, 1e-4)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Verification(BriefRepr):
+class Verification:
     """Result of `verify_embeddings`.
 
     Parameters
@@ -56,6 +56,16 @@ class Verification(BriefRepr):
         """How many pairs there are."""
         return len(self.issame)
 
+    @property
+    def cosine(self):
+        """The cosine similarity from which on a pair is taken for one person: that of the folds' mean threshold."""
+        return float(1 - self.thresholds.mean() / 2)
+
+    def _repr_html_(self):
+        from mxft.faces.report.notebook import verification_html
+
+        return verification_html(self)
+
     def roc(self):
         """Return (false accept rates, true accept rates); see `roc_curve`."""
         return roc_curve(self.distances, self.issame)
@@ -76,6 +86,9 @@ class Verification(BriefRepr):
                 "tar_at_far": {f"{far:g}": rate for far, rate in self.tar.items()},
                 "fold_accuracies": self.fold_accuracies.tolist(),
                 "thresholds": [round(float(t), 4) for t in self.thresholds], "notes": list(self.notes)}
+
+    def __repr__(self):
+        return f"<Verification {self}: {plural(self.pairs, 'pair')}, {plural(len(self.thresholds), 'fold')}>"
 
     def __str__(self):
         return f"{self.accuracy:1.5f}+-{self.std:1.5f}"

@@ -241,14 +241,37 @@ def pack_pairs(pairs_path, root, path, image_size=None, show=None):
     -----
     The files' own bytes are packed, once they have been decoded to see that they can be: re-encoding costs accuracy.
     """
-    rows = read_pair_list(pairs_path, root)
-    _refuse_source(path, [pairs_path, *(file for row in rows for file in row.files)])
+    return pack_rows(read_pair_list(pairs_path, root), path, image_size, show, pairs_path)
+
+
+def pack_rows(rows, path, image_size=None, show=None, listed=None):
+    """Pack pairs of image files into a ``.bin`` file; see `pack_pairs`.
+
+    Parameters
+    ----------
+    rows : sequence of mxft.faces.pairs.lists.PairRow
+    path, image_size, show
+        See `pack_pairs`.
+    listed : str, optional
+        The list they stand in, which messages name with the row's line; they name the pair's number when None.
+
+    Returns
+    -------
+    PackedPairs
+
+    Raises
+    ------
+    InputError
+        See `pack_pairs`.
+    """
+    _refuse_source(path, [*([listed] if listed else []), *(file for row in rows for file in row.files)])
     images = {}
     with quiet_native(), progress(2 * len(rows), "packing", show=show) as advance:
         for row in rows:
             for file in row.files:
                 if file not in images:
-                    images[file], image_size = _read_image(file, row, pairs_path, image_size)
+                    named = f"line {row.number} of {listed} names" if listed else f"pair {row.number} names"
+                    images[file], image_size = _read_image(file, named, image_size)
                 advance()
     write_pairs(path, [images[file] for row in rows for file in row.files], [row.same for row in rows])
     same = sum(row.same for row in rows)
@@ -264,18 +287,18 @@ def _refuse_source(path, sources):
         raise InputError(f"verification set is not written: expected a new file, received out={path!r}, {what}")
 
 
-def _read_image(file, row, pairs_path, image_size):
-    """Return the bytes of one image and the size all must have."""
+def _read_image(file, named, image_size):
+    """Return the bytes of one image and the size all must have; `named` says what names it."""
     with open(file, "rb") as f:
         data = f.read()
     try:
         size = decode_rgb(data).shape[:2]
     except BadImage as error:
         raise InputError(f"image cannot be packed: expected a whole JPEG or PNG, received {file} ({error}), which "
-                         f"line {row.number} of {pairs_path} names") from None
+                         f"{named}") from None
     if image_size and size != tuple(image_size):
         raise InputError(f"image does not fit: expected {_size(image_size)} pixels, received {_size(size)} in {file}, "
-                         f"which line {row.number} of {pairs_path} names; align and crop the faces to one size first "
+                         f"which {named}; align and crop the faces to one size first "
                          "(`size` H,W says which)")
     return data, size
 

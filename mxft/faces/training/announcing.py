@@ -6,6 +6,7 @@ import shlex
 
 from mxft.faces.training.options import learning_rate_steps
 from mxft.faces.training.sharding import describe_shards
+from mxft.machine.notebook import told_path
 from mxft.training.accumulation import updates_of
 
 LOG = logging.getLogger("mxft")
@@ -62,7 +63,7 @@ def announce(task, prefix):
     LOG.info(task.estimate.describe(options.per_batch_size))
     LOG.info(f"lr {options.lr:g}, a tenth after steps {', '.join(map(str, _rate_falls_after(task)))}; momentum "
              f"{options.mom:g}, weight decay {options.wd:g}")
-    LOG.info(f"writing {os.path.abspath(prefix)}-symbol.json, -best.params, -last.params, -log.jsonl")
+    LOG.info(f"writing {told_path(prefix)}-symbol.json, -best.params, -last.params, -log.jsonl")
 
 
 def _say_which_images(task):

@@ -9,7 +9,7 @@ import pytest
 
 from mxft.errors import InputError
 from mxft.evaluation.scoring import Score
-from mxft.report.image_results import ImageResults, thumbnail
+from mxft.report.image_results import ImageResults
 from mxft.report.page import write_run_page
 from mxft.report.run_files import RunFiles
 from mxft.workflows.reporting import write_comparison
