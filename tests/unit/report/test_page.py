@@ -68,13 +68,6 @@ def test_the_matrix_has_a_pixel_a_cell_and_ink_where_images_are():
     assert opacity[0, 1] > opacity[0, 0] > 100 and opacity[1, 0] == opacity[1, 1] and not opacity[2].any()
 
 
-def test_a_thumbnail_is_small_and_a_grey_or_tiny_image_is_no_trouble():
-    large = cv2.imencode(".png", np.zeros((500, 900), np.uint8))[1].tobytes()
-    tiny = cv2.imencode(".png", np.zeros((2, 3, 3), np.uint8))[1].tobytes()
-    assert thumbnail(large).startswith("data:image/jpeg;base64,") and len(thumbnail(large)) < 3000
-    assert thumbnail(tiny).startswith("data:image/jpeg;base64,")
-
-
 def test_a_page_holds_everything_itself_and_no_name_is_taken_for_markup(make_run, make_records):
     records = make_records("val.rec", [0, 0, 0, 1, 1])
     folder = make_run("run")
