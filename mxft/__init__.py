@@ -79,12 +79,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "mxft.api.conversion": ("export", "import_weights"), "mxft.api.faces": ("Embeddings", "embed", "verify"),
+    "mxft.api.finetuning": ("finetune",), "mxft.api.judging": ("Predictions", "predict", "score"),
+    "mxft.api.packing": ("pack_faces", "pack_pairs", "split"), "mxft.api.faces": ("Embeddings", "embed", "verify"),
     "mxft.api.face_training": ("FaceFinetuneResult", "finetune_faces", "slim"),
-    "mxft.api.packing": ("pack_faces", "pack_pairs", "split"), "mxft.api.finetuning": ("finetune",),
-    "mxft.api.judging": ("Predictions", "predict", "score"),
-    "mxft.api.models": ("fetch", "list_models", "load_checkpoint"),
-    "mxft.data.datasets": ("Records",),
+    "mxft.api.conversion": ("export", "import_weights"),
+    "mxft.api.models": ("fetch", "list_models", "load_checkpoint"), "mxft.data.datasets": ("Records",),
     "mxft.data.pictures": ("Pictures", "open_pictures"), "mxft.errors": ("InputError", "MxftError", "RunError"),
     "mxft.freeze": ("freeze_plan",), "mxft.inference.executor": ("InferenceExecutor",),
     "mxft.network.checkpoint": ("Checkpoint",), "mxft.network.input_spec": ("InputSpec",),

@@ -134,7 +134,7 @@ def finetune_faces(model: Model, data: str | os.PathLike[str] | FaceSet,
     InputError
         Anything that is wrong with the input, before training begins and before a file is written.
     RunError
-        Training could not go on; what was earned is under the prefix.
+        Training could not continue; what was finished is under the prefix.
 
     Examples
     --------

@@ -40,7 +40,8 @@ def test_records_are_found_by_their_number(make_records):
 
 
 def test_a_grid_tells_itself_in_a_line_and_escapes_what_it_shows():
-    grid = Grid([Shown(f"{number}.jpg", f"said <b>cat</b>\nis {'dog' * 200}", None) for number in range(60)], "mistakes")
+    caption = f"said <b>cat</b>\nis {'dog' * 200}"
+    grid = Grid([Shown(f"{number}.jpg", caption, None) for number in range(60)], "mistakes")
     page = grid._repr_html_()
     assert repr(grid).startswith("<Grid of 60 mistakes: 0.jpg (said <b>cat</b>, is dog") and len(repr(grid)) < 300
     assert page.count("<figure") == 48 and "and 12 more" in page and "<b>cat" not in page and "<br>is dog" in page
