@@ -3,6 +3,7 @@ import dataclasses
 import html
 import re
 
+_LEFT = ' style="text-align:left"'
 # C0 but tab and line feed, DEL, C1, and what turns the direction of the text around it; a carriage return but where
 # progress bars have it, in the beginning or before a line feed
 _CONTROLS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]|(?<=[\\s\\S])\r(?!\n)")
@@ -115,21 +116,23 @@ def html_table(rows, columns=(), most=20):
 
     Examples
     --------
-    >>> html_table([("cat", 0.5), ("<dog>", None)])
-    '<table><tr><th>cat</th><td>0.5000</td></tr><tr><th>&lt;dog&gt;</th><td></td></tr></table>'
+    >>> html_table([("<cat>", 0.5)]).replace(' style="text-align:left"', "")
+    '<table><tr><th>&lt;cat&gt;</th><td>0.5000</td></tr></table>'
     """
-    def cell(value):
-        if hasattr(value, "__html__"):
-            return value.__html__()
-        text = "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
-        return html.escape(cleaned(text))
+    def cell(value, place, kind):
+        text = value.__html__() if hasattr(value, "__html__") else html.escape(cleaned(
+            "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)))
+        return f"<{kind}{_LEFT if left[place] else ''}>{text}</{kind}>"
 
-    parts = ["<tr>" + "".join(f"<th>{cell(column)}</th>" for column in columns) + "</tr>"] * bool(columns)
-    parts += [f"<tr><th>{cell(row[0])}</th>" + "".join(f"<td>{cell(value)}</td>" for value in row[1:]) + "</tr>"
+    # a notebook has cells flush right, as numbers are; text is not
+    left = [not place or isinstance(value, str) and (not columns or value[:1].isalpha())
+            for place, value in enumerate(rows[0] if rows else columns)]
+    parts = ["".join(cell(column, place, "th") for place, column in enumerate(columns))] * bool(columns)
+    parts += ["".join(cell(value, place, "td" if place else "th") for place, value in enumerate(row))
               for row in rows[:most]]
     if len(rows) > most:
-        parts.append(f"<tr><td>and {len(rows) - most:,} more</td></tr>")
-    return f"<table>{''.join(parts)}</table>"
+        parts.append(f"<td>and {len(rows) - most:,} more</td>")
+    return f"<table>{''.join(f'<tr>{part}</tr>' for part in parts)}</table>"
 
 
 _BRIEF_TEXT, _BRIEF_ITEMS = 60, 4

@@ -5,7 +5,7 @@ import dataclasses
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 from mxft.api.models import Model, input_of, open_model
@@ -143,7 +143,7 @@ def finetune(model: Model, data: Data, run: str | os.PathLike[str] | None = None
             reading = Reading(val_fraction, per_class, resize, chosen.seed, threads, gpus)
             advice, said = choose(checkpoint, spec, found, chosen.target, reading, bool(OF_STEPS & set(settings)))
             if advice:
-                LOG.info(said)
+                LOG.info(said + _given(advice.settings, settings))
                 chosen = Recipe.of({**advice.settings, **settings})
                 checked = check_before_packing(chosen, checkpoint, spec, pictures and pictures.target, gpus, cpus)
         records = workers.first_then_others(lambda: _records(found, run, spec, packing, chosen.seed))
@@ -190,6 +190,12 @@ def _settings(plan: str | None, recipe: Recipe | None, settings: dict[str, Any])
                          "name the plan that setting is for")
     auto = plan == AUTO or plan is None and not own
     return Recipe.of({**settings, "plan": "full" if auto or plan is None else plan}), auto
+
+
+def _given(advised: dict[str, Any], settings: Mapping[str, Any]) -> str:
+    """Return a line on the settings that were given and are used in place of the advised ones, or nothing."""
+    told = [f"`{name}={value!r}`" for name, value in settings.items() if name in advised and value != advised[name]]
+    return f"\n  given, and used instead: {' '.join(told)}" if told else ""
 
 
 def _open(data: Data, checkpoint: Checkpoint, recipe: Recipe, packing: _Packing) -> Pictures | Records:

@@ -27,7 +27,8 @@ from mxft.network.transfer import check_fits
 from mxft.wording import html_table
 from mxft.workflows.scoring import scored_records
 
-_MOST_NUMBERS = 6  # columns of a table of numbers
+_MOST_NUMBERS = 6    # columns of a table of numbers
+_LEAST_TOLD = 0.005  # probability of a class after the likeliest
 
 
 def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = None, batch_size: int = 32,
@@ -158,7 +159,7 @@ class Predictions(Sequence[Prediction]):
         return f"<Predictions of {len(self):,} pictures, {len(self.classes):,} classes>"
 
     def _repr_html_(self) -> str:
-        rows = [(small_image(thumbnail_of_picture(original, 64, 75), 64), os.path.basename(prediction.path),
+        rows = [(small_image(thumbnail_of_picture(original, 64, 75), 64, 128), os.path.basename(prediction.path),
                  *self._told(prediction)) for prediction, original in zip(self[:MOST_SHOWN], self._originals)]
         more = f"<p>and {len(self) - MOST_SHOWN:,} more</p>" if len(self) > MOST_SHOWN else ""
         return f"{html_table(rows, ('', 'picture', *self._columns))}{more}"
@@ -183,7 +184,7 @@ class Predictions(Sequence[Prediction]):
         best = [(self.classes[number], value) for number, value in (
             prediction.top(3) if self.thresholds is None else prediction.answers[0].said(self.thresholds))]
         if self.thresholds is None:
-            return (*best[0], _listed(best[1:]))
+            return (*best[0], _listed([one for one in best[1:] if one[1] >= _LEAST_TOLD]))
         return (_listed(best) or "none",)
 
 

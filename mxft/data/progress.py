@@ -3,9 +3,8 @@ import contextlib
 import logging
 import sys
 import time
-import warnings
 
-from mxft.machine.notebook import in_notebook
+from mxft.machine.bars import is_watched, open_bar
 
 LOG = logging.getLogger("mxft.progress")
 
@@ -36,19 +35,11 @@ def progress(total, label, unit="images", show=None):
     """
     if show is False or sys.stderr is None:
         yield lambda count=1: None
-    elif sys.stderr.isatty() or in_notebook():
-        with _tqdm()(total=total, desc=label, unit=" " + unit, file=sys.stderr, dynamic_ncols=True) as bar:
+    elif is_watched():
+        with open_bar(total=total, desc=label, unit=" " + unit, dynamic_ncols=True) as bar:
             yield bar.update
     else:
         yield _plain(total, label, unit)
-
-
-def _tqdm():
-    """Return tqdm for a terminal, or for a notebook; without ipywidgets the former."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that ipywidgets is not there
-        from tqdm.auto import tqdm
-    return tqdm
 
 
 def _plain(total, label, unit):

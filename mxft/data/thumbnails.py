@@ -1,6 +1,7 @@
 """Small pictures for pages and notebooks: one as a ``data:`` address, and several beside each other with captions."""
 import base64
 import html
+import os
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
@@ -11,10 +12,12 @@ from mxft.compat import load_cv2
 from mxft.data.images import BadImage, ImageOptions, prepare
 from mxft.data.packing import read_image
 from mxft.data.recordio import RecordReader
+from mxft.machine.notebook import near_path
 from mxft.wording import cleaned, plural
 
 SIDE = 128         # pixels of the short side
 MOST = 48          # pictures a grid shows
+WIDTH = 128        # pixels of a place in it
 
 
 def thumbnail(encoded, side=SIDE, quality=80):
@@ -88,9 +91,9 @@ def thumbnail_of_picture(picture, side=SIDE, quality=80):
         return None
 
 
-def small_image(address, height):
-    """Return the HTML of a `thumbnail`, so many pixels high; nothing where it is None."""
-    return Markup(f'<img src="{address}" style="height:{height}px;max-width:{2 * height}px;object-fit:cover;margin:0">'
+def small_image(address, height, width):
+    """Return the HTML of a `thumbnail`, so many pixels high and at most so many wide; nothing where it is None."""
+    return Markup(f'<img src="{address}" style="height:{height}px;max-width:{width}px;object-fit:cover;margin:0">'
                   if address else "")
 
 
@@ -128,8 +131,7 @@ class Grid(Sequence):
         return len(self._pictures)
 
     def __repr__(self):
-        first = "; ".join(f"{one.name} ({one.caption})" for one in self[:1])
-        first = first.replace("\n", ", ")
+        first = "".join(f"{_short_name(one.name)} ({one.caption})" for one in self[:1]).replace("\n", ", ")
         more = f", and {len(self) - 1:,} more" if len(self) > 1 else ""
         return f"<Grid of {len(self):,} {self.what}{': ' if self else ''}{first[:200]}{more}>"
 
@@ -141,9 +143,15 @@ class Grid(Sequence):
                 + "".join(_figure(one) for one in self[:MOST]) + f"</div>{more}")
 
 
+def _short_name(name):
+    """Return a path as it is near the working directory; its last part elsewhere."""
+    near = near_path(str(name))
+    return os.path.basename(near) if os.path.isabs(near) else near
+
+
 def _figure(one):
     """Return one picture over its caption."""
-    image = small_image(one.image, 96) or '<div style="height:96px"></div>'
+    image = small_image(one.image, 96, WIDTH) or '<div style="height:96px"></div>'
     caption = html.escape(cleaned(one.caption)).replace("\n", "<br>")
-    return (f'<figure style="margin:0;width:128px;font-size:12px;line-height:1.3;overflow-wrap:anywhere">{image}'
+    return (f'<figure style="margin:0;width:{WIDTH}px;font-size:12px;line-height:1.3;overflow-wrap:anywhere">{image}'
             f"<figcaption>{caption}</figcaption></figure>")

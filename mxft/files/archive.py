@@ -17,6 +17,7 @@ import zlib
 
 from mxft.errors import InputError, MissingFileError, last_line
 from mxft.files.whole import require_file, require_folder, require_space, sha256, write_json
+from mxft.machine.bars import is_watched, open_bar
 
 LOG = logging.getLogger("mxft")
 
@@ -281,10 +282,8 @@ def _unpack_zip(path, staging, progress):
 
 def _with_bar(members, size, progress):
     """Yield members under a bar of their sizes."""
-    from tqdm import tqdm
-
-    with tqdm(total=sum(map(size, members)), unit="B", unit_scale=True, unit_divisor=1024, leave=False,
-              desc="unpacking", disable=None if progress else True) as bar:
+    with open_bar(total=sum(map(size, members)), unit="B", unit_scale=True, unit_divisor=1024, leave=False,
+                  desc="unpacking", disable=not (progress and is_watched())) as bar:
         for member in members:
             yield member
             bar.update(size(member))

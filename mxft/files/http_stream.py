@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Callable, Optional
 
 from mxft.files.whole import require_space
+from mxft.machine.bars import is_watched, open_bar
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 CHUNK = 1 << 16
@@ -112,8 +113,6 @@ def _agree(response, have, note, wanted):
 
 
 def _append(response, url, start, total, wanted):
-    from tqdm import tqdm
-
     chunks = response.iter_content(CHUNK)
     first = next(chunks, b"")
     if not start:
@@ -121,9 +120,9 @@ def _append(response, url, start, total, wanted):
     if total is not None:
         require_space(total - start, os.path.dirname(wanted.path), f"for {os.path.basename(wanted.path)}")
     _write_note(url, response, total, wanted)
-    with open(wanted.part, "r+b" if start else "wb") as out, tqdm(
+    with open(wanted.part, "r+b" if start else "wb") as out, open_bar(
             total=total, initial=start, unit="B", unit_scale=True, unit_divisor=1024, leave=False,
-            desc=os.path.basename(wanted.path), disable=None if wanted.progress else True) as bar:
+            desc=os.path.basename(wanted.path), disable=not (wanted.progress and is_watched())) as bar:
         out.seek(start)
         while first:
             out.write(first)

@@ -22,8 +22,7 @@ def result_html(result):
     str
         Without scripts; the curves are SVG, readable on light and dark.
     """
-    judged = str(result.score) if result.score is not None else "not validated"
-    rows = [("run", near_path(result.run)), ("best", f"{judged}, at epoch {result.fit.best_epoch}"),
+    rows = [("run", near_path(result.run)), ("best", result.judged),
             ("model", near_path(result.model) if result.model else None), ("report", page_link(result.report))]
     epochs = [row for row in result.fit.history if row.get("epoch")]
     pictures = beside_each_other(curves_svg({"": epochs})) if len(epochs) > 1 else ""

@@ -1,12 +1,12 @@
 """What happens between batches and epochs of ``Module.fit``: meters, progress, checkpoints, early stopping."""
 import logging
-import sys
 import time
 
 import numpy as np
 
 from mxft.compat import mx
 from mxft.errors import RunError
+from mxft.machine.bars import is_watched, open_bar
 
 LOG = logging.getLogger("mxft.progress")
 DIVERGED = 1e4  # times the squared error of the first batch
@@ -174,7 +174,7 @@ class RegressionMeter(TrainingMeter):
 
 
 class Progress:
-    """Batch-end callback: a tqdm bar on a terminal, one line now and then elsewhere.
+    """Batch-end callback: a tqdm bar on a terminal and in a notebook, one line now and then elsewhere.
 
     Parameters
     ----------
@@ -185,13 +185,13 @@ class Progress:
 
     def __init__(self, epochs, batches, batch_size, every=50):
         self._epochs, self._batches, self._batch_size, self._every = epochs, batches, batch_size, every
-        self._bar, self._since, self._from, self._terminal = None, None, 0, sys.stderr.isatty()
+        self._bar, self._since, self._from, self._watched = None, None, 0, is_watched()
 
     def __call__(self, param):
         meter, done = param.eval_metric, param.nbatch + 1
         if done == 1 or self._since is None:
             self._begin(param.epoch, done - 1)
-        if self._terminal:
+        if self._watched:
             self._bar.update(self._batch_size)
             self._bar.set_postfix_str(told(meter.metrics()), refresh=False)
         elif done % self._every == 0 and done < self._batches:
@@ -204,11 +204,9 @@ class Progress:
     def _begin(self, epoch, done):
         self.close()
         self._since, self._from = time.perf_counter(), done
-        if self._terminal:
-            from tqdm import tqdm
-            self._bar = tqdm(total=self._batches * self._batch_size, initial=done * self._batch_size,
-                             desc=f"epoch {epoch + 1}/{self._epochs}", unit=" images", file=sys.stderr,
-                             dynamic_ncols=True)
+        if self._watched:
+            self._bar = open_bar(total=self._batches * self._batch_size, initial=done * self._batch_size,
+                                 desc=f"epoch {epoch + 1}/{self._epochs}", unit=" images", dynamic_ncols=True)
 
     def close(self):
         """Take the bar off the terminal's last line."""

@@ -22,7 +22,7 @@ from mxft.distributed.workers import join
 from mxft.errors import RunError
 from mxft.evaluation.scoring import with_source
 from mxft.freeze import describe_rates
-from mxft.machine.notebook import near_path, told_path
+from mxft.machine.notebook import in_notebook, near_path, told_path
 from mxft.network.checkpoint import load_checkpoint, parent_entry
 from mxft.network.input_spec import InputSpec
 from mxft.report.curves import draw_curves
@@ -71,9 +71,15 @@ class FinetuneResult:
         """The best checkpoint, ``"prefix,epoch"``: what `score`, `predict` and the others take as their model."""
         return self.fit.best or self.fit.last
 
+    @property
+    def judged(self):
+        """The best epoch's score in words, and which epoch it is."""
+        if self.score is None:
+            return "not validated"
+        return f"{self.score}, {f'at epoch {self.fit.best_epoch}' if self.fit.best_epoch else 'of the fitted head'}"
+
     def __repr__(self):
-        judged = f"{self.score}, at epoch {self.fit.best_epoch}" if self.score is not None else "not validated"
-        return f"<FinetuneResult {near_path(self.run)}: {judged}>"
+        return f"<FinetuneResult {near_path(self.run)}: {self.judged}>"
 
     def _repr_html_(self):
         from mxft.report.notebook import result_html
@@ -253,5 +259,6 @@ def _finish(folder, result, best_score, data):
     if best_score is not None:
         best_score = with_source(best_score, data.classes, data.val)
         LOG.info(f"best: {best_score} at epoch {result.best_epoch}")
-    LOG.info(f"saved: {result.best or result.last or 'nothing'}")
+    saved = result.best or result.last or "nothing"
+    LOG.info(f"saved: {near_path(saved) if in_notebook() else saved}")
     return FinetuneResult(folder.path, result, best_score, data)

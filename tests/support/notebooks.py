@@ -37,3 +37,8 @@ def run_notebook(name):
             value = eval(compile(ast.Expression(last.value), f"{name}.ipynb, code cell {number}", "eval"), names)
             shown += [] if value is None else [value]
     return names, shown
+
+
+def html_of(value):
+    """Return what a notebook shows of a value, without the alignment of its cells."""
+    return value._repr_html_().replace(' style="text-align:left"', "")

@@ -10,6 +10,7 @@ from mxft.evaluation.regression import RegressionScore
 from mxft.evaluation.scoring import Score, with_source
 from mxft.evaluation.shown import pictures_behind
 from tests.support.images import levelled, write_image
+from tests.support.notebooks import html_of
 
 #                 true: cat cat cat dog dog; said: cat dog dog dog cat
 LOGITS = np.array([[4, 0], [0, 1], [0, 6], [0, 2], [3, 0]], np.float32)
@@ -31,7 +32,7 @@ def test_the_pictures_told_wrong_come_surest_first(tmp_path):
         worst = with_source(SCORE, ("cat", "dog"), source).worst()
         assert [os.path.basename(one.name) for one in worst] == [paths[2], paths[4], paths[1]]
         assert worst[0].caption == "said dog 1.00\nis cat 0.00\n2.png" and worst.what == "mistakes"
-        assert all(one.image.startswith("data:image/jpeg") for one in worst) and worst._repr_html_().count("<img") == 3
+        assert all(one.image.startswith("data:image/jpeg") for one in worst) and html_of(worst).count("<img") == 3
     assert len(SCORE.worst(1)) == 1 and SCORE.worst()[0].name == "record 2" and SCORE.worst()[0].image is None
     assert SCORE.worst(0)._repr_html_() == "<p>no mistakes</p>"
 
@@ -55,7 +56,7 @@ def test_labels_and_numbers_are_shown_in_their_own_terms():
     labels = MultiLabelScore(np.array([[0.9, 0.1], [0.2, 0.9]]), np.array([[1, 0], [1, 0]]), 1.0, 1.0,
                              classes=("cat", "<dog>"))
     assert [one.caption for one in labels.worst()] == ["missed: cat; said: <dog>\nrecord 1"]
-    assert "&lt;dog&gt;" in labels._repr_html_() and "<th>AP</th>" in labels._repr_html_()
+    assert "&lt;dog&gt;" in html_of(labels) and "<th>AP</th>" in html_of(labels)
     numbers = RegressionScore(np.array([[10.], [22.]]), np.array([[11.], [30.]]), (4.0,), 1.0, ("age",))
     assert [one.caption for one in numbers.worst(1)] == ["age 30, said 22\nrecord 1"]
-    assert "<th>age</th><td>4.5000</td>" in numbers._repr_html_()
+    assert "<th>age</th><td>4.5000</td>" in html_of(numbers)
