@@ -99,14 +99,14 @@ class MultiLabelScore(BriefRepr):
         return [int(i) for i in np.argsort(-losses, kind="stable") if wrong[i]][:count]
 
     def told(self, number, names) -> dict:
-        """Return in words which labels of one image were told, ``right``, and which missed or made up, ``wrong``."""
+        """Return in words which labels of one image were predicted rightly, ``right``, and which wrongly, ``wrong``."""
         def listed(which):
             return ", ".join(name for name, one in zip(names, which) if one)
 
         true, said = self.labels[number] > 0, self.said[number]
         missed, made_up = listed(true & ~said), listed(said & ~true)
         return {"right": listed(true & said), "wrong": "; ".join(
-            [f"missed: {missed}"] * bool(missed) + [f"said: {made_up}"] * bool(made_up))}
+            [f"missed: {missed}"] * bool(missed) + [f"predicted: {made_up}"] * bool(made_up))}
 
     def worst(self, count=12):
         """Return the pictures whose labels were told worst as a `mxft.data.thumbnails.Grid`; see `worst_records`."""

@@ -95,9 +95,9 @@ class RegressionScore(BriefRepr):
         return [int(i) for i in np.argsort(-errors, kind="stable")[:count]]
 
     def told(self, number, names) -> dict:
-        """Return in words what was true of one image and what was said of it, as ``wrong``."""
+        """Return in words what is true of one image and what was predicted, as ``wrong``."""
         rows = zip(names, self.labels[number], self.values[number])
-        return {"right": "", "wrong": "; ".join(f"{name} {true:.4g}, said {said:.4g}" for name, true, said in rows)}
+        return {"right": "", "wrong": "; ".join(f"{name} {true:.4g}, predicted {said:.4g}" for name, true, said in rows)}
 
     def worst(self, count=12):
         """Return the pictures whose numbers are farthest off as a `mxft.data.thumbnails.Grid`."""

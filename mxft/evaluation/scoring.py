@@ -88,11 +88,11 @@ class Score(BriefRepr):
             probabilities[numbers], labels[numbers])], "mistakes")
 
     def _told(self, row, label):
-        """Return what was said of one picture and what it is, with probabilities where there are any."""
+        """Return what was predicted of one picture and what it is, with probabilities where there are any."""
         said, true = self.names[row.argmax()], self.names[label]
         if self.loss is None:
-            return f"said {said}\nis {true}"
-        return f"said {said} {row.max():.2f}\nis {true} {row[label]:.2f}"
+            return f"predicted {said}\nis {true}"
+        return f"predicted {said} {row.max():.2f}\nis {true} {row[label]:.2f}"
 
     def report(self, names):
         """Return (class, images, recall, precision, F1) of each class: see `class_report`."""

@@ -31,7 +31,7 @@ def test_the_pictures_told_wrong_come_surest_first(tmp_path):
     for source in (records, [f"{tmp_path}/pictures/{path}" for path in paths]):
         worst = with_source(SCORE, ("cat", "dog"), source).worst()
         assert [os.path.basename(one.name) for one in worst] == [paths[2], paths[4], paths[1]]
-        assert worst[0].caption == "said dog 1.00\nis cat 0.00\n2.png" and worst.what == "mistakes"
+        assert worst[0].caption == "predicted dog 1.00\nis cat 0.00\n2.png" and worst.what == "mistakes"
         assert all(one.image.startswith("data:image/jpeg") for one in worst) and html_of(worst).count("<img") == 3
     assert len(SCORE.worst(1)) == 1 and SCORE.worst()[0].name == "record 2" and SCORE.worst()[0].image is None
     assert SCORE.worst(0)._repr_html_() == "<p>no mistakes</p>"
@@ -41,7 +41,7 @@ def test_records_without_their_list_are_named_by_number(tmp_path, make_records):
     records = make_records("alone.rec", [0, 0, 0, 1, 1])
     assert pictures_behind(records) is None
     worst = with_source(SCORE, None, records).worst()
-    assert worst[0].name == "record 2" and worst[0].image and worst[0].caption.startswith("said class 1 1.00")
+    assert worst[0].name == "record 2" and worst[0].image and worst[0].caption.startswith("predicted class 1 1.00")
     os.unlink(records)
     assert with_source(SCORE, None, records).worst()[0].image is None  # the score outlives its records
 
@@ -49,14 +49,14 @@ def test_records_without_their_list_are_named_by_number(tmp_path, make_records):
 def test_class_scores_have_no_probabilities():
     import dataclasses
 
-    assert dataclasses.replace(SCORE, loss=None).worst()[0].caption == "said dog\nis cat\nrecord 2"
+    assert dataclasses.replace(SCORE, loss=None).worst()[0].caption == "predicted dog\nis cat\nrecord 2"
 
 
 def test_labels_and_numbers_are_shown_in_their_own_terms():
     labels = MultiLabelScore(np.array([[0.9, 0.1], [0.2, 0.9]]), np.array([[1, 0], [1, 0]]), 1.0, 1.0,
                              classes=("cat", "<dog>"))
-    assert [one.caption for one in labels.worst()] == ["missed: cat; said: <dog>\nrecord 1"]
+    assert [one.caption for one in labels.worst()] == ["missed: cat; predicted: <dog>\nrecord 1"]
     assert "&lt;dog&gt;" in html_of(labels) and "<th>AP</th>" in html_of(labels)
     numbers = RegressionScore(np.array([[10.], [22.]]), np.array([[11.], [30.]]), (4.0,), 1.0, ("age",))
-    assert [one.caption for one in numbers.worst(1)] == ["age 30, said 22\nrecord 1"]
+    assert [one.caption for one in numbers.worst(1)] == ["age 30, predicted 22\nrecord 1"]
     assert "<th>age</th><td>4.5000</td>" in html_of(numbers)
