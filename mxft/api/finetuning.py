@@ -166,13 +166,17 @@ def free_run(data: Any, resume: str = "") -> str:
     --------
     >>> free_run("holidays/cats.tar.gz"), free_run(Records("flowers-train.rec")), free_run("faces/train.rec")
     ('runs/cats', 'runs/flowers', 'runs/faces')
+    >>> free_run(Records("runs/dogs-records/images-train.rec"))
+    'runs/dogs'
     """
     if resume:
         raise InputError(f"`resume`: expected the run's folder or prefix beside it, received resume={resume!r} alone")
     path = next((getattr(data, name) for name in ("source", "train", "rec") if hasattr(data, name)), data)
     folder, name = os.path.split(os.path.abspath(os.path.expanduser(os.fspath(path))))
     name = re.sub("-train$", "", name.split(".")[0])
-    free: str = free_folder(os.path.join("runs", os.path.basename(folder) if name == "train" else name))
+    if name in ("train", "images"):  # of a face set, and of what `finetune` packs beside a run
+        name = re.sub("-records$", "", os.path.basename(folder))
+    free: str = free_folder(os.path.join("runs", name))
     return free
 
 

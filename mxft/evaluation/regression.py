@@ -97,7 +97,8 @@ class RegressionScore(BriefRepr):
     def told(self, number, names) -> dict:
         """Return in words what is true of one image and what was predicted, as ``wrong``."""
         rows = zip(names, self.labels[number], self.values[number])
-        return {"right": "", "wrong": "; ".join(f"{name} {true:.4g}, predicted {said:.4g}" for name, true, said in rows)}
+        return {"right": "", "wrong": "; ".join(f"{name} {true:.4g}, predicted {value:.4g}"
+                                                for name, true, value in rows)}
 
     def worst(self, count=12):
         """Return the pictures whose numbers are farthest off as a `mxft.data.thumbnails.Grid`."""
