@@ -8,6 +8,7 @@ from mxft.training.callbacks import FIGURES, Patience, StopTraining, row_told
 
 # of validation, by kind of target; training's loss where there is none of them
 WATCHED = {"val_top1": 1, "val_map": 1, "val_scaled_mae": -1}
+_OF_SEVERAL = ("val_thresholds",)  # figures of a row that are several numbers
 
 LOG = logging.getLogger("mxft")
 
@@ -87,9 +88,14 @@ def _as_written(row):
     """Return an epoch's row read from a state; TypeError where one of its figures is none."""
     for name, value in row.items():
         if (name.startswith(("train_", "val_")) or name in ("lr", "seconds", "images_per_second")) \
-                and not isinstance(value, (int, float, type(None))):
+                and not all(isinstance(number, (int, float, type(None))) for number in _numbers(name, value)):
             raise TypeError(f"{name} is no number")
     return {**row, "epoch": int(row["epoch"])}
+
+
+def _numbers(name, value):
+    """Return the numbers of a figure: itself, or those of the few that have several."""
+    return value if name in _OF_SEVERAL and isinstance(value, list) else [value]
 
 
 def best_validation(history):

@@ -119,9 +119,9 @@ def test_a_foreign_head_keeps_its_own_loss(make_checkpoint, random_parameters, t
     np.testing.assert_allclose(moved, gradient, rtol=1e-3)
 
 
-@pytest.mark.long
-def test_an_interrupted_run_of_numbers_goes_on_as_if_it_had_not_stopped(make_checkpoint, tmp_path):
-    data, whole = records_of(tmp_path, "regression"), recipe_of("regression")
+@pytest.mark.parametrize("target", ["multi-label", pytest.param("regression", marks=pytest.mark.long)])
+def test_an_interrupted_run_goes_on_as_if_it_had_not_stopped(make_checkpoint, tmp_path, target):
+    data, whole = records_of(tmp_path, target), recipe_of(target)
     straight = finetune(make_checkpoint(), data, str(tmp_path / "straight"), whole, SPEC)
     part = dataclasses.replace(whole, fit=dataclasses.replace(FAST, epochs=1))
     finetune(make_checkpoint(), data, str(tmp_path / "run"), part, SPEC)
