@@ -7,6 +7,7 @@ from mxft.commandline.arguments import (
     add_rewrite_option,
     input_spec,
     say_assumptions,
+    say_calibration,
     whole,
 )
 from mxft.errors import InputError
@@ -55,6 +56,7 @@ def classifier_from(args, checkpoint, name):
     check_fits(checkpoint, spec)
     names = class_names(args.synset, checkpoint, outputs[0])
     say_assumptions(checkpoint, spec)
+    say_calibration(checkpoint, outputs[0])
     return Classifier(checkpoint, spec, packing, names, name, outputs)
 
 

@@ -18,7 +18,8 @@ with --layer any layer. The file is written only if ONNX Runtime computes from
 it what the unaltered checkpoint does, on --images or on noise, to 1e-4 of the
 largest output; otherwise the first layer that differs is named. The file takes
 what the checkpoint takes: pixels less the mean, times the scale, which are
-printed and noted in the file; mxft import reads them again.
+printed and noted in the file; mxft import reads them again. Its probabilities
+are the network's own: --calibrated writes the manifest's temperature into it.
 """
 
 
@@ -29,6 +30,8 @@ def parser():
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--output", required=True, metavar="FILE", help="the file to write, NAME.onnx")
     p.add_argument("--layer", metavar="NAME", help="end the network at this layer, one mxft layers lists")
+    p.add_argument("--calibrated", action="store_true",
+                   help="divide the logits by the temperature of the manifest, as mxft predict does")
     p.add_argument("--images", nargs="+", default=[], metavar="IMAGE", help="image files to compare on")
     p.add_argument("--resize", type=whole(1), metavar="N",
                    help="short side of --images before the crop (default: the manifest's)")
@@ -45,13 +48,19 @@ def main(argv=None):
     from mxft.commandline.models import open_model
     from mxft.deploy.onnx import export_onnx, is_training_network
     from mxft.deploy.slim import slim
+    from mxft.network.calibration import with_temperature
     from mxft.network.transfer import check_fits
 
+    if args.layer and args.calibrated:
+        raise InputError(f"--calibrated: expected the whole network, received --layer {args.layer} beside it; leave "
+                         "one of them out")
     if os.path.lexists(args.output) and not args.force:
         raise InputError(f"output: expected a name that is free, received {args.output!r}; --force replaces it")
     checkpoint = open_model(args)
     if args.layer:
         checkpoint = _cut(checkpoint, args.layer)
+    elif args.calibrated:
+        checkpoint = with_temperature(checkpoint)
     elif is_training_network(checkpoint):
         result = slim(checkpoint)
         checkpoint = result.checkpoint
@@ -65,9 +74,20 @@ def main(argv=None):
     print(f"input {result.input} ({batch}, {', '.join(map(str, spec.shape))}): {spec.describe()}")
     for output, (name, shape) in zip(checkpoint.anatomy.served, result.outputs.items()):
         print(f"output {name} ({', '.join(map(str, (batch, *shape)))}): {output.kind}")
+    _say_probabilities(checkpoint)
     print(f"ONNX Runtime on {len(probe)} {'images' if args.images else 'images of noise'}: largest difference "
           f"{result.error:.1e} of the largest value\n"
           f"wrote {result.path}: {os.path.getsize(result.path) / 1e6:.1f} MB")
+
+
+def _say_probabilities(checkpoint):
+    """Say whether the file's probabilities are calibrated, where the checkpoint's are."""
+    found = checkpoint.calibration
+    if found and found.in_graph:
+        print(f"probabilities are {found.describe()}, in the file")
+    elif found and found.temperature != 1:
+        print(f"probabilities in the file are not calibrated, as those of mxft predict are; --calibrated divides its "
+              f"logits by {found.temperature:.4g}")
 
 
 def _cut(checkpoint, layer):

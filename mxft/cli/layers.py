@@ -11,9 +11,9 @@ examples:
   mxft layers models/resnet-50-symbol.json --image-shape 3,224,224
 
 The marked layer (*) is where a new head goes unless --layer names another. The
-last three lines say what the network takes, what it gives and what that is
-(probabilities, logits, values, an embedding, a map), and where its features
-are.
+last lines say what the network takes, what it gives and what that is
+(probabilities, logits, values, an embedding, a map), where its features are,
+and, of a run, how its probabilities are calibrated.
 """
 
 
@@ -35,7 +35,7 @@ def main(argv=None):
     from mxft.command.flags import as_flags
     from mxft.surgery import list_layers
 
-    symbol, anatomy = _load(args.model)
+    symbol, anatomy, calibration = _load(args.model)
     shape = args.image_shape or anatomy.default_spec().shape
     try:
         layers = list_layers(symbol, shape)
@@ -45,6 +45,7 @@ def main(argv=None):
         raise InputError(f"{error.message}; --image-shape C,H,W tells the network's own") from None
     if args.json:
         print(json.dumps({**anatomy.to_dict(), "image_shape": list(shape),
+                          **({"calibration": calibration.to_dict()} if calibration else {}),
                           "layers": [dataclasses.asdict(layer) for layer in layers]}, ensure_ascii=False))
         return
     _print(layers, anatomy.feature, args.all)
@@ -53,19 +54,22 @@ def main(argv=None):
     if anatomy.feature is None:
         print(f"note: {as_flags(anatomy.no_feature)}")
     print(anatomy.describe())
+    if calibration:
+        print(f"probabilities are {calibration.describe()}; expected calibration error {calibration.ece:.4f} without, "
+              f"{calibration.calibrated_ece:.4f} with")
 
 
 def _load(model):
-    """Return (symbol, anatomy) of a checkpoint, or of a symbol alone."""
+    """Return (symbol, anatomy, calibration) of a checkpoint, or of a symbol alone."""
     from mxft.api.models import find_model
     from mxft.network.anatomy import anatomy_of
     from mxft.network.checkpoint import load_checkpoint, load_symbol
 
     if model.endswith(".json"):
         symbol = load_symbol(model)
-        return symbol, anatomy_of(symbol)
+        return symbol, anatomy_of(symbol), None
     checkpoint = load_checkpoint(find_model(model))
-    return checkpoint.symbol, checkpoint.anatomy
+    return checkpoint.symbol, checkpoint.anatomy, checkpoint.calibration
 
 
 def _print(layers, feature, everything):

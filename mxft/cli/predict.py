@@ -15,6 +15,7 @@ from mxft.commandline.arguments import (
     add_rewrite_option,
     input_spec,
     say_assumptions,
+    say_calibration,
     whole,
 )
 from mxft.errors import InputError
@@ -77,6 +78,7 @@ def main(argv=None):
     names = [class_names(args.synset, checkpoint, outputs[0]), *map(names_of, outputs[1:])]
     thresholds = thresholds_of(checkpoint, outputs[0])
     say_assumptions(checkpoint, spec)
+    say_calibration(checkpoint, outputs[0])
     with _listable(images) as paths:
         predictions = predict_files(checkpoint, paths, spec, packing, args.batch_size, context, args.data_nthreads,
                                     rewrite=args.rewrite, output=args.output_name)

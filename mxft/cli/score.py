@@ -26,7 +26,9 @@ examples:
       --per-class classes.csv --confusion confusion.csv
 
 Each record is counted once, cut in the centre. The input is what the
-checkpoint's manifest says; a checkpoint without one needs --image-shape. With
+checkpoint's manifest says; a checkpoint without one needs --image-shape. Loss
+and expected calibration error (ECE, 15 bins) are those of the probabilities as
+they are served, --json also has them without the manifest's temperature. With
 several checkpoints the mean of their probabilities is evaluated; with ten
 crops, corners and centre and their mirror images, the mean over them. A network
 of several labels an image is evaluated by mean average precision, and by
@@ -78,9 +80,22 @@ def main(argv=None):
             print(f"{checkpoint.name}: {score}", file=sys.stderr)
     score = average([score for score, _ in scores]) if args.others else scores[0][0]
     _write_tables(score, checkpoints[0], args)
-    print(json.dumps({**score.to_dict(), "rewrites": scores[0][1]}) if args.json else score)
+    print(json.dumps({**score.to_dict(), **_uncalibrated([each for each, _ in scores], args),
+                      "rewrites": scores[0][1]}) if args.json else score)
     if not args.json:
         _print_each(score, checkpoints[0])
+
+
+def _uncalibrated(scores, args):
+    """Return log loss and ECE without the temperatures of the manifests; nothing where there are no such figures."""
+    from mxft.evaluation.scoring import average
+
+    if args.crops != 1 or not all(getattr(score, "ece", None) is not None for score in scores):
+        return {}
+    own = [score.at_temperature(1.0) for score in scores]
+    own = average(own) if len(own) > 1 else own[0]
+    return {"temperature": [score.temperature for score in scores] if len(scores) > 1 else scores[0].temperature,
+            "uncalibrated": {"loss": own.loss, "ece": own.ece}}
 
 
 def _print_each(score, checkpoint):

@@ -249,3 +249,9 @@ def say_assumptions(checkpoint, spec):
     """Tell a user on stderr what is taken for granted of a checkpoint without manifest."""
     if checkpoint.input_spec is None:
         print(f"no manifest beside {checkpoint.name}: reading images as {spec.describe()}", file=sys.stderr)
+
+
+def say_calibration(checkpoint, output):
+    """Tell a user on stderr that an output's probabilities are calibrated, where they are."""
+    if checkpoint.calibration and (output.link.calibration != 1 or checkpoint.calibration.in_graph):
+        print(f"probabilities are {checkpoint.calibration.describe()}", file=sys.stderr)

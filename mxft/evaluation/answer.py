@@ -167,22 +167,6 @@ def names_of(output, classes=None):
     return [f"{word} {number}" for number in range(count)]
 
 
-def epoch_metrics(checkpoint):
-    """Return what the manifest says of a checkpoint's own epoch: ``{"val_top1": 0.75, …}``, or ``{}``.
-
-    Parameters
-    ----------
-    checkpoint : mxft.network.checkpoint.Checkpoint
-
-    Returns
-    -------
-    dict
-    """
-    epoch = checkpoint.name.rpartition(",")[2]
-    found = (checkpoint.manifest.get("metrics") or {}).get(epoch)
-    return found if isinstance(found, dict) else {}
-
-
 def thresholds_of(checkpoint, output):
     """Return from which probability on each label of a multi-label network is said.
 
@@ -205,7 +189,7 @@ def thresholds_of(checkpoint, output):
     target = manifest_target(checkpoint.manifest)
     if target is None or target.kind != MULTI_LABEL or output.kind != INDEPENDENT or output.size != target.size:
         return None
-    chosen = epoch_metrics(checkpoint).get("val_thresholds")
+    chosen = checkpoint.metrics.get("val_thresholds")
     if chosen is None:
         return (THRESHOLD,) * target.size
     if not (isinstance(chosen, list) and len(chosen) == target.size
@@ -257,4 +241,4 @@ def mean_scores(output, scores):
     logs = np.log(np.maximum(mean, tiny))
     if output.link.name == "sigmoid":
         logs -= np.log(np.maximum(1 - mean, tiny))
-    return logs * output.link.temperature
+    return logs * output.link.divisor

@@ -16,9 +16,10 @@ from mxft.data.images import BadImage, prepare_with_size
 from mxft.data.iterators import RecordIterator
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import last_line
-from mxft.evaluation.answer import Answer, answering_outputs, epoch_metrics, names_of, thresholds_of
+from mxft.evaluation.answer import Answer, answering_outputs, names_of, thresholds_of
 from mxft.evaluation.classification import flat_scores
 from mxft.inference.executor import InferenceExecutor
+from mxft.network.calibration import with_temperature
 from mxft.network.image_options import ImageOptions
 from mxft.wording import BriefRepr
 
@@ -60,10 +61,19 @@ class Classifier(BriefRepr):
         """Return a BoundClassifier; `rewrite` as of `mxft.inference.executor.InferenceExecutor`."""
         return BoundClassifier(self, rewrite)
 
+    def with_temperature(self):
+        """Return the same Classifier with its checkpoint's calibration in the graph, where there is one."""
+        if self.checkpoint.calibration is None:
+            return self
+        checkpoint = with_temperature(self.checkpoint)
+        names = [output.name for output in self.outputs]
+        return dataclasses.replace(self, checkpoint=checkpoint,
+                                   outputs=tuple(map(checkpoint.anatomy.output, names)))
+
     @property
     def metrics(self):
-        """What the manifest says of this epoch: see `mxft.evaluation.answer.epoch_metrics`."""
-        return epoch_metrics(self.checkpoint)
+        """What the manifest says of this epoch: see `mxft.network.checkpoint.Checkpoint.metrics`."""
+        return self.checkpoint.metrics
 
     @property
     def thresholds(self):

@@ -13,6 +13,7 @@ from mxft.data.target_spec import MULTI_LABEL, REGRESSION, TargetSpec, check_tar
 from mxft.data.validation import check_records
 from mxft.errors import InputError
 from mxft.evaluation.answer import answering_outputs, thresholds_of
+from mxft.evaluation.calibration import calibrate, expected_calibration_error
 from mxft.evaluation.classification import (
     class_report,
     confusion_matrix,
@@ -29,6 +30,7 @@ from mxft.evaluation.regression import RegressionScore
 from mxft.evaluation.shown import grid_of
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.anatomy.outputs import INDEPENDENT, VALUES, logit
+from mxft.network.calibration import CALIBRATION
 from mxft.wording import BriefRepr, html_table
 
 
@@ -46,13 +48,15 @@ class Score(BriefRepr):
     seconds : float
         Wall time of reading and forward passes.
     logits : numpy.ndarray
-        Float32 ``(N, classes)``, in record order; of an SVM its class scores.
+        Float32 ``(N, classes)``, in record order, as the network is served; of an SVM its class scores.
     labels : numpy.ndarray
         ``(N,)``.
     classes : tuple of str
         Their names, where they are known.
     source : str or tuple of str, optional
         The record file, or the pictures' paths in the order of the logits.
+    temperature : float
+        Of the checkpoint's manifest, which the logits have been divided by.
     """
 
     top1: float
@@ -63,6 +67,7 @@ class Score(BriefRepr):
     logits: np.ndarray
     labels: np.ndarray
     classes: tuple = ()
+    temperature: float = 1.0
     source: object = dataclasses.field(default=None, repr=False)
 
     @property
@@ -111,17 +116,32 @@ class Score(BriefRepr):
         """What makes one score better than another: higher top-1, of equals the lower loss."""
         return (self.top1, -self.loss)
 
+    @property
+    def ece(self):
+        """Expected calibration error, None of class scores that are no probabilities."""
+        return None if self.loss is None else expected_calibration_error(softmax(self.logits), self.labels)
+
+    def at_temperature(self, temperature):
+        """Return the Score of the same network served at another temperature; 1 is without calibration."""
+        if self.loss is None or temperature == self.temperature:
+            return self
+        logits = self.logits * np.float32(self.temperature / temperature)
+        return dataclasses.replace(self, logits=logits, temperature=temperature,
+                                   loss=cross_entropy(logits, self.labels))
+
     def metrics(self):
-        """Return what an epoch's row says of it."""
-        return {"top1": self.top1, "top5": self.top5, "loss": self.loss}
+        """Return what an epoch's row says of it, with the temperature that suits these images."""
+        own = self.at_temperature(1.0)
+        calibration = {} if self.loss is None else {CALIBRATION: calibrate(own.logits, own.labels).to_dict()}
+        return {"top1": self.top1, "top5": self.top5, "loss": self.loss, **calibration}
 
     def to_dict(self):
-        """Return the scalars, for the manifest and the log."""
-        return {"top1": self.top1, "top5": self.top5, "loss": self.loss, "records": self.records,
+        """Return the scalars, for a log."""
+        return {"top1": self.top1, "top5": self.top5, "loss": self.loss, "ece": self.ece, "records": self.records,
                 "seconds": round(self.seconds, 3)}
 
     def __str__(self):
-        loss = "" if self.loss is None else f", loss {self.loss:.4f}"
+        loss = "" if self.loss is None else f", loss {self.loss:.4f}, ECE {self.ece:.4f}"
         return (f"top-1 {self.top1:.4f}, top-5 {self.top5:.4f}{loss} on {self.records} images "
                 f"({self.images_per_second:.0f} images/s)")
 
@@ -160,7 +180,8 @@ def score_iterator(executor, iterator, progress=None, target=None, thresholds=No
         deviation = target.deviation or (1.0,) * scores.shape[1]
         return RegressionScore(output.link(scores), labels.reshape(len(labels), -1), deviation, seconds)
     labels, logits = labels if labels.ndim == 1 else labels[:, 0], output.logits(scores)
-    return _score_of(scores if logits is None else logits, labels, seconds, logits is not None)
+    return _score_of(scores if logits is None else logits, labels, seconds, logits is not None,
+                     output.link.calibration)
 
 
 def _multi_label_score(output, scores, labels, seconds, thresholds):
@@ -171,10 +192,11 @@ def _multi_label_score(output, scores, labels, seconds, thresholds):
                            None if thresholds is None else tuple(map(float, thresholds)))
 
 
-def _score_of(logits, labels, seconds, has_loss=True):
+def _score_of(logits, labels, seconds, has_loss=True, temperature=1.0):
     k = min(5, logits.shape[1])
     loss = cross_entropy(logits, labels) if has_loss else None
-    return Score(top_k(logits, labels, 1), top_k(logits, labels, k), loss, len(labels), seconds, logits, labels)
+    return Score(top_k(logits, labels, 1), top_k(logits, labels, k), loss, len(labels), seconds, logits, labels,
+                 temperature=temperature)
 
 
 def average(scores):

@@ -11,11 +11,11 @@ import warnings
 import numpy as np
 
 from mxft.errors import InputError, nearest
+from mxft.evaluation.calibration import best_factor, doubt_of
 from mxft.options import SOLVERS
 from mxft.wording import BriefRepr
 
 PENALTIES = {"ridge": (0.03, 0.1, 0.3, 1.0, 3.0), "logistic": (10.0, 30.0), "svm": (0.3, 3.0), "imprint": (0.0,)}
-FACTORS = np.geomspace(1 / 64, 256, 57)   # of the scores: what softmax's temperature is one over
 FOLDS, FOLDS_OF_MANY, MANY = 5, 3, 2000  # images from which on three folds do
 FEW = 200                                # rows up to which every fold chooses the penalty
 _FLAT = 1e-6  # standard deviation below which a feature is taken to be constant
@@ -155,12 +155,12 @@ def _chosen(solver, features, labels, num_classes, folds):
     if not folds:
         penalty = penalties[len(penalties) // 2]
         weight, bias = found = _fit(solver, features, labels, num_classes, penalty)
-        return penalty, _best_factor(features @ weight.T + bias, labels, 0.5)[0], None, found
+        return penalty, best_factor(features @ weight.T + bias, labels, 0.5)[0], None, found
     first = folds if len(labels) < FEW else folds[:1]
     penalty, judged, found = _best_penalty(solver, features, labels, num_classes, first)
     more, found = _judged(solver, features, labels, num_classes, folds[len(first):], penalty, found)
     scores, truth = (np.concatenate(parts) for parts in zip(*judged, *more))
-    factor, _ = _best_factor(scores, truth, 1 / (len(truth) + 2))
+    factor, _ = best_factor(scores, truth, doubt_of(len(truth)))
     return penalty, factor, float((scores.argmax(axis=1) == truth).mean()), found
 
 
@@ -171,7 +171,7 @@ def _best_penalty(solver, features, labels, num_classes, folds):
         judged, found = _judged(solver, features, labels, num_classes, folds, penalty, found)
         scores, truth = (np.concatenate(parts) for parts in zip(*judged))
         top1 = float((scores.argmax(axis=1) == truth).mean())
-        loss = _best_factor(scores, truth, 1 / (len(truth) + 2))[1]
+        loss = best_factor(scores, truth, doubt_of(len(truth)))[1]
         if best is None or (top1, -loss) > best[0]:
             best = ((top1, -loss), (penalty, judged, found))
         elif top1 < best[0][0] - 0.01:
@@ -186,18 +186,6 @@ def _judged(solver, features, labels, num_classes, folds, penalty, found):
         weight, bias = found = _fit(solver, features[fitted], labels[fitted], num_classes, penalty, found)
         judged.append((features[held_out] @ weight.T + bias, labels[held_out]))
     return judged, found
-
-
-def _best_factor(scores, labels, doubt):
-    """Return what to multiply scores by for the lowest softmax cross-entropy, and that; `doubt` is spread evenly."""
-    losses, rows = [], np.arange(len(labels))
-    for factor in FACTORS:
-        scaled = scores * factor
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
-        logs = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
-        others = (logs.sum(axis=1) - logs[rows, labels]) / max(1, scores.shape[1] - 1)
-        losses.append(-float(((1 - doubt) * logs[rows, labels] + doubt * others).mean()))
-    return float(FACTORS[int(np.argmin(losses))]), min(losses)
 
 
 def _fit(solver, features, labels, num_classes, penalty, start=None):

@@ -16,6 +16,7 @@ from mxft.errors import InputError, MissingFileError, RunError, last_line
 from mxft.files.whole import sha256, whole_file, whole_path, write_json
 from mxft.network.anatomy import anatomy_of
 from mxft.network.anatomy.inputs import find_inputs
+from mxft.network.calibration import Calibration
 from mxft.network.conversions import convert
 from mxft.network.graph import Graph
 from mxft.network.graph_file import read_graph
@@ -74,11 +75,25 @@ class Checkpoint:
     def anatomy(self):
         """What the network is: inputs, outputs, features, states; an `mxft.network.anatomy.Anatomy`, decided once."""
         told_by = (self.symbol, self.arg_params, self.aux_params)
-        altered = (len(self.arg_params), len(self.aux_params), json.dumps(self.manifest, default=str))
+        altered = (len(self.arg_params), len(self.aux_params), json.dumps(self.manifest, default=str), self.name)
         if self._decided is None or self._decided[1] != altered or any(
                 old is not new for old, new in zip(self._decided[0], told_by)):
-            self._decided = told_by, altered, anatomy_of(*told_by, self.manifest)
+            calibration = self.calibration
+            anatomy = anatomy_of(*told_by, self.manifest).calibrated(calibration.left if calibration else 1.0)
+            self._decided = told_by, altered, anatomy
         return self._decided[2]
+
+    @property
+    def metrics(self):
+        """What the manifest says of this epoch, ``{"val_top1": 0.75, …}``; ``{}`` where it says nothing."""
+        epochs = self.manifest.get("metrics")
+        found = epochs.get(self.name.rpartition(",")[2]) if isinstance(epochs, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def calibration(self):
+        """The Calibration of this epoch, which `anatomy` serves its probabilities by; None where there is none."""
+        return Calibration.of(self.metrics)
 
     @property
     def input_spec(self):

@@ -6,6 +6,7 @@ import os
 
 from mxft.errors import InputError
 from mxft.files.whole import read_object
+from mxft.network.calibration import METRIC, is_calibration
 from mxft.network.image_options import ImageOptions
 from mxft.network.input_spec import InputSpec
 
@@ -105,6 +106,9 @@ def _wrong(manifest):
     metrics = manifest.get("metrics")
     if isinstance(metrics, dict) and not all(isinstance(facts, dict) for facts in metrics.values()):
         yield "metrics", "an object of metrics for each epoch"
+    elif isinstance(metrics, dict) and not all(is_calibration(facts[METRIC]) for facts in metrics.values()
+                                               if METRIC in facts):
+        yield "metrics", f"a temperature from 0.001 to 1000 with its figures as the {METRIC} of an epoch"
     data = manifest.get("data")
     if isinstance(data, dict) and not all(isinstance(facts, (dict, type(None))) for facts in data.values()):
         yield "data", "an object of facts for each record file"

@@ -6,6 +6,7 @@ from mxft.data.target_spec import CLASSES, MULTI_LABEL, REGRESSION
 from mxft.data.thumbnails import data_address
 from mxft.report.curves import curves_svg
 from mxft.report.image_results import ImageResults
+from mxft.report.reliability import calibration_results
 from mxft.report.run_files import RunFiles
 from mxft.report.target_results import target_results
 from mxft.report.template import asked, pretty, script_json, side_by_side, write_template
@@ -92,8 +93,15 @@ def _judged(files, score, records):
                     ("Best: most probability of the true class", results.cards(right, records))]
     return {"mistakes": results.mistakes(), "recalls": results.recalls(), "classes": count,
             "matrix": data_address(results.matrix_png(), "image/png"), "pictures": pictures,
+            "calibration": None if score.loss is None else calibration_results(score, _are_own(files, records)),
             "names_without_images": script_json(results.names_without_images()),
             "counts": script_json(results.counts())}
+
+
+def _are_own(files, records):
+    """Whether records are the run's own validation records, by which its temperature was fitted."""
+    own = files.start.get("records", {}).get("val")
+    return bool(own and records and os.path.abspath(records) == os.path.abspath(own))
 
 
 def _summary(files, score):

@@ -3,12 +3,12 @@ import logging
 import time
 
 from mxft.distributed.workers import join
+from mxft.network.calibration import METRIC, is_calibration
 from mxft.training.accumulation import updates_of
 from mxft.training.callbacks import FIGURES, Patience, StopTraining, row_told
 
 # of validation, by kind of target; training's loss where there is none of them
 WATCHED = {"val_top1": 1, "val_map": 1, "val_scaled_mae": -1}
-_OF_SEVERAL = ("val_thresholds",)  # figures of a row that are several numbers
 
 LOG = logging.getLogger("mxft")
 
@@ -88,14 +88,17 @@ def _as_written(row):
     """Return an epoch's row read from a state; TypeError where one of its figures is none."""
     for name, value in row.items():
         if (name.startswith(("train_", "val_")) or name in ("lr", "seconds", "images_per_second")) \
-                and not all(isinstance(number, (int, float, type(None))) for number in _numbers(name, value)):
+                and not _is_figure(name, value):
             raise TypeError(f"{name} is no number")
     return {**row, "epoch": int(row["epoch"])}
 
 
-def _numbers(name, value):
-    """Return the numbers of a figure: itself, or those of the few that have several."""
-    return value if name in _OF_SEVERAL and isinstance(value, list) else [value]
+def _is_figure(name, value):
+    """Whether a figure is a number, or the numbers that it has of several labels, or the calibration's."""
+    if name == METRIC:
+        return is_calibration(value)
+    several = value if name == "val_thresholds" and isinstance(value, list) else [value]
+    return all(isinstance(number, (int, float, type(None))) for number in several)
 
 
 def best_validation(history):

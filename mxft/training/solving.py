@@ -14,6 +14,7 @@ from mxft.data.target_spec import CLASSES, MULTI_LABEL
 from mxft.errors import InputError
 from mxft.features.solvers import solve_head
 from mxft.features.target_solvers import solve_target_head
+from mxft.network.calibration import CALIBRATION, Calibration
 from mxft.training.callbacks import row_told
 from mxft.training.epochs import best_validation
 from mxft.training.fit import FitResult, fit
@@ -66,7 +67,7 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     solved = _solved(recipe, network, features, labels, images)
     values = _head_values(network, solved, features.shape[1])
     arg_params = {**network.arg_params, **values}
-    metrics = backbone.validation(held_out, scored)(values, {}) if validation else {}
+    metrics = _at_its_own_scale(backbone.validation(held_out, scored)(values, {})) if validation else {}
     row = {"epoch": 0, **_training_figures(features, labels, solved, network), "lr": 0.0,
            "seconds": round(time.perf_counter() - began, 3),
            "images_per_second": round(len(labels) / (ready - began), 2),
@@ -81,6 +82,13 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     if recipe.plan == "head" and validation and not recipe.fit.kvstore.startswith("dist"):  # the others are done
         _sgd_beside(cut, plan, iterator, backbone.validation(held_out), recipe, context, network.objective)
     return FitResult([row], best, last, 0, None, "", (arg_params, network.aux_params))
+
+
+def _at_its_own_scale(metrics):
+    """Return a fitted head's metrics without a temperature: its scale was chosen by cross-validation already."""
+    if CALIBRATION not in metrics:
+        return metrics
+    return {**metrics, CALIBRATION: Calibration(**metrics[CALIBRATION]).not_fitted().to_dict()}
 
 
 def _gathered(iterator, views):

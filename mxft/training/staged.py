@@ -9,6 +9,7 @@ from mxft.evaluation.scoring import score_iterator
 from mxft.freeze import freeze_plan
 from mxft.inference.executor import InferenceExecutor
 from mxft.machine.memory import give_back
+from mxft.network.calibration import Calibration
 from mxft.network.checkpoint import load_checkpoint
 from mxft.training.accumulation import updates_of
 from mxft.training.fit import FitResult, fit
@@ -84,6 +85,7 @@ class StagedTraining:
         self._prove(stages, plans, before)
         if found and result.best and self._data.val:
             self.best_score = self._score_of(result.best)  # what was scored before the interruption is not known here
+        self.best_score = _as_served(self.best_score, result)
         give_back()
         return result
 
@@ -182,3 +184,10 @@ class StagedTraining:
         if proof["frozen"]:
             LOG.info(f"frozen: {proof['frozen']} arrays are bit for bit what they were "
                      f"({os.path.basename(self._folder.file('freeze.json'))})")
+
+
+def _as_served(score, result):
+    """Return the best epoch's score as its checkpoint is served: at the temperature that was fitted to it."""
+    row = next((row for row in result.history if row["epoch"] == result.best_epoch), {})
+    calibration = Calibration.of(row)
+    return score.at_temperature(calibration.temperature) if calibration and score is not None else score

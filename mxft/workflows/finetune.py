@@ -23,6 +23,7 @@ from mxft.errors import RunError
 from mxft.evaluation.scoring import with_source
 from mxft.freeze import describe_rates
 from mxft.machine.notebook import in_notebook, near_path, told_path
+from mxft.network.calibration import Calibration
 from mxft.network.checkpoint import load_checkpoint, parent_entry
 from mxft.network.input_spec import InputSpec
 from mxft.report.curves import draw_curves
@@ -259,6 +260,16 @@ def _finish(folder, result, best_score, data):
     if best_score is not None:
         best_score = with_source(best_score, data.classes, data.val)
         LOG.info(f"best: {best_score} at epoch {result.best_epoch}")
+        _say_calibration(result)
     saved = result.best or result.last or "nothing"
     LOG.info(f"saved: {near_path(saved) if in_notebook() else saved}")
     return FinetuneResult(folder.path, result, best_score, data)
+
+
+def _say_calibration(result):
+    """Say what the best epoch's temperature brings, on images that did not choose it."""
+    row = next((row for row in result.history if row["epoch"] == result.best_epoch), {})
+    found = Calibration.of(row)
+    if found and found.temperature != 1:
+        LOG.info(f"{found.describe()}: log loss {found.loss:.4f} to {found.calibrated_loss:.4f}, expected calibration "
+                 f"error {found.ece:.4f} to {found.calibrated_ece:.4f} on the half that did not choose it")

@@ -20,7 +20,8 @@ def signature_of(classifier, export=None):
     dict
         For JSON: name, classes, input, output (the main one, and what its values are), outputs (all of several),
         preprocessing (in words), training (scores of the manifest), target of a network of several labels or of
-        numbers, with the labels' thresholds, and of an ONNX file its own names.
+        numbers, with the labels' thresholds, the calibration of a network that has one, and of an ONNX file its own
+        names.
 
     Examples
     --------
@@ -43,6 +44,10 @@ def signature_of(classifier, export=None):
         "training": {key: classifier.metrics[key] for key in _TOLD
                      if isinstance(classifier.metrics.get(key), float)},
     }
+    if checkpoint.calibration:
+        found["calibration"] = {"temperature": checkpoint.calibration.temperature,
+                                "in_graph": checkpoint.calibration.in_graph,
+                                "expected_calibration_error": checkpoint.calibration.calibrated_ece}
     target = manifest_target(checkpoint.manifest)
     if target is not None:
         found["target"] = {"kind": target.kind}

@@ -64,7 +64,8 @@ def write_bundle(classifier, output, image=None, onnx=True, rewrite=True):
 
     Notes
     -----
-    The same model and picture give the same bytes on one machine, the archive included.
+    The same model and picture give the same bytes on one machine, the archive included. The temperature of a
+    calibrated checkpoint is written into the graph, so that its programs give what its page does.
 
     Examples
     --------
@@ -73,6 +74,7 @@ def write_bundle(classifier, output, image=None, onnx=True, rewrite=True):
     """
     require_free_output(output)
     _require_names(classifier.classes)
+    classifier = classifier.with_temperature()
     parent = require_folder(os.path.dirname(os.path.abspath(output)))
     bound = classifier.bind(rewrite)
     picture = _picture(image, classifier, bound)

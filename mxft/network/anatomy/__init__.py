@@ -131,6 +131,24 @@ class Anatomy:
                              f"output={name!r}; {nearest(plain, names)}")
         return self.served[names.index(plain)]
 
+    def calibrated(self, temperature):
+        """Return the anatomy of a network whose main output is served at a temperature: see `Checkpoint.calibration`.
+
+        Parameters
+        ----------
+        temperature : float
+            What the logits are divided by beside what the graph does; 1 changes nothing.
+
+        Returns
+        -------
+        Anatomy
+        """
+        if temperature == 1 or not self.served:
+            return self
+        main = self.output()
+        return dataclasses.replace(self, outputs=tuple(output.calibrated(temperature) if output is main else output
+                                                       for output in self.outputs))
+
     def served_symbol(self, symbol):
         """Return the network up to the scores of the outputs that serve, its losses left out.
 
@@ -217,6 +235,7 @@ def _describe_input(one):
 
 def _describe_output(output, inputs=()):
     temperature = f" at temperature {output.link.temperature:g}" if output.link.temperature != 1 else ""
+    temperature += f", calibrated at temperature {output.link.calibration:.4g}" if output.link.calibration != 1 else ""
     size = f"{output.size:,} " if output.size else ""
     reads = [name for name in output.needs if name not in inputs]
     labels = f" (reads {', '.join(reads)})" if reads else ""

@@ -49,7 +49,10 @@ class Link:
     ----------
     name : {"identity", "softmax", "sigmoid", "log_softmax"}
     temperature : float
-        The scores are divided by it first.
+        The scores are divided by it first, by the graph itself.
+    calibration : float
+        And by this, which is no part of the graph: the temperature of the checkpoint's manifest, see
+        `mxft.network.calibration`.
 
     Examples
     --------
@@ -59,10 +62,16 @@ class Link:
 
     name: str = "identity"
     temperature: float = 1.0
+    calibration: float = 1.0
+
+    @property
+    def divisor(self):
+        """What the scores are divided by in all."""
+        return self.temperature * self.calibration
 
     def __call__(self, scores):
         """Return the output of ``(N, K)`` scores, along the last axis."""
-        scores = np.asarray(scores) / self.temperature if self.temperature != 1 else np.asarray(scores)
+        scores = np.asarray(scores) / self.divisor if self.divisor != 1 else np.asarray(scores)
         if self.name == "identity":
             return scores
         if self.name == "sigmoid":
@@ -104,6 +113,12 @@ class Output:
     size: Optional[int]
     needs: tuple
 
+    def calibrated(self, temperature):
+        """Return the output as it is served at a temperature; itself where it is no softmax of class scores."""
+        if self.link.name not in ("softmax", "log_softmax"):
+            return self
+        return dataclasses.replace(self, link=dataclasses.replace(self.link, calibration=temperature))
+
     @property
     def names_classes(self):
         """Whether it says which one of several classes an image is."""
@@ -137,7 +152,7 @@ class Output:
             return np.concatenate([np.zeros_like(x), x], axis=-1) if x.shape[-1] == 1 else None
         if self.kind == PROBABILITIES and self.link.name == "identity":
             return np.log(np.maximum(scores, np.finfo(np.float32).tiny))
-        return np.asarray(scores) / self.link.temperature if self.kind in CLASS_KINDS[:3] else None
+        return np.asarray(scores) / self.link.divisor if self.kind in CLASS_KINDS[:3] else None
 
 
 def logit(probabilities):
@@ -165,7 +180,7 @@ def find_output(graph, position, needs, facts, shapes=None):
     """
     edge, shapes = graph.heads[position], shapes or {}
     name, shape = graph.nodes[edge[0]].name, shapes.get(edge)
-    node = _end(graph, edge)
+    node = end_of(graph, edge)
     kind, scores, link = _read(graph, node, edge, shapes)
     if (shape is not None and _is_map(shape)) or _is_detection(graph, edge):
         kind, scores, link = (kind if kind == LOSS else MAP), edge, Link()
@@ -178,8 +193,8 @@ def find_output(graph, position, needs, facts, shapes=None):
     return Output(name, kind, position, scores, link, size, tuple(sorted(needs)))
 
 
-def _end(graph, edge):
-    """Return the node whose numbers an output gives, behind what only hands them on."""
+def end_of(graph, edge):
+    """Return the node whose numbers an output gives, behind what only hands them on: its softmax, its last layer."""
     node = graph.nodes[edge[0]]
     while node.op in HANDING_ON and node.inputs:
         node = graph.nodes[node.inputs[0][0]]
@@ -226,8 +241,8 @@ def _is_folded(shape):
 
 def _kind_of_parts(graph, node, shapes):
     """Return what outputs side by side are: of a sigmoid each the like, of a softmax or logits each plain values."""
-    kinds = {_read(graph, _end(graph, edge), edge, shapes)[0] for edge in node.inputs
-             if _end(graph, edge).op != "Concat"}
+    kinds = {_read(graph, end_of(graph, edge), edge, shapes)[0] for edge in node.inputs
+             if end_of(graph, edge).op != "Concat"}
     if kinds == {INDEPENDENT}:
         return INDEPENDENT
     return VALUES if kinds & {*CLASS_KINDS, INDEPENDENT} else EMBEDDING
