@@ -18,6 +18,7 @@ from mxft.errors import InputError
 from mxft.evaluation.packing import folder_packing
 from mxft.evaluation.prediction import image_iterator
 from mxft.network.anatomy.outputs import EMBEDDING
+from mxft.network.calibration import with_temperature
 from mxft.network.checkpoint import Checkpoint
 from mxft.network.transfer import check_fits
 from mxft.surgery import cut_at
@@ -28,7 +29,7 @@ LOG = logging.getLogger("mxft")
 def export(model: Model, path: str | os.PathLike[str], *, layer: str | None = None,
            images: Picture | Iterable[Picture] | None = None, image_shape: Sequence[int] | None = None,
            rgb_mean: Sequence[float] | None = None, rgb_std: Sequence[float] | None = None,
-           force: bool = False) -> OnnxExport:
+           force: bool = False, calibrated: bool = False) -> OnnxExport:
     """Write a checkpoint as an ONNX file that was compared with it, as ``mxft export`` does.
 
     Parameters
@@ -45,6 +46,8 @@ def export(model: Model, path: str | os.PathLike[str], *, layer: str | None = No
         Where the checkpoint has no manifest.
     force : bool
         Replace a file of that name.
+    calibrated : bool
+        Divide the logits by the temperature of the manifest, as `mxft.predict` does.
 
     Returns
     -------
@@ -65,8 +68,13 @@ def export(model: Model, path: str | os.PathLike[str], *, layer: str | None = No
     path = os.fspath(path)
     if os.path.lexists(path) and not force:
         raise InputError(f"output: expected a name that is free, received {path!r}; force=True replaces it")
+    if layer is not None and calibrated:
+        raise InputError(f"`calibrated`: expected the whole network, received layer={layer!r} beside it; leave one of "
+                         "them out")
     with telling():
         checkpoint = open_model(model, image_shape)
+        if calibrated:
+            checkpoint = with_temperature(checkpoint)
         if layer is not None:
             checkpoint = dataclasses.replace(checkpoint, symbol=cut_at(checkpoint.symbol, layer),
                                              name=f"{checkpoint.name}, {layer}")

@@ -136,6 +136,11 @@ class Predictions(Sequence[Prediction]):
         return [self.classes[prediction.top(1)[0][0]] if prediction.answers else None for prediction in self]
 
     @property
+    def far(self) -> list[bool | None]:
+        """Whether each picture is far from the training images; None where it is unread, or nothing tells it."""
+        return [bool(prediction.novelty.far) if prediction.novelty else None for prediction in self]
+
+    @property
     def probabilities(self) -> np.ndarray[Any, Any]:
         """Of the main output, float ``(N, K)``; its own numbers where it has none, NaN where a picture is unread."""
         missing = np.full(len(self.classes), np.nan)
@@ -184,7 +189,8 @@ class Predictions(Sequence[Prediction]):
         best = [(self.classes[number], value) for number, value in (
             prediction.top(3) if self.thresholds is None else prediction.answers[0].said(self.thresholds))]
         if self.thresholds is None:
-            return (*best[0], _listed([one for one in best[1:] if one[1] >= _LEAST_TOLD]))
+            far = [prediction.novelty.describe()] if prediction.novelty and prediction.novelty.far else []
+            return (*best[0], "; ".join(far + [_listed([one for one in best[1:] if one[1] >= _LEAST_TOLD])]).rstrip("; "))
         return (_listed(best) or "none",)
 
 

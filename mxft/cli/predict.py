@@ -30,6 +30,9 @@ examples:
 A network of several labels an image (mxft finetune --multi-label) gives those
 that reach their thresholds, one of numbers (--regression) its numbers.
 
+Behind the name of an image that is far from everything the network was trained
+on it is said so: its classes may not fit (--json and --csv have the distance).
+
 An image is packed as the manifest says the training records were and read as
 they are, so that a validation image gets the very scores its record gets. An
 image that cannot be read is reported, the others are answered (exit status 3).
@@ -111,13 +114,17 @@ def write_answers(path, predictions, names, count, thresholds):
     header = [*(["labels"] * bool(thresholds)), *names] if is_list else [
         word for place in range(1, count + 1) for word in ((f"class {place}", f"probability {place}") if place > 1
                                                            else ("class", "probability"))]
+    has_novelty = any(prediction.novelty for prediction in read)
     with whole_file(path, "w") as f:
         table = csv.writer(f, lineterminator="\n")
-        table.writerow(["image", *header, "problem"])
+        table.writerow(["image", *header, *["far", "distance"] * has_novelty, "problem"])
         for prediction in predictions:
             table.writerow([prediction.path, *_cells(prediction, names, count, thresholds, is_list, len(header)),
-                            prediction.problem or ""])
+                            *_distance(prediction.novelty) * has_novelty, prediction.problem or ""])
     print(f"wrote {path}: {len(read)} of {len(predictions)} images")
+    far = sum(bool(prediction.novelty and prediction.novelty.far) for prediction in read)
+    if far:
+        print(f"{far:6d}  far from the training images")
     if not is_list:
         tally = collections.Counter(names[prediction.top(1)[0][0]] for prediction in read)
         for name, number in tally.most_common(10):
@@ -133,6 +140,11 @@ def _cells(prediction, names, count, thresholds, is_list, width):
         said = ["|".join(names[i] for i, _ in answer.said(thresholds))] if thresholds else []
         return [*said, *(f"{value:.6g}" for value in answer.shown)]
     return [cell for i, value in answer.top(count) for cell in (names[i], f"{value:.6f}")]
+
+
+def _distance(novelty):
+    """Return the cells that say how far an image is from the training images."""
+    return ["yes" if novelty.far else "no", f"{novelty.distance:.4f}"] if novelty else ["", ""]
 
 
 def packing_of(args, checkpoint, spec):
@@ -197,6 +209,8 @@ def _print(prediction, names, args, thresholds):
     if prediction.problem:
         print(f"  cannot be read: {prediction.problem}")
         return
+    if prediction.novelty and prediction.novelty.far:
+        print(f"  {prediction.novelty.describe()}")
     for answer, own in zip(prediction.answers, names):
         if len(prediction.answers) > 1:
             print(f"  {answer.output.name}, {answer.output.kind}:")
@@ -226,6 +240,8 @@ def _as_json(prediction, names, count, thresholds):
              "top": [{"class": own[i], "label": i, _measure(answer): round(value, 6)}
                      for i, value in answer.top(count)]} for answer, own in zip(prediction.answers, names)]
     said = {"image": prediction.path, "top": rows[0]["top"] if rows else None, "problem": prediction.problem}
+    if prediction.novelty:
+        said["novelty"] = prediction.novelty.to_dict()
     if thresholds and prediction.answers:
         said["labels"] = [names[0][i] for i, _ in prediction.answers[0].said(thresholds)]
     plain = len(rows) < 2 and (not rows or prediction.answers[0].output.names_classes)

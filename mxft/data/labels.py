@@ -130,3 +130,20 @@ def _advice(labels, whole):
         return (f"--num-classes {int(labels.max()) + 1} takes them all, or pack without the surplus class "
                 "(mxft im2rec --list --recursive --exclude NAME)")
     return "they are not class numbers: make the list again with mxft im2rec --list --recursive"
+
+
+def copy_records(scan, numbers, path):
+    """Write some of the records of a scanned file to another, as they are.
+
+    Parameters
+    ----------
+    scan : LabelScan
+    numbers : sequence of int
+        Of the records, in the order they are to have.
+    path : str
+    """
+    ends = np.append(scan.offsets[1:], os.path.getsize(scan.path))
+    with open(scan.path, "rb") as f, open(path, "wb") as out:
+        for number in numbers:
+            f.seek(int(scan.offsets[number]))
+            out.write(f.read(int(ends[number] - scan.offsets[number])))

@@ -18,6 +18,7 @@ from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import last_line
 from mxft.evaluation.answer import Answer, answering_outputs, names_of, thresholds_of
 from mxft.evaluation.classification import flat_scores
+from mxft.evaluation.novelty_file import load_reference
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.calibration import with_temperature
 from mxft.network.image_options import ImageOptions
@@ -105,8 +106,11 @@ class BoundClassifier:
         checkpoint = classifier.checkpoint
         self.classifier, self.classes = classifier, classifier.classes
         self._spec, self._options = classifier.spec, ImageOptions(**classifier.packing)
+        self._reference = load_reference(checkpoint)
+        features = [self._reference.output(checkpoint.symbol)] if self._reference else []
         self._executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params,
-                                           classifier.spec.shape, 1, rewrite=rewrite, outputs=classifier.outputs)
+                                           classifier.spec.shape, 1, rewrite=rewrite,
+                                           outputs=[*classifier.outputs, *features])
         self._lock = threading.Lock()
         self._executor.forward(np.zeros((1, *classifier.spec.shape), np.float32))  # the first pass takes far longer
 
@@ -130,13 +134,33 @@ class BoundClassifier:
         mxft.data.images.BadImage
             Empty, cut short, no image, or damaged.
         """
+        answers, size, _ = self.answers_and_novelty(data)
+        return answers, size
+
+    def answers_and_novelty(self, data):
+        """Return what `answers` does, and the Novelty of the picture; None where no novelty file is beside the network.
+
+        Parameters
+        ----------
+        data : bytes
+
+        Returns
+        -------
+        answers : tuple of mxft.evaluation.answer.Answer
+        size : tuple of int
+        novelty : mxft.evaluation.novelty.Novelty or None
+        """
         with self._lock:
             pixels, size = self.read(data)
-            return self.answers_to(pixels), size
+            scores = self._executor.forward_all(pixels)
+        novelty = self._reference.judge(scores[-1])[0] if self._reference else None
+        return self._answers(scores), size, novelty
 
     def answers_to(self, pixels):
         """Return what the network says of its own input, float32 ``(1, C, H, W)``."""
-        scores = self._executor.forward_all(pixels)
+        return self._answers(self._executor.forward_all(pixels))
+
+    def _answers(self, scores):
         return tuple(Answer(output, flat_scores(each)[0]) for output, each in zip(self.classifier.outputs, scores))
 
     def read(self, data):

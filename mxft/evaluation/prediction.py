@@ -15,6 +15,8 @@ from mxft.data.packing import pack_list
 from mxft.errors import InputError
 from mxft.evaluation.answer import Answer, answering_outputs
 from mxft.evaluation.classification import flat_scores, require_finite
+from mxft.evaluation.novelty import Novelty
+from mxft.evaluation.novelty_file import load_reference
 from mxft.inference.executor import InferenceExecutor
 from mxft.wording import BriefRepr
 
@@ -30,11 +32,14 @@ class Prediction(BriefRepr):
         One for each output, the main one first; empty where the image cannot be read.
     problem : str or None
         Why it cannot.
+    novelty : mxft.evaluation.novelty.Novelty or None
+        How far the image is from the training images; None where the checkpoint has no novelty file.
     """
 
     path: str
     answers: tuple
     problem: Optional[str] = None
+    novelty: Optional[Novelty] = None
 
     @property
     def probabilities(self):
@@ -87,18 +92,21 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
     """
     if not len(paths):
         raise InputError("nothing to predict: expected at least one image, received none")
-    outputs = answering_outputs(checkpoint, output)
+    outputs, reference = answering_outputs(checkpoint, output), load_reference(checkpoint)
+    features = [reference.output(checkpoint.symbol)] if reference else []
     with image_iterator(paths, spec, packing, batch_size, threads, show) as (iterator, problems):
         executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
-                                     iterator.batch_size, context, rewrite, outputs)
-        answers = {}
+                                     iterator.batch_size, context, rewrite, [*outputs, *features])
+        answers, novelties = {}, {}
         for scores, labels in executor.over_all(iterator):
-            rows = [flat_scores(each) for each in scores]
+            rows = [flat_scores(each) for each in scores[:len(outputs)]]
             for each in rows:
                 require_finite(each)
-            for row, label in enumerate(labels):
-                answers[int(label)] = tuple(Answer(one, each[row]) for one, each in zip(outputs, rows))
-    return [Prediction(path, answers.get(i, ()), problems.get(i)) for i, path in enumerate(paths)]
+            numbers = [int(label) for label in labels]
+            for row, number in enumerate(numbers):
+                answers[number] = tuple(Answer(one, each[row]) for one, each in zip(outputs, rows))
+            novelties.update(zip(numbers, reference.judge(scores[-1]) if reference else ()))
+    return [Prediction(path, answers.get(i, ()), problems.get(i), novelties.get(i)) for i, path in enumerate(paths)]
 
 
 @contextlib.contextmanager

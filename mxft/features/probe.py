@@ -12,6 +12,7 @@ import numpy as np
 
 from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
+from mxft.data.labels import copy_records
 from mxft.data.lists import shuffle, write_list
 from mxft.data.packing import pack_list
 from mxft.errors import InputError
@@ -122,14 +123,10 @@ def measure_records(checkpoint, spec, scan, seed=0, threads=None, context=None):
     -------
     Similarity
     """
-    ends = np.append(scan.offsets[1:], os.path.getsize(scan.path))
     sample = _sample(range(len(scan.ids)), lambda number: scan.first[number], seed)
-    with tempfile.TemporaryDirectory() as scratch, open(scan.path, "rb") as f:
+    with tempfile.TemporaryDirectory() as scratch:
         path = os.path.join(scratch, "sample.rec")
-        with open(path, "wb") as out:
-            for number in sample:
-                f.seek(int(scan.offsets[number]))
-                out.write(f.read(int(ends[number] - scan.offsets[number])))
+        copy_records(scan, sample, path)
         return measure_similarity(checkpoint, spec, path, len(sample), seed, threads, context)
 
 

@@ -8,6 +8,8 @@ import logging
 import math
 import weakref
 
+import numpy as np
+
 from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.evaluation.scoring import score_iterator
@@ -23,7 +25,7 @@ LOG = logging.getLogger("mxft")
 
 
 def fit_frozen_backbone(network, plan, train, run, schedule, options=None, contexts=None, validation=None, cache=None,
-                        scored=None, after=None, objective=None):
+                        scored=None, after=None, objective=None, samples=None):
     """Train what lies above the frozen backbone of a network and keep checkpoints of the whole.
 
     Parameters
@@ -45,6 +47,8 @@ def fit_frozen_backbone(network, plan, train, run, schedule, options=None, conte
         Mode ``none`` when None.
     scored : callable of Score, optional
         Called with the validation's score after every epoch.
+    samples : mxft.training.novelty.NoveltySamples, optional
+        Which keeps some of the features, where they are cached.
 
     Returns
     -------
@@ -83,6 +87,8 @@ def fit_frozen_backbone(network, plan, train, run, schedule, options=None, conte
     result = fit(cut.head, _of(cut.head.list_arguments(), network.arg_params),
                  _of(cut.head.list_auxiliary_states(), network.aux_params), head_plan(plan, cut), features,
                  _JoinedRun(run, network), schedule, options, contexts, metrics, after, objective=objective)
+    if samples and isinstance(features, FeatureIterator) and not result.interrupted:
+        samples.keep(cut.layer, *gathered(features, 1)[:2], gathered(held_out, 1)[0] if validation else None)
     if result.parameters[0]:
         result = dataclasses.replace(result, parameters=_joined(network, *result.parameters))
     return result
@@ -99,6 +105,19 @@ def head_plan(plan, cut):
     if plan.multipliers:
         changes["multipliers"] = {name: factor for name, factor in plan.multipliers.items() if name in own}
     return dataclasses.replace(plan, **changes)
+
+
+def gathered(iterator, views):
+    """Return the features ``(views * N, …)`` of an iterator's first epochs, one a view, labels and images' numbers."""
+    features, labels = [], []
+    for _ in range(views):
+        iterator.reset()
+        for batch in iterator:
+            rows = batch.data[0].shape[0] - batch.pad
+            features.append(batch.data[0].asnumpy()[:rows])
+            labels.append(batch.label[0].asnumpy()[:rows])
+    labels = np.concatenate(labels)
+    return np.concatenate(features), labels, np.tile(np.arange(len(labels) // views), views)
 
 
 class BackboneFeatures:

@@ -4,6 +4,7 @@ import json
 import os
 
 from mxft.errors import InputError
+from mxft.evaluation.novelty_file import novelty_path
 from mxft.files.whole import check_writable, require_folder, write_json
 from mxft.network.checkpoint import Checkpoint, params_path
 
@@ -169,6 +170,9 @@ class RunFolder(Run):
 
     def save(self, epoch, arg_params, aux_params, metrics):
         """Save a checkpoint (see `Run.save`); an earlier epoch's file goes once the new one stands."""
+        if epoch == "best":
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(novelty_path(self.name(epoch)))  # it is of the parameters that are replaced
         name = super().save(epoch, arg_params, aux_params, metrics)
         if isinstance(epoch, int):
             self._kept = [*(number for number in self._kept if number != epoch), epoch]

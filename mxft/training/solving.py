@@ -18,14 +18,14 @@ from mxft.network.calibration import CALIBRATION, Calibration
 from mxft.training.callbacks import row_told
 from mxft.training.epochs import best_validation
 from mxft.training.fit import FitResult, fit
-from mxft.training.frozen_backbone import BackboneFeatures, head_plan
+from mxft.training.frozen_backbone import BackboneFeatures, gathered, head_plan
 from mxft.training.schedule import learning_rate_schedule
 from mxft.training.stages import require_cut
 
 LOG = logging.getLogger("mxft")
 
 
-def solve_stage(network, plan, train, validation, run, recipe, context, scored=None):
+def solve_stage(network, plan, train, validation, run, recipe, context, scored=None, samples=None):
     """Make a network's new head by ``recipe.solver``, and save the checkpoint as epoch 0.
 
     Parameters
@@ -41,6 +41,8 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     recipe : mxft.training.recipe.Recipe
     context : mx.Context
     scored : callable of Score, optional
+    samples : mxft.training.novelty.NoveltySamples, optional
+        Which keeps some of the features.
 
     Returns
     -------
@@ -62,12 +64,16 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     backbone = BackboneFeatures(cut, network, context, cache, train.num_records, recipe.fit.rewrite, run.log)
     iterator = backbone.features(train, "train", cache.budget, cache.view_count)
     held_out = backbone.features(validation, "validation", backbone.left, 1, shuffle=False) if validation else None
-    features, labels, images = _gathered(iterator, cache.view_count if train.is_random else 1)
+    rows, labels, images = gathered(iterator, cache.view_count if train.is_random else 1)
+    features = rows.reshape(len(rows), -1)
     ready = time.perf_counter()
     solved = _solved(recipe, network, features, labels, images)
     values = _head_values(network, solved, features.shape[1])
     arg_params = {**network.arg_params, **values}
     metrics = _at_its_own_scale(backbone.validation(held_out, scored)(values, {})) if validation else {}
+    if samples:
+        first = images.max() + 1  # rows of the first view
+        samples.keep(cut.layer, rows[:first], labels[:first], gathered(held_out, 1)[0] if validation else None)
     row = {"epoch": 0, **_training_figures(features, labels, solved, network), "lr": 0.0,
            "seconds": round(time.perf_counter() - began, 3),
            "images_per_second": round(len(labels) / (ready - began), 2),
@@ -89,19 +95,6 @@ def _at_its_own_scale(metrics):
     if CALIBRATION not in metrics:
         return metrics
     return {**metrics, CALIBRATION: Calibration(**metrics[CALIBRATION]).not_fitted().to_dict()}
-
-
-def _gathered(iterator, views):
-    """Return the features ``(views * N, D)`` of an iterator's first epochs, one a view, labels and images' numbers."""
-    features, labels = [], []
-    for _ in range(views):
-        iterator.reset()
-        for batch in iterator:
-            rows = batch.data[0].shape[0] - batch.pad
-            features.append(batch.data[0].asnumpy()[:rows].reshape(rows, -1))
-            labels.append(batch.label[0].asnumpy()[:rows])
-    labels = np.concatenate(labels)
-    return np.concatenate(features), labels, np.tile(np.arange(len(labels) // views), views)
 
 
 def _head_values(network, solved, width):

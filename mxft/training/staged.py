@@ -3,8 +3,10 @@ import dataclasses
 import logging
 import os
 
+from mxft.compat import mx
 from mxft.data.iterators import RecordIterator, file_state
 from mxft.distributed.workers import join
+from mxft.errors import MxftError, last_line
 from mxft.evaluation.scoring import score_iterator
 from mxft.freeze import freeze_plan
 from mxft.inference.executor import InferenceExecutor
@@ -14,6 +16,7 @@ from mxft.network.checkpoint import load_checkpoint
 from mxft.training.accumulation import updates_of
 from mxft.training.fit import FitResult, fit
 from mxft.training.frozen_backbone import fit_frozen_backbone
+from mxft.training.novelty import NoveltySamples, write_reference
 from mxft.training.proof import freeze_proof, parameter_hashes
 from mxft.training.schedule import learning_rate_schedule
 from mxft.training.solving import solve_stage
@@ -54,6 +57,7 @@ class StagedTraining:
         self._parameters = (network.arg_params, network.aux_params)
         self._workers, self._share = join(recipe.fit.kvstore), share
         self._states = {name: file_state(path) for name, path in (("train", data.train), ("val", data.val)) if path}
+        self._samples = NoveltySamples(network.feature.name)
         self.best_score = None
 
     def run(self, stages):
@@ -87,6 +91,7 @@ class StagedTraining:
             self.best_score = self._score_of(result.best)  # what was scored before the interruption is not known here
         self.best_score = _as_served(self.best_score, result)
         give_back()
+        self._write_reference(result, before)
         return result
 
     def _next(self, stages, number, stage, result):
@@ -103,6 +108,17 @@ class StagedTraining:
         if result.stopped and (result.interrupted or number < len(stages)):
             LOG.info(f"stage {number}: {result.stopped}")
         return result
+
+    def _write_reference(self, result, before):
+        """Write the novelty file of the best checkpoint; where that fails, the run is whole without it."""
+        if not (self._workers.writes and result.best) or result.interrupted:
+            return
+        try:
+            write_reference(result.best, before, self._samples, self._data, self._spec,
+                            self._network.target.label_width, self._devices[0], self._threads)
+        except (MxftError, OSError, mx.base.MXNetError) as error:
+            LOG.warning(f"novelty: images that are far from the training images will not be marked "
+                        f"({last_line(error)}); {result.best} is whole")
 
     def _score_of(self, model):
         """Return the Score of a checkpoint on the validation records."""
@@ -133,7 +149,7 @@ class StagedTraining:
         train = self._records("train", recipe.batch_size, augment=recipe.augmentation() if views > 1 else 0,
                               shuffle=views == 1)
         return solve_stage(self._network, plan, train, self._validation_records(), self._folder, recipe,
-                           self._devices[0], self._keep_score)
+                           self._devices[0], self._keep_score, self._samples)
 
     def _carry_out(self, stage, result):
         train = self._records("train", stage.batch_size, augment=stage.augmentation, shuffle=True, share=self._share)
@@ -144,7 +160,7 @@ class StagedTraining:
                                           aux_params=self._parameters[1])
             return fit_frozen_backbone(network, stage.plan, train, self._folder, schedule, stage.fit, self._devices,
                                        self._validation_records() if self._workers.writes else None, self._recipe.cache,
-                                       self._keep_score, result, self._objective(stage.plan))
+                                       self._keep_score, result, self._objective(stage.plan), self._samples)
         return fit(self._network.symbol, *self._parameters, stage.plan, train, self._folder, schedule, stage.fit,
                    self._devices, self._metrics if self._data.val and self._workers.writes else None, result,
                    objective=self._objective(stage.plan))

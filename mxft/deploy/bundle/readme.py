@@ -7,7 +7,7 @@ _HEAD = """\
 
 model-symbol.json, model-0000.params   the network, for every MXNet program
 model-manifest.json                    class names, input, scores, origin, for mxft
-{onnx_row}synset.txt                             class names, one a line, in the order of the outputs
+{novelty_row}{onnx_row}synset.txt                             class names, one a line, in the order of the outputs
 signature.json                         input, output and preprocessing, in numbers and words
 selftest.jpg, selftest.json            a picture and what is expected of it
 SHA256SUMS                             sha256sum -c SHA256SUMS
@@ -56,7 +56,7 @@ for i in {order}:
 """
 
 
-def readme(classifier, export=None):
+def readme(classifier, export=None, has_novelty=False):
     """Return the text of README.txt.
 
     Parameters
@@ -64,6 +64,8 @@ def readme(classifier, export=None):
     classifier : mxft.evaluation.classifier.Classifier
     export : mxft.deploy.onnx.OnnxExport, optional
         What was written as ``model.onnx``.
+    has_novelty : bool
+        Whether a novelty file was written beside the network.
     """
     signature, main = signature_of(classifier, export), classifier.outputs[0]
     reading = _READING.format(**_reading(classifier))
@@ -71,7 +73,8 @@ def readme(classifier, export=None):
     classes = len(classifier.classes)
     regression = main.kind == VALUES
     labels = classifier.thresholds is not None
-    head = _HEAD.format(name=classifier.name, onnx_row=onnx_row,
+    novelty_row = "model-0000-novelty.nd                  features of training images, by which mxft marks others\n"
+    head = _HEAD.format(name=classifier.name, onnx_row=onnx_row, novelty_row=novelty_row if has_novelty else "",
                         gives=f"gives {classes} values for a picture" if regression
                         else f"tells which of {classes} labels a picture has" if labels
                         else f"names pictures with {classes} classes",

@@ -13,6 +13,7 @@ from mxft.deploy.bundle.selftest import expectation, picture_of_run, selftest_pi
 from mxft.deploy.bundle.signature import signature_of
 from mxft.deploy.onnx import export_onnx
 from mxft.errors import InputError, RunError
+from mxft.evaluation.novelty_file import load_reference, save_reference
 from mxft.files.archive import write_tar
 from mxft.files.whole import require_folder, whole_file, whole_path, write_json
 from mxft.network.checkpoint import Checkpoint, parse_model
@@ -134,6 +135,9 @@ def _write_files(classifier, folder, picture, bound, onnx):
                 "packing": classifier.packing, "metrics": {"0": metrics} if metrics else {}}
     Checkpoint(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, manifest).save(
         os.path.join(folder, "model"), 0)
+    reference = load_reference(checkpoint)
+    if reference:
+        save_reference(reference, os.path.join(folder, "model") + ",0")
     with whole_file(os.path.join(folder, SELFTEST_IMAGE)) as f:
         f.write(picture)
     (answer, *_), _ = bound.answers(picture)
@@ -141,7 +145,7 @@ def _write_files(classifier, folder, picture, bound, onnx):
     export = _export(classifier, os.path.join(folder, ONNX), bound.read(picture)[0]) if onnx else None
     write_json(os.path.join(folder, SIGNATURE), signature_of(classifier, export))
     for name, text in ((SYNSET, "".join(f"{name}\n" for name in classifier.classes)),
-                       (README, readme(classifier, export))):
+                       (README, readme(classifier, export, reference is not None))):
         with whole_file(os.path.join(folder, name), "w") as f:
             f.write(text)
 

@@ -92,7 +92,7 @@ def _answer(bound, data):
     began = time.perf_counter()
     check_picture(data)
     try:
-        answers, (width, height) = bound.answers(data)
+        answers, (width, height), novelty = bound.answers_and_novelty(data)
     except BadImage as error:
         raise RefusedPicture(422, f"This picture cannot be read ({error}).") from None
     thresholds = bound.classifier.thresholds
@@ -103,7 +103,8 @@ def _answer(bound, data):
         labels = {"labels": [row["name"] for row in rows[0] if row["said"]]}
     outputs = [{"output": answer.output.name, "kind": answer.output.kind, "classes": own}
                for answer, own in zip(answers, rows)]
-    return {"classes": rows[0], **labels, **({"outputs": outputs} if len(outputs) > 1 else {}),
+    unlike = {"novelty": {**novelty.to_dict(), "said": novelty.describe() if novelty.far else ""}} if novelty else {}
+    return {"classes": rows[0], **labels, **({"outputs": outputs} if len(outputs) > 1 else {}), **unlike,
             "milliseconds": round((time.perf_counter() - began) * 1e3, 1),
             "image": {"width": int(width), "height": int(height)}}
 

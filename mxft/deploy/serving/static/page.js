@@ -83,8 +83,9 @@ async function ask(files) {
   if (answer.error)
     return show({ status: name, error: answer.error });
   const { width, height } = answer.image;
+  const far = answer.novelty?.said ? `It is ${answer.novelty.said}. ` : "";
   return show({ classes: answer.classes, outputs: answer.outputs,
-                status: `${name}: ${width} × ${height} pixels, named in ${Math.round(answer.milliseconds)} ms` });
+                status: `${far}${name}: ${width} × ${height} pixels, named in ${Math.round(answer.milliseconds)} ms` });
 }
 
 byId("file").addEventListener("change", event => {
