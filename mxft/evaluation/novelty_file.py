@@ -20,14 +20,14 @@ _ENDING = "-novelty.nd"
 _FEATURES, _THRESHOLD, _HASH = "features:", "threshold", "sha256"
 
 
-def novelty_path(model):
-    """Return where the reference of ``"prefix,epoch"`` lies: ``prefix-best-novelty.nd``."""
-    return params_path(*parse_model(model))[:-len(".params")] + _ENDING
+def novelty_path(prefix, epoch):
+    """Return where the reference of a checkpoint lies: ``prefix-best-novelty.nd``."""
+    return params_path(prefix, epoch)[:-len(".params")] + _ENDING
 
 
 def save_reference(reference, model):
     """Write a reference beside the checkpoint ``"prefix,epoch"``; return its path."""
-    path = novelty_path(model)
+    path = novelty_path(*parse_model(model))
     digest = np.frombuffer(bytes.fromhex(sha256(params_path(*parse_model(model)))), np.uint8)
     save_arrays(path, {_FEATURES + reference.layer: mx.nd.array(reference.features, dtype="float16"),
                        _THRESHOLD: mx.nd.array([reference.threshold], dtype="float64"),
@@ -54,7 +54,7 @@ def load_reference(checkpoint):
     """
     if not checkpoint.on_disk:
         return None
-    path = novelty_path(checkpoint.name)
+    path = novelty_path(*parse_model(checkpoint.name))
     if not os.path.isfile(path):
         return None
     try:

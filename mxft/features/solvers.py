@@ -37,6 +37,8 @@ class SolvedHead(BriefRepr):
     split_top1 : float or None
         On the images that were held out, each once; None where every class has but one.
     seconds : float
+    scale : float
+        What the classifier's own scores were multiplied by.
     """
 
     weight: np.ndarray
@@ -45,6 +47,7 @@ class SolvedHead(BriefRepr):
     regularisation: float
     split_top1: float
     seconds: float
+    scale: float = 1.0
 
 
 def check_solver(solver):
@@ -111,7 +114,7 @@ def solve_head(solver, features, labels, num_classes, seed=0, images=None):
     weight, bias = (factor * values for values in _fit(solver, scaled, labels, num_classes, penalty, found))
     weight = weight / spread
     return SolvedHead(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), solver, penalty, top1,
-                      time.perf_counter() - began)
+                      time.perf_counter() - began, factor)
 
 
 def require_every_class(labels, num_classes):

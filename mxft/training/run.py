@@ -172,7 +172,7 @@ class RunFolder(Run):
         """Save a checkpoint (see `Run.save`); an earlier epoch's file goes once the new one stands."""
         if epoch == "best":
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(novelty_path(self.name(epoch)))  # it is of the parameters that are replaced
+                os.unlink(novelty_path(self.prefix, epoch))  # it is of the parameters that are replaced
         name = super().save(epoch, arg_params, aux_params, metrics)
         if isinstance(epoch, int):
             self._kept = [*(number for number in self._kept if number != epoch), epoch]

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from mxft.errors import InputError
+from mxft.evaluation.classification import cross_entropy
 from mxft.evaluation.scoring import Score
 from mxft.report.image_results import ImageResults
 from mxft.report.page import write_run_page
+from mxft.report.reliability import calibration_results
 from mxft.report.run_files import RunFiles
 from mxft.workflows.reporting import write_comparison
 
@@ -74,12 +76,24 @@ def test_a_page_holds_everything_itself_and_no_name_is_taken_for_markup(make_run
     with open(write_run_page(folder, SCORE, records), encoding="utf-8") as f:
         page = f.read()
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page)
-    assert page.count("data:image/jpeg") == 5 and page.count("<svg") == 2 and page.count("</script>") == 1
+    assert page.count("data:image/jpeg") == 5 and page.count("<svg") == 4 and page.count("</script>") == 1
     assert "<b>dog</b>" not in page and "&lt;b&gt;dog" in page
     assert "4 loaded, 1 new" in page and "4 arrays are bit for bit what they were" in page
     assert re.search(r"const names = (.*?), counts", page).group(1) == "{}"  # they are in the table of recalls
     assert page.count('<tr data-class="0"><td class="name">cat</td>') == 1
     assert "<td>fit.epochs</td><td class=\"name\">2</td>" in page and "<td>seed</td>" not in page  # 8 and 0 by default
+
+
+def test_the_page_says_how_far_probabilities_can_be_trusted(make_run, make_records):
+    records = make_records("val.rec", [0, 0, 0, 1, 1])
+    with open(write_run_page(make_run("run"), SCORE.at_temperature(2.0), records), encoding="utf-8") as f:
+        page = f.read()
+    assert "divided by the temperature 2; it was fitted on other images (5 images)" in page
+    before, after = (cross_entropy(LOGITS / temperature, SCORE.labels) for temperature in (1, 2))
+    assert f'<td>log loss</td><td class="n">{before:.4f}</td><td class="n">{after:.4f}</td>' in page
+    own = calibration_results(SCORE.at_temperature(2.0), own=True)
+    assert "each half of the images is judged at the temperature fitted on the other half" in own["note"]
+    assert len(own["columns"]) == 3 and len(calibration_results(SCORE)["columns"]) == 2
 
 
 def test_a_run_that_was_not_judged_has_a_page_too(make_run):

@@ -44,7 +44,7 @@ def run(model, data, tmp_path, recipe=None, **arguments):
 def test_what_it_leaves_is_complete(model, data, tmp_path, capfd):
     result = run(model, data, tmp_path, Recipe(plan="head", batch_size=8, fit=FitOptions(epochs=2, momentum=.9)))
     assert sorted(os.listdir(result.run)) == ["curves.png", "freeze.json", "log.jsonl", "model-0002.params",
-                                              "model-best.params",
+                                              "model-best-novelty.nd", "model-best.params",
                                               "model-manifest.json", "model-symbol.json", "state", "transfer.json"]
     manifest = load_checkpoint(result.run).manifest
     assert manifest["classes"] == ["red", "green", "blue"] and manifest["packing"] == {"resize": 10}

@@ -1,0 +1,101 @@
+"""How far probabilities can be trusted, and what lies far from the training images: measured on features.
+
+    mxft extract-features --model mobilenet-v2-1.0,0 \\
+        --image-shape 3,224,224 256_ObjectCategories.tar codes.npz
+    python recipes/calibration.py codes.npz
+    python recipes/calibration.py codes.npz --classes 8 --solvers ridge
+    python recipes/calibration.py codes.npz --novelty --classes 2,5,10
+
+The features are those of a frozen backbone. Of each class --per-class images
+train and the others are held out. First table: log loss (nats) and expected
+calibration error (15 bins) of fitted heads on held-out images, with the
+classifier's own scores and with their scale chosen by cross-validation. With
+--novelty: of how many held-out images of so many classes chosen at random it is
+said that they are far from the training images (aim: 0.05), and of how many of
+all other classes, in the mean over --draws choices.
+"""
+import collections
+import pathlib
+import sys
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from mxft.command import run_command  # noqa: E402
+from mxft.commandline.arguments import Parser, numbers, whole  # noqa: E402
+from mxft.options import SOLVERS  # noqa: E402
+
+
+def parser():
+    """Return the argument parser."""
+    p = Parser(prog="calibration", description=__doc__)
+    p.add_argument("features", metavar="FILE", help="of mxft extract-features, with the labels of class folders")
+    p.add_argument("--classes", type=numbers(None, int), default=(8, 40, 256), metavar="N,N",
+                   help="the first so many, or chosen for --novelty (default: 8,40,256)")
+    p.add_argument("--solvers", default=",".join(SOLVERS), metavar="A,B", help="(default: all)")
+    p.add_argument("--per-class", type=whole(1), default=12, metavar="N", help="training images (default: 12)")
+    p.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the choice of images (default: 0)")
+    p.add_argument("--novelty", action="store_true", help="measure what is marked as far")
+    p.add_argument("--draws", type=whole(1), default=20, metavar="N", help="of --novelty (default: 20)")
+    return p
+
+
+def main(argv=None):
+    """Print the tables."""
+    args = parser().parse_args(argv)
+    from mxft.features.files import read_features
+
+    found = read_features(args.features)
+    features = found.features.reshape(len(found.features), -1).astype(np.float32)
+    labels = found.labels.astype(int)
+    print("| classes | false alarms | marked |\n|---|---|---|" if args.novelty else
+          "| head | classes | top-1 | log loss | ECE | log loss, scaled | ECE, scaled |\n|---|---|---|---|---|---|---|")
+    for classes in args.classes:
+        if args.novelty:
+            print(novelty_row(features, labels, classes, args), flush=True)
+            continue
+        for solver in args.solvers.split(","):
+            print(solver_row(features, labels, classes, solver, args), flush=True)
+
+
+def divided(labels, classes, per_class, seed):
+    """Return the numbers of the training and of the held-out images of these classes."""
+    parts = collections.defaultdict(list)
+    for label in classes:
+        members = np.random.RandomState([seed, label]).permutation(np.flatnonzero(labels == label))
+        parts["train"].append(members[:per_class])
+        parts["held out"].append(members[per_class:])
+    return np.concatenate(parts["train"]), np.concatenate(parts["held out"])
+
+
+def solver_row(features, labels, classes, solver, args):
+    """Return a line of the first table."""
+    from mxft.evaluation.calibration import expected_calibration_error
+    from mxft.evaluation.classification import cross_entropy, softmax, top_k
+    from mxft.features.solvers import solve_head
+
+    train, held_out = divided(labels, range(classes), args.per_class, args.seed)
+    head = solve_head(solver, features[train], labels[train], classes, args.seed)
+    logits, truth = features[held_out] @ head.weight.T + head.bias, labels[held_out]
+    figures = [figure for scores in (logits / np.float32(head.scale), logits)
+               for figure in (cross_entropy(scores, truth), expected_calibration_error(softmax(scores), truth))]
+    return f"| {solver} | {classes} | {top_k(logits, truth):.3f} | " + " | ".join(f"{f:.3f}" for f in figures) + " |"
+
+
+def novelty_row(features, labels, classes, args):
+    """Return a line of the second table."""
+    from mxft.evaluation.novelty import make_reference
+
+    rates = []
+    for draw in range(args.draws):
+        chosen = np.random.RandomState([args.seed, draw]).choice(labels.max() + 1, classes, replace=False)
+        train, held_out = divided(labels, chosen, args.per_class, draw)
+        unknown = np.flatnonzero(~np.isin(labels, chosen))
+        reference = make_reference("features", features[train], pretrained=True)
+        rates.append([np.mean([one.far for one in reference.judge(features[rows])]) for rows in (held_out, unknown)])
+    return f"| {classes} | " + " | ".join(f"{rate:.3f}" for rate in np.mean(rates, axis=0)) + " |"
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("calibration", main))
