@@ -53,8 +53,8 @@ def test_a_run_leaves_all_of_its_files_and_says_where(here, capsys):
     assert err == "" and f"run folder: {here}/run" in out and out.endswith(
         f"saved: run/model,best\nreport: {here}/run/report.html\n")
     assert sorted(os.listdir("run")) == [
-        "curves.png", "freeze.json", "log.jsonl", "model-0001.params", "model-best-novelty.nd", "model-best.params", "model-manifest.json",
-        "model-symbol.json", "report.html", "state", "transfer.json"]
+        "curves.png", "freeze.json", "log.jsonl", "model-0001.params", "model-best-novelty.nd", "model-best.params",
+        "model-manifest.json", "model-symbol.json", "report.html", "state", "transfer.json"]
 
 
 def test_an_update_of_several_batches_is_told(here, capsys):
