@@ -189,8 +189,9 @@ class Predictions(Sequence[Prediction]):
         best = [(self.classes[number], value) for number, value in (
             prediction.top(3) if self.thresholds is None else prediction.answers[0].said(self.thresholds))]
         if self.thresholds is None:
-            far = [prediction.novelty.describe()] if prediction.novelty and prediction.novelty.far else []
-            return (*best[0], "; ".join(far + [_listed([one for one in best[1:] if one[1] >= _LEAST_TOLD])]).rstrip("; "))
+            others = _listed([one for one in best[1:] if one[1] >= _LEAST_TOLD])
+            far = prediction.novelty.describe() if prediction.novelty and prediction.novelty.far else ""
+            return (*best[0], "; ".join(filter(None, (far, others))))
         return (_listed(best) or "none",)
 
 

@@ -96,7 +96,7 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     run.log("end", steps=result.steps, best=result.best, last=result.last, interrupted=result.interrupted,
             peak_memory=peak_memory())
     if task.workers.writes:
-        conclude(result, verifier)
+        conclude(result, verifier, run.best_step)
     return result
 
 

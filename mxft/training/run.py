@@ -222,7 +222,10 @@ class SilentRun:
     def save(self, epoch, arg_params, aux_params, metrics):
         """Do nothing; there is no checkpoint to name."""
 
-    def keep(self, score, arg_params, aux_params, metrics):
+    def keep_beginning(self, score, arg_params, aux_params, metrics):
+        """Do nothing."""
+
+    def keep(self, score, arg_params, aux_params, metrics, same_embedding=False):
         """Do nothing; there is no checkpoint to name."""
         return []
 

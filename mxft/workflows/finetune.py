@@ -34,6 +34,7 @@ from mxft.training.recipe import Recipe
 from mxft.training.resume.following import share_state
 from mxft.training.resume.state import Keeping, open_state, require_resumable
 from mxft.training.run import RunFolder, SilentRun
+from mxft.training.sanity import recipe_doubts, warn
 from mxft.training.staged import StagedTraining
 from mxft.wording import plural
 
@@ -205,9 +206,10 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
     folder.write_json("transfer.json", network.report.to_dict())
     records = {name: os.path.abspath(path) for name, path in (("train", data.train), ("val", data.val)) if path}
     resumed = folder.state and folder.state.resumed
+    doubts = _doubts(ready, workers)
     folder.log("resumed" if resumed else "start", model=checkpoint.name, recipe=dataclasses.asdict(recipe),
                devices=[str(d) for d in devices], records=records, workers=workers.count,
-               augmentation=[dataclasses.asdict(stage.augmentation) for stage in ready.stages])
+               augmentation=[dataclasses.asdict(stage.augmentation) for stage in ready.stages], warnings=doubts)
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in ready.scans.items())
     LOG.info(f"{network.describe()}\n"
              f"input: {spec.describe()}{'' if checkpoint.input_spec else ' (no manifest: the default, or given)'}\n"
@@ -224,6 +226,15 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
                  f"  {plural(stage.fit.epochs, 'epoch')}, batch {stage.batch_size}, {stage.fit.optimizer} "
                  f"({recipe.schedule}); {describe_rates(stage.plan.rates(stage.learning_rate, network.symbol))}")
     LOG.info(f"run folder: {told_path(folder.path)}")
+    warn(doubts)
+
+
+def _doubts(ready, workers):
+    """Return what of the settings cannot go well, see `mxft.training.sanity`."""
+    images = np.unique(ready.scans["train"].first, return_counts=True)[1]
+    return recipe_doubts(ready.recipe, ready.stages, ready.network.head_parameters,
+                         int(images.max() * len(images) if ready.recipe.oversample else len(ready.scans["train"].ids)),
+                         workers.gradients_an_update * ready.recipe.fit.accumulate)
 
 
 def _augmentations(stages):

@@ -8,8 +8,11 @@ from mxft.faces.training.options import learning_rate_steps
 from mxft.faces.training.sharding import describe_shards
 from mxft.machine.notebook import told_path
 from mxft.training.accumulation import updates_of
+from mxft.training.sanity import Steps, doubts, warn
 
 LOG = logging.getLogger("mxft")
+_NAMES = {"batch": "per_batch_size", "rate": "lr", "epochs": "end_epoch", "end": "max_steps"}
+RATE_FROM_SCRATCH = 0.1  # upstream's, which has to fall before a run ends
 
 
 def start_facts(task, targets):
@@ -34,7 +37,7 @@ def start_facts(task, targets):
                      "steps_an_epoch": updates_of(train.batches, options.accumulate)},
             "targets": [{"name": pairs.name, "pairs": len(pairs.issame), "same": int(pairs.issame.sum())}
                         for pairs in targets],
-            "lr_steps": _rate_falls_after(task),
+            "lr_steps": _rate_falls_after(task), "warnings": face_doubts(task),
             "phases": [{"until": stage.until, "trainable": len(stage.plan.trainable),
                         "frozen": len(stage.plan.frozen)} for stage in task.stages]}
 
@@ -63,7 +66,29 @@ def announce(task, prefix):
     LOG.info(task.estimate.describe(options.per_batch_size))
     LOG.info(f"lr {options.lr:g}, a tenth after steps {', '.join(map(str, _rate_falls_after(task)))}; momentum "
              f"{options.mom:g}, weight decay {options.wd:g}")
+    warn(face_doubts(task))
     LOG.info(f"writing {told_path(prefix)}-symbol.json, -best.params, -last.params, -log.jsonl")
+
+
+def face_doubts(task):
+    """Return what of the options cannot go well with the images there are: see `mxft.training.sanity`.
+
+    Parameters
+    ----------
+    task : FacePreparation
+
+    Returns
+    -------
+    list of str
+    """
+    options, transfer = task.options, task.transfer
+    falls = options.lr_steps or (_rate_falls_after(task)[:1] if options.lr >= RATE_FROM_SCRATCH else ())
+    loaded = set(transfer.arg_params) & set(task.network.embedding.list_arguments())
+    trains = any(loaded & set(stage.plan.trainable) for stage in task.stages)
+    return doubts(Steps(len(task.faces.labels), options.per_batch_size, options.end_epoch,
+                        len(task.contexts) * task.workers.gradients_an_update * options.accumulate, options.max_steps,
+                        options.lr if trains else 0.0, options.mom, falls=tuple(falls),
+                        new_head=transfer.new_head and options.fc7_init != "imprint"), _NAMES)
 
 
 def _say_which_images(task):
@@ -104,13 +129,15 @@ def _say_what_is_new(transfer, options):
                  "`fc7_init='imprint'`")
 
 
-def conclude(result, verifier):
+def conclude(result, verifier, best_step=None):
     """Say what came of it.
 
     Parameters
     ----------
     result : FaceResult
     verifier : Verifier
+    best_step : int, optional
+        The step the best checkpoint is of.
     """
     for line in verifier.summary():
         LOG.info(line)
@@ -118,5 +145,6 @@ def conclude(result, verifier):
         LOG.info(f"interrupted at step {result.steps}; saved as {result.last}" if result.last else
                  "interrupted before training began: nothing to save")
         return
-    LOG.info(f"{result.steps} steps done; best {result.best}, last {result.last}; "
+    of = " (step 0: no verification since was better)" if best_step == 0 else ""
+    LOG.info(f"{result.steps} steps done; best {result.best}{of}, last {result.last}; "
              f"for deployment: python tools/model_slim.py --model {shlex.quote(result.best)}")

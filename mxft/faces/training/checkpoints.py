@@ -49,24 +49,36 @@ class FaceRun(Run):
             require_free_prefix(prefix)
         require_folder(os.path.dirname(prefix) or ".")
         super().__init__(prefix, symbol, manifest)
-        self._ckpt, self._number, self._best = ckpt, 0, -math.inf
+        self._ckpt, self._number, self._best, self._highest = ckpt, 0, -math.inf, -math.inf
         self.best = self.last = None
         self.keep_state(state)
 
     def facts(self):
         """Return how far the run's files are, for the state."""
-        score = None if self._best == -math.inf else self._best
-        return {**super().facts(), "score": score, "numbered": self._number, "best": bool(self.best),
-                "last": bool(self.last)}
+        score, since = (None if value == -math.inf else value for value in (self._best, self._highest))
+        return {**super().facts(), "score": score, "score_since": since, "numbered": self._number,
+                "best": bool(self.best), "last": bool(self.last)}
 
     def resume_from(self, facts):
         """Put the files back to where a state was written."""
         super().resume_from(facts)
-        self._best = -math.inf if facts.get("score") is None else float(facts["score"])
+        score = facts.get("score")
+        self._best, self._highest = (-math.inf if value is None else float(value)
+                                     for value in (score, facts.get("score_since", score)))
         self._number = int(facts.get("numbered", 0))
         self.best, self.last = (self.name(epoch) if facts.get(epoch) else None for epoch in ("best", "last"))
 
-    def keep(self, score, arg_params, aux_params, metrics):
+    @property
+    def best_step(self):
+        """The step `best` is of, None where nothing is saved as such."""
+        return self.manifest["metrics"].get("best", {}).get("step")
+
+    def keep_beginning(self, score, arg_params, aux_params, metrics):
+        """Save as best what the run begins with: training has to beat its `score` (see `keep`)."""
+        self._best = score
+        self.best = self.save("best", arg_params, aux_params, metrics)
+
+    def keep(self, score, arg_params, aux_params, metrics, same_embedding=False):
         """Save what the rule asks for.
 
         Parameters
@@ -75,20 +87,23 @@ class FaceRun(Run):
             Higher is better: the mean accuracy of the verification sets, or minus the loss where there are none.
         arg_params, aux_params : dict of str to mx.nd.NDArray
         metrics : dict
+        same_embedding : bool
+            The embedding is the one the run began with: an equal score then is better, as the head has learnt.
 
         Returns
         -------
         list of str
             What was saved, as ``"prefix,epoch"``.
         """
-        better = score > self._best
+        better = score > self._best or (same_embedding and score == self._best)
+        improved, self._highest = score > self._highest, max(score, self._highest)
         self.last = self.save("last", arg_params, aux_params, metrics)
         saved = [self.last]
         if better:
             self._best = score
             self.best = self.save("best", arg_params, aux_params, metrics)
             saved.append(self.best)
-        if self._ckpt >= 2 or (self._ckpt == 1 and better):
+        if self._ckpt >= 2 or (self._ckpt == 1 and improved):
             self._number = 1 if self._ckpt == 3 else self._number + 1
             saved.append(self.save(self._number, arg_params, aux_params, metrics))
         return saved

@@ -182,7 +182,7 @@ class _Loop:
                                                   train.batch_size * self._workers.gradients_an_update)
         self._scheduled = tuple(network.head.scheduled(0))
         self._steps_an_epoch = updates_of(train.batches, options.accumulate)
-        self._batch, self._there, self._settled = 0, False, False
+        self._batch, self._there, self._settled, self._embedding_moved = 0, False, False, False
         self._snapshot_at = self._marked = 0  # batches done
         self._loss_scale = LossScale(run.log) if options.fp16 else None
 
@@ -214,8 +214,24 @@ class _Loop:
             "lr_scheduler": self._schedule, "begin_num_update": self.step * self._workers.updates_a_batch,
             "rescale_grad": 1 / devices})
         self._module, self._random = module, has_random_layers(symbol)
+        self._embedding_moved |= bool(set(plan.trainable) & set(self._network.embedding.list_arguments()))
         if not self.step:
-            self._verifier.at(0, *self.parameters())
+            self._keep_beginning()
+
+    def _keep_beginning(self):
+        """Verify what the run begins with, and save it as best: training has to beat it."""
+        parameters = self.parameters()
+        accuracy = self._verifier.at(0, *parameters)
+        if accuracy is not None:
+            self._run.keep_beginning(accuracy, *parameters, self._metrics(None, accuracy))
+            LOG.info(f"saved {self._run.best}: step 0, which training has to beat")
+
+    def _metrics(self, loss, accuracy):
+        """Return what the manifest says of a checkpoint."""
+        metrics = {"step": self.step, "loss": loss, "accuracy": accuracy}
+        if accuracy is not None and self._verifier.history:
+            metrics["sets"] = {name: row["accuracy"] for name, row in self._verifier.history[-1][1].items()}
+        return metrics
 
     def _unbound(self, symbol, fixed):
         """Return the module of a phase: of the whole network, or of a backbone whose head is divided."""
@@ -313,10 +329,7 @@ class _Loop:
             self._run.last = self._run.save("last", *parameters, {"step": self.step, "loss": loss})
         accuracy = self._verifier.at(self.step, *parameters)
         score = -loss if accuracy is None else accuracy
-        metrics = {"step": self.step, "loss": loss, "accuracy": accuracy}
-        if accuracy is not None:
-            metrics["sets"] = {name: row["accuracy"] for name, row in self._verifier.history[-1][1].items()}
-        saved = self._run.keep(score, *parameters, metrics)
+        saved = self._run.keep(score, *parameters, self._metrics(loss, accuracy), not self._embedding_moved)
         self._run.log("checkpoint", step=self.step, loss=loss, accuracy=accuracy, saved=saved)
         LOG.info(f"saved {', '.join(saved) or 'by rank 0'}")
         self.snapshot()
@@ -363,6 +376,7 @@ class _Loop:
     def with_what_is_left(self, failed):
         """Return the message of a failed run: what failed, at which rate, what is on disk, what to try."""
         kept = f"the last good checkpoint is {self._run.last}, the best {self._run.best}" if self._run.last else \
+            f"{self._run.best} is what it began with" if self._run.best else \
             "nothing was saved yet" if self._workers.writes else "what rank 0 saved is on disk"
         advice = f"; try `lr` {self._options.lr / 10:g}" if "finite" in failed and self.step else ""
         return f"{failed} (step {self.step}, epoch {self.epoch + 1}, lr {self._options.lr:g}): {kept}{advice}"

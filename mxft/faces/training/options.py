@@ -30,8 +30,8 @@ class FaceOptions:
     frequent : int
         Steps between lines of the log.
     ckpt : {0, 1, 2, 3}
-        Numbered checkpoints at a verification: never, when it improves, always, always as number 1. Last and best are
-        kept in any case.
+        Numbered checkpoints at a verification: never, when it is the best since step 0, always, always as number 1.
+        Last and best are kept in any case; best is step 0 where verification finds nothing better.
     ce_loss : bool
         Give the cross-entropy as a further output of the saved symbol, as upstream's flag does.
     freeze : tuple of str

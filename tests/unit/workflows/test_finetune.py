@@ -62,6 +62,25 @@ def test_what_it_leaves_is_complete(model, data, tmp_path, capfd):
     assert "plan head: 2 tensors train (21 parameters), 4 are frozen" in out and out.rstrip().endswith("model,best")
 
 
+def test_settings_that_cannot_go_well_are_said_before_the_first_epoch_and_written_down(model, data, tmp_path, capfd):
+    """24 images, the tutorial's batch of 128 and epochs for 15,360 of them."""
+    run(model, data, tmp_path, Recipe(learning_rate=0.1, fit=FitOptions(epochs=2, momentum=0.9)))
+    warnings = read_log(tmp_path / "run" / "log.jsonl")[0]["warnings"]
+    assert [line.split(":")[0] for line in warnings] == [
+        "an epoch is one update", "too few updates for a new head", "learning rate too high for pretrained weights"]
+    out, err = capfd.readouterr()
+    assert ("warning: an epoch is one update: 24 images for training, --batch-size 128; --batch-size 8 makes 3 updates"
+            in err and "warning" not in out)
+
+
+def test_a_solved_head_and_a_head_alone_leave_rates_and_updates_undoubted(model, data, tmp_path):
+    options = FitOptions(epochs=2, momentum=0.9)
+    for number, recipe in enumerate((Recipe(plan="head", solver="ridge"),
+                                     Recipe(plan="head", learning_rate=0.1, batch_size=2, fit=options))):
+        result = finetune(model, data, str(tmp_path / str(number)), recipe, SPEC, threads=1)
+        assert read_log(os.path.join(result.run, "log.jsonl"))[0]["warnings"] == []
+
+
 def test_the_manifests_input_is_taken_up_by_the_next_run(model, data, tmp_path):
     first = run(model, data, tmp_path)
     again = finetune(first.run, data, str(tmp_path / "again"), Recipe(batch_size=8, fit=ONE_EPOCH, require_head=True),

@@ -311,3 +311,33 @@ def test_what_makes_a_targets_accuracy_mean_little_is_said_once(make_face_checkp
     train(make_face_checkpoint(), targets=[PairSet("toy", images, np.arange(12) < 6)], verbose=2)
     said = capsys.readouterr().out
     assert said.count("[toy]note: ") == 1 and "folds hold pairs of one kind only" in said
+
+
+@pytest.fixture
+def pairs():
+    return PairSet("lfw", [encoded(banded(n, n // 2 % CLASSES)) for n in range(24)], np.arange(12) % 2 == 0)
+
+
+def best_of(tmp_path, prefix="a"):
+    checkpoint = load_checkpoint(f"{tmp_path}/{prefix}/model,best")
+    return checkpoint, checkpoint.manifest["metrics"]["best"]
+
+
+def test_step_0_stays_the_best_where_no_verification_is_better(make_face_checkpoint, train, pairs, tmp_path, capsys):
+    """A rate at which the embedding collapses; the head saved is of step 0 as well."""
+    net = make_face_checkpoint()
+    result = train(net, targets=[pairs], lr=5.0, verbose=1)
+    accuracies = [row["targets"]["lfw"]["accuracy"] for row in read_log(tmp_path / "a" / "model-log.jsonl")
+                  if row["event"] == "verification"]
+    checkpoint, metrics = best_of(tmp_path)
+    assert accuracies[0] >= max(accuracies[1:]) and (metrics["step"], metrics["accuracy"]) == (0, accuracies[0])
+    assert all((checkpoint.arg_params[name] == value).asnumpy().all() for name, value in net.arg_params.items())
+    assert f"best {result.best} (step 0: no verification since was better)" in capsys.readouterr().out
+
+
+def test_a_head_that_learns_on_a_frozen_embedding_is_better_than_step_0(make_face_checkpoint, train, pairs, tmp_path):
+    """Every verification is the same: the last head is kept, and numbered checkpoints are upstream's."""
+    net = make_face_checkpoint()
+    train(net, targets=[pairs], verbose=1, max_steps=2, freeze=tuple(net.arg_params))
+    _, metrics = best_of(tmp_path)
+    assert metrics["step"] == 2 and saved_epochs(f"{tmp_path}/a/model") == ["1", "best", "last"]
