@@ -20,6 +20,7 @@ from mxft.network.checkpoint import Checkpoint
 from mxft.network.input_spec import InputSpec
 from mxft.options import QUALITY, Keeping
 from mxft.report.page import write_run_page
+from mxft.training.contradictions import kept_on_the_way
 from mxft.training.preparation import check_before_packing
 from mxft.training.recipe import Recipe
 from mxft.training.run import check_run_folder, free_folder
@@ -141,7 +142,8 @@ def finetune(model: Model, data: Data, run: str | os.PathLike[str] | None = None
             check_run_folder(run, keeping.resume)
         if auto:
             reading = Reading(val_fraction, per_class, resize, chosen.seed, threads, gpus)
-            advice, said = choose(checkpoint, spec, found, chosen.target, reading, bool(OF_STEPS & set(settings)))
+            by_steps = bool((OF_STEPS | {"kvstore"}) & set(settings)) or cpus > 1 or bool(kept_on_the_way(keeping))
+            advice, said = choose(checkpoint, spec, found, chosen.target, reading, by_steps)
             if advice:
                 LOG.info(said + _given(advice.settings, settings))
                 chosen = Recipe.of({**advice.settings, **settings})
@@ -219,7 +221,7 @@ def _open(data: Data, checkpoint: Checkpoint, recipe: Recipe, packing: _Packing)
                                         packing.label_columns, kept, packing.exclude)
     else:
         found = data
-    found.require_labels()
+    found.require_every_class()
     return found
 
 

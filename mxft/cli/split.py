@@ -1,4 +1,6 @@
 """``mxft split``: pictures divided into a part for training and one for validation, listed and packed."""
+import os
+
 from mxft.cli.im2rec import add_image_options
 from mxft.commandline.arguments import Parser
 from mxft.commandline.data_options import (
@@ -61,7 +63,9 @@ def main(argv=None):
     from mxft.data.classes import read_classes
     from mxft.data.datasets import prepare_pictures
     from mxft.data.pictures import open_pictures
+    from mxft.files.whole import check_writable
 
+    check_writable(os.path.dirname(os.path.abspath(args.prefix)), "PREFIX")
     names = read_classes(args.classes) if args.classes else None
     pictures = open_pictures(args.pictures, target_kind(args), args.labels, args.label_columns or None, names,
                              args.exclude, args.keep_clutter)

@@ -3,14 +3,13 @@ import dataclasses
 import os
 from typing import Optional
 
+from mxft.data.folders import PARTS
 from mxft.data.label_vectors import sorted_names
 from mxft.data.lists import Row, iter_list
 from mxft.data.tables import require_plain, table_columns
 from mxft.data.target_spec import CLASSES, TargetSpec
 from mxft.errors import InputError, nearest
 
-PARTS = {**dict.fromkeys(("train", "training"), "train"), **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-         **dict.fromkeys(("test", "testing"), "test")}
 _LABEL_COLUMNS = ("label", "class", "class_name", "classname", "label_name", "category", "category_name", "target",
                   "species", "breed", "y", "name", "labels", "class_id", "category_id", "label_id", "kind", "type")
 _PART_COLUMNS = ("split", "set", "subset", "part", "partition", "is_train", "usage")
@@ -72,6 +71,8 @@ def read_class_table(path, names=None, columns=None):
     (('beagle', 'pug'), [(1.0,), (0.0,)], ['train', 'val'])
     """
     if os.fspath(path).lower().endswith(".lst"):
+        if columns:
+            raise InputError(f"label columns: expected a table with a header, received {path}, a list without one")
         return _of_list(path, names)
     table = table_columns(path)
     part = _part_column(table)
@@ -124,14 +125,23 @@ def _label_column(table, part):
         words = [column for column in named if not _all_numbers(table, column)]
         if named and (len(named) == 1 or len(words) >= 1):
             return (words or named)[0]
+        words = [column for column in others if not _all_numbers(table, column)]
+        if not named and len(words) == 1 and _repeats(table, words[0]):
+            return words[0]
     else:
         words = [column for column in others if not _all_numbers(table, column)]
         if len(words) == 1:
             return words[0]
-    called = ", ".join(table.header[column] for column in others) if table.header else f"{len(others)} without header"
-    raise InputError(f"class column: expected one beside the images' in {table.path}, received {called}; "
-                     "`label_columns` NAME names it, `target='multi-label'` reads several labels an image and "
-                     "`target='regression'` numbers")
+    names = [table.header[column] for column in others] if table.header else []
+    called, cure = (", ".join(names), f"`label_columns` {names[0]} would choose one") if names else (
+        f"{len(others)} without header", "a header would name them")
+    raise InputError(f"class column: expected one beside the images' in {table.path}, received {called}; {cure}, "
+                     "`target='multi-label'` reads several labels an image and `target='regression'` numbers")
+
+
+def _repeats(table, column):
+    """Whether a column has far fewer different cells than rows, as classes have and remarks have not."""
+    return 2 * len({row[column] for _, row in table.lines}) <= len(table.lines)
 
 
 def _all_numbers(table, column):

@@ -64,6 +64,8 @@ def prepare_records(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutt
                     strict=False, val_fraction=None, **image_options):
     """Split and pack pictures by the tutorials' protocols: n of each class for training, or Keras's fraction.
 
+    Pictures that are divided already, into train/ and val/ folders or by a table, stay divided so.
+
     Parameters
     ----------
     folder : str
@@ -90,6 +92,9 @@ def prepare_records(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutt
         What `open_pictures` and `prepare_pictures` refuse.
     """
     pictures = open_pictures(folder, exclude=exclude, keep_clutter=keep_clutter)
+    if pictures.val is not None:
+        LOG.info(f"{pictures.source} is divided already, and stays so: the protocol's own division is left out")
+        per_class, val_fraction = None, None
     return prepare_pictures(pictures, prefix, None if val_fraction else per_class, val_fraction, seed, 0, num_thread,
                             show, strict, **image_options)
 
@@ -137,7 +142,7 @@ def prepare_pictures(pictures, prefix, per_class=None, val_fraction=None, seed=0
     >>> records, split = prepare_pictures(pictures, "photos-records", resize=256)   # doctest: +SKIP
     """
     options = image_facts(ImageOptions(**image_options))
-    pictures.require_labels()
+    pictures.require_every_class()
     if per_class and val_fraction:
         raise InputError(f"cannot split: expected `per_class` or `val_fraction`, received per_class={per_class} and "
                          f"val_fraction={val_fraction:g}")
@@ -148,14 +153,15 @@ def prepare_pictures(pictures, prefix, per_class=None, val_fraction=None, seed=0
     if records_stand(prefix, wanted):
         return load_records(prefix), None
     parts = _divided(pictures, seed, division)
-    require_plain(pictures.table or pictures.source, pictures.target.output_names)
+    require_plain(pictures.table or pictures.source, pictures.target.output_names, pictures.table is None)
     LOG.info(pictures.describe())
     classes_path, packed = f"{prefix}-classes.txt", []
     write_classes(classes_path, pictures.target.output_names)
     for name, rows in zip(("train", "val"), parts):
         write_list(f"{prefix}-{name}.lst", rows)
-        packed.append(pack_list(f"{prefix}-{name}.lst", pictures.root, num_thread=num_thread, show=show, strict=strict,
-                                pack_label=pictures.target.kind != CLASSES, **image_options))
+        result = pack_list(f"{prefix}-{name}.lst", pictures.root, num_thread=num_thread, show=show, strict=strict,
+                           pack_label=pictures.target.kind != CLASSES, **image_options)
+        packed.append(dataclasses.replace(result, of_classes=pictures.target.kind == CLASSES))
     without = _without_validation(pictures.target, parts, packed)
     duplicates = write_duplicates(f"{prefix}-duplicates.tsv", *(result.rec for result in packed), *parts)
     hashes = {name: sha256(f"{prefix}-{name}.rec") for name in ("train", "val")}
@@ -194,8 +200,10 @@ def _divided(pictures, seed, division):
         more, advice = (1, "add pictures") if least else (math.ceil(1 / share) - 1,
                                                           f"raise the fraction above {share:g}")
     if not val:
-        raise InputError(f"no images left for validation: expected a class with more than {more} images in "
-                         f"{pictures.source}; {advice}")
+        numeric = pictures.table and target.size > 5 and all(name.lstrip("-").isdecimal() for name in target.names)
+        advice += "; `target='regression'` trains on numbers" * bool(numeric)
+        raise InputError(f"no images left for validation: expected a class with more than {plural(more, 'image')} in "
+                         f"{pictures.source}, received {plural(len(rows), 'image')} of {target.size} classes; {advice}")
     return train, val
 
 
@@ -271,8 +279,10 @@ def load_records(prefix):
     """
     path = facts_path(prefix)
     if not os.path.isfile(path):
+        pictures, made = ("PICTURES", prefix) if not os.path.isdir(prefix) else (
+            shlex.quote(prefix), os.path.normpath(prefix) + "-split")
         raise MissingFileError(f"records are missing: expected {path}, received records={prefix!r}; "
-                               f"mxft split PICTURES {shlex.quote(prefix)} makes them")
+                               f"mxft split {pictures} {shlex.quote(made)} makes them")
     facts = _read_facts(path)
     return Records(f"{prefix}-train.rec", f"{prefix}-val.rec", read_classes(f"{prefix}-classes.txt"),
                    packing=facts["packing"], target=facts.get("target", CLASSES))

@@ -8,6 +8,8 @@ from mxft.data.lists import Row
 from mxft.errors import InputError, MissingFileError, nearest
 
 EXTENSIONS = (".jpeg", ".jpg", ".png")
+PARTS = {**dict.fromkeys(("train", "training"), "train"), **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+         **dict.fromkeys(("test", "testing"), "test")}  # what people call the parts of a data set
 
 
 @dataclass
@@ -85,6 +87,41 @@ def scan_folder(root, recursive=False, exts=EXTENSIONS, exclude=(), classes=None
     return scan
 
 
+def by_parts(scan):
+    """Return a scan of training and validation folders as one of classes and parts; None of any other.
+
+    Parameters
+    ----------
+    scan : FolderScan
+        Of `scan_folder`, recursive: its classes are called ``train/cat``, ``val/cat``.
+
+    Returns
+    -------
+    (FolderScan, dict of str to list of Row) or None
+        The classes of both under one name each, and the rows of ``"train"``, ``"val"`` and ``"test"``.
+
+    Raises
+    ------
+    InputError
+        A class that is in validation alone.
+    """
+    split = [name.partition("/") for name in scan.classes]
+    parts = {part.lower(): PARTS.get(part.lower()) for part, _, _ in split}
+    if not all(name for _, _, name in split) or None in parts.values() or not {"train"} < set(parts.values()):
+        return None
+    where = [(parts[part.lower()], name) for part, _, name in split]
+    names = sorted(name for part, name in where if part == "train")
+    for part, name in where:
+        if name not in names:
+            raise InputError(f"class for {part} alone: expected one of the {len(names)} classes in the training "
+                             f"folder, received {name!r}; {nearest(name, names)}")
+    rows = {part: [] for part in dict.fromkeys(part for part, _ in where)}
+    for row in scan.rows:
+        part, name = where[int(row.labels[0])]
+        rows[part].append(row._replace(labels=(float(names.index(name)),)))
+    return FolderScan([row for each in rows.values() for row in each], names, scan.ignored), rows
+
+
 def _walk(root, recursive, exclude, excluded):
     """Yield (folder, sorted file names, whether it has folders); add to `excluded` the names that were left out."""
     for path, folders, files in os.walk(root, followlinks=True):
@@ -158,7 +195,8 @@ def is_image(path, exts):
 def require_root(root):
     """Return `root` if it is a folder; otherwise refuse it."""
     if not os.path.isdir(root):
-        raise MissingFileError(f"image folder is missing: expected a folder, received {os.fspath(root)!r}")
+        raise MissingFileError(f"image folder is missing: expected a folder, received {os.fspath(root)!r}"
+                               + "; `labels` takes a table" * os.path.isfile(root))
     return root
 
 

@@ -128,8 +128,8 @@ def _advice(labels, whole):
     """Return the nearest way out: more classes where the labels are class numbers, a new list where they are not."""
     if whole.all():
         return (f"--num-classes {int(labels.max()) + 1} takes them all, or pack without the surplus class "
-                "(mxft im2rec --list --recursive --exclude NAME)")
-    return "they are not class numbers: make the list again with mxft im2rec --list --recursive"
+                "(mxft im2rec --list --recursive --exclude NAME PREFIX ROOT)")
+    return "they are not class numbers: make the list again with mxft im2rec --list --recursive PREFIX ROOT"
 
 
 def copy_records(scan, numbers, path):

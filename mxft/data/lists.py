@@ -76,7 +76,7 @@ def check_list(path):
     indices = array("Q", (row.index for row in iter_list(path)))
     if not indices:
         raise InputError(f"image list is empty: expected at least one row, received {path} with none; "
-                         "make it with mxft im2rec `list` `recursive`")
+                         "mxft im2rec --list --recursive PREFIX ROOT makes one")
     values, counts = np.unique(np.frombuffer(indices, np.uint64), return_counts=True)
     if counts.max() > 1:
         twice = int(values[counts > 1][0])

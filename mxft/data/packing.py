@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 from functools import partial
+from typing import Optional
 
 from mxft.compat import load_cv2
 from mxft.data.folders import require_root
@@ -18,6 +19,7 @@ from mxft.errors import InputError, MxftError, RunError
 from mxft.files.whole import whole_file
 from mxft.machine.quiet import quiet_native
 from mxft.network.image_options import ImageOptions
+from mxft.wording import plural
 
 WINDOW = 8  # images in flight for each thread: enough that none waits, and memory does not grow with the list
 
@@ -41,6 +43,10 @@ class PackResult:
     seconds : float
     label_width : int
         Numbers packed as the label of each record.
+    of_classes : bool or None
+        Whether the labels are classes; None where the list does not say.
+    listed_width : int
+        Numbers of a row in the list, of which `label_width` were packed.
     """
 
     rec: str
@@ -52,12 +58,19 @@ class PackResult:
     bad: list
     seconds: float
     label_width: int = 1
+    of_classes: Optional[bool] = None
+    listed_width: int = 1
 
     def __str__(self):
-        what = f"{self.label_width} labels each" if self.label_width > 1 else (
-            f"{self.classes} classes" if self.classes else "a number each")
+        guess = self.classes and (2 * self.classes <= self.packed or self.packed < 20)  # 67 of 72 are ages
+        what = (f"{self.label_width} labels each" if self.label_width > 1 else
+                plural(self.classes, "class", "classes") if (guess if self.of_classes is None else self.of_classes) else
+                "a number each" if self.of_classes is False or not self.classes else
+                plural(self.classes, "different label"))
         text = (f"packed {self.packed} images of {what} into {self.rec} "
                 f"({self.bytes / 1e6:.1f} MB, {self.packed / max(self.seconds, 1e-9):.0f} images/s)")
+        if self.listed_width > self.label_width:
+            text += f"; of {self.listed_width} labels a row the first alone, `pack_label` packs all"
         return text + (f"; {len(self.bad)} left out, listed in {self.bad_path}" if self.bad else "")
 
 
@@ -123,7 +136,7 @@ def pack_list(list_path, root, prefix=None, num_thread=1, pack_label=False, stri
         _refuse(bad, total, strict, list_path, bad_path)
     classes = len(labels) if all(label == int(label) for label in labels) else 0
     return PackResult(rec, idx, bad_path if bad else None, total - len(bad), classes, writer.offset, bad,
-                      time.monotonic() - began, width if pack_label else 1)
+                      time.monotonic() - began, width if pack_label else 1, listed_width=width)
 
 
 def _write_records(writer, made, advance):
@@ -222,7 +235,7 @@ def _refuse(bad, total, strict, list_path, bad_path):
     if not bad or not (strict or len(bad) == total):
         return
     row, reason = bad[0]
-    expected = "every image to be whole (--strict)" if strict else "at least one image that can be packed"
+    expected = "every image to be whole (`strict`)" if strict else "at least one image that can be packed"
     advice = "repair or remove them" if len(bad) < total else "is the image folder the one the list was made from?"
     raise InputError(f"nothing packed from {list_path}: expected {expected}, received {len(bad)} bad of {total}, the "
                      f"first index={row.index} path={row.path!r}: {reason}; all are in {bad_path}; {advice}")

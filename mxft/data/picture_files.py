@@ -1,5 +1,7 @@
 """Which files are pictures, told by their first bytes where the name does not say, and where a listed one lies."""
+import functools
 import os
+import unicodedata
 
 PICTURE_ENDINGS = (".jpeg", ".jpg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".avif",
                    ".jp2", ".pbm", ".pgm", ".ppm", ".pnm")
@@ -83,8 +85,9 @@ def is_hidden(name):
 def found_path(root, path):
     """Return the path below a folder under which a listed picture lies, or None.
 
-    Tried are the path as it stands, with ``/`` for ``\\``, without blanks at its ends, and, as tables name pictures by
-    their number, with an image's ending behind it.
+    Tried are the path as it stands, with ``/`` for ``\\``, without blanks at its ends; as tables name pictures by their
+    number, with an image's ending behind it; and, as tables travel between systems, in other case and with letters
+    composed in the other of Unicode's ways, where one file alone is called so.
 
     Parameters
     ----------
@@ -102,7 +105,37 @@ def found_path(root, path):
         for candidate in (base + ending, base + ending.upper()):
             if os.path.isfile(os.path.join(root, candidate)):
                 return candidate
-    return None
+    return _called_alike(root, base) if base and ".." not in base.split("/") else None
+
+
+def _called_alike(root, path):
+    """Return the path of the one file whose folders and name are the same but for case and composition, or None."""
+    found = ""
+    for part in filter(None, path.split("/")):
+        if part == ".":
+            continue
+        here = os.path.join(root, found)
+        try:
+            same = _alike(here, os.stat(here).st_mtime_ns).get(_folded(part), ())
+        except OSError:
+            return None
+        if len(same) != 1:
+            return None
+        found = os.path.join(found, same[0])
+    return found if found and os.path.isfile(os.path.join(root, found)) else None
+
+
+@functools.lru_cache(maxsize=64)
+def _alike(folder, changed):
+    """Return {folded name: names} of a folder, as it was at a time of change."""
+    names = {}
+    for name in os.listdir(folder):
+        names.setdefault(_folded(name), []).append(name)
+    return names
+
+
+def _folded(name):
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def root_of(paths, folder, sample=20):

@@ -1,5 +1,6 @@
 """Folders of pictures: which are classes, which pictures are theirs, and what is passed over."""
 import os
+import unicodedata
 from collections import Counter
 
 from mxft.data.picture_files import is_hidden, is_picture
@@ -53,6 +54,20 @@ def class_folders(folder, exclude=()):
     return {name: [os.path.join(name, path) for path in pictures] for name, pictures in sorted(found.items())}
 
 
+def notes_of(classes):
+    """Return what is said of class folders that may be meant otherwise: groups within them, names that look alike."""
+    notes, alike = [], {}
+    for name in classes:
+        alike.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(name)
+    for same in alike.values():
+        if len(same) > 1:
+            notes.append(f"{' and '.join(same)} are called alike, and taken as {len(same)} classes")
+    inner = {path.split(os.sep)[1] for paths in classes.values() for path in paths if path.count(os.sep) > 1}
+    if inner and not any("/" in name for name in classes):
+        notes.append(f"folders within the class folders ({some(sorted(inner), 3)}) are taken together")
+    return tuple(notes)
+
+
 def passed_over(folder, classes, files):
     """Return what is said of files that are no pictures of a class."""
     taken = {path for paths in classes.values() for path in paths}
@@ -63,19 +78,42 @@ def passed_over(folder, classes, files):
     beside = [name for name in files if is_picture(os.path.join(folder, name))]
     notes = [f"{plural(len(found), 'picture')} {where} passed over ({some(found)})" for found, where in
              ((beside, "beside the class folders"), (deeper, "deeper than a class folder")) if found]
+    lost = _lost_links(folder, files, [name for name in classes if "/" not in name], taken)
+    if lost:
+        notes.append(f"{plural(len(lost), 'link')} to nothing passed over ({some(lost)})")
     tables = [name for name in files if name.lower().endswith(TABLES)]
     if tables:
         notes.append(f"{some(tables)} not read: `labels` {tables[0]} would be")
     return tuple(notes)
 
 
-def require_pictures(folder):
-    """Return the paths of all pictures below a folder, which must have one."""
+def _lost_links(folder, files, classes, taken):
+    """Return the links that lead nowhere, beside and in the class folders."""
+    inside = [os.path.join(name, file) for name in classes if not is_closed(os.path.join(folder, name))
+              for file in os.listdir(os.path.join(folder, name)) if os.path.join(name, file) not in taken]
+    return [path for path in (*files, *sorted(inside)) if os.path.islink(os.path.join(folder, path))
+            and not os.path.exists(os.path.join(folder, path))]
+
+
+def is_closed(folder):
+    """Whether a folder is there that may not be read."""
+    try:
+        os.listdir(folder)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def require_pictures(folder, source=None):
+    """Return the paths of all pictures below a folder, which must have one; `source` is what it is called."""
     found = pictures_below(folder)
     if not found:
         names = [name for _, _, files in os.walk(folder) for name in files if not is_hidden(name)]
         there = Counter(os.path.splitext(name)[1].lower() or "no extension" for name in names)
         listed = ", ".join(f"{count} {ext}" for ext, count in there.most_common(3)) or "no files at all"
-        raise InputError(f"no pictures in {folder}: expected JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF files, found "
-                         f"{listed}")
+        packed = [name for name in names if name.lower().endswith((".zip", ".tar", ".tgz", ".gz", ".7z", ".rar"))]
+        raise InputError(f"no pictures in {source or folder}: expected JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF files, "
+                         f"found {listed}" + (f"; unpack {packed[0]} first" if packed else ""))
     return found

@@ -8,25 +8,21 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Optional, Union
 
-from mxft.data.class_tables import PARTS, read_class_table
+from mxft.data.class_tables import read_class_table
+from mxft.data.folders import PARTS
 from mxft.data.lists import Row
-from mxft.data.picture_files import found_path, is_picture, root_of
-from mxft.data.picture_folders import (
-    TABLES,
-    class_folders,
-    entries,
-    passed_over,
-    require_pictures,
-)
+from mxft.data.picture_advice import ARCHIVES, refuse_file, unlabelled
+from mxft.data.picture_files import is_picture
+from mxft.data.picture_folders import TABLES, class_folders, entries, is_closed, notes_of, passed_over, require_pictures
+from mxft.data.picture_tables import find_listed, folder_of, listed_pictures, table_of, tables_beside
 from mxft.data.tables import read_table
 from mxft.data.target_spec import CLASSES, TargetSpec
 from mxft.errors import InputError, MissingFileError, nearest
-from mxft.files.archive import extract_once
+from mxft.files.archive import extract_once, only_child
 from mxft.files.cache import cache_folder
 from mxft.wording import cut_short, plural, some
 
 CLUTTER = "257.clutter"
-_ARCHIVES = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".zip")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -96,13 +92,28 @@ class Pictures:
         """Refuse (InputError) pictures without labels."""
         if self.target is None:
             raise InputError(f"labels are missing: expected class folders, or a table of pictures and labels, in "
-                             f"{self.source}, received {plural(len(self.rows), 'picture')} without; put each class "
-                             "into a folder of its own, or give `labels` TABLE")
+                             f"{self.source}, received {plural(len(self.rows), 'picture')} "
+                             f"{unlabelled(self.source, self.root)}")
+
+    def require_every_class(self) -> None:
+        """Refuse (InputError) pictures without labels, or a class without a picture for training."""
+        self.require_labels()
+        if self.target.kind != CLASSES or not self.target.names:
+            return
+        there = {int(row.labels[0]) for row in self.rows}
+        for number, name in enumerate(self.target.names):
+            if number not in there:
+                folder = os.path.join(self.root, name)
+                raise InputError(f"class without pictures: expected at least one of {name} in {self.source}, received "
+                                 + ("a folder that cannot be read: permission denied" if is_closed(folder) else
+                                    f"none; put some there, or `exclude` {name}"))
 
     def describe(self) -> str:
         """Return in one line what was found and how it was read."""
         parts = f", {len(self.rows):,} for training and {len(self.val):,} for validation" if self.val else ""
         labels = f", {self.target.describe()}" if self.target else ", no labels"
+        if self.target and self.target.kind == CLASSES and self.target.names:
+            labels += f" ({some(self.target.names, 3)})"
         return f"{self.source}: {self.layout}; {plural(self.count, 'picture')}{labels}{parts}" + "".join(
             f"; {note}" for note in self.notes)
 
@@ -150,49 +161,61 @@ def open_pictures(source: Union[str, "os.PathLike[str]"], kind: Optional[str] = 
     ...     os.makedirs(os.path.dirname(name), exist_ok=True)
     ...     open(name, "wb").close()
     >>> open_pictures("photos").describe()
-    'photos: class folders; 3 pictures, 2 classes'
+    'photos: class folders; 3 pictures, 2 classes (cat, dog)'
     """
     path = os.path.expanduser(os.fspath(source))
     if not os.path.exists(path):
         raise MissingFileError(f"pictures are missing: expected a folder, a table or an archive, received "
                                f"{os.fspath(source)!r}; {_nearby(path)}")
     asked = _Asked(os.fspath(source), kind, columns, names, tuple(exclude), keep_clutter)
+    try:
+        return _opened(path, labels, asked, cache)
+    except PermissionError as error:
+        raise InputError(f"pictures cannot be read: expected a folder that may be read, received {error.filename!r} "
+                         "(permission denied)") from None
+
+
+def _opened(path, labels, asked, cache):
+    """Return the Pictures at a path that exists."""
     if os.path.isfile(path) and not path.lower().endswith(TABLES):
         path = _unpacked(path, cache)
     if labels:
         folder = path if os.path.isdir(path) else os.path.dirname(path) or "."
         return _of_table(_require_table(labels), folder, asked)
     if os.path.isfile(path):
-        return _of_table(path, _folder_of(path), asked)
+        return _of_table(path, folder_of(path), asked)
     return _of_folder(path, asked)
 
 
 def pictures_under(source, cache=None):
-    """Return the paths of all pictures under a path, whatever their labels: of a folder, an archive, or itself.
+    """Return the paths of all pictures under a path, whatever their labels: of a folder, archive, table, or itself.
 
     Parameters
     ----------
     source : str
-        A folder, a tar or zip, or any other file, which is given back as it is.
+        A folder, a tar or zip, a table (``.csv .tsv .lst``), or any other file, which is given back as it is.
     cache : str, optional
         Where an archive is unpacked; see `open_pictures`.
 
     Returns
     -------
     list of str
-        In the order of their names.
+        In the order of their names; of a table in its order, one that is missing under the name it would have.
 
     Raises
     ------
     InputError
-        A folder or archive without pictures.
+        A folder or archive without pictures; a table without a column of them, or none of whose pictures is there.
     """
     path = os.path.expanduser(os.fspath(source))
-    if os.path.isfile(path) and path.lower().endswith(_ARCHIVES):
+    if is_archive(path):
         path = _unpacked(path, cache)
+    if os.path.isfile(path) and path.lower().endswith(TABLES):
+        return listed_pictures(path)
     if not os.path.isdir(path):
         return [os.fspath(source)]
     return [os.path.join(path, name) for name in require_pictures(path)]
+
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,14 +240,33 @@ def _nearby(path):
     return nearest(os.path.basename(path.rstrip("/")), there)
 
 
+def is_archive(path):
+    """Whether a path is a file that is called as a tar or zip is."""
+    return path.lower().endswith(ARCHIVES) and os.path.isfile(path)
+
+
+def unpacked_folder(path, cache=None):
+    """Return the folder of pictures in an archive, which is unpacked once; a folder's path as it is.
+
+    Parameters
+    ----------
+    path : str
+        A folder, a tar or a zip.
+    cache : str, optional
+        See `open_pictures`.
+
+    Returns
+    -------
+    str
+    """
+    path = os.path.expanduser(os.fspath(path))
+    return only_child(_unpacked(path, cache)) if is_archive(path) else path
+
+
 def _unpacked(path, cache):
     """Return the folder an archive was unpacked into, once."""
-    if not path.lower().endswith(_ARCHIVES):
-        if path.lower().endswith((".rec", ".idx")):
-            raise InputError(f"pictures: expected a folder, a table or an archive, received {path!r}, a record file; "
-                             "`train` takes it")
-        raise InputError(f"pictures: expected a folder, a table ({', '.join(TABLES)}) or an archive "
-                         f"({', '.join(_ARCHIVES)}), received {path!r}")
+    if not path.lower().endswith(ARCHIVES):
+        refuse_file(path)
     return extract_once(path, os.path.join(cache_folder(cache), "pictures"))
 
 
@@ -235,12 +277,6 @@ def _require_table(path):
     return path
 
 
-def _folder_of(table):
-    """Return the folder a table's pictures lie in: one of the table's name beside it, or its own."""
-    folder = os.path.dirname(table) or "."
-    beside = os.path.splitext(table)[0]
-    return beside if os.path.isdir(beside) else folder
-
 
 def _of_folder(folder, asked):
     """Return the Pictures of a folder, by the first reading that fits."""
@@ -248,18 +284,20 @@ def _of_folder(folder, asked):
     tables = [name for name in files if name.lower().endswith(TABLES)]
     parts = {PARTS[name.lower()]: name for name in reversed(names) if name.lower() in PARTS}
     if asked.of_table:
-        return _of_table(_the_table(folder, tables, asked), folder, asked)
+        return _of_table(table_of(folder, tables), folder, asked)
     if "train" in parts and len(parts) > 1 and class_folders(os.path.join(folder, parts["train"])):
-        return _of_parts(folder, parts, asked)
+        return _of_parts(folder, parts, asked) if "val" in parts or class_folders(
+            os.path.join(folder, parts["test"])) else _of_training(folder, parts, asked)
     left_out = _left_out(folder, asked)
     classes = class_folders(folder, left_out)
     if len(classes) > 1 or left_out:
         return _of_classes(folder, classes, files, left_out, asked)
     if tables:
-        return _of_table(_the_table(folder, tables, asked), folder, asked)
+        return _of_table(table_of(folder, tables), folder, asked)
     if len(names) == 1 and not any(is_picture(os.path.join(folder, name)) for name in files):
         return _of_folder(os.path.join(folder, names[0]), asked)
-    return _without_labels(folder, asked)
+    beside = tables_beside(folder)
+    return _of_table(beside[0], folder, asked) if len(beside) == 1 else _without_labels(folder, asked)
 
 
 def _of_classes(folder, classes, files, left_out, asked):
@@ -269,7 +307,8 @@ def _of_classes(folder, classes, files, left_out, asked):
     rows = [(numbers[name], path) for name, paths in classes.items() for path in paths]
     nested = "class folders within folders" if any("/" in name for name in classes) else "class folders"
     return Pictures(asked.source, folder, _within(nested, folder, asked), _numbered(rows), _target(folder, names),
-                    notes=(*_clutter_note(left_out), *passed_over(folder, classes, files)), excluded=left_out)
+                    notes=(*_clutter_note(left_out), *notes_of(classes), *passed_over(folder, classes, files)),
+                    excluded=left_out)
 
 
 def _class_names(classes, asked):
@@ -343,41 +382,33 @@ def _of_parts(folder, parts, asked):
                     left_out)
 
 
+def _of_training(folder, parts, asked):
+    """Return the Pictures of a training folder beside a test folder whose pictures have no labels."""
+    pictures = _of_folder(os.path.join(folder, parts["train"]), asked)
+    note = f"{parts['test']} passed over, as it has no class folders: mxft predict names its pictures"
+    return dataclasses.replace(pictures, notes=(*pictures.notes, note))
+
+
 def _without_labels(folder, asked):
     """Return the Pictures of a folder in which nothing says what they show."""
-    found = require_pictures(folder)
+    found = require_pictures(folder, asked.source)
     return Pictures(asked.source, folder, _within("pictures", folder, asked), _numbered((0, path) for path in found))
 
 
-def _the_table(folder, tables, asked):
-    """Return the path of the one table in a folder."""
-    if not tables:
-        raise InputError(f"labels are missing: expected a table ({', '.join(TABLES)}) in {folder}, received none; "
-                         "`labels` TABLE names one that lies elsewhere")
-    if len(tables) > 1:
-        named = [name for name in tables if os.path.splitext(name)[0].lower() in ("labels", "train", "annotations")]
-        if len(named) != 1:
-            raise InputError(f"labels: expected one table in {folder}, received {some(tables)}; `labels` "
-                             f"{os.path.join(folder, tables[0])} chooses it")
-        tables = named
-    return os.path.join(folder, tables[0])
 
 
 def _of_table(path, folder, asked):
     """Return the Pictures that a table names."""
+    if asked.exclude:
+        raise InputError(f"`exclude`: expected class folders, received the table {path}; take its rows out of it")
     table = (read_class_table(path, asked.names, asked.columns) if asked.kind in (None, CLASSES)
              else read_table(path, asked.kind, asked.names, asked.columns))
-    wanted = [row.path for row in table.rows]
-    root = root_of(wanted, folder) or root_of(wanted, os.path.dirname(path) or ".")
-    if root is None:
-        raise InputError(f"images are missing: expected those of {path} in {folder}, received none of {len(wanted)}, "
-                         f"the first {os.path.join(folder, wanted[0])!r}; the folder is the one the table's paths "
-                         "begin at")
-    found = [found_path(root, name) for name in wanted]
-    missing = [name for name, there in zip(wanted, found) if there is None]
-    rows = [row._replace(path=there or row.path) for row, there in zip(table.rows, found)]
+    root, found, note = find_listed(path, [row.path for row in table.rows], folder)
+    missing = [name for name in found if found[name] is None]
+    rows = [row._replace(path=found[row.path] or row.path) for row in table.rows]
     parts = getattr(table, "parts", None)
-    notes = [f"{plural(len(missing), 'picture')} of the table missing ({some(missing)})"] * bool(missing)
+    notes = [note] * bool(note) + [f"{plural(len(missing), 'picture')} of the table missing ({some(missing)})"] * bool(
+        missing)
     train, val, left = rows, None, 0
     if parts:
         held_out = "val" if "val" in parts else "test"

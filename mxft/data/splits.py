@@ -181,9 +181,11 @@ def all_but(folder, classes):
     InputError
         A class that has no folder; the nearest names are given.
     """
+    if not classes:
+        return []
     there = sorted(name for name in os.listdir(require_root(folder)) if os.path.isdir(os.path.join(folder, name)))
     for name in classes:
         if name not in there:
             raise InputError(f"no such class: expected a folder in {folder}, received classes={name!r}; "
                              f"{nearest(name, there)}")
-    return [name for name in there if classes and name not in classes]
+    return [name for name in there if name not in classes]

@@ -159,7 +159,8 @@ def table_columns(path):
     for number, cells in lines:
         if len(cells) != width:
             raise InputError(f"bad row in {path}, line {number}: expected {width} columns, received {len(cells)}: "
-                             f"{','.join(cells)!r}; labels of one column are separated by a space, | or ;")
+                             f"{','.join(cells)!r}; a cell with a comma stands in quotes, and several labels in one "
+                             "column are separated by a space, | or ;")
     image = _image_column(path, lines, header)
     if header and header[image].lower().endswith(_UNREADABLE):
         raise InputError(f"first row of {path}: expected a header, or an image in {', '.join(PICTURE_ENDINGS)}, "
@@ -187,7 +188,8 @@ def _lines(path):
     try:
         text = content.decode(coding_of(content))
     except UnicodeDecodeError:
-        raise InputError(f"table cannot be read: expected UTF-8 text, received {path}; save it as UTF-8") from None
+        raise InputError(f"table cannot be read: expected UTF-8 text, received {path}; save it as UTF-8 (in a "
+                         "spreadsheet: CSV UTF-8)") from None
     found = _divided(path, text)
     if not found:
         raise InputError(f"table is empty: expected at least one image, received {path} with none")
@@ -210,8 +212,9 @@ def _divided(path, text):
     try:
         return _rows(text, mark)
     except csv.Error as error:
+        cure = "; a quote that is opened has to be closed in its cell" if '"' in text else ""
         raise InputError(f"table cannot be read: expected columns separated by {mark!r}, received {path} "
-                         f"({error})") from None
+                         f"({error}){cure}") from None
 
 
 def _rows(text, mark):
@@ -232,9 +235,10 @@ def _image_column(path, lines, header):
     for name in _IMAGE_COLUMNS:
         if name in lowered:
             return lowered.index(name)
+    one = len(lines[0][1]) == 1
     raise InputError(f"no images in {path}: expected a column of file names that end in .jpg, .png, .webp …, or one "
                      f"called {', '.join(_IMAGE_COLUMNS[:4])}, received line {lines[0][0]}: "
-                     f"{','.join(lines[0][1])!r}")
+                     f"{','.join(lines[0][1])!r}" + "; columns are separated by a tab, a comma or a semicolon" * one)
 
 
 def _merged(path, images, lines, vectors, kind):
@@ -253,9 +257,11 @@ def _merged(path, images, lines, vectors, kind):
     return [Row(number, vector, image) for number, (image, vector) in enumerate(merged.items())]
 
 
-def require_plain(path, names):
-    """Refuse names that a file with one name a line cannot hold, or that stand twice."""
+def require_plain(path, names, folders=False):
+    """Refuse names that a file with one name a line cannot hold, or that stand twice; `folders` says they are those."""
+    cure = ("rename the folder" if folders else
+            "`label_columns` NAME,NAME chooses columns of a table, and a header names them")
     for name in names:
         if not name.strip() or len(name.splitlines()) != 1 or names.count(name) > 1:
-            raise InputError(f"label names of {path}: expected each once, on one line, received {name!r}; "
-                             "`label_columns` NAME,NAME chooses columns of a table, and a header names them")
+            raise InputError(f"{'class' if folders else 'label'} names of {path}: expected each once, on one line, "
+                             f"received {name!r}; {cure}")

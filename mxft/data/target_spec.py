@@ -193,16 +193,19 @@ def check_target(scan, target):
     labels = label_matrix(scan)
     if labels.shape[1] != target.size:
         raise InputError(f"labels of another kind in {scan.path}: expected {target.describe()}, received "
-                         f"{labels.shape[1]} in each record; mxft split --labels TABLE --{target.kind} makes such "
-                         "records, and mxft im2rec --pack-label packs all labels of a list")
+                         f"{labels.shape[1]} in each record; mxft split --labels TABLE --{target.kind} PICTURES "
+                         "PREFIX makes such records, and mxft im2rec --pack-label PREFIX ROOT packs all labels of a "
+                         "list")
     good = np.isin(labels, (0, 1)) if target.kind == MULTI_LABEL else np.isfinite(labels)
     wrong = np.argwhere(~good)
     if len(wrong):
         row, column = map(int, wrong[0])
         expected = "0 or 1 for each label" if target.kind == MULTI_LABEL else "finite numbers"
+        cure = ("; they look like one class each, which is trained without `multi_label`"
+                if target.kind == MULTI_LABEL and labels.shape[1] == 1 else "")
         raise InputError(f"bad label in {scan.path}: expected {expected}, received "
                          f"{target.output_names[column]}={labels[row, column]:g} in record {row} (id {scan.ids[row]}); "
-                         f"{len(np.unique(wrong[:, 0]))} of {len(labels)} records have such")
+                         f"{len(np.unique(wrong[:, 0]))} of {len(labels)} records have such{cure}")
     return scan
 
 

@@ -134,7 +134,7 @@ def only_child(folder):
 
 
 def folder_of(source, work, what="photographs"):
-    """Return the folder behind a folder, or behind a tar archive, which is unpacked below `work` once.
+    """Return the folder behind a folder, or behind a tar or zip, which is unpacked below `work` once; a table as it is.
 
     Parameters
     ----------
@@ -159,8 +159,10 @@ def folder_of(source, work, what="photographs"):
     if os.path.isdir(source):
         return only_child(source)
     if not os.path.isfile(source):
-        raise MissingFileError(f"{what} are missing: expected a folder or a .tar, received {source!r}")
-    name = os.path.basename(source).split(".tar")[0]
+        raise MissingFileError(f"{what} are missing: expected a folder, a table, a tar or a zip, received {source!r}")
+    if source.lower().endswith((".csv", ".tsv", ".lst")):
+        return source
+    name = re.sub(r"\.(zip|tgz|tar(\.\w+)?)$", "", os.path.basename(source), flags=re.IGNORECASE)
     return only_child(extract_tar(source, os.path.join(work, name)))
 
 

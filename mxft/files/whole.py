@@ -119,6 +119,11 @@ def require_file(path, what="file"):
     """Return `path` if it is a readable regular file; otherwise refuse it, naming the nearest neighbour."""
     path = os.fspath(path)
     if os.path.isfile(path):
+        try:
+            os.close(os.open(path, os.O_RDONLY))
+        except OSError as error:
+            raise InputError(f"{what} cannot be read: expected a file that may be read, received {path!r} "
+                             f"({(error.strerror or str(error)).lower()})") from None
         return path
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):

@@ -20,7 +20,8 @@ def categories(here):
 def test_it_splits_packs_and_says_what_it_left_out(categories, capsys):
     assert main(["split", "all", "c", "--per-class", "3", "--resize", "16", "--num-thread", "2"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("all: class folders; 8 pictures, 2 classes; 257.clutter left out, as it is no category")
+    assert said.startswith("all: class folders; 8 pictures, 2 classes (001.ak47, 002.flag); 257.clutter left out, as "
+                           "it is no category")
     assert "train: packed 6 images of 2 classes into c-train.rec" in said
     assert "val: packed 2 images of 2 classes into c-val.rec" in said
     assert scan_labels("c-train.rec").labels.max() == 1

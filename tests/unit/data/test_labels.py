@@ -49,7 +49,7 @@ def test_257_labels_for_256_outputs_are_refused_with_the_way_out(tmp_path):
     assert str(caught.value) == (
         f"label out of range in {path}: expected whole numbers in [0, 256), received label=256 in record 2 (id 102); "
         "2 of 4 records are outside; --num-classes 257 takes them all, or pack without the surplus class "
-        "(mxft im2rec --list --recursive --exclude NAME)")
+        "(mxft im2rec --list --recursive --exclude NAME PREFIX ROOT)")
 
 
 @pytest.mark.parametrize("label, shown", [(-1.0, "-1"), (0.5, "0.5"), (float("nan"), "nan"), (float("inf"), "inf")])

@@ -47,7 +47,7 @@ def by_class(form):
 def test_class_folders(folder):
     pictures = open_pictures(folder)
     assert seen(pictures) == by_class("{}/{}.png") and pictures.val is None
-    assert pictures.describe() == f"{folder}: class folders; 6 pictures, 3 classes"
+    assert pictures.describe() == f"{folder}: class folders; 6 pictures, 3 classes (cat, dog, eel)"
 
 
 def test_one_more_folder_around_them(folder, tmp_path):
@@ -88,7 +88,8 @@ def test_training_and_validation_folders(tmp_path, train, val):
     assert seen(pictures) == by_class(train + "/{}/{}.png")
     assert seen(pictures, pictures.val) == by_class(val + "/{}/{}.png")
     assert len({row.index for row in pictures.rows + pictures.val}) == 12
-    assert f"for training in {train} and for validation in {val}; 12 pictures, 3 classes, 6 for" in pictures.describe()
+    assert (f"for training in {train} and for validation in {val}; 12 pictures, 3 classes (cat, dog, eel), 6 for"
+            in pictures.describe())
 
 
 def test_of_three_parts_the_test_part_is_left(tmp_path):
@@ -189,7 +190,7 @@ def test_the_table_is_taken_where_it_is_asked_for(folder, tmp_path):
 
 
 @pytest.mark.parametrize("name, text, message", [
-    ("x.csv", "file,a,b\ncat0.png,x,y\n", "class column: expected one .* received a, b; label_columns NAME"),
+    ("x.csv", "file,a,b\ncat0.png,x,y\n", "class column: expected one .* received a, b; label_columns a would"),
     ("x.csv", "file,labels\ncat0.png,a|b\ndog0.png,b\n", "several labels in .*, line 2: .*'a|b'; target='multi-label'"),
     ("x.csv", "file,age\ncat0.png,3.5\ndog0.png,4\n", "numbers in .*: expected classes, received 3.5; target='regr"),
     ("x.csv", "file,label\ncat0.png,a\ncat0.png,b\n", "image twice in .*, line 3"),
@@ -216,7 +217,7 @@ def test_what_is_not_there_or_no_picture(tmp_path, folder):
     with pytest.raises(InputError, match="no pictures in .*texts: expected JPEG, .* found 1 .txt"):
         open_pictures(tmp_path / "texts")
     (tmp_path / "a.rec").write_bytes(b"")
-    with pytest.raises(InputError, match="a record file; train takes it"):
+    with pytest.raises(InputError, match="a record file; mxft finetune takes it with train"):
         open_pictures(tmp_path / "a.rec")
     with pytest.raises(InputError, match="received exclude='dgo'; nearest: dog"):
         open_pictures(folder, exclude=["dgo"])

@@ -49,7 +49,7 @@ def test_labels_that_teach_nothing_or_are_of_another_kind_are_refused(records, k
 
 def test_records_of_another_width_are_refused_with_the_way_to_make_them(records):
     with pytest.raises(InputError, match=r"expected 2 labels an image, received 1 in each record; mxft split --labels "
-                                         r"TABLE --multi-label makes such records"):
+                                         r"TABLE --multi-label PICTURES PREFIX makes such records"):
         check_target(scan_labels(records([0, 1])), TargetSpec("multi-label", 2))
 
 
