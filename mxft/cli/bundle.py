@@ -1,4 +1,5 @@
 """``mxft bundle``: a checkpoint as one folder or .tar that another program, or another person, can use at once."""
+import contextlib
 import re
 import shlex
 
@@ -28,7 +29,9 @@ def parser():
     p = Parser(prog="mxft bundle", description="Write a checkpoint as a tested bundle for serving.", epilog=EXAMPLES)
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--output", required=True, metavar="PATH", help="a new folder, or a file NAME.tar")
-    p.add_argument("--image", metavar="IMAGE", help="self-test picture (default: one of the run's validation records)")
+    p.add_argument("--image", metavar="IMAGE",
+                   help="self-test picture, or what mxft predict takes, of which the first that can be read (default: "
+                        "one of the run's validation records)")
     p.add_argument("--no-onnx", dest="onnx", action="store_false", help="leave model.onnx out")
     p.add_argument("--name", metavar="NAME", help="what it is called on the page and inside the .tar "
                                                   "(default: the model's)")
@@ -40,6 +43,7 @@ def main(argv=None):
     """Run ``mxft bundle``."""
     args = parser().parse_args(argv)
     from mxft.cli.classifier_options import classifier_from, model_name
+    from mxft.commandline.image_sources import opened_images
     from mxft.commandline.models import open_model
     from mxft.deploy.bundle.writing import require_free_output, write_bundle
 
@@ -51,7 +55,21 @@ def main(argv=None):
     if not args.synset and not checkpoint.classes:
         raise InputError(f"class names: expected them in the manifest of {checkpoint.name}, received none; --synset "
                          "FILE gives them, one a line")
-    _say(write_bundle(classifier, args.output, args.image, args.onnx, args.rewrite))
+    with opened_images([args.image] if args.image else []) as images:
+        _say(write_bundle(classifier, args.output, _first_readable(images), args.onnx, args.rewrite))
+
+
+def _first_readable(images):
+    """Return the path of the first image that can be read, or of the first one, whose fault is then told; or None."""
+    from mxft.data.images import BadImage
+    from mxft.data.packing import read_image
+    from mxft.deploy.bundle.selftest import selftest_picture
+
+    for image in images:
+        with contextlib.suppress(BadImage):
+            selftest_picture(read_image(image.path))
+            return image.path
+    return images[0].path if images else None
 
 
 def _name(given, default):

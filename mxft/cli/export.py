@@ -2,6 +2,8 @@
 from mxft.commandline.arguments import Parser, add_input_options, input_spec, say_assumptions, whole
 from mxft.errors import InputError
 
+MOST = 16  # images to compare on
+
 EXAMPLES = """\
 examples:
   mxft export --to onnx --model runs/photos --output photos.onnx
@@ -32,9 +34,11 @@ def parser():
     p.add_argument("--layer", metavar="NAME", help="end the network at this layer, one mxft layers lists")
     p.add_argument("--calibrated", action="store_true",
                    help="divide the logits by the temperature of the manifest, as mxft predict does")
-    p.add_argument("--images", nargs="+", default=[], metavar="IMAGE", help="image files to compare on")
+    p.add_argument("--images", nargs="+", default=[], metavar="IMAGE",
+                   help=f"images to compare on, as mxft predict takes them; of many {MOST}, spread over all")
     p.add_argument("--resize", type=whole(1), metavar="N",
-                   help="short side of --images before the crop (default: the manifest's)")
+                   help="short side before the crop, of --images and for who reads the file (default: the "
+                        "manifest's)")
     p.add_argument("--force", action="store_true", help="replace a file of that name")
     add_input_options(p)
     return p
@@ -65,9 +69,11 @@ def main(argv=None):
         result = slim(checkpoint)
         checkpoint = result.checkpoint
         print(f"a face network as it was trained: exporting it up to its embedding, {result.feature.name}")
-    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec())
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(), checkpoint.proposed_shape)
     check_fits(checkpoint, spec)
     say_assumptions(checkpoint, spec)
+    if args.resize:
+        checkpoint = _packed_at(args, checkpoint, spec)
     probe = _probe(args, checkpoint, spec)
     result = export_onnx(checkpoint, args.output, spec.shape, probe, spec=spec)
     batch = "N" if result.any_batch else "1"
@@ -90,6 +96,18 @@ def _say_probabilities(checkpoint):
               f"logits by {found.temperature:.4g}")
 
 
+def _packed_at(args, checkpoint, spec):
+    """Return the checkpoint with ``--resize`` in its manifest, which the file keeps."""
+    import dataclasses
+
+    from mxft.cli.predict import packing_of
+    from mxft.commandline.preflight import check_resize
+
+    check_resize(args.resize, spec)
+    return dataclasses.replace(checkpoint, manifest={**checkpoint.manifest,
+                                                     "packing": packing_of(args, checkpoint, spec)})
+
+
 def _cut(checkpoint, layer):
     """Return the checkpoint up to a layer, its parameters as they are."""
     import dataclasses
@@ -102,16 +120,21 @@ def _cut(checkpoint, layer):
 def _probe(args, checkpoint, spec):
     """Return preprocessed images, float32 (n, C, H, W): the files', or noise."""
     from mxft.cli.predict import packing_of
+    from mxft.commandline.image_sources import opened_images
     from mxft.deploy.onnx import noise
     from mxft.evaluation.prediction import image_iterator
     from mxft.files.whole import require_file
 
     if not args.images:
         return noise(spec)
-    paths = [require_file(path, "image") for path in args.images]
-    with image_iterator(paths, spec, packing_of(args, checkpoint, spec), len(paths)) as (iterator, problems):
-        if problems:
-            number, reason = next(iter(problems.items()))
-            raise InputError(f"image cannot be read: expected a picture, received {paths[number]}: {reason}")
-        batch = iterator.next()
-        return batch.data[0].asnumpy()[:len(paths)]
+    with opened_images(args.images) as images:
+        images = images[::-(-len(images) // MOST)]
+        paths = [require_file(image.path, "image") for image in images]
+        packed = all(image.packed for image in images)
+        packing = {"pass_through": True} if packed else packing_of(args, checkpoint, spec)
+        with image_iterator(paths, spec, packing, len(paths)) as (iterator, problems):
+            if problems:
+                number, reason = next(iter(problems.items()))
+                raise InputError(f"image cannot be read: expected a picture, received {images[number].name}: {reason}")
+            batch = iterator.next()
+            return batch.data[0].asnumpy()[:len(paths)]

@@ -35,7 +35,8 @@ def parser():
     p = Parser(prog="mxft extract-features", epilog=EXAMPLES,
                description="Write any layer's output for a folder of images or a record file.")
     p.add_argument("source", metavar="PICTURES|REC",
-                   help="pictures as mxft finetune --data takes them or without labels, a .rec file, or a face set")
+                   help="pictures as mxft finetune --data takes them or without labels, a .rec file, a face set, or a "
+                        "verification set (.bin)")
     p.add_argument("out", metavar="OUT", help="file to write, .npz or .npy")
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
     p.add_argument("--layer", metavar="NAME", help="any layer mxft layers lists (default: the feature layer)")
@@ -64,7 +65,8 @@ def main(argv=None):
     check_feature_path(args.out)
     context = contexts(args.gpus)[0]
     checkpoint = open_model(args)
-    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec() if args.resize else None))
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec() if args.resize else None),
+                      checkpoint.proposed_shape)
     layer = args.layer or checkpoint.anatomy.require_feature().name
     network = cut_at(checkpoint.symbol, layer)
     source, spec = _source(args, checkpoint, spec)
@@ -83,12 +85,14 @@ def _source(args, checkpoint, spec):
     from mxft.data.pictures import open_pictures
     from mxft.data.validation import check_images
     from mxft.evaluation.packing import folder_packing
-    from mxft.faces.data.plain_records import FaceSetImages, is_face_set
+    from mxft.faces.data.plain_records import FaceSetImages, PairSetImages, is_face_set
     from mxft.features.image_chunks import FolderImages, RecordImages
 
     path = os.path.expanduser(args.source)
     if is_face_set(path):
         return FaceSetImages(path), dataclasses.replace(spec, resize=args.resize)
+    if path.lower().endswith(".bin") and not os.path.isdir(path):
+        return PairSetImages(path), dataclasses.replace(spec, resize=args.resize)
     if not path.endswith(".rec"):
         check_resize(args.resize, spec)
         pictures = open_pictures(path, keep_clutter=True)
@@ -146,7 +150,7 @@ def _run(args, spec, source, executor, writer, advance):
         if chunk.records:
             iterator = RecordIterator(chunk.path, spec, args.batch_size, chunk.records, threads=args.data_nthreads)
             for output, _ in executor.over(iterator, advance):
-                writer.append(output)
+                writer.append(executor.outputs[0].link(output))  # of a softmax probabilities, not what enters it
                 rows += len(output)
                 if rows % COMMIT < len(output) and not chunk.left_out:  # image and row count alike
                     writer.commit(before + rows)

@@ -1,27 +1,36 @@
 """``mxft im2rec``: image lists from folders, record files from image lists; the flags of MXNet's tools/im2rec.py."""
 import os
+import shlex
 import sys
 
 from mxft.commandline.arguments import Parser, real, whole
+from mxft.commandline.auto_plan import typed_flags
 from mxft.commandline.data_options import add_target_options, names, target_kind
 from mxft.errors import InputError, nearest
 from mxft.network.image_options import INTERPOLATIONS
 from mxft.wording import some
 
+OF_LISTS = ("recursive", "exts", "exclude", "classes", "label_columns", "multi_label", "regression", "chunks",
+            "train_ratio", "test_ratio", "shuffle", "seed")
+OF_RECORDS = ("pass_through", "resize", "interp", "quality", "num_thread", "strict", "center_crop", "color", "encoding",
+              "pack_label")
 SHORT_MAP = 30  # class names printed one by one; of more, a summary
 
 EXAMPLES = """\
 examples:
   mxft im2rec --list --recursive flowers photos/
   mxft im2rec --resize 256 --quality 90 --num-thread 4 flowers photos/
+  mxft im2rec --list --labels species.csv species photos/
   mxft im2rec --list --labels tags.csv --multi-label tags photos/
   mxft im2rec --pack-label --resize 256 tags photos/
 
 With --list it writes PREFIX.lst, and with --recursive PREFIX.classes.txt,
 whose line number (from 0) is the label; with --labels the list has a column
-for each label or number of the table. Without --list, it packs every list whose
-name begins with PREFIX into .rec and .idx beside it; images that cannot be
-packed are left out and listed in .bad.tsv with the reason.
+for each label or number of the table. ROOT may be a tar or zip. Of train/ and
+val/ folders PREFIX_train.lst and PREFIX_val.lst are written, with one number a
+class. Without --list, it packs every list whose name begins with PREFIX into
+.rec and .idx beside it; images that cannot be packed are left out and listed
+in .bad.tsv with the reason.
 """
 
 
@@ -30,7 +39,7 @@ def parser():
     p = Parser(prog="mxft im2rec", epilog=EXAMPLES,
                description="Make an image list, or pack the images of a list into a record file.")
     p.add_argument("prefix", metavar="PREFIX", help="of the .lst files to write or read, and of the .rec files")
-    p.add_argument("root", metavar="ROOT", help="folder with the images")
+    p.add_argument("root", metavar="ROOT", help="folder with the images, or a tar or zip of one")
     _add_list_options(p.add_argument_group("lists"))
     _add_packing_options(p.add_argument_group("records"))
     return p
@@ -48,7 +57,7 @@ def _add_list_options(group):
                        help="class map to number the folders by; made where it does not exist, so that train and "
                             "validation lists can share it")
     group.add_argument("--labels", metavar="TABLE",
-                       help="make the list from a CSV, TSV or .lst of images and their labels or numbers")
+                       help="make the list from a CSV, TSV or .lst of images and their class, labels or numbers")
     group.add_argument("--label-columns", type=names, default=(), metavar="NAME,NAME",
                        help="of --labels: the columns that are labels (default: all but the image's)")
     add_target_options(group, "of --labels:")
@@ -93,14 +102,30 @@ def add_image_options(group):
 
 def main(argv=None):
     """Run ``mxft im2rec``."""
-    args = parser().parse_args(plain_booleans(sys.argv[1:] if argv is None else argv))
+    argv = plain_booleans(sys.argv[1:] if argv is None else argv)
+    args = parser().parse_args(argv)
     if args.labels and not args.list:
         raise InputError(f"--labels: expected --list beside it, received labels={args.labels!r} alone; make the list "
                          "first, then pack it with --pack-label")
+    say_unheard(argv, args.list)
     if args.list:
         make_lists(args)
     else:
         pack_lists(args)
+
+
+def say_unheard(argv, lists):
+    """Name the flags of the other half of im2rec: old command lines give them to both, where they change nothing."""
+    typed = typed_flags(parser(), argv)
+    unheard = [f"--{flag_name(name)}" for name in (OF_RECORDS if lists else OF_LISTS) if name in typed]
+    if unheard:
+        print(f"note: {', '.join(unheard)} {'changes' if len(unheard) == 1 else 'change'} nothing "
+              f"{'in a list' if lists else 'without --list'}", file=sys.stderr)
+
+
+def flag_name(name):
+    """Return what a flag is called whose name in args is `name`."""
+    return "no-shuffle" if name == "shuffle" else name.replace("_", "-")
 
 
 def plain_booleans(argv):
@@ -124,15 +149,14 @@ def plain_booleans(argv):
 def make_lists(args):
     """Write ``PREFIX*.lst`` of a folder or a table, and ``PREFIX.classes.txt`` where there are names."""
     from mxft.data.classes import read_classes, write_classes
-    from mxft.data.lists import cut, shuffle, write_list
+    from mxft.data.lists import write_list
     from mxft.files.whole import check_writable
 
     check_list_flags(args)
     check_writable(os.path.dirname(args.prefix) or ".", "prefix")
     known = read_classes(args.classes) if args.classes and os.path.exists(args.classes) else None
     rows, classes, ignored = _scanned(args, known)
-    rows = shuffle(rows, args.seed) if args.shuffle else rows
-    for name, part in cut(rows, args.chunks, args.train_ratio, args.test_ratio).items():
+    for name, part in _cut(rows, args).items():
         write_list(f"{args.prefix}{name}.lst", part)
         print(f"wrote {args.prefix}{name}.lst: {len(part)} images")
     if classes:
@@ -140,7 +164,7 @@ def make_lists(args):
         write_classes(args.prefix + ".classes.txt", classes)
         if args.classes and known is None:
             write_classes(args.classes, classes)
-        what = "outputs, one a line" if args.labels else "classes, line number (from 0) is label"
+        what = "outputs, one a line" if target_kind(args) else "classes, line number (from 0) is label"
         print(f"wrote {args.prefix}.classes.txt: {len(classes)} {what}")
     if ignored:
         print(f"no label for {len(ignored)} folders without images: {some(ignored)}")
@@ -155,24 +179,59 @@ def check_list_flags(args):
         given = "--recursive" if args.recursive else "--exclude"
         raise InputError(f"--labels: expected the images and labels of a table, received {given} beside it; leave one "
                          "of them out")
-    if bool(args.labels) != bool(target_kind(args)):
-        raise InputError("targets: expected --labels TABLE with --multi-label or --regression, received "
-                         + (f"labels={args.labels!r} alone" if args.labels else f"--{target_kind(args)} alone"))
+    if target_kind(args) and not args.labels:
+        raise InputError(f"targets: expected --labels TABLE beside --{target_kind(args)}, received none")
     if args.label_columns and not args.labels:
         raise InputError("--label-columns: expected --labels TABLE beside it, received none")
 
 
 def _scanned(args, known):
-    """Return rows, names and folders passed over, of the folder or of a table."""
-    from mxft.data.folders import require_root, scan_folder
+    """Return rows, or a dict of them by the parts they are divided into, names, and folders passed over."""
+    from mxft.data.folders import by_parts, scan_folder
+    from mxft.data.pictures import unpacked_folder
+
+    root = unpacked_folder(args.root)
+    if args.labels:
+        return _of_table(args, root, known)
+    scan = scan_folder(root, args.recursive, args.exts, args.exclude, known, args.classes)
+    divided = by_parts(scan) if args.recursive and known is None else None
+    if divided:
+        scan, parts = divided
+        return parts, scan.classes, scan.ignored
+    return scan.rows, scan.classes if args.recursive else None, scan.ignored
+
+
+def _of_table(args, root, known):
+    """Return the same of a table."""
+    from mxft.data.class_tables import read_class_table
+    from mxft.data.folders import require_root
     from mxft.data.tables import read_table, require_images
 
-    if not args.labels:
-        scan = scan_folder(args.root, args.recursive, args.exts, args.exclude, known, args.classes)
-        return scan.rows, scan.classes if args.recursive else None, scan.ignored
-    table = read_table(args.labels, target_kind(args), known, args.label_columns or None)
-    require_images(table, require_root(args.root))
-    return table.rows, table.target.output_names, []
+    kind, columns = target_kind(args), args.label_columns or None
+    table = read_table(args.labels, kind, known, columns) if kind else read_class_table(args.labels, known, columns)
+    require_images(table, require_root(root))
+    parts = getattr(table, "parts", None)
+    if not parts:
+        return table.rows, table.target.output_names, []
+    rows = {part: [row for row, own in zip(table.rows, parts) if own == part] for part in dict.fromkeys(parts)}
+    return rows, table.target.output_names, []
+
+
+def _cut(rows, args):
+    """Return {what is added to the prefix: rows}, in the order that was asked for."""
+    from mxft.data.lists import cut, shuffle
+
+    def ordered(rows):
+        return shuffle(rows, args.seed) if args.shuffle else rows
+
+    if not isinstance(rows, dict):
+        return cut(ordered(rows), args.chunks, args.train_ratio, args.test_ratio)
+    for name, value, default in (("chunks", args.chunks, 1), ("train_ratio", args.train_ratio, 1),
+                                 ("test_ratio", args.test_ratio, 0)):
+        if value != default:
+            raise InputError(f"`{name}`: expected images that are not divided yet, received `{name}={value:g}` beside "
+                             f"{' and '.join(rows)} in {args.labels or args.root}; leave it out")
+    return {f"_{part}": ordered(own) for part, own in rows.items()}
 
 
 def say_classes(classes):
@@ -186,16 +245,23 @@ def say_classes(classes):
 
 def pack_lists(args):
     """Pack every list the prefix stands for."""
+    from mxft.command.flags import as_flags
     from mxft.data.packing import pack_list
+    from mxft.data.pictures import unpacked_folder
 
-    for path in find_lists(args.prefix):
-        print(pack_list(path, args.root, num_thread=args.num_thread, pack_label=args.pack_label, strict=args.strict,
-                        resize=args.resize, center_crop=args.center_crop, quality=args.quality, color=args.color,
-                        encoding=args.encoding, pass_through=args.pass_through, interp=args.interp))
+    lists, root = find_lists(args.prefix, args.root), unpacked_folder(args.root)
+    for path in lists:
+        packed = pack_list(path, root, num_thread=args.num_thread, pack_label=args.pack_label, strict=args.strict,
+                           resize=args.resize, center_crop=args.center_crop, quality=args.quality, color=args.color,
+                           encoding=args.encoding, pass_through=args.pass_through, interp=args.interp)
+        print(as_flags(str(packed)))
 
 
-def find_lists(prefix):
-    """Return the ``.lst`` files whose path begins with `prefix`, or all in it where it is a folder, sorted."""
+def find_lists(prefix, root="ROOT"):
+    """Return the ``.lst`` files whose path begins with `prefix`, or all in it where it is a folder, sorted.
+
+    `root` is told in the command that makes one.
+    """
     beside = os.path.isfile(prefix.rstrip("/") + ".lst")  # upstream packs it also where a folder is called the same
     folder, start = (prefix, "") if os.path.isdir(prefix) and not beside else os.path.split(prefix.rstrip("/"))
     names = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
@@ -203,5 +269,6 @@ def find_lists(prefix):
     found = [os.path.join(folder, name) for name in there if name.startswith(start)]
     if not found:
         raise InputError(f"no image list: expected files {prefix}*.lst, received prefix={prefix!r}; "
-                         f"{nearest(start + '.lst', there)}; mxft im2rec --list --recursive makes one")
+                         f"{nearest(start + '.lst', there)}; mxft im2rec --list --recursive {shlex.quote(prefix)} "
+                         f"{shlex.quote(root)} makes one")
     return found

@@ -20,6 +20,8 @@ from mxft.commandline.arguments import (
 )
 from mxft.errors import InputError
 
+TOP = 5  # classes an image
+
 EXAMPLES = """\
 examples:
   mxft predict --model runs/caltech256 --top 5 cat.jpg dog.jpg
@@ -42,9 +44,11 @@ image that cannot be read is reported, the others are answered (exit status 3).
 def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft predict", description="Name the likeliest classes of image files.", epilog=EXAMPLES)
-    p.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders, tars and zips of them")
+    p.add_argument("images", nargs="+", metavar="IMAGE",
+                   help="image files, folders, tars and zips of them, tables that name them, .rec files, face sets")
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
-    p.add_argument("--top", type=whole(1), default=5, metavar="K", help="classes an image (default: 5)")
+    p.add_argument("--top", type=whole(1), metavar="K",
+                   help=f"classes an image (default: {TOP}; of several labels those that reach their thresholds)")
     add_output_option(p)
     p.add_argument("--synset", metavar="FILE", help="class names, one a line (default: the manifest's)")
     p.add_argument("--resize", type=whole(1), metavar="N",
@@ -61,41 +65,65 @@ def parser():
 def main(argv=None):
     """Run ``mxft predict``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
-    from mxft.commandline.models import open_model
-    from mxft.data.pictures import pictures_under
+    from mxft.commandline.image_sources import opened_images
     from mxft.devices import contexts
-    from mxft.evaluation.answer import answering_outputs, names_of, thresholds_of
-    from mxft.evaluation.prediction import predict_files
     from mxft.files.whole import check_writable
-    from mxft.network.transfer import check_fits
 
     context = contexts(args.gpus)[0]
+    if args.csv and args.json:
+        raise InputError("output: expected one of --csv, --json, received both")
     if args.csv:
         check_writable(os.path.dirname(os.path.abspath(args.csv)), "--csv")
-    images = [path for given in args.images for path in pictures_under(given)]
+    with opened_images(args.images) as images:
+        return _answer(args, images, context)
+
+
+def _answer(args, images, context):
+    """Say what the network says of each image; return the exit status."""
+    from mxft.commandline.models import open_model
+    from mxft.evaluation.answer import answering_outputs, names_of, thresholds_of
+    from mxft.network.transfer import check_fits
+
     checkpoint = open_model(args)
     outputs = answering_outputs(checkpoint, args.output_name)
-    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec())
-    packing = packing_of(args, checkpoint, spec)
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(), checkpoint.proposed_shape)
+    packing = None if all(image.packed for image in images) else packing_of(args, checkpoint, spec)
     check_fits(checkpoint, spec)
     names = [class_names(args.synset, checkpoint, outputs[0]), *map(names_of, outputs[1:])]
     thresholds = thresholds_of(checkpoint, outputs[0])
+    if args.csv and args.top and (thresholds or not outputs[0].names_classes):
+        raise InputError(f"--top: expected one of several classes an image, received --csv of {outputs[0].kind}, which "
+                         "has them all")
     say_assumptions(checkpoint, spec)
     say_calibration(checkpoint, outputs[0])
-    with _listable(images) as paths:
-        predictions = predict_files(checkpoint, paths, spec, packing, args.batch_size, context, args.data_nthreads,
-                                    rewrite=args.rewrite, output=args.output_name)
-    predictions = [dataclasses.replace(p, path=path) for p, path in zip(predictions, images)]
+    predictions = _predicted(args, checkpoint, spec, packing, images, context)
     for prediction in predictions:
         _require_a_name_for_each_number(prediction, names)
         if not args.csv:
             _print(prediction, names, args, thresholds)
     if args.csv:
-        write_answers(args.csv, predictions, names[0], args.top, thresholds)
+        write_answers(args.csv, predictions, names[0], args.top or TOP, thresholds)
     unread = sum(p.problem is not None for p in predictions)
     if unread:
         print(f"{unread} of {len(predictions)} images could not be read", file=sys.stderr)
     return 3 if unread else 0
+
+
+def _predicted(args, checkpoint, spec, packing, images, context):
+    """Return a Prediction for each image, records read as they are packed and photographs packed first."""
+    from mxft.evaluation.prediction import predict_files
+
+    predictions = [None] * len(images)
+    for packed in sorted({image.packed for image in images}):
+        numbers = [number for number, image in enumerate(images) if image.packed == packed]
+        own = dataclasses.replace(spec, resize=args.resize) if packed and args.resize else spec
+        with _listable([images[number].path for number in numbers]) as paths:
+            found = predict_files(checkpoint, paths, own, {"pass_through": True} if packed else packing,
+                                  args.batch_size, context, args.data_nthreads, rewrite=args.rewrite,
+                                  output=args.output_name)
+        for number, prediction in zip(numbers, found):
+            predictions[number] = dataclasses.replace(prediction, path=images[number].name)
+    return predictions
 
 
 def write_answers(path, predictions, names, count, thresholds):
@@ -154,9 +182,11 @@ def packing_of(args, checkpoint, spec):
     if resize:
         return {**(packing or {"encoding": ".png"}), "resize": resize}
     if packing is None:
+        from mxft.evaluation.packing import default_resize
+
         raise InputError(f"resizing is not known: expected packing facts in the manifest, received model="
-                         f"{args.model!r} without; say --resize N, the short side before the centre crop of "
-                         f"{spec.shape[2]} (256 for most networks at 224)")
+                         f"{args.model!r} without; say --resize {default_resize(spec)}, the usual short side before "
+                         f"the centre crop of {spec.shape[2]}, or the one it was trained with")
     return packing
 
 
@@ -203,7 +233,7 @@ def _require_a_name_for_each_number(prediction, names):
 
 def _print(prediction, names, args, thresholds):
     if args.json:
-        print(json.dumps(_as_json(prediction, names, args.top, thresholds), ensure_ascii=False))
+        print(json.dumps(_as_json(prediction, names, args.top or TOP, thresholds), ensure_ascii=False))
         return
     print(prediction.path)
     if prediction.problem:
@@ -215,7 +245,8 @@ def _print(prediction, names, args, thresholds):
         if len(prediction.answers) > 1:
             print(f"  {answer.output.name}, {answer.output.kind}:")
         is_main = answer is prediction.answers[0]
-        for line in _labels(answer, own, thresholds) if is_main and thresholds else _top(answer, own, args.top):
+        chosen = is_main and thresholds and not args.top
+        for line in _labels(answer, own, thresholds) if chosen else _top(answer, own, args.top or TOP):
             print(f"{'  ' * (len(prediction.answers) > 1)}  {line}")
 
 

@@ -133,10 +133,8 @@ def _refuse_random(checkpoint):
 
 def _shape_flag(checkpoint):
     """Return the flag without which a command does not know the size of a checkpoint's images, or nothing."""
-    known = checkpoint.input_spec or checkpoint.assumed_spec()
-    if known is None:
-        return " --image-shape 3,224,224"
-    return "" if checkpoint.input_spec else f" --image-shape {','.join(map(str, known.shape))}"
+    shape = ",".join(map(str, checkpoint.proposed_shape))
+    return "" if checkpoint.input_spec else f" --image-shape {shape}"
 
 
 def names_of(output, classes=None):
@@ -178,8 +176,8 @@ def thresholds_of(checkpoint, output):
     Returns
     -------
     tuple of float or None
-        As chosen on the validation images of this epoch, 0.5 for each where none were; None of an output that is not
-        what the manifest calls multi-label.
+        As chosen on the validation images of this epoch, or as the manifest of an imported network has them; 0.5 for
+        each where neither says; None of an output that is not what the manifest calls multi-label.
 
     Raises
     ------
@@ -189,7 +187,7 @@ def thresholds_of(checkpoint, output):
     target = manifest_target(checkpoint.manifest)
     if target is None or target.kind != MULTI_LABEL or output.kind != INDEPENDENT or output.size != target.size:
         return None
-    chosen = checkpoint.metrics.get("val_thresholds")
+    chosen = checkpoint.metrics.get("val_thresholds", checkpoint.manifest.get("thresholds"))
     if chosen is None:
         return (THRESHOLD,) * target.size
     if not (isinstance(chosen, list) and len(chosen) == target.size

@@ -10,7 +10,7 @@ from mxft.network.calibration import METRIC, is_calibration
 from mxft.network.image_options import ImageOptions
 from mxft.network.input_spec import InputSpec
 
-PORTABLE = ("packing", "classes", "embedding", "target", "head")
+PORTABLE = ("packing", "classes", "embedding", "target", "head", "thresholds")
 METADATA = "mxft"  # under which another format's file keeps `portable_facts`
 _FACTS = ("input", "packing", "head", "network", "parent", "data", "metrics", "versions")
 
@@ -34,7 +34,7 @@ def load_manifest(prefix):
     return manifest
 
 
-def portable_facts(manifest, spec, kind=None):
+def portable_facts(manifest, spec, kind=None, thresholds=None):
     """Return, as JSON text, the facts of a manifest that hold for the network in another format too.
 
     Parameters
@@ -44,6 +44,8 @@ def portable_facts(manifest, spec, kind=None):
         What the network takes, by manifest or by flags.
     kind : str, optional
         What the main output is: of values nothing in another format's graph tells.
+    thresholds : sequence of float, optional
+        From which probability on each of several labels is said.
 
     Returns
     -------
@@ -53,6 +55,8 @@ def portable_facts(manifest, spec, kind=None):
     kept = {name: manifest[name] for name in PORTABLE if manifest.get(name)}
     if kind == "values":
         kept["head"] = {"loss": kind}
+    if thresholds:
+        kept["thresholds"] = list(thresholds)
     return json.dumps({"input": spec.to_dict(), **kept}, ensure_ascii=True)
 
 
@@ -98,6 +102,9 @@ def _wrong(manifest):
     classes = manifest.get("classes")
     if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
         yield "classes", "a list of names"
+    thresholds = manifest.get("thresholds")
+    if thresholds is not None and not (isinstance(thresholds, list) and all(map(_is_number, thresholds))):
+        yield "thresholds", "a list of numbers"
     if not isinstance(manifest.get("embedding"), (str, type(None))):
         yield "embedding", "the name of a layer"
     for entry in _FACTS:
@@ -114,6 +121,10 @@ def _wrong(manifest):
         yield "data", "an object of facts for each record file"
     if isinstance(manifest.get("packing"), dict) and not _packs(manifest["packing"]):
         yield "packing", "im2rec's options"
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _texts(value):

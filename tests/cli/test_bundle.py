@@ -65,7 +65,7 @@ def test_a_checkpoint_without_a_manifest_is_completed_by_flags(here, capsys):
     (["--output", "runs"], "output: expected a name that is free, received 'runs'; choose another or remove it"),
     (["--output", "x.tar.gz"], "output: expected a folder's name or one ending in .tar, received 'x.tar.gz'"),
     (["--image", "dog.png"], "self-test picture: expected an image, received 'dog.png': missing"),
-    (["--image", "val.rec"], "self-test picture: expected an image, received 'val.rec': not an image"),
+    (["--image", "plain-symbol.json"], "self-test picture: expected an image, received 'plain-symbol.json': not an"),
     (["--name", "../x"], "--name: expected letters, digits, '.', '-' and '_', received name='../x'"),
     (["--model", "plain,0"], "input is not known"),
     (["--model", "plain,0", "--image-shape", "3,16,16"], "resizing is not known"),
@@ -101,4 +101,14 @@ def test_a_face_network_in_training_has_no_classes_to_name(here, make_face_check
     make_face_checkpoint(num_classes=9).save("face", 3)
     assert bundle("--model", "face,3", "--output", "out", "--image", "cat.png") == 2
     assert ("model: expected a network that gives class scores, received face,3, a face network as it was trained; "
-            "mxft export --to onnx writes its embedding") in capsys.readouterr().err
+            "mxft export --to onnx --model face,3 --output embedding.onnx writes its embedding"
+            ) in capsys.readouterr().err
+
+
+def test_of_a_folder_the_first_picture_that_can_be_read_is_the_test(here, capsys):
+    write_image("photos/b.png", noise(3, (24, 30)))
+    (here / "photos/a.jpg").write_text("no picture")
+    assert bundle("--model", "runs/my net", "--output", "out", "--image", "photos") == 0
+    first = capsys.readouterr().out.splitlines()[1:4]
+    assert bundle("--model", "runs/my net", "--output", "again", "--image", "photos/b.png") == 0
+    assert capsys.readouterr().out.splitlines()[1:4] == first

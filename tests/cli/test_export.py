@@ -1,13 +1,16 @@
 """``mxft export``: a file that was compared, what it says, and its refusals."""
+import json
 import os
 
 import pytest
 
 from mxft.cli import run_verb
 from mxft.compat import mx
+from mxft.evaluation.answer import thresholds_of
+from mxft.network.checkpoint import load_checkpoint
 from tests.support.images import noise, write_image
 
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 
@@ -58,6 +61,29 @@ def test_a_layer_is_exported_and_several_outputs_are_named(here, make_checkpoint
     said = capsys.readouterr().out
     assert "output softmax (N, 5): probabilities\noutput tags (N, 5): independent probabilities\n" in said
     assert [output.name for output in onnxruntime.InferenceSession("net.onnx").get_outputs()] == ["softmax", "tags"]
+
+
+def test_it_is_compared_on_whatever_predict_takes_and_keeps_how_pictures_are_resized(here, capsys):
+    for number in range(20):
+        write_image(f"many/{number}.png", noise(number, (24, 30)))
+    assert run("--model", "net,0", "--images", "many", "--resize", "18") == 0
+    assert "ONNX Runtime on 10 images: " in capsys.readouterr().out
+    facts = {entry.key: json.loads(entry.value) for entry in onnx.load("net.onnx").metadata_props}
+    assert facts["mxft"]["packing"] == {"encoding": ".png", "resize": 18}
+
+
+def test_the_thresholds_of_labels_travel_and_come_back(here, make_checkpoint, capsys):
+    tags = make_checkpoint(3)
+    logits = tags.symbol.get_internals()["fc1_output"]
+    tags.symbol = mx.sym.LogisticRegressionOutput(logits, name="tags")
+    tags.manifest = {"input": {"size": 16}, "packing": {"resize": 20}, "classes": ["a", "b", "c"],
+                     "target": {"kind": "multi-label", "size": 3},
+                     "metrics": {"0": {"val_thresholds": [0.25, 0.5, 0.75]}}}
+    tags.save("tags", 0)
+    assert run("--model", "tags,0") == 0
+    assert run_verb("import", ["--from", "onnx", "--weights", "net.onnx", "--prefix", "back"]) == 0
+    back = load_checkpoint("back,0")
+    assert thresholds_of(back, back.anatomy.output()) == (0.25, 0.5, 0.75)
 
 
 @pytest.mark.parametrize("words, message", [

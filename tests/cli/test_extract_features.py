@@ -8,6 +8,8 @@ import pytest
 from mxft.cli import extract_features, main
 from mxft.data.iterators import RecordIterator
 from mxft.data.lists import Row, write_list
+from mxft.data.packing import read_image
+from mxft.faces.pairs.bin_file import write_pairs
 from mxft.features import image_chunks
 from mxft.features.files import read_features
 from mxft.inference.executor import InferenceExecutor
@@ -166,3 +168,21 @@ def test_a_checkpoint_without_manifest_needs_its_input(here, capsys):
     assert extract("val.rec", "codes.npz", model="plain,0") == 2
     assert "say --image-shape 3,224,224" in capsys.readouterr().err
     assert extract("val.rec", "codes.npz", "--image-shape", "3,16,16", model="plain,0") == 0
+
+
+def test_a_softmax_layer_gives_probabilities(here):
+    assert extract("val.rec", "codes.npz", "--layer", "softmax") == 0
+    scores = expected("fc1")
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(read_features("codes.npz").features, powers / powers.sum(axis=1, keepdims=True),
+                               rtol=1e-5)
+
+
+def test_a_verification_set(here, monkeypatch):
+    images = [read_image(f"flat/{number}.png") for number in range(4)]
+    write_pairs("set.bin", images, [True, False])
+    monkeypatch.setattr("mxft.faces.data.plain_records.CHUNK", 3)
+    assert extract("set.bin", "codes.npz") == extract("flat", "flat.npz") == 0
+    found = read_features("codes.npz")
+    assert found.names == ["0/left", "0/right", "1/left", "1/right"] and found.labels.tolist() == [1, 1, 0, 0]
+    assert found.features.shape == read_features("flat.npz").features.shape

@@ -1,5 +1,6 @@
 """``mxft im2rec`` and tools/im2rec.py as a user runs them."""
 import os
+import shutil
 import subprocess
 import sys
 
@@ -176,3 +177,47 @@ def test_a_table_becomes_a_list_and_records_with_a_number_for_each_label(photos,
     assert sorted(map(tuple, scan_labels("tags.rec").labels)) == [(0, 0, 0), (0, 1, 1), (1, 0, 0)]
     assert main(["im2rec", "--labels", "tags.csv", "--multi-label", "tags", "photos"]) == 2
     assert "--labels: expected --list beside it" in capsys.readouterr().err
+
+
+def test_train_and_val_folders_become_lists_with_one_number_a_class(photos, capsys):
+    shutil.copytree("photos", "all/train")
+    shutil.copytree("photos/dog", "all/valid/dog")
+    assert run("--list", "--recursive", "--no-shuffle", "a", "all") == 0
+    assert read_classes("a.classes.txt") == ["cat", "dog", "emu"]
+    assert {row.path[:9]: row.labels[0] for row in read_list("a_train.lst")} == {
+        "train/cat": 0, "train/dog": 1, "train/emu": 2}
+    assert {row.path[:9]: row.labels[0] for row in read_list("a_val.lst")} == {"valid/dog": 1}
+    assert not os.path.exists("a.lst")
+    capsys.readouterr()
+    assert run("--list", "--recursive", "--train-ratio", "0.5", "a", "all") == 2
+    assert ("--train-ratio: expected images that are not divided yet, received train-ratio=0.5 beside train and val in "
+            "all; leave it out") in capsys.readouterr().err
+
+
+def test_an_archive_is_listed_and_packed_as_its_folder(photos, monkeypatch, capsys):
+    monkeypatch.setenv("MXNET_HOME", str(photos / "home"))
+    shutil.make_archive("photos", "zip", ".", "photos")
+    assert run("--list", "--recursive", "a", "photos") == run("--list", "--recursive", "b", "photos.zip") == 0
+    assert read_list("a.lst") == read_list("b.lst")
+    assert run("b", "photos.zip") == 0 and len(scan_labels("b.rec").ids) == 12
+
+
+def test_a_table_of_classes_with_its_own_division(photos, capsys):
+    (photos / "kinds.csv").write_text("file,kind,split\ncat/0.jpg,pet,train\ndog/1.jpg,pet,val\nemu/2.jpg,wild,train\n")
+    assert run("--list", "--labels", "kinds.csv", "k", "photos") == 0
+    assert read_classes("k.classes.txt") == ["pet", "wild"]
+    assert [{row.path: row.labels[0] for row in read_list(f"k_{part}.lst")} for part in ("train", "val")] == [
+        {"cat/0.jpg": 0, "emu/2.jpg": 1}, {"dog/1.jpg": 0}]
+    capsys.readouterr()
+    assert run("--list", "k", "kinds.csv") == 2
+    assert "expected a folder, received 'kinds.csv'; --labels takes a table" in capsys.readouterr().err
+    assert run("--list", "--multi-label", "k", "photos") == 2
+    assert "targets: expected --labels TABLE beside --multi-label, received none" in capsys.readouterr().err
+
+
+def test_labels_that_are_not_packed_are_told(photos, capsys):
+    (photos / "boxes.lst").write_text("0\t4\t5\t0.1\tcat/0.jpg\n1\t4\t5\t0.2\tdog/0.jpg\n")
+    assert run("boxes", "photos") == 0
+    assert "; of 3 labels a row the first alone, --pack-label packs all" in capsys.readouterr().out
+    assert run("--pack-label", "boxes", "photos") == 0
+    assert capsys.readouterr().out.startswith("packed 2 images of 3 labels each into boxes.rec")

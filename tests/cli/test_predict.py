@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from mxft.cli import main
+from mxft.data.lists import Row, write_list
+from mxft.data.packing import pack_list, read_image
+from mxft.faces.pairs.bin_file import write_pairs
 from mxft.network.input_spec import InputSpec
 from tests.support.images import noise, write_image
 
@@ -121,7 +124,7 @@ def test_without_a_manifest_size_and_resizing_are_asked_for(here, capsys):
     assert "input is not known" in capsys.readouterr().err
     assert predict("--image-shape", "3,16,16", "cat.png", model="plain,0") == 2
     err = capsys.readouterr().err
-    assert "say --resize N, the short side before the centre crop of 16" in err and err.count("\n") == 1
+    assert "say --resize 18, the usual short side before the centre crop of 16" in err and err.count("\n") == 1
     assert predict("--image-shape", "3,16,16", "--resize", "20", "cat.png", model="plain,0") == 0
     assert "class 0" in capsys.readouterr().out
     (here / "names.txt").write_text("one\ntwo words\nthree\n")
@@ -171,3 +174,21 @@ def test_a_folder_without_pictures_is_refused(here, capsys):
     (here / "none").mkdir()
     assert predict("none") == 2
     assert "no pictures in none: expected JPEG" in capsys.readouterr().err
+
+
+def test_records_tables_and_verification_sets_are_sources_too(here, capsys):
+    """An image in records is seen as it is packed: it gets what the picture that was packed so gets."""
+    write_image("set/cat/0.png", noise(1, (30, 40)))
+    write_image("set/dog/1.png", noise(2, (30, 40)))
+    write_list("set.lst", [Row(0, (0.0,), "cat/0.png"), Row(7, (1.0,), "dog/1.png")])
+    pack_list("set.lst", "set", resize=20, encoding=".png", show=False)
+    write_pairs("set.bin", [read_image(f"set/{name}") for name in ("cat/0.png", "dog/1.png")], [False])
+    (here / "set.csv").write_text("picture,caption\ndog/1.png,a dog\n")
+    assert predict("--json", "set", "set.rec", "set.csv") == 0
+    one, two, *records, third = answers(capsys)
+    assert [row["image"] for row in (one, two, *records, third)] == [
+        "set/cat/0.png", "set/dog/1.png", "set.rec:0/0.png", "set.rec:1/7.png", "set/dog/1.png"]
+    assert [row["top"] for row in (one, two, two)] == [row["top"] for row in (*records, third)]
+    assert predict("--json", "set.bin", "text.jpg", "cat.png") == 3
+    assert [row["image"] for row in answers(capsys)] == ["set.bin:images/0.png", "set.bin:images/1.png", "text.jpg",
+                                                         "cat.png"]

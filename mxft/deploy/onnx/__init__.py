@@ -13,6 +13,7 @@ from mxft.deploy.onnx.comparison import apart_at, apart_from, open_batch, read_b
 from mxft.deploy.onnx.exporter import exported, refuse_unknown
 from mxft.deploy.onnx.serving_graph import serving_graph
 from mxft.errors import RunError
+from mxft.evaluation.answer import thresholds_of
 from mxft.files.whole import whole_path
 from mxft.machine.packages import require_packages
 from mxft.network.input_spec import InputSpec
@@ -112,8 +113,9 @@ def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE, 
     import onnx
     spec = spec or checkpoint.input_spec
     if spec:
-        onnx.helper.set_model_props(model, {METADATA: portable_facts(checkpoint.manifest, spec,
-                                                                     anatomy.output().kind)})
+        output = anatomy.output()
+        facts = portable_facts(checkpoint.manifest, spec, output.kind, thresholds_of(checkpoint, output))
+        onnx.helper.set_model_props(model, {METADATA: facts})
     with whole_path(os.fspath(path)) as temporary:
         onnx.save(model, temporary)
     shapes = symbol.infer_shape(**{anatomy.image.name: (1, *image_shape)})[1]

@@ -1,4 +1,4 @@
-"""A face training set as plain records, one label each and nothing but images, for what reads records of any kind."""
+"""A face set or a verification set as plain records, one label each, for what reads records of any kind."""
 import os
 import tempfile
 from collections import namedtuple
@@ -10,6 +10,7 @@ from mxft.errors import MxftError
 from mxft.faces.data.layout import FaceSet, read_face_set
 from mxft.faces.data.records import RecordFile
 from mxft.faces.data.sources import NAMES
+from mxft.faces.pairs.bin_file import check_images, load_pairs
 
 CHUNK = 8192  # images copied at a time
 
@@ -110,3 +111,49 @@ class FaceSetImages:
             with tempfile.TemporaryDirectory(prefix="mxft-faces-") as scratch:
                 part = os.path.join(scratch, "chunk.rec")
                 yield Chunk(part, write_plain_records(self._faces, part, start, size), [])
+
+
+class PairSetImages:
+    """The images of a verification set, for an extraction: see `mxft.features.image_chunks.FolderImages`.
+
+    Parameters
+    ----------
+    path : str
+        A ``.bin`` file.
+
+    Attributes
+    ----------
+    names : list of str
+        ``"0/left"``, ``"0/right"``, ``"1/left"`` …: the pair's number and the side.
+    labels : float32 array ``(N,)``
+        1 of an image whose pair shows one person, 0 of the others.
+    classes : None
+    facts : dict
+
+    Raises
+    ------
+    InputError
+        What `mxft.faces.pairs.bin_file.load_pairs` refuses, and an image that cannot be decoded.
+    """
+
+    classes = None
+
+    def __init__(self, path):
+        pairs = load_pairs(path)
+        check_images(pairs)
+        self._images = pairs.images
+        self.names = [f"{number}/{side}" for number in range(len(pairs.issame)) for side in ("left", "right")]
+        self.labels = np.repeat(pairs.issame, 2).astype(np.float32)
+        status = os.stat(path)
+        self.facts = {"images": [len(self.names), status.st_size, status.st_mtime_ns], "packing": None}
+
+    def chunks(self, begin=0, size=CHUNK):
+        """Yield a Chunk of each `size` images from number `begin` on; its file goes when the next one is asked for."""
+        for start in range(begin, len(self.names), size):
+            images = self._images[start:start + size]
+            with tempfile.TemporaryDirectory(prefix="mxft-faces-") as scratch:
+                part = os.path.join(scratch, "chunk.rec")
+                with RecordWriter(part) as writer:
+                    for number, image in enumerate(images, start):
+                        writer.write(pack(IRHeader(0, float(self.labels[number]), number, 0), bytes(image)))
+                yield Chunk(part, len(images), [])
