@@ -3,6 +3,7 @@ import argparse
 import math
 
 from mxft.commandline.arguments import Parser, face_size, whole
+from mxft.errors import InputError
 
 EXAMPLES = """\
 examples:
@@ -42,7 +43,7 @@ def _add_choice_options(group):
     group.add_argument("--hold-out", type=part_or_number, default=0, metavar="R|N",
                        help="images of each identity to keep out of training: a part below 1, rounded to the nearest, "
                             "or a number; one always stays (default: 0)")
-    group.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice what to hold out (default: 0)")
+    group.add_argument("--seed", type=int, metavar="N", help="of the choice what to hold out (default: 0)")
 
 
 def _add_packing_options(group):
@@ -73,9 +74,11 @@ def part_or_number(text):
 def main(argv=None):
     """Run ``mxft face-pack``."""
     args = parser().parse_args(argv)
+    if args.seed is not None and not args.hold_out:
+        raise InputError(f"--seed: expected --hold-out beside it, received seed={args.seed}")
     from mxft.faces.data.packing import pack_faces
     from mxft.files.whole import check_writable
 
     check_writable(args.folder, "OUT_DIR")
-    print(pack_faces(args.source, args.folder, args.root, args.size, args.min_images, args.hold_out, args.seed,
+    print(pack_faces(args.source, args.folder, args.root, args.size, args.min_images, args.hold_out, args.seed or 0,
                      args.exts, args.exclude, args.quality, args.num_thread, args.strict, args.force))

@@ -59,12 +59,14 @@ def main(argv=None):
     from mxft.commandline.models import open_model
     from mxft.commandline.preflight import check_resize, event_folder, join_workers
     from mxft.network.input_spec import InputSpec
+    from mxft.training.contradictions import refuse_unkept
     from mxft.training.run import check_run_folder
     from mxft.workflows.finetune import finetune
 
     check_data_flags(args)
     auto = takes_auto(parser, argv, args)
     recipe = recipe_from(args, target_of(args))
+    refuse_unkept(recipe, keeping_from(args))
     checkpoint = open_model(args)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
     pictures = pictures_from(args, checkpoint)

@@ -46,7 +46,7 @@ def main(argv=None):
     args = parser().parse_args(argv)
 
     if args.list:
-        _list()
+        _list(args.source)
         return
     _check(args)
     from mxft.api.conversion import with_usual_input
@@ -70,11 +70,11 @@ def main(argv=None):
     print(f"wrote {model}: {args.prefix}-symbol.json, -{args.epoch:04d}.params, -manifest.json")
 
 
-def _list():
-    """Print the networks of every source; a package's that cannot be imported is named, and hides no other."""
+def _list(only=None):
+    """Print the networks of every source or of one; a package's that cannot be imported is named, and hides none."""
     from mxft.importing import architectures, sources
 
-    for source in sources():
+    for source in [only] if only else sources():
         try:
             known = "any classifier of its usual operators" if source == "onnx" else ", ".join(architectures(source))
         except MxftError as error:

@@ -76,6 +76,9 @@ def _classifier(args):
     if not is_bundle(args.model):
         checkpoint = open_model(args)
         return classifier_from(args, checkpoint, model_name(checkpoint))
+    if args.mean_image:
+        raise InputError(f"--mean-image: expected a checkpoint, received the bundle {args.model}, whose network is "
+                         "complete; mxft bundle writes one with it")
     with opened_bundle(args.model) as folder:
         check = check_bundle(folder, args.rewrite)
     print(f"{args.model}: {check.files} files as SHA256SUMS says; self-test: the five classes expected, largest "

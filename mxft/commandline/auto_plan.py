@@ -11,7 +11,7 @@ _OWN = ("freeze", "freeze_through", "freeze_by", "bn", "backbone_lr_mult", "head
         "require_head", "initializer", "lr_step_epochs", "lr_factor", "accumulate", "fp16", "optimizer")
 
 _OF_STEPS = ("epochs", "batch_size", "lr", "lr_schedule", "warmup_epochs", "mom", "wd", "augment", "patience",
-             "min_delta")
+             "min_delta", "keep_every", "keep_last", "save_batches", "save_minutes", "cpus", "kv_store")
 
 
 def takes_auto(parser, argv, args):
@@ -34,7 +34,7 @@ def takes_auto(parser, argv, args):
     InputError
         ``--plan auto`` beside a flag that belongs to a plan of one's own.
     """
-    typed = _typed(parser(), argv)
+    typed = typed_flags(parser(), argv)
     own = [name for name in _OWN if name in typed]
     if args.plan == AUTO and own:
         raise InputError(f"--plan auto: expected no --{own[0].replace('_', '-')} beside it, received both: it chooses "
@@ -70,7 +70,7 @@ def choose_plan(parser, argv, args, checkpoint, spec, pictures):
                         Records(args.train, num_classes=args.num_classes))
     reading = Reading(args.val_fraction, args.per_class, args.resize, args.seed, args.data_nthreads, args.gpus)
     advice, said = choose(checkpoint, spec, data, target_of(args), reading,
-                          bool(_typed(parser(), argv).intersection(_OF_STEPS)))
+                          bool(typed_flags(parser(), argv).intersection(_OF_STEPS)))
     if advice is None:
         return args, ""
     chosen = parser().parse_args([*shlex.split(advice.flags), *argv])
@@ -80,8 +80,8 @@ def choose_plan(parser, argv, args, checkpoint, spec, pictures):
     return chosen, said
 
 
-def _typed(parser, argv):
-    """Return the names of the flags that were typed."""
+def typed_flags(parser, argv):
+    """Return the names in args of the flags that were typed; the parser forgets its defaults."""
     for action in parser._actions:
         action.default = argparse.SUPPRESS
     parser._defaults.clear()

@@ -5,9 +5,12 @@ is made, so that a command, a notebook and a recipe get the same answer. What on
 refuse (`mxft.training.stages`).
 """
 from mxft.errors import InputError
-from mxft.options import SOLVERS_OF, TARGETS, check_plan
+from mxft.options import SOLVERS_OF, TARGETS, FitOptions, Keeping, check_plan
+from mxft.settings import default_of
 
 _HEAD_STAGE = ("epochs", "learning_rate", "optimizer", "batch_size")
+_STEPS = ("learning_rate", "schedule", "warmup_epochs")
+_STEPS_OF_FIT = ("epochs", "optimizer", "momentum", "wd", "patience", "accumulate", "fp16", "kvstore")
 
 
 def refuse_contradictions(recipe):
@@ -18,11 +21,17 @@ def refuse_contradictions(recipe):
     if recipe.head_stage.optimizer:
         check_plan("head", recipe.batch_norm, recipe.freezing, recipe.head_stage.optimizer, "head_stage.optimizer")
     if recipe.schedule == "step" and not recipe.lr_steps:
-        raise InputError("step schedule: expected growing epochs as `lr_steps`, received `lr_steps=()`")
+        raise InputError("step schedule: expected growing epochs as `lr_steps`, received `lr_steps=()`; say "
+                         f"`lr_steps=({_two_thirds(recipe.fit.epochs)},)`, where the rate falls to a tenth")
     for rules in (_of_the_schedule, _of_plans, _of_a_kept_head, _of_a_solver, _of_a_cache, _of_targets, _of_workers):
         for field, given, expected, received in rules(recipe):
             if given:
                 raise InputError(f"{field}: expected {expected}, received {received}")
+
+
+def _two_thirds(epochs):
+    """Return an epoch at about two thirds of a training, where a rate is often lowered first."""
+    return max(1, round(epochs * 2 / 3)) if epochs > 1 else 0.5
 
 
 def _of_the_schedule(recipe):
@@ -77,7 +86,7 @@ def _told(name, value):
 
 
 def _of_a_solver(recipe):
-    solver, alone = recipe.solver, bool(recipe.solver) and recipe.plan == "head"
+    solver, alone = recipe.solver, recipe.is_solved
     yield ("`solver`", solver and recipe.plan not in ("head", "two-stage"),
            "`plan='head'` or `plan='two-stage'` beside it", f"`plan={recipe.plan!r}`")
     yield "`solver`", solver and recipe.hidden, "a head of one layer", _told("hidden", recipe.hidden)
@@ -91,10 +100,61 @@ def _of_a_solver(recipe):
            f"`solver={solver!r}`, which makes its parameters")
     yield ("`frozen_backbone`", alone and not recipe.frozen_backbone, "a head that learns by steps",
            f"`solver={solver!r}`, which takes a frozen backbone's features")
+    yield ("`batch_norm`", solver and recipe.batch_norm == "train", "`batch_norm='eval'`, by which an image has the "
+           "same features in every batch", f"`batch_norm='train'` beside `solver={solver!r}`")
     yield ("`augment`", alone and recipe.cache.view_count == 1 and recipe.augment is not None
            and recipe.augmentation().is_random,
            "`cache.mode` and `cache.views` beside it, from which a solver learns several views of an image",
            f"`solver={solver!r}` of one view, the centre crop")
+
+
+def refuse_unmeasured(recipe):
+    """Refuse (InputError) what says how to take steps, of a recipe that takes none: a solver's, without validation.
+
+    With validation images, SGD is measured on the same features beside the solver, and hears all of these.
+
+    Parameters
+    ----------
+    recipe : mxft.training.recipe.Recipe
+    """
+    of_fit = [(name, getattr(recipe.fit, name), default_of(FitOptions, name)) for name in _STEPS_OF_FIT]
+    of_recipe = [(name, getattr(recipe, name), default_of(type(recipe), name)) for name in _STEPS]
+    for name, value, default in (*of_recipe, *of_fit):
+        if value != default:
+            raise InputError(f"`{name}`: expected a head that learns by steps, or images for validation, on which SGD "
+                             f"is measured beside a solver, received `{name}={value!r}` beside "
+                             f"`solver={recipe.solver!r}` alone")
+
+
+def refuse_unkept(recipe, keeping):
+    """Refuse (InputError) to keep several epochs' checkpoints, or states between them, of a head that is solved.
+
+    Parameters
+    ----------
+    recipe : mxft.training.recipe.Recipe
+    keeping : mxft.options.Keeping
+    """
+    name = kept_on_the_way(keeping) if recipe.is_solved else None
+    if name:
+        raise InputError(f"`keeping.{name}`: expected a head that learns by steps, received "
+                         f"`keeping.{name}={getattr(keeping, name)!r}` beside `solver={recipe.solver!r}`, which makes "
+                         "one checkpoint")
+
+
+def kept_on_the_way(keeping):
+    """Return the first field of a Keeping that only a training by steps has a use for and that was set; or None.
+
+    Parameters
+    ----------
+    keeping : mxft.options.Keeping
+
+    Examples
+    --------
+    >>> kept_on_the_way(Keeping(resume="auto")), kept_on_the_way(Keeping(every=2))
+    (None, 'every')
+    """
+    return next((name for name in ("every", "last", "state_batches", "state_minutes")
+                 if getattr(keeping, name) != default_of(Keeping, name)), None)
 
 
 def _of_a_cache(recipe):

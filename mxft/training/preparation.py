@@ -13,13 +13,14 @@ from mxft.features.solvers import require_every_class
 from mxft.features.target_solvers import require_both
 from mxft.files.whole import require_file, sha256
 from mxft.machine.packages import require_packages
+from mxft.training.contradictions import refuse_unmeasured
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.precision import check_precision
 from mxft.training.staged import stage_schedule
 from mxft.training.stages import training_stages
 from mxft.training.targets import check_targets, class_weights_balanced
-from mxft.wording import BriefRepr
+from mxft.wording import BriefRepr, plural
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -107,6 +108,8 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1, checked=None):
     recipe = _weighted(recipe, scans["train"], target.size, data.classes)
     if recipe.solver:
         _require_solvable(scans["train"], target)
+    if recipe.is_solved and not data.val:
+        refuse_unmeasured(recipe)
     stages = _checked_stages(recipe, network, spec, checked.devices)
     return Preparation(recipe, network, stages, scans, checked.devices, hashes)
 
@@ -145,6 +148,9 @@ def check_machine(recipe, checkpoint, spec, gpus="", cpus=1):
                          f"`cpus={cpus}`; leave one of them out")
     require_packages("tqdm", "matplotlib", "jinja2", *["sklearn"] * bool(recipe.solver), what="training and its report")
     devices = make_contexts(gpus, cpus)
+    if recipe.is_solved and len(devices) > 1:
+        raise InputError(f"devices: expected one beside `solver={recipe.solver!r}`, which computes on one, received "
+                         f"{len(devices)} ({', '.join(map(str, devices))})")
     check_kvstore(recipe.fit.kvstore)
     check_precision(recipe.fit, devices)
     make_initializer(recipe.fit.initializer)
@@ -208,7 +214,12 @@ def _checked_stages(recipe, network, spec, devices):
     """Return the stages of a recipe, refusing an optimizer, a schedule or a batch size that cannot be."""
     stages = training_stages(recipe, network.symbol, network.head_parameters, spec.shape)
     for stage in stages:
-        optimizer_arguments(stage.fit, stage_schedule(recipe, stage, updates=1000))
+        try:
+            optimizer_arguments(stage.fit, stage_schedule(recipe, stage, updates=1000))
+        except InputError as error:
+            if len(stages) == 1:
+                raise
+            raise InputError(f"stage {stage.name}, of {plural(stage.fit.epochs, 'epoch')}: {error.message}") from None
         if stage.batch_size % len(devices):
             raise InputError(f"batch size: expected a multiple of the {len(devices)} devices, received "
                              f"`batch_size={stage.batch_size}`")

@@ -162,6 +162,11 @@ class Recipe(BriefRepr):
         """The plan of the second stage of ``two-stage``."""
         return self.second_plan or ("discriminative" if self.freezing.multipliers else "full")
 
+    @property
+    def is_solved(self):
+        """Whether a solver makes the head and nothing is trained by steps."""
+        return bool(self.solver) and self.plan == "head"
+
     def augmentation(self, kept=False):
         """Return the Augmentation of a stage; `kept` says that one view of each image serves all its epochs."""
         level = self.augment if self.augment is not None else KEPT_LEVEL if kept else LEVEL

@@ -84,6 +84,9 @@ def training_stages(recipe, symbol, head_parameters, image_shape):
     if recipe.freezing.method == "lr_mult" and not any(stage.plan.frozen for stage in stages):
         raise InputError("`freezing.method`: expected something to freeze, received `freezing.method='lr_mult'` with "
                          f"`plan={recipe.plan!r}`, which trains every parameter")
+    if not recipe.frozen_backbone and not any(stage.plan.frozen for stage in stages):
+        raise InputError("`frozen_backbone`: expected a plan with a frozen backbone, received `frozen_backbone=False` "
+                         f"with `plan={recipe.plan!r}`, which freezes nothing")
     return stages
 
 
@@ -156,7 +159,7 @@ def _gradual(recipe, symbol, head_parameters, image_shape, plan):
     least = each * (len(groups) - 1) + 1
     if left < least:
         raise InputError(f"plan gradual: expected {least} epochs or more, {each} for each of the {len(groups)} stages "
-                         f"of the backbone but the last, received `epochs={left}`")
+                         f"of the backbone but the last, received `epochs={left}`; say `epochs={least}`")
     asked = set(plan("full").frozen)
     for number in range(1, len(groups) + 1):
         opened = {name for group in groups[-number:] for name in group} - asked

@@ -28,6 +28,7 @@ from mxft.network.checkpoint import load_checkpoint, parent_entry
 from mxft.network.input_spec import InputSpec
 from mxft.report.curves import draw_curves
 from mxft.report.event_files import EventFiles
+from mxft.training.contradictions import refuse_unkept
 from mxft.training.fit import FitResult, seed_everything
 from mxft.training.preparation import prepare
 from mxft.training.recipe import Recipe
@@ -135,6 +136,7 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     recipe = recipe or Recipe()
     keeping = keeping or Keeping()
     require_resumable(recipe.fit.kvstore, keeping)
+    refuse_unkept(recipe, keeping)
     checkpoint = load_checkpoint(model) if isinstance(model, str) else model
     spec = spec or checkpoint.input_spec or checkpoint.assumed_spec(InputSpec())
     ready = prepare(checkpoint, data, recipe, spec, gpus, cpus, checked)
@@ -212,7 +214,7 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
                augmentation=[dataclasses.asdict(stage.augmentation) for stage in ready.stages], warnings=doubts)
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in ready.scans.items())
     LOG.info(f"{network.describe()}\n"
-             f"input: {spec.describe()}{'' if checkpoint.input_spec else ' (no manifest: the default, or given)'}\n"
+             f"input: {spec.describe()}{_origin(checkpoint, spec)}\n"
              f"data: {counts} images, {network.target.describe()}; on {', '.join(map(str, devices))}, "
              f"seed {recipe.seed}")
     if workers.count > 1 or recipe.fit.accumulate > 1:
@@ -237,6 +239,15 @@ def _doubts(ready, workers):
                          workers.gradients_an_update * ready.recipe.fit.accumulate)
 
 
+def _origin(checkpoint, spec):
+    """Return where a checkpoint's input is known from, in words; empty where its manifest says it."""
+    if checkpoint.input_spec:
+        return ""
+    assumed = "shape" not in checkpoint.manifest and spec == checkpoint.assumed_spec(InputSpec())
+    return (" (assumed: the checkpoint has no manifest; `image_shape`, `rgb_mean` and `rgb_std` say otherwise)"
+            if assumed else " (as given: the checkpoint has no manifest)")
+
+
 def _augmentations(stages):
     """Return in one line what happens to training images at random, stage by stage where it is not the same."""
     told = [stage.augmentation.describe() for stage in stages]
@@ -258,7 +269,7 @@ def _division(workers, recipe):
 
 def _finish(folder, result, best_score, data):
     """Draw the curves and say the one line people wait for."""
-    if result.history:
+    if any(row["epoch"] for row in result.history):  # a fitted head's one row is no curve
         try:
             draw_curves(result.history, folder.file("curves.png"))
         except OSError as error:

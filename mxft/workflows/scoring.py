@@ -46,9 +46,9 @@ def scored_records(source, checkpoint, spec, labels=None, resize=None, threads=N
     """
     path = os.path.expanduser(os.fspath(source))
     face_set = is_face_set(path)
+    if labels and (path.endswith(".rec") or face_set):
+        raise InputError(f"`labels`: expected pictures, received the records {source}")
     if path.endswith(".rec") and not face_set:
-        if labels:
-            raise InputError(f"`labels`: expected pictures, received the records {source}")
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="mxft-score-") as scratch:

@@ -40,7 +40,8 @@ def test_it_takes_finetunes_own_command_and_changes_no_file(here, capsys):
     before = files()
     assert find("--start-lr", "1e-4", "--end-lr", "1", "--batches", "30", "--data-nthreads", "1") == 0
     out, err = capsys.readouterr()
-    assert err == "" and files() == before
+    assert err == "note: --lr, --lr-schedule, --epochs, --val change nothing here\n"
+    assert files() == before
     assert sorted(os.listdir("runs")) == ["one-lr.json", "one-lr.png"]
     with open("runs/one-lr.json", encoding="utf-8") as f:
         found = json.load(f)
@@ -49,7 +50,8 @@ def test_it_takes_finetunes_own_command_and_changes_no_file(here, capsys):
     lines = out.splitlines()
     assert lines[0] == "net,0, head: sgd, batch 4" and lines[1].split() == ["rate", "loss", "smoothed"]
     assert lines[-2] == "wrote runs/one-lr.png, runs/one-lr.json"
-    assert lines[-1].startswith(f"suggestion: --lr {found['suggestion']:.2g} (the steepest descent of the smoothed")
+    assert lines[-1].startswith(f"suggestion: --plan head --batch-size 4 --lr {found['suggestion']:.2g} (the steepest "
+                                "descent of the smoothed")
 
 
 def fake(losses, rates, diverged=False):
@@ -64,7 +66,15 @@ def test_without_a_fall_it_says_so(here, monkeypatch, capsys):
     assert find() == 0
     out, err = capsys.readouterr()
     assert "suggestion" not in out and "stopped at 9: the loss diverged" in out
-    assert err.startswith("no suggestion: the loss did not fall")
+    assert err.endswith("the data unlearnable?\n") and "no suggestion: the loss did not fall" in err
+
+
+def test_without_a_run_the_files_have_the_verbs_name(here, monkeypatch, capsys):
+    monkeypatch.setattr(lr_finder, "find_learning_rate", fake(np.linspace(9, 2, 40), np.geomspace(1, 9, 40)))
+    at = COMMAND.index("--run")
+    assert run_command("mxft lr-find", lr_find.main, COMMAND[:at] + COMMAND[at + 2:]) == 0
+    assert sorted(os.listdir("runs")) == ["lr-find.json", "lr-find.png"]
+    assert "suggestion: --plan head --batch-size 4 --lr " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words, message", [

@@ -74,6 +74,10 @@ def read_source(source, root=None, exts=EXTENSIONS, exclude=()):
     [FaceFile(identity=0, path='Ada/1.jpg')]
     """
     source = os.fspath(source)
+    if root and os.path.isdir(source):
+        raise InputError(f"`root`: expected a list, whose paths begin there, received the folder {source}")
+    if tuple(exts) != tuple(EXTENSIONS) and os.path.isfile(source):
+        raise InputError(f"`exts`: expected a folder of people, received the list {source}, which names its images")
     _refuse_packed(source)
     found = _from_folder(source, exts) if os.path.isdir(source) else _from_list(source, root or "")
     for name in exclude:
