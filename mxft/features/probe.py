@@ -22,8 +22,9 @@ from mxft.surgery import cut_at
 from mxft.surgery.depth import stage_ends
 from mxft.wording import BriefRepr
 
-CLASSES_SAMPLED, IMAGES_SAMPLED = 40, 12
+CLASSES_SAMPLED, IMAGES_SAMPLED, MOST_SAMPLED = 40, 24, 480  # images of a class, and in all
 TOLERANCE = 0.01  # of top-1: what an earlier layer must be better by to be called better
+FOLDS, REPEATS = 3, 3  # of the cross-validation: another division of so few images changed the advice
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -36,7 +37,7 @@ class Probe(BriefRepr):
     features : int
         Channels, averaged over the map.
     top1 : float
-        On the part of the sample it was not fitted to.
+        By cross-validation: each image judged by classifiers that were not fitted to it.
     """
 
     layer: str
@@ -57,17 +58,20 @@ class Similarity(BriefRepr):
     chance : float
         Share of the largest class.
     seconds : float
+    error : float
+        Standard error of the difference in top-1 between the best layer and the last, on the same images.
     """
 
     probes: list
     images: int
     chance: float
     seconds: float
+    error: float = 0.0
 
     @property
     def similar(self):
-        """Whether no earlier layer is better than the last."""
-        return self.probes[-1].top1 + TOLERANCE >= max(probe.top1 for probe in self.probes)
+        """Whether no earlier layer is better than the last, by more than a standard error and `TOLERANCE`."""
+        return self.probes[-1].top1 + max(TOLERANCE, self.error) >= max(probe.top1 for probe in self.probes)
 
     @property
     def best_layer(self):
@@ -82,7 +86,7 @@ class Similarity(BriefRepr):
 
 
 def measure_pictures(checkpoint, spec, pictures, resize, seed=0, threads=None, context=None):
-    """Probe a checkpoint's layers on a sample of pictures: up to 12 of up to 40 classes.
+    """Probe a checkpoint's layers on a sample of pictures: up to 24 of up to 40 classes, 480 in all.
 
     Parameters
     ----------
@@ -131,11 +135,13 @@ def measure_records(checkpoint, spec, scan, seed=0, threads=None, context=None):
 
 
 def _sample(rows, label_of, seed):
-    """Return some rows in random order: up to 12 of up to 40 classes."""
-    taken, sample = {}, []
-    for row in shuffle(rows, seed):
+    """Return some rows in random order: as many of each of up to 40 classes, where there are so many."""
+    rows, taken, sample = shuffle(rows, seed), {}, []
+    classes = list(dict.fromkeys(map(label_of, rows)))[:CLASSES_SAMPLED]
+    each = min(IMAGES_SAMPLED, MOST_SAMPLED // len(classes)) if classes else 0
+    for row in rows:
         label = label_of(row)
-        if (label in taken or len(taken) < CLASSES_SAMPLED) and taken.get(label, 0) < IMAGES_SAMPLED:
+        if label in classes and taken.get(label, 0) < each:
             taken[label] = taken.get(label, 0) + 1
             sample.append(row)
     return sample
@@ -153,7 +159,7 @@ def measure_similarity(checkpoint, spec, records, count, seed=0, threads=None, c
     count : int
         Records in it.
     seed : int
-        Of the division: two thirds fit the probe, a third judges it.
+        Of the divisions: two thirds fit the probe, a third is judged, in turn and three times over.
     threads : int, optional
     context : mx.Context, optional
     batch_size : int
@@ -182,29 +188,64 @@ def measure_similarity(checkpoint, spec, records, count, seed=0, threads=None, c
     feature = checkpoint.anatomy.require_feature().name
     layers = stage_ends(checkpoint.symbol, spec.shape)[:-1] + [feature]  # the last stage's average is the feature
     iterator = RecordIterator(records, spec, min(batch_size, count), count, threads=threads)
-    probes, labels = [], None
+    probes, labels, right = [], None, []
     for layer in layers:
         executor = InferenceExecutor(cut_at(checkpoint.symbol, layer), checkpoint.arg_params, checkpoint.aux_params,
                                      spec.shape, iterator.batch_size, context)
         parts = [(output.reshape(*output.shape[:2], -1).mean(axis=2), label)
                  for output, label in executor.over(iterator)]
         features, labels = (np.concatenate(values) for values in zip(*parts))
-        probes.append(Probe(layer, features.shape[1], _probe(features, labels.astype(int), seed)))
+        right.append(probe_layer(features, labels.astype(int), seed))
+        probes.append(Probe(layer, features.shape[1], float(right[-1].mean())))
     chance = np.bincount(labels.astype(int)).max() / len(labels)
-    return Similarity(probes, count, float(chance), time.perf_counter() - began)
+    return Similarity(probes, count, float(chance), time.perf_counter() - began, _error(right))
 
 
-def _probe(features, labels, seed):
-    """Return the top-1 of ridge regression fitted to two thirds of the rows, on the other third."""
+def _error(right):
+    """Return the standard error of the best layer's advantage over the last."""
+    apart = max(right, key=np.mean) - right[-1]
+    return float(apart.std(ddof=1) / np.sqrt(len(apart)))
+
+
+def probe_layer(features, labels, seed=0):
+    """Return in what share of the divisions each image was judged right, by ridge regression not fitted to it.
+
+    Parameters
+    ----------
+    features : numpy.ndarray
+        ``(N, D)``.
+    labels : numpy.ndarray
+        Int ``(N,)``.
+    seed : int
+
+    Returns
+    -------
+    numpy.ndarray
+        Float ``(N,)``, of `FOLDS` stratified folds `REPEATS` times over.
+
+    Raises
+    ------
+    InputError
+        Fewer than 3 images a class.
+
+    Examples
+    --------
+    >>> labels = np.repeat([0, 1], 6)
+    >>> float(probe_layer(np.eye(2)[labels], labels).mean())
+    1.0
+    """
     from sklearn.linear_model import RidgeClassifier
-    from sklearn.model_selection import train_test_split
+    from sklearn.model_selection import RepeatedStratifiedKFold
     from sklearn.preprocessing import StandardScaler
 
     counts = np.bincount(labels)
     if (counts[counts > 0] < 2).any() or len(labels) < 3 * (counts > 0).sum():
         raise InputError(f"similarity: expected at least 3 images of every class, received {len(labels)} of "
                          f"{(counts > 0).sum()} classes; say `similar` yes or no")
-    fit, judge = train_test_split(np.arange(len(labels)), test_size=1 / 3, random_state=seed, stratify=labels)
-    scaler = StandardScaler().fit(features[fit])
-    probe = RidgeClassifier(alpha=features.shape[1] / 10).fit(scaler.transform(features[fit]), labels[fit])
-    return float(probe.score(scaler.transform(features[judge]), labels[judge]))
+    folds, right = min(FOLDS, counts[counts > 0].min()), np.zeros(len(labels))
+    divisions = RepeatedStratifiedKFold(n_splits=int(folds), n_repeats=REPEATS, random_state=seed)
+    for fit, judge in divisions.split(features, labels):
+        scaler = StandardScaler().fit(features[fit])
+        probe = RidgeClassifier(alpha=features.shape[1] / 10).fit(scaler.transform(features[fit]), labels[fit])
+        right[judge] += probe.predict(scaler.transform(features[judge])) == labels[judge]
+    return right / REPEATS

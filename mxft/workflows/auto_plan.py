@@ -76,17 +76,35 @@ def choose(checkpoint, spec, data, kind=CLASSES, reading=Reading(), by_steps=Fal
     if kind == CLASSES:
         evidence, why = _evidence(measure, checkpoint, spec, reading)
     similar = evidence.similar if evidence else True
+    by_steps = by_steps or "," in str(reading.gpus)  # a solver computes on one device
     advice = advise(images, outputs, similar, None if similar else evidence.best_layer, kind, by_steps)
     settings = " ".join(f"`{name}={value!r}`" for name, value in advice.told_settings.items())
     return advice, f"plan auto: {advice.plan}\n  {settings}\n  {advice.reason}\n  {why}"
 
 
+def training_images(pictures, reading=Reading()):
+    """Return how many of some pictures are trained on: what is left of them when a part is held out for validation.
+
+    Parameters
+    ----------
+    pictures : mxft.data.pictures.Pictures
+        With labels.
+    reading : Reading
+
+    Returns
+    -------
+    int
+    """
+    if reading.per_class:
+        return reading.per_class * pictures.target.size
+    return len(pictures.rows) if pictures.val is not None else round(
+        (1 - (reading.val_fraction or VAL_FRACTION)) * len(pictures.rows))
+
+
 def _measured(data, kind, reading, spec):
     """Return training images, outputs, and what measures similarity on a sample; 0 images of other records."""
     if isinstance(data, Pictures):
-        part = 1 - (reading.val_fraction or VAL_FRACTION) if data.val is None else 1
-        images = reading.per_class * data.target.size if reading.per_class else round(part * len(data.rows))
-        return images, data.target.size, functools.partial(
+        return training_images(data, reading), data.target.size, functools.partial(
             measure_pictures, pictures=data, resize=reading.resize or default_resize(spec))
     try:
         scan = scan_labels(data.train)
