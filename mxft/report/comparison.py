@@ -77,7 +77,12 @@ def compare_runs(runs):
     judged_by = {MULTI_LABEL: "Best mAP in bold.", REGRESSION: "Lowest MAE in bold."}
     return Comparison(columns, cells, scores, judged_by.get(_target_of(runs), "Best top-1 in bold."),
                       [run.start["recipe"] for run in runs],
-                      lambda labels: curves_svg(dict(zip(labels, (run.epochs for run in runs)))))
+                      lambda labels: _curves(dict(zip(labels, (run.curve for run in runs)))))
+
+
+def _curves(histories):
+    """Return the curves of the runs that have one."""
+    return curves_svg(histories) if any(histories.values()) else []
 
 
 def _results(runs):

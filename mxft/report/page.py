@@ -57,7 +57,7 @@ def write_run_page(folder, score=None, records=None, path=None, note=None):
                ("best epoch", str(best.get("epoch", "–"))), ("time of training", duration(files.seconds))]
     path = path or os.path.join(files.folder, "report.html")
     write_template(path, "run.html", title=files.name, summary=_summary(files, score), figures=figures, note=note,
-                   curves=side_by_side(curves_svg({"": files.epochs})) if files.epochs else "",
+                   curves=side_by_side(curves_svg({"": files.curve})) if files.curve else "", solved=bool(files.solved),
                    **asked(_settings(files), _defaults()),
                    **_results(files, score, records),
                    transfer=transfer_facts(files.transfer), stages=files.freeze.get("stages", []),

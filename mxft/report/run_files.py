@@ -68,6 +68,11 @@ class RunFiles(LoggedRun):
         self.epochs, self.solved = self.events("epoch"), self.events("solved")
         self.freeze = self.json_file("freeze.json")
 
+    @property
+    def curve(self):
+        """The epochs where there are any but a fitted head's, which is one point and no curve."""
+        return self.epochs if any(row.get("epoch") for row in self.epochs) else []
+
     def file(self, name):
         """Return the path of one of the run's files."""
         return os.path.join(self.folder, f"model-{name}" if name == "manifest.json" else name)

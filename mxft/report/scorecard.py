@@ -4,7 +4,7 @@ import os
 from mxft.files.whole import whole_file
 from mxft.report.template import write_template
 
-HEADINGS = ("run", "published", "measured", "difference", "spread", "runs", "seconds a run", "images/s")
+HEADINGS = ("run", "published", "expected", "measured", "difference", "spread", "runs", "seconds a run", "images/s")
 
 
 def write_scorecard(cards, folder, machine):
@@ -14,7 +14,8 @@ def write_scorecard(cards, folder, machine):
     ----------
     cards : list of dict
         A row of published.yaml each, with ``value``, ``spread``, ``count``, ``seconds``, ``speed`` and ``also_values``
-        where it was run, ``failed`` where that went wrong, and ``missing``, pairs of what it needs and how to get it.
+        where it was run, ``runs``, each with its ``folder`` and ``seed``, ``failed`` where that went wrong, and
+        ``missing``, pairs of what it needs and how to get it.
     folder : str
     machine : str
         What it was measured on.
@@ -29,12 +30,24 @@ def write_scorecard(cards, folder, machine):
     >>> write_scorecard(cards, "runs/reproduction", "2 cores")      # doctest: +SKIP
     ['runs/reproduction/reproduction.md', 'runs/reproduction/reproduction.html']
     """
-    rows = [{"deviations": [], "used": {}, "expected": None, **card, "lines": _lines(card)} for card in cards]
+    rows = [{"deviations": [], "used": {}, "expected": None, **card, "lines": _lines(card),
+             "pages": _pages(card, folder)} for card in cards]
     paths = [os.path.join(folder, f"reproduction.{ending}") for ending in ("md", "html")]
     with whole_file(paths[0], "w") as f:
         f.write(_markdown(rows, machine))
     write_template(paths[1], "scorecard.html", title="Reproduction", rows=rows, machine=machine, headings=HEADINGS)
     return paths
+
+
+def _pages(card, folder):
+    """Return (what a run is called, its page or else its folder, from the scorecard on) of each of a card's runs."""
+    found = []
+    for run in card.get("runs", ()):
+        page = os.path.join(run.get("folder") or "", "report.html")
+        place = page if os.path.isfile(page) else run.get("folder")
+        if place and os.path.exists(place):
+            found.append((f"seed {run.get('seed', 0)}", os.path.relpath(place, folder)))
+    return found
 
 
 def verdict(card):
@@ -78,14 +91,14 @@ def _cells(card):
         return "–" if value is None else text.format(value)
 
     difference = card["value"] - card["published"] if "value" in card and "published" in card else None
-    return [card["what"], number(card.get("published")), number(card.get("value")), number(difference, "{:+.4f}"),
-            number(card.get("spread")), number(card.get("count"), "{}"), number(card.get("seconds"), "{:.0f}"),
-            number(card.get("speed"), "{:.1f}")]
+    return [card["what"], number(card.get("published")), number(card.get("expected")), number(card.get("value")),
+            number(difference, "{:+.4f}"), number(card.get("spread")), number(card.get("count"), "{}"),
+            number(card.get("seconds"), "{:.0f}"), number(card.get("speed"), "{:.1f}")]
 
 
 def _markdown(rows, machine):
     lines = ["# Reproduction", "", f"Measured on {machine}. Nothing is filled in that was not run.", ""]
-    for missing, columns in ((False, (*HEADINGS, "")), (True, ("not run", "published", ""))):
+    for missing, columns in ((False, (*HEADINGS, "")), (True, ("not run", "published", "expected", ""))):
         lines += ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
         lines += ["| " + " | ".join((*cells[:len(columns) - 1], said)) + " |" for row in rows
                   if bool(row["missing"]) == missing for cells, said in row["lines"]]
@@ -96,5 +109,6 @@ def _markdown(rows, machine):
         lines += [f"- expected: {row['expected']}, {row['expected_from']}"] if row["expected"] else []
         lines += [f"- deviates: {deviation}" for deviation in row["deviations"]]
         lines += [f"- used: {what}" for what in row["used"].values()]
+        lines += ["- runs: " + ", ".join(f"[{name}](<{place}>)" for name, place in row["pages"])] * bool(row["pages"])
         lines += [f"- missing: {name}; to get it: {how}" for name, how in row["missing"]]
     return "\n".join(lines) + "\n"

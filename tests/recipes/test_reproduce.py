@@ -64,13 +64,14 @@ def test_what_can_be_run_is_run_once_and_nothing_else_is_filled_in(recipe, here,
     assert "--- there: not run: resnet-50 is missing (mxft zoo get resnet-50); faces is missing (a copy" in said
     with open("home/reproduction.md", encoding="utf-8") as f:
         lines = f.read().splitlines()
-    assert re.fullmatch(r"\| a <run> \| 0.7100 \| 0.7100 \| [+-]0.0000 \| 0.0141 \| 2 \| \d+ \| 41.0 \| within 0.02 of "
-                        r"the published number \|", lines[6])
-    assert lines[7] == ("| another set | 0.6000 | 0.5000 | -0.1000 | – | – | – | – | below the published number by "
+    assert re.fullmatch(r"\| a <run> \| 0.7100 \| – \| 0.7100 \| [+-]0.0000 \| 0.0141 \| 2 \| \d+ \| 41.0 \| within "
+                        r"0.02 of the published number \|", lines[6])
+    assert lines[7] == ("| another set | 0.6000 | – | 0.5000 | -0.1000 | – | – | – | – | below the published number by "
                         "0.1000 |")
-    assert lines[9:13] == ["| not run | published |  |", "|---|---|---|",
-                           "| a <run> | 0.9000 | not run: resnet-50, faces are missing |",
-                           "| another set | 0.6000 | not run: resnet-50, faces are missing |"]
+    assert lines[9:13] == ["| not run | published | expected |  |", "|---|---|---|---|",
+                           "| a <run> | 0.9000 | – | not run: resnet-50, faces are missing |",
+                           "| another set | 0.6000 | – | not run: resnet-50, faces are missing |"]
+    assert "- runs: [seed 0](<here-seed0>), [seed 2](<here-seed2>)" in lines
     assert "- missing: resnet-50; to get it: mxft zoo get resnet-50" in lines
     with open("home/reproduction.html", encoding="utf-8") as f:
         page = f.read()
