@@ -47,8 +47,9 @@ def contexts(gpus="", cpus=1):
     refuse_cards_without_code(driver, map(int, words))
     if not mx.runtime.Features().is_enabled("CUDA"):
         raise InputError(f"devices: expected a CUDA build of mxnet for gpus={text!r}, received the CPU build "
-                         f"{mx.__version__}; leave GPUS (or CUDA_VISIBLE_DEVICES) empty to run on the CPU, or "
-                         f"{CUDA_BUILD}")
+                         f"{mx.__version__}; leave `gpus` out to run on the CPU (for faces CUDA_VISIBLE_DEVICES); "
+                         + (f"for this machine's {driver.cards[0]}: pip uninstall -y mxnet && {CUDA_BUILD}"
+                            if driver and driver.cards else "no NVIDIA card answers on this machine"))
     refuse_driver(driver, text)
     available = _count_gpus(text)
     absent = [word for word in words if int(word) >= available]

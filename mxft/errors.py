@@ -114,9 +114,14 @@ def nearest(name, candidates, most=3):
     --------
     >>> nearest("flaten0", ["flatten0", "fc1", "softmax"])
     'nearest: flatten0'
+    >>> nearest("HEAD", ["full", "head"])
+    'nearest: head'
     """
     names = list(dict.fromkeys(candidates))
     if not names:
         return "there are none"
     close = difflib.get_close_matches(name, names, n=most, cutoff=0.5)
+    if not close:
+        lowered = {each.lower(): each for each in reversed(names)}
+        close = [lowered[each] for each in difflib.get_close_matches(name.lower(), lowered, n=most, cutoff=0.5)]
     return "nearest: " + ", ".join(close) if close else "known: " + ", ".join(names[-most:])

@@ -1,5 +1,6 @@
 """The flags that say how a checkpoint names pictures, shared by ``mxft bundle`` and ``mxft serve``."""
 import os
+import shlex
 
 from mxft.commandline.arguments import (
     add_input_options,
@@ -49,9 +50,10 @@ def classifier_from(args, checkpoint, name):
 
     if checkpoint.anatomy.is_face_training:
         raise InputError(f"model: expected a network that gives class scores, received {checkpoint.name}, a face "
-                         "network as it was trained; mxft export --to onnx writes its embedding")
+                         f"network as it was trained; mxft export --to onnx --model {shlex.quote(checkpoint.name)} "
+                         "--output embedding.onnx writes its embedding")
     outputs = answering_outputs(checkpoint, args.output_name)
-    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec())
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(), checkpoint.proposed_shape)
     packing = packing_of(args, checkpoint, spec)
     check_fits(checkpoint, spec)
     names = class_names(args.synset, checkpoint, outputs[0])

@@ -8,9 +8,9 @@ EXAMPLES = """\
 examples:
   mxft launch -n 2 -s 1 python recipes/caltech256.py \\
       --kv-store dist_sync --batch-size 64
-  python tools/launch.py -n 4 -s 4 -H host1,host2 --launcher ssh \\
+  mxft launch -n 4 -s 4 -H host1,host2 --launcher ssh \\
       python recipes/train_softmax.py --kv-store dist_device_sync …
-  sbatch --nodes=4 --wrap 'python tools/launch.py -n 4 --launcher slurm …'
+  sbatch --nodes=4 --wrap 'mxft launch -n 4 --launcher slurm …'
 
 The command is run WORKERS times, each with its own share of the records;
 --batch-size is that of one worker. Every line of output begins with the name of

@@ -84,6 +84,18 @@ def main(argv=None):
                       "rewrites": scores[0][1]}) if args.json else score)
     if not args.json:
         _print_each(score, checkpoints[0])
+    _note_other_classes(score)
+
+
+def _note_other_classes(score):
+    """Say that labels and outputs may be of different classes, where few of many classes occur and few are right."""
+    if hasattr(score, "columns"):
+        return
+    outputs, labels = score.logits.shape[1], int(score.labels.max()) + 1
+    if 2 * labels <= outputs and score.top1 < 0.5:
+        print(f"note: the labels are 0 to {labels - 1}, the network tells {outputs:,} classes apart: the figures hold "
+              "only where label n is the network's class n; mxft finetune trains it on classes of your own",
+              file=sys.stderr)
 
 
 def _uncalibrated(scores, args):
@@ -136,7 +148,7 @@ def _score(checkpoint, args, context):
     from mxft.workflows.scoring import scored_records
 
     judged = answering_outputs(checkpoint, args.output_name)[0]
-    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec())
+    spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(), checkpoint.proposed_shape)
     crop_from = _crop_from(args, checkpoint, spec) if args.crops == 10 else None
     if args.resize:
         spec = dataclasses.replace(spec, resize=args.resize)

@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
     def _message(self, message):
         unknown = re.match(r"unrecognized arguments: (.*)", message, re.DOTALL)
         if unknown:
-            word = unknown.group(1).split()[0].split("=")[0]
+            word = next(iter(unknown.group(1).split()), "").split("=")[0]
             flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
             near = f"; {nearest(word, flags)}" if word.startswith("-") else ""
             return f"unknown argument: expected an option of {self.prog}, received {unknown.group(1)!r}{near}"
@@ -216,7 +216,7 @@ def add_rewrite_option(group):
                        help="bind the network's graph as it is, without mxft's exact rewrites for speed")
 
 
-def input_spec(args, manifest_spec, default=None):
+def input_spec(args, manifest_spec, default=None, proposed=(3, 224, 224)):
     """Combine flags, manifest and default into an InputSpec.
 
     Parameters
@@ -226,6 +226,8 @@ def input_spec(args, manifest_spec, default=None):
     manifest_spec : InputSpec or None
     default : InputSpec or None
         What holds where there is neither; None refuses.
+    proposed : tuple of int
+        ``(C, H, W)`` that the refusal proposes: `mxft.network.checkpoint.Checkpoint.proposed_shape`.
 
     Raises
     ------
@@ -240,15 +242,16 @@ def input_spec(args, manifest_spec, default=None):
     base = manifest_spec or default
     if base is None and "shape" not in given:
         raise InputError(f"input is not known: expected a manifest beside the checkpoint, received model="
-                         f"{args.model!r} without one; say --image-shape 3,224,224 (and --rgb-mean, --rgb-std where it "
-                         "does not take raw 0-255 pixels)")
+                         f"{args.model!r} without one; say --image-shape {','.join(map(str, proposed))} (and "
+                         "--rgb-mean, --rgb-std where it does not take raw 0-255 pixels)")
     return dataclasses.replace(base or InputSpec(), **given)
 
 
 def say_assumptions(checkpoint, spec):
     """Tell a user on stderr what is taken for granted of a checkpoint without manifest."""
     if checkpoint.input_spec is None:
-        print(f"no manifest beside {checkpoint.name}: reading images as {spec.describe()}", file=sys.stderr)
+        otherwise = "; --rgb-mean and --rgb-std say otherwise" if spec.is_raw else ""
+        print(f"no manifest beside {checkpoint.name}: reading images as {spec.describe()}{otherwise}", file=sys.stderr)
 
 
 def say_calibration(checkpoint, output):

@@ -87,13 +87,16 @@ def check_split_flags(args):
 
 def check_data_flags(args):
     """Refuse none or several sources of data, and a flag that belongs to another one: it would do nothing."""
-    take_records(args)
+    taken = take_records(args)
     given = [name for name in FLAGS_OF if getattr(args, name)]
     if len(given) != 1:
         raise InputError(f"data: expected one of --data, --records, --train, received "
                          f"{' and '.join('--' + name for name in given) or 'none'}")
     for source, flags in FLAGS_OF.items():
         typed = [flag for flag in flags if getattr(args, flag) not in (None, [], ())]
+        if source != given[0] and typed and taken:
+            raise InputError(f"--{typed[0].replace('_', '-')}: expected pictures, received --data {taken}, records "
+                             "that are packed already")
         if source != given[0] and typed:
             raise InputError(f"--{typed[0].replace('_', '-')}: expected --{source} beside it, received "
                              f"--{given[0]} {getattr(args, given[0])}")
@@ -104,15 +107,16 @@ def check_data_flags(args):
 
 
 def take_records(args):
-    """Read ``--data`` that is a record file, or a folder of such, as ``--train`` and ``--val``."""
+    """Read ``--data`` that is a record file, or a folder of such, as ``--train`` and ``--val``; return its path."""
     from mxft.data.datasets import record_files
 
     found = record_files(args.data) if args.data else None
     if found is None:
-        return
+        return None
     path, (train, val) = args.data, found
     args.data, args.train, args.val = None, train, args.val or val
     print(f"{path}: records, {args.train}" + (f" for training and {args.val} for validation" if args.val else ""))
+    return path
 
 
 def target_of(args):
@@ -130,7 +134,7 @@ def target_of(args):
     made_for = load_records(args.records).target or CLASSES if args.records else None
     if asked and made_for not in (None, asked):
         raise InputError(f"--{asked}: expected records of that kind, received --records {args.records}, made for "
-                         f"{made_for}; mxft split --labels TABLE --{asked} makes such")
+                         f"{made_for}; mxft split --labels TABLE --{asked} PICTURES PREFIX makes such")
     return asked or made_for or CLASSES
 
 
@@ -145,7 +149,7 @@ def pictures_from(args, checkpoint=None):
         return None
     kept = checkpoint.classes if checkpoint is not None and args.require_head else None
     pictures = open_pictures(args.data, target_kind(args), args.labels, args.label_columns or None, kept, args.exclude)
-    pictures.require_labels()
+    pictures.require_every_class()
     return pictures
 
 

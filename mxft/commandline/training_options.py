@@ -61,7 +61,7 @@ def add_training_options(parser, momentum=None, auto=False):
     add_setting(t, FitOptions, "min_delta", "what counts as better, for --patience", metavar="D", default=0)
     add_setting(t, Recipe, "seed", "of order, augmentation and new weights", metavar="N")
     add_setting(t, FitOptions, "kvstore", "local, device or nccl on one machine; dist_sync, dist_device_sync or "
-                "dist_async under tools/launch.py", "--kv-store")
+                "dist_async under mxft launch", "--kv-store")
     t.add_argument("--cpus", type=whole(1), default=1, metavar="N",
                    help="CPU contexts to divide a batch over (default: 1)")
     parser.set_defaults(momentum=momentum)

@@ -8,7 +8,7 @@ ROLES = ("worker", "server", "scheduler")
 HEARTBEAT_SECONDS = 2    # between two signs of life
 SILENCE_SECONDS = 20     # after which a peer counts as dead; noticed by the scheduler first, by all others then
 JOIN_SECONDS = 600       # for all processes to appear: the machines of a cluster may start minutes apart
-_ADVICE = "python tools/launch.py -n WORKERS -s SERVERS COMMAND starts them all"
+_ADVICE = "mxft launch -n WORKERS -s SERVERS COMMAND starts them all"
 
 
 @dataclasses.dataclass(frozen=True)

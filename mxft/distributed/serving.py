@@ -43,7 +43,7 @@ def serve():
         if "bind failed" not in str(error):
             raise
         raise InputError(f"{part.role}: expected a free port at an address of this machine, received {part.root}; "
-                         "python tools/launch.py --address and --port choose others") from None
+                         "mxft launch --address and --port choose others") from None
     watch.stop()
     return 0
 

@@ -141,7 +141,7 @@ def refuse_cards_without_code(driver, numbers):
     instead = f"take --gpus {','.join(fit)}" if fit else "take a machine with cards of Maxwell to Ada"
     raise InputError(f"devices: expected cards that mxnet-cu112 runs on, received "
                      f"{'; '.join(f'card {card.number}: {card}' for card in unfit)}: mxnet-cu112 holds {wheel_code()} "
-                     f"and no PTX; {instead}, or leave GPUS (or CUDA_VISIBLE_DEVICES) empty to run on the CPU")
+                     f"and no PTX; {instead}, or leave `gpus` out (for faces CUDA_VISIBLE_DEVICES) to run on the CPU")
 
 
 def refuse_driver(driver, gpus):

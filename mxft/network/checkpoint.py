@@ -14,7 +14,7 @@ import shutil
 from mxft.compat import mx
 from mxft.errors import InputError, MissingFileError, RunError, last_line
 from mxft.files.whole import sha256, whole_file, whole_path, write_json
-from mxft.network.anatomy import anatomy_of
+from mxft.network.anatomy import anatomy_of, fitting_shape
 from mxft.network.anatomy.inputs import find_inputs
 from mxft.network.calibration import Calibration
 from mxft.network.conversions import convert
@@ -107,7 +107,8 @@ class Checkpoint:
         Parameters
         ----------
         default : InputSpec, optional
-            What holds where neither the graph nor a file beside the checkpoint tells a size; None then, when None.
+            What holds where neither the graph nor a file beside the checkpoint tells a size, in a size that fits the
+            parameters; None then, when None.
 
         Returns
         -------
@@ -115,7 +116,16 @@ class Checkpoint:
         """
         anatomy = self.anatomy
         known = anatomy.inputs and anatomy.inputs[0].is_image and anatomy.inputs[0].size
-        return anatomy.default_spec(default) if known or default is not None else None
+        if known or default is None:
+            return anatomy.default_spec(default) if known else None
+        shape = fitting_shape(self.symbol, self.arg_params, self.aux_params, anatomy, default.shape[1])
+        return dataclasses.replace(default, shape=shape)
+
+    @property
+    def proposed_shape(self):
+        """The size of images, ``(C, H, W)``, that a message proposes where nothing tells it: one that fits."""
+        known = self.input_spec or self.assumed_spec()
+        return known.shape if known else fitting_shape(self.symbol, self.arg_params, self.aux_params, self.anatomy)
 
     @property
     def classes(self):

@@ -11,7 +11,7 @@ from typing import Any
 
 from mxft.compat import mx
 from mxft.errors import InputError, last_line, nearest
-from mxft.network.anatomy import anatomy_of
+from mxft.network.anatomy import anatomy_of, fitting_shape
 from mxft.network.sizes import check_sizes
 from mxft.wording import BriefRepr
 
@@ -175,8 +175,10 @@ def _wanted_shapes(symbol, arg_params, aux_params, image_shape):
                 given.update((name, arg_params[name].shape) for name in unknown)
                 args, _, auxs = symbol.infer_shape_partial(**given)
     except mx.base.MXNetError as error:
+        fits = fitting_shape(symbol, arg_params, aux_params, anatomy)
+        cure = f"; its parameters fit `image_shape={fits}`" if fits != tuple(image_shape) else ""
         raise InputError(f"network does not take this input: expected images it can process, received image-shape="
-                         f"{tuple(image_shape)} ({last_line(error)})") from None
+                         f"{tuple(image_shape)} ({last_line(error)}){cure}") from None
     if not all(shape and all(shape) for shape in (*args, *auxs)):
         anatomy.image  # noqa: B018 - names several inputs
         raise InputError(f"shapes cannot be inferred from the image alone: received image-shape={tuple(image_shape)} "

@@ -231,7 +231,7 @@ def test_folders_that_cannot_be_split(here, capsys):
     cv2.imwrite("one/only/1.png", np.zeros((20, 20, 3), np.uint8))
     refused(capsys, finetune(data=["--data", "one"]),
             "labels are missing: expected class folders, or a table of pictures and labels, in one, received 1 picture "
-            "without; put each class into a folder of its own")
+            "of one class alone, only; put each further class into a folder of its own beside it, or give --labels")
 
 
 @pytest.mark.parametrize("run, message", [

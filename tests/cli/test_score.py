@@ -66,7 +66,8 @@ def test_what_is_assumed_without_a_manifest_is_told(here, capsys):
     assert "input is not known: expected a manifest beside the checkpoint, received model='plain,0' without one" in err
     assert "say --image-shape 3,224,224" in err and err.count("\n") == 1
     assert score("--image-shape", "3,16,16", model="plain,0") == 0
-    assert capsys.readouterr().err == "no manifest beside plain,0: reading images as 16x16 RGB, raw 0-255\n"
+    assert capsys.readouterr().err == ("no manifest beside plain,0: reading images as 16x16 RGB, raw 0-255; "
+                                       "--rgb-mean and --rgb-std say otherwise\n")
 
 
 @pytest.mark.parametrize("words, message", [
@@ -177,7 +178,7 @@ def test_pictures_are_scored_by_the_names_of_their_classes(here, capsys):
         write_image(os.path.join("photos", name, f"{number}.png"), noise(number, (20, 20)))
     assert score("--json", "--resize", "20", records="photos") == 0
     out, err = capsys.readouterr()
-    assert err == "photos: class folders; 3 pictures, 3 classes\n"
+    assert err == "photos: class folders; 3 pictures, 3 classes (ä, б, 猫)\n"
     write_list("plain.lst", [Row(0, (2.0,), "猫/0.png"), Row(1, (0.0,), "ä/1.png"), Row(2, (0.0,), "ä/2.png")])
     pack_list("plain.lst", "photos", resize=20, quality=90, show=False)
     assert score("--json", "--resize", "20", records="plain.rec") == 0

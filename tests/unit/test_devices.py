@@ -68,12 +68,16 @@ def test_what_cuda_says_where_it_cannot_count_is_one_line(two_gpus, monkeypatch)
         contexts("0")
 
 
-def test_a_cpu_build_is_told_before_anything_is_done():
+def test_a_cpu_build_is_told_before_anything_is_done(monkeypatch):
     if mx.runtime.Features().is_enabled("CUDA"):
         pytest.skip("a CUDA build")
-    with pytest.raises(InputError, match=r"expected a CUDA build of mxnet for gpus='0', received the CPU build 1.9.1; "
-                                         r"leave GPUS \(or CUDA_VISIBLE_DEVICES\) empty to run on the CPU, "
-                                         r"or pip install 'mxft\[cu112\]'"):
+    told = (r"expected a CUDA build of mxnet for gpus='0', received the CPU build 1.9.1; leave gpus out to run on the "
+            r"CPU \(for faces CUDA_VISIBLE_DEVICES\); ")
+    monkeypatch.setattr(devices, "query_driver", lambda: None)
+    with pytest.raises(InputError, match=told + "no NVIDIA card answers on this machine"):
+        contexts("0")
+    monkeypatch.setattr(devices, "query_driver", lambda: Driver((12, 2), (Card(0, "NVIDIA A100", (8, 0)),)))
+    with pytest.raises(InputError, match=told + r"for this machine's NVIDIA A100 .*: pip uninstall -y mxnet && pip"):
         contexts("0")
 
 
@@ -99,7 +103,7 @@ def test_an_unknown_kvstore_is_refused():
 def test_a_distributed_store_needs_a_launcher_and_never_waits_for_one(monkeypatch, name):
     monkeypatch.delenv("DMLC_ROLE", raising=False)
     with pytest.raises(InputError, match=f"kvstore {name}: expected to run under a launcher that sets DMLC_ROLE, "
-                                         "received none; python tools/launch.py -n WORKERS -s SERVERS COMMAND"):
+                                         "received none; mxft launch -n WORKERS -s SERVERS COMMAND"):
         kvstore(name)
     for variable, value in (("ROLE", "worker"), ("PS_ROOT_URI", "127.0.0.1"), ("PS_ROOT_PORT", "9000"),
                             ("NUM_WORKER", "2")):

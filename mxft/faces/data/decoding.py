@@ -1,6 +1,7 @@
 """Records of faces to batches of planes, some images at a time on each of several threads."""
 import collections
 import concurrent.futures
+import shlex
 
 import numpy as np
 
@@ -94,7 +95,8 @@ def _decode_some(records, face_set, chosen, decisions, planes, rows):
         except (Damage, BadImage) as damage:
             at = chosen[row]
             raise RunError(f"reading {face_set.rec} stopped at the image with key {face_set.keys[at]} at byte "
-                           f"{face_set.offsets[at]}: {damage}; mxft inspect {face_set.rec} shows more") from None
+                           f"{face_set.offsets[at]}: {damage}; mxft inspect {shlex.quote(face_set.rec)} shows more"
+                           ) from None
         if bytes_of is None:
             cv2.split(decisions.jittered(row, bgr), [planes[row, 0], planes[row, 1], planes[row, 2]])
         else:

@@ -1,6 +1,7 @@
 """The files of a face training set, property and index: which there are and what stands in them."""
 import os
 import re
+import shlex
 import warnings
 from dataclasses import dataclass
 from typing import Optional
@@ -41,7 +42,7 @@ class SetFiles:
     def refuse(self, what, advice=None):
         """Return the InputError that says `what` of this set."""
         return InputError(f"{self.path} cannot be trained on: {what}; {advice + ' ' if advice else ''}"
-                          f"mxft inspect {self.path} shows more")
+                          f"mxft inspect {shlex.quote(self.path)} shows more")
 
 
 def read_property(path):

@@ -147,4 +147,4 @@ def conclude(result, verifier, best_step=None):
         return
     of = " (step 0: no verification since was better)" if best_step == 0 else ""
     LOG.info(f"{result.steps} steps done; best {result.best}{of}, last {result.last}; "
-             f"for deployment: python tools/model_slim.py --model {shlex.quote(result.best)}")
+             f"for deployment: mxft slim --model {shlex.quote(result.best)}")

@@ -24,6 +24,7 @@ from mxft.network.graph import Graph, inner_edges, internal_output
 from mxft.network.input_spec import InputSpec
 
 PROBED_SIDES = (224, 112, 128, 299, 32, 64, 96, 160, 192, 256, 28, 48, 331, 384, 512)  # pixels, of published networks
+_OF_FACES = "(x - 127.5) * 0.0078125"  # what insightface's graphs begin with
 
 __all__ = ["Anatomy", "FeatureLayer", "Input", "Link", "Output", "State", "anatomy_of"]
 
@@ -328,6 +329,37 @@ def _states(graph, symbol):
     names = set(symbol.list_auxiliary_states())
     return tuple(State(graph.nodes[index].name, node.name, node.op) for node in graph.operators()
                  for index, _ in node.inputs if graph.nodes[index].is_variable and graph.nodes[index].name in names)
+
+
+def fitting_shape(symbol, arg_params, aux_params, anatomy, usual=224):
+    """Return a size of images, ``(C, H, W)``, that a network takes with these parameters: what a message proposes.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+    arg_params, aux_params : dict of str to mx.nd.NDArray
+    anatomy : Anatomy
+        Of the network.
+    usual : int
+        Pixels a side, where any size fits.
+
+    Returns
+    -------
+    tuple of int
+        In the usual size where it fits or none of `PROBED_SIDES` does; 112 of an embedding behind insightface's
+        normalisation.
+    """
+    image = anatomy.inputs[0] if anatomy.inputs else None
+    channels = image.channels if image and image.channels in (1, 3) else 3
+    if image is None or image.is_index or len(anatomy.inputs) != 1:
+        return channels, usual, usual
+    is_face = anatomy.outputs[0].kind == EMBEDDING and image.normalisation.endswith(_OF_FACES)
+    arguments = set(symbol.list_arguments())
+    known = {name: value.shape for name, value in {**arg_params, **aux_params}.items() if name in arguments}
+    sides = [*([112] * is_face), usual, *PROBED_SIDES]
+    fits = next((side for side in sides if infer_outputs(symbol, {**known, image.name: (1, channels, side, side)})),
+                usual)
+    return channels, fits, fits
 
 
 def _edge_shapes(symbol, inputs, shapes):

@@ -25,7 +25,7 @@ def test_the_part_is_read_whoever_set_it():
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"DMLC_ROLE": ""}, "received none; python tools/launch.py -n WORKERS -s SERVERS COMMAND starts them all"),
+    ({"DMLC_ROLE": ""}, "received none; mxft launch -n WORKERS -s SERVERS COMMAND starts them all"),
     ({"DMLC_ROLE": "master"}, "expected one of worker, server, scheduler, received DMLC_ROLE='master'"),
     ({"DMLC_PS_ROOT_URI": ""}, r"expected an address, received DMLC_PS_ROOT_URI=\(unset\)"),
     ({"DMLC_NUM_WORKER": "0"}, "expected a number of at least 1, received DMLC_NUM_WORKER=0"),
