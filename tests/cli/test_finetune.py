@@ -76,6 +76,9 @@ def test_what_happens_to_training_images_is_told(words, told, here, capsys):
 def test_a_solved_head_has_no_augmentation_to_tell(here, capsys):
     assert finetune("--plan", "head", "--solver", "ridge") == 0
     assert "augmentation" not in capsys.readouterr().out
+    assert not os.path.exists("run/curves.png")  # of one point
+    with open("run/report.html", encoding="utf-8") as f:
+        assert "The head was fitted in one step, so there is no curve" in f.read()
 
 
 def test_event_files_have_the_numbers_of_the_log(here, capsys, read_events, read_scalars):

@@ -197,3 +197,13 @@ def test_pictures_whose_classes_are_others_are_refused(here, capsys, words, mess
     write_image("photos/猫/1.png", noise(2))
     assert main(["score", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_records_of_few_of_a_networks_classes_are_told(here, make_checkpoint, capsys):
+    """A network of 9 classes that tells them apart otherwise: its figures on labels 0 to 2 mean nothing."""
+    other = make_checkpoint(9)
+    other.arg_params["fc1_bias"][8] = 1e3
+    other.save("nine", 0)
+    assert score("--image-shape", "3,16,16", model="nine,0") == 0
+    assert ("note: the labels are 0 to 2, the network tells 9 classes apart: the figures hold only where label n is "
+            "the network's class n; mxft finetune trains it on classes of your own") in capsys.readouterr().err
