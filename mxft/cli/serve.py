@@ -4,6 +4,7 @@ import sys
 
 from mxft.cli.classifier_options import add_classifier_options
 from mxft.commandline.arguments import Parser, whole
+from mxft.errors import InputError
 
 EXAMPLES = """\
 examples:
