@@ -141,12 +141,12 @@ def folder_of(source, work, what="photographs"):
     source : str
     work : str
     what : str
-        For the message.
+        For the message. Only photographs may be named by a table.
 
     Raises
     ------
     MissingFileError
-        There is neither.
+        There is none of these.
     InputError
         See `extract_tar`.
 
@@ -159,8 +159,9 @@ def folder_of(source, work, what="photographs"):
     if os.path.isdir(source):
         return only_child(source)
     if not os.path.isfile(source):
-        raise MissingFileError(f"{what} are missing: expected a folder, a table, a tar or a zip, received {source!r}")
-    if source.lower().endswith((".csv", ".tsv", ".lst")):
+        kinds = "a folder, a table, a tar or a zip" if what == "photographs" else "a folder, a tar or a zip"
+        raise MissingFileError(f"{what} are missing: expected {kinds}, received {source!r}")
+    if what == "photographs" and source.lower().endswith((".csv", ".tsv", ".lst")):
         return source
     name = re.sub(r"\.(zip|tgz|tar(\.\w+)?)$", "", os.path.basename(source), flags=re.IGNORECASE)
     return only_child(extract_tar(source, os.path.join(work, name)))

@@ -109,7 +109,7 @@ def test_a_checkpoints_own_features(recipe, here):
                                     "'resnet18_v1b'"),
     ([*NET, "--weights", "a.params"], "--weights: expected --network beside it, received --model net,0"),
     ([*ZOO, "--weights", "a.params"], "Gluon weights is missing: expected a file, received 'a.params'"),
-    ([*NET, "--data", "fotos"], "photographs are missing: expected a folder or a .tar, received 'fotos'"),
+    ([*NET, "--data", "fotos"], "are missing: expected a folder, a table, a tar or a zip, received 'fotos'"),
     ([*NET, "--run", "photos"], "run folder: expected a new or empty folder, received run='photos' with 3 files"),
 ])
 def test_what_is_refused(words, message, run, here, capsys):

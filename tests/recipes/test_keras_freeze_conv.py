@@ -99,7 +99,7 @@ def test_chosen_classes_and_a_second_run_that_takes_up_the_records(run, here, ca
 @pytest.mark.parametrize("words, message", [
     (["--classes", "dark,dork"], "no such class: expected a folder in photos, received classes='dork'; nearest: dark"),
     (["--val-fraction", "1"], "--val-fraction: expected a number above 0 and below 1, received val-fraction='1'"),
-    (["--data", "nowhere.tar"], "expected a folder or a .tar, received 'nowhere.tar'"),
+    (["--data", "nowhere.tar"], "expected a folder, a table, a tar or a zip, received 'nowhere.tar'"),
     (["--model", "nat,0"], "symbol is missing: expected nat-symbol.json"),
     (["--val-fraction", "0.05"], "no images left for validation: expected a class with more than 19 images"),
 ])

@@ -47,7 +47,7 @@ def test_from_a_tar_or_a_folder_to_the_number(run, here, capsys, monkeypatch, lf
 
 
 @pytest.mark.parametrize("words, message", [
-    (["--lfw", "lfw.tgz"], "images are missing: expected a folder or a .tar, received 'lfw.tgz'"),
+    (["--lfw", "lfw.tgz"], "images are missing: expected a folder, a tar or a zip, received 'lfw.tgz'"),
     (["--pairs", "pair.txt"], "list of pairs is missing: expected a file, received 'pair.txt'"),
     (["--model", "face,1"], "parameters are missing"),
     (["--work", "pairs.txt"], "--work: expected a folder that can be written to"),

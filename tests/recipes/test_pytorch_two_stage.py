@@ -135,7 +135,7 @@ def test_a_folder_that_is_divided_already(recipe, run, here):
     ([*NET, "--weights", "b3.params"], "--weights: expected an EfficientNet beside it (efficientnet-b0, efficientnet-b1"
                                        ", efficientnet-b2, efficientnet-b3), received model='net,0'"),
     (["--weights", "b3.params"], "parameters are missing: expected a file, received 'b3.params'"),
-    ([*NET, "--data", "fotos"], "photographs are missing: expected a folder or a .tar, received 'fotos'"),
+    ([*NET, "--data", "fotos"], "are missing: expected a folder, a table, a tar or a zip, received 'fotos'"),
     ([*NET, "--classes", "cat,dgo"], "no such class: expected a folder in photos, received classes='dgo'"),
 ])
 def test_what_is_refused(words, message, run, here, capsys):
