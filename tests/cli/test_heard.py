@@ -150,17 +150,22 @@ def unheard(plan, checkpoint, kind="classes", validated=True):
     return found
 
 
-@pytest.mark.parametrize("plan", PLANS)
+def of_each(plans, quick):
+    """Return plans to parametrize by, those that are not quick left to `make test-long`."""
+    return [plan if plan in quick else pytest.param(plan, marks=pytest.mark.long) for plan in plans]
+
+
+@pytest.mark.parametrize("plan", of_each(PLANS, ("full", "solved", "solved, then all")))
 def test_every_flag_is_heard_beside_every_plan_or_refused(plan, checkpoint):
     assert unheard(plan, checkpoint) == []
 
 
-@pytest.mark.parametrize("kind", ["multi-label", "regression"])
-@pytest.mark.parametrize("plan", ["full", "solved"])
+@pytest.mark.parametrize("kind", of_each(["multi-label", "regression"], ("multi-label",)))
+@pytest.mark.parametrize("plan", of_each(["full", "solved"], ("solved",)))
 def test_of_labels_and_numbers_too(plan, kind, checkpoint):
     assert unheard(plan, checkpoint, kind) == []
 
 
-@pytest.mark.parametrize("plan", ["solved", "views"])
+@pytest.mark.parametrize("plan", of_each(["solved", "views"], ("solved",)))
 def test_without_validation_a_solver_is_told_nothing_of_steps(plan, checkpoint):
     assert unheard(plan, checkpoint, validated=False) == []

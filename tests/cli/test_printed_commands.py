@@ -247,7 +247,14 @@ def reason(said):
     return re.sub(r"\d+", "#", last.partition(": ")[2].partition(", received")[0])
 
 
-@pytest.mark.parametrize("words, told, left_out", PRINTED, ids=[f"{told} <- {words}" for words, told, _ in PRINTED])
+def rows():
+    """Return `PRINTED` to parametrize by, what prepares a training left to `make test-long` but for every eighth."""
+    return [pytest.param(*row, id=f"{row[1]} <- {row[0]}", marks=[pytest.mark.long] * (
+        row[0].startswith(("finetune", "lr-find", "advise --data")) and number % 8 > 0))
+        for number, row in enumerate(PRINTED)]
+
+
+@pytest.mark.parametrize("words, told, left_out", rows())
 def test_what_is_told_works_as_it_stands(words, told, left_out, here):
     status, said = answer(words)
     assert told in said, said
