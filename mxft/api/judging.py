@@ -152,13 +152,18 @@ class Predictions(Sequence[Prediction]):
                 for prediction in self]
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write a row for each picture: path, likeliest class, every class's probability, what is wrong with it."""
+        """Write a row for each picture: path, likeliest class, every class's probability, what is wrong with it.
+
+        Where the network can tell whether a picture is far from the training images, ``far`` says it, yes or no.
+        """
+        told = any(far is not None for far in self.far)
         with whole_file(os.fspath(path), "w") as f:
             table = csv.writer(f, lineterminator="\n")
-            table.writerow(["image", "class", *self.classes, "problem"])
-            for prediction, label, row in zip(self, self.labels, self.probabilities):
+            table.writerow(["image", "class", *self.classes, *["far"] * told, "problem"])
+            for prediction, label, row, far in zip(self, self.labels, self.probabilities, self.far):
                 numbers = [f"{value:.6g}" for value in row] if prediction.answers else [""] * len(self.classes)
-                table.writerow([prediction.path, label or "", *numbers, prediction.problem or ""])
+                mark = ["" if far is None else "yes" if far else "no"] * told
+                table.writerow([prediction.path, label or "", *numbers, *mark, prediction.problem or ""])
 
     def __repr__(self) -> str:
         return f"<Predictions of {len(self):,} pictures, {len(self.classes):,} classes>"
