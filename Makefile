@@ -47,7 +47,7 @@ $(READY): setup.py
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps $$($(PY) .ci/requirements_of.py $(DEVICE))
 	@touch $@
 
-demo: $(READY)  ## fine-tune digits 0-4 to 5-9: no data needed, a minute or two
+demo: $(READY)  ## fine-tune digits 0-4 to 5-9: what transfer is worth; no data needed, about a minute
 	$(PY) recipes/digits.py
 
 caltech256: export MXFT_TYPED := make caltech256

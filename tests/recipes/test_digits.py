@@ -61,7 +61,7 @@ def test_the_second_command_trains_a_network_for_all_of_the_digits(small, run, h
 @pytest.mark.parametrize("words, message", [
     (["--seeds", "0"], "--seeds: expected a whole number of at least 1, received seeds='0'"),
     (["--epochs", "x"], "--epochs: expected a whole number of at least 1, received epochs='x'"),
-    (["--images", "5,91"], "--images: expected numbers from 2 to 90, received images=5,91"),
+    (["--images", "5,91"], "--images: expected numbers from 2 to 50, received images=5,91"),
     (["--run", "file"], "run folder: expected a new or empty folder, received run='file', which is a file"),
 ])
 def test_what_is_refused_leaves_nothing(words, message, run, here, capsys):
