@@ -163,7 +163,7 @@ def _add_machine_flags(g):
     add_setting(g, FaceOptions, "frequent", "steps between lines of the log", metavar="N")
     add_setting(g, FaceOptions, "seed", "of order, mirroring and new weights", metavar="N")
     _own(g, FaceOptions, "kvstore", "local, device or nccl; dist_sync, dist_device_sync or dist_async under "
-         "tools/launch.py", flag="--kv-store", metavar="NAME", dest="kvstore")
+         "mxft launch", flag="--kv-store", metavar="NAME", dest="kvstore")
     add_memory_options(g, "--per-batch-size")
     g.add_argument("--shard-fc7", action="store_true",
                    help="divide the classes of fc7 over the devices, for very many identities: same loss, same files")

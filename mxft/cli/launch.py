@@ -6,10 +6,10 @@ from mxft.errors import InputError
 
 EXAMPLES = """\
 examples:
-  mxft launch -n 2 -s 1 python recipes/caltech256.py \\
-      --kv-store dist_sync --batch-size 64
+  mxft launch -n 2 -s 1 mxft recipe caltech256 --kv-store dist_sync \\
+      --batch-size 64
   mxft launch -n 4 -s 4 -H host1,host2 --launcher ssh \\
-      python recipes/train_softmax.py --kv-store dist_device_sync …
+      mxft train-softmax --kv-store dist_device_sync …
   sbatch --nodes=4 --wrap 'mxft launch -n 4 --launcher slurm …'
 
 The command is run WORKERS times, each with its own share of the records;
