@@ -23,13 +23,14 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command  # noqa: E402
-from mxft.commandline.arguments import Parser, numbers, whole  # noqa: E402
+from mxft.commandline.arguments import numbers, whole  # noqa: E402
+from mxft.commandline.recipes import recipe_parser  # noqa: E402
 from mxft.options import SOLVERS  # noqa: E402
 
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="calibration", description=__doc__)
+    p = recipe_parser("calibration", __doc__)
     p.add_argument("features", metavar="FILE", help="of mxft extract-features, with the labels of class folders")
     p.add_argument("--classes", type=numbers(None, int), default=(8, 40, 256), metavar="N,N",
                    help="the first so many, or chosen for --novelty (default: 8,40,256)")

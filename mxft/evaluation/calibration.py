@@ -1,4 +1,4 @@
-"""Whether probabilities can be trusted: expected calibration error, reliability, and the temperature that mends them.
+"""Whether probabilities can be trusted: expected calibration error, reliability, and the temperature they need.
 
 Temperature scaling and the error's 15 bins are Guo et al.'s (arXiv:1706.04599). So that few images cannot make a
 network certain, the target of N judged images is not 1 but the ``(N + 1) / (N + 2)`` of Laplace's rule of succession,
@@ -45,7 +45,7 @@ def best_factor(scores, labels, doubt):
     >>> scores = np.array([[4.0, 0.0]] * 3 + [[0.0, 4.0]])   # certain, and wrong in one of four
     >>> factor, _ = best_factor(scores, np.zeros(4), 0.0)
     >>> float(softmax(scores * factor)[0, 0].round(2))
-    0.76
+    0.77
     """
     losses, first, last = _Losses(scores, labels, doubt), 0, len(FACTORS) - 1
     while first < last:  # the cross-entropy is convex in the factor

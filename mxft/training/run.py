@@ -171,8 +171,9 @@ class RunFolder(Run):
     def save(self, epoch, arg_params, aux_params, metrics):
         """Save a checkpoint (see `Run.save`); an earlier epoch's file goes once the new one stands."""
         if epoch == "best":
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(novelty_path(self.prefix, epoch))  # it is of the parameters that are replaced
+            old = novelty_path(self.prefix, epoch)  # of the parameters that are replaced
+            if os.path.lexists(old):
+                os.unlink(old)
         name = super().save(epoch, arg_params, aux_params, metrics)
         if isinstance(epoch, int):
             self._kept = [*(number for number in self._kept if number != epoch), epoch]

@@ -71,7 +71,7 @@ def test_a_checkpoint_is_fine_tuned_as_in_mxnets_example(typed, here, coloured_r
     (TRAIN, "CUDA_VISIBLE_DEVICES='0,1,2,3' python -u train_softmax.py --network r100 --loss-type 4 --margin-m 0.5 "
             "--data-dir ../datasets/faces_emore  --prefix ../model-r100 --per-batch-size 64  --pretrained "
             "../pre_trained_models/model-r100-ii/model,0",
-     "leave GPUS (or CUDA_VISIBLE_DEVICES) empty to run on the CPU"),
+     "to run on the CPU (for faces CUDA_VISIBLE_DEVICES)"),
     (TRAIN, "python -u train_softmax.py --emb-size=128 --pretrained '../models/model-r50-am-lfw/model,0' --network r50 "
             "--loss-type 0 --margin-m 0.5 --data-dir ../datasets/faces_ms1m_112x112 --prefix "
             "../models/model-r50-am-lfw/", "expected ../models/model-r50-am-lfw/model-symbol.json, received model="),

@@ -119,7 +119,7 @@ def score_of(tuned, batch_size=BATCH):
     records, _, result = tuned
     checkpoint = load_checkpoint(result.run)
     executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, (3, 128, 128),
-                                 batch_size)
+                                 batch_size, outputs=checkpoint.anatomy.outputs[:1])
     n = CLASSES * (18 - PER_CLASS)
     return score_iterator(executor, RecordIterator(records.val, checkpoint.input_spec, batch_size, n, threads=2))
 

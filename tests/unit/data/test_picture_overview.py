@@ -21,7 +21,7 @@ def here(here):
 
 def test_classes_are_counted_and_one_of_each_is_shown_first(here):
     pictures = open_pictures("photos")
-    assert repr(pictures) == "<Pictures photos: class folders; 9 pictures, 3 classes>"
+    assert repr(pictures) == "<Pictures photos: class folders; 9 pictures, 3 classes (<b>mid, high, low)>"
     page = html_of(pictures)
     assert "<th>&lt;b&gt;mid</th><td>3</td>" in page and "<b>mid" not in page
     assert sorted(one.caption for one in pictures.samples(3)) == ["<b>mid", "high", "low"]

@@ -22,7 +22,7 @@ def without(monkeypatch):
 
 
 def test_a_missing_one_is_refused_with_what_to_install(without):
-    without("flask")
+    without("flask", "flask.json")
     with pytest.raises(DependencyError) as refused:
         require_package("flask.json", "serving a page")
     assert str(refused.value) == ("serving a page: expected the package flask, which is not installed; pip install "

@@ -106,6 +106,7 @@ def test_one_picture_gets_the_same_from_predict_bundle_and_export(run, picture, 
 
 def test_what_is_unlike_the_training_images_is_said_so(run, picture, tmp_path, capsys):
     model = run(dataclasses.replace(HEAD, solver="ridge")).run
+    capsys.readouterr()
     stripes = str(tmp_path / "stripes.png")
     cv2.imwrite(stripes, np.tile(np.array([[255], [0]], np.uint8), (5, 10))[..., None].repeat(3, 2))
     assert main(["predict", "--model", model, "--json", picture, stripes]) == 0
