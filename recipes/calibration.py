@@ -1,4 +1,4 @@
-"""How far probabilities can be trusted, and what lies far from the training images: measured on features.
+"""Calibration and novelty, measured on the features of a frozen backbone.
 
     mxft extract-features --model mobilenet-v2-1.0,0 \\
         --image-shape 3,224,224 256_ObjectCategories.tar codes.npz

@@ -39,7 +39,7 @@ def test_the_exported_checkpoint_scores_as_the_gluon_network(words, run, here, c
     size = int(words[words.index("--image-shape") + 1].split(",")[1])
     score.main(["--model", "run", f"data-cache/gluon-photos-{round(size * 8 / 7)}/images-val.rec", "--json"])
     figures = json.loads(capsys.readouterr().out)
-    assert f"run/model,2: top-1 {figures['top1']:.4f}, top-5 1.0000, loss {figures['loss']:.4f} on 9 images" in out
+    assert f"run/model,2: top-1 {figures['top1']:.4f}, top-5 1.0000, loss {figures['loss']:.4f}" in out
     checkpoint = load_checkpoint("run")
     assert checkpoint.classes == ["cat", "dog", "owl"]
     assert checkpoint.input_spec.shape == (3, size, size) and checkpoint.input_spec.resize == round(size * 8 / 7)

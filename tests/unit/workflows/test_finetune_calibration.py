@@ -32,7 +32,7 @@ PACKING = {"resize": 10, "encoding": ".png"}
 @pytest.fixture
 def run(make_checkpoint, coloured_records, tmp_path):
     """A function that trains on 18 images, validated on 12, and returns the result."""
-    data = coloured_records(18, 12)
+    data = dataclasses.replace(coloured_records(18, 12), packing=PACKING)
 
     def train(recipe=RECIPE, name="run", data=data, **more):
         return finetune(make_checkpoint(5), data, str(tmp_path / name), recipe, SPEC, threads=1, **more)
