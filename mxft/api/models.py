@@ -13,6 +13,7 @@ from mxft.network.input_spec import InputSpec
 from mxft.network.locating import parse_model
 
 LOG = logging.getLogger("mxft.progress")
+_TOLD: set[tuple[str, str]] = set()
 Model = Union[str, "os.PathLike[str]", Checkpoint]
 
 
@@ -159,7 +160,9 @@ def input_of(checkpoint: Checkpoint, image_shape: Optional[Sequence[int]] = None
                          "without one; say `image_shape=(3, 224, 224)` (and `rgb_mean`, `rgb_std` where it does not "
                          "take raw 0-255 pixels)")
     spec: InputSpec = dataclasses.replace(base or InputSpec(), **known)
-    if checkpoint.input_spec is None:
+    assumed = (checkpoint.name, spec.describe())
+    if checkpoint.input_spec is None and assumed not in _TOLD:  # once: a loop over pictures would say it every time
+        _TOLD.add(assumed)
         LOG.info(f"no manifest beside {checkpoint.name}: reading images as {spec.describe()}")
     return spec
 

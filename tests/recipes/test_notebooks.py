@@ -73,12 +73,12 @@ def classes(here, make_checkpoint):
 
 @pytest.fixture
 def people(here, make_face_checkpoint, random_parameters):
-    """A working directory with a face network ``face,0`` and 3 people of 6 pictures in people."""
+    """A working directory with a face network ``face,0`` and 3 people of 9 pictures in people."""
     checkpoint = make_face_checkpoint()
     checkpoint.arg_params, checkpoint.aux_params = random_parameters(checkpoint.symbol, (3, 112, 112))
     checkpoint.arg_params["fc1_gamma"][:] = 1
     checkpoint.save("face", 0)
-    write_classes("people", ["Ann", "Bob", "Cleo"], 6, lambda number, label: noise(label, (112, 112)), ".jpg")
+    write_classes("people", ["Ann", "Bob", "Cleo"], 9, lambda number, label: noise(label, (112, 112)), ".jpg")
     return here
 
 
@@ -101,7 +101,7 @@ def test_cells_run_on_made_up_pictures(name, settings, classes, monkeypatch):
         monkeypatch.setenv(variable, value)
     names, shown = run_notebook(name)
     assert_short(shown)
-    assert len(shown) >= 8 and names["result"].score.records == (6 if name == "your_own_folder" else 9)
+    assert len(shown) >= 8 and names["result"].score.records == (3 if name == "your_own_folder" else 9)
 
 
 @pytest.mark.usefixtures("quick_figures")
@@ -110,7 +110,7 @@ def test_cells_run_on_made_up_faces(people, monkeypatch):
         monkeypatch.setenv(variable, value)
     names, shown = run_notebook("faces")
     assert_short(shown)
-    assert names["before"].pairs == 6 and names["result"].model.endswith(",best")
+    assert names["before"].pairs == 12 and names["result"].model.endswith(",best")
 
 
 @pytest.mark.data
