@@ -80,7 +80,7 @@ def main(argv=None):
             row["runs"] = []
         else:
             row["runs"] = [run(row, seed, home) for seed in row.get("seeds", [0])]
-    cards = [{**row, **summary(row["runs"]), "typed": typed(row["command"]),
+    cards = [{**row, **summary(row["runs"]), "typed": typed(row, home),
               "missing": [(name, how_to_get(name)) for name in missing[row["id"]]]} for row in rows]
     for path in write_scorecard(cards, home, machine()):
         print(path)
@@ -213,9 +213,16 @@ def with_mxft_on_path():
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def typed(command):
-    """Return a row's command as it is typed: a verb of mxft as it stands, a recipe as recipes are run here."""
-    return command if command.startswith("mxft ") else as_typed(f"python recipes/{command}")
+def typed(row, home):
+    """Return a row's command to be pasted: inputs where they lie, a missing one as NAME, results in a new folder."""
+    from mxft.training.run import free_folder
+
+    seed = row.get("seeds", [0])[0]
+    places = {name: place or name.upper() for name, place in row["inputs"].items()}
+    words = filled_in(row["command"], {**places, "seed": seed, "work": os.path.join(home, "data-cache"),
+                                       "out": free_folder(os.path.join(home, f"{row['id']}-seed{seed}"))})
+    command = shlex.join(words)
+    return command if words[0] == "mxft" else as_typed(f"python recipes/{command}")
 
 
 def _earlier(kept, row):

@@ -72,6 +72,9 @@ def test_what_can_be_run_is_run_once_and_nothing_else_is_filled_in(recipe, here,
                            "| a <run> | 0.9000 | – | not run: resnet-50, faces are missing |",
                            "| another set | 0.6000 | – | not run: resnet-50, faces are missing |"]
     assert "- runs: [seed 0](<here-seed0>), [seed 2](<here-seed2>)" in lines
+    ran, missing = [line for line in lines if line.startswith("- command: ")]
+    assert ran.endswith(f"recipe.py {here}/home/here-seed0-2 0`")
+    assert missing == "- command: `mxft recipe recipe RESNET-50`"
     assert "- missing: resnet-50; to get it: mxft zoo get resnet-50" in lines
     with open("home/reproduction.html", encoding="utf-8") as f:
         page = f.read()
