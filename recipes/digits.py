@@ -20,7 +20,10 @@ is 0.200.
 Expected (5 seeds, two CPU cores, best epoch of each run, mean and standard
 error):
 
-EXPECTED
+  way                5 images         20 images
+  from scratch       0.265 ± 0.014    0.392 ± 0.021
+  frozen backbone    0.449 ± 0.022    0.610 ± 0.012
+  fine-tuned         0.427 ± 0.019    0.638 ± 0.013
 """
 import logging
 import os
