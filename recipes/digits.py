@@ -28,6 +28,7 @@ error):
 import logging
 import os
 import pathlib
+import shlex
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -202,11 +203,11 @@ def show(results, home, pictures):
 
 def next_commands(home, run, pictures):
     """Return what to type next: name a picture, choose a plan for all of 5-9, and serve what came out."""
-    seven = os.path.join(pictures, "5-9", "7")
-    return [f"{mxft_command()} predict --model {run} {os.path.join(seven, sorted(os.listdir(seven))[-1])}",
-            f"{mxft_command()} finetune --model {os.path.join(home, 'base')} --data {os.path.join(pictures, '5-9')} "
-            f"--run {home}-all",
-            f"{mxft_command()} serve {home}-all"]
+    seven, every = os.path.join(pictures, "5-9", "7"), os.path.normpath(home) + "-all"
+    lines = (("predict", "--model", run, os.path.join(seven, sorted(os.listdir(seven))[-1])),
+             ("finetune", "--model", os.path.join(home, "base"), "--data", os.path.dirname(seven), "--run", every),
+             ("serve", every))
+    return [f"{mxft_command()} {shlex.join(line)}" for line in lines]
 
 
 def strip(pictures):
