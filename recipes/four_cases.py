@@ -81,7 +81,7 @@ def make_cases(source, home):
         _link([classes[name] for name in names.split()], os.path.join(home, "photographs-many", kind))
     for name, per_class in CASES.values():
         if _is_digits(name):
-            _write_digits(os.path.join(home, name), per_class + DIGITS_HELD_OUT)
+            write_digits(os.path.join(home, name), per_class + DIGITS_HELD_OUT)
 
 
 def _is_digits(folder):
@@ -96,7 +96,7 @@ def _link(folders, target):
             os.symlink(os.path.abspath(os.path.join(folder, file)), os.path.join(target, name))
 
 
-def _write_digits(target, per_class):
+def write_digits(target, per_class):
     """Write so many of each of scikit-learn's digits, 8x8 values of 0-16, at 64x64 pixels."""
     import cv2
     import numpy as np

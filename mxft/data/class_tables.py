@@ -3,7 +3,6 @@ import dataclasses
 import os
 from typing import Optional
 
-from mxft.data.folders import PARTS
 from mxft.data.label_vectors import sorted_names
 from mxft.data.lists import Row, iter_list
 from mxft.data.tables import require_plain, table_columns
@@ -12,7 +11,6 @@ from mxft.errors import InputError, nearest
 
 _LABEL_COLUMNS = ("label", "class", "class_name", "classname", "label_name", "category", "category_name", "target",
                   "species", "breed", "y", "name", "labels", "class_id", "category_id", "label_id", "kind", "type")
-_PART_COLUMNS = ("split", "set", "subset", "part", "partition", "is_train", "usage")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +73,7 @@ def read_class_table(path, names=None, columns=None):
             raise InputError(f"label columns: expected a table with a header, received {path}, a list without one")
         return _of_list(path, names)
     table = table_columns(path)
-    part = _part_column(table)
+    part = table.part
     if columns and len(columns) != 1:
         raise InputError(f"label columns: expected the one column that is the class, received {', '.join(columns)}; "
                          "`target='multi-label'` reads several labels")
@@ -91,7 +89,7 @@ def read_class_table(path, names=None, columns=None):
         if cell not in numbers:
             raise InputError(f"unknown class in {path}, line {number}: expected one of the {len(names)} class names, "
                              f"received {cell!r}; {nearest(cell, names)}")
-    rows, parts = _merged(table, [float(numbers[cell]) for cell in cells], part)
+    rows, parts = _merged(table, [float(numbers[cell]) for cell in cells])
     return ClassTable(os.fspath(path), rows, _target(path, names), parts, table.header and table.header[column])
 
 
@@ -101,15 +99,6 @@ def _target(path, names):
         raise InputError(f"nothing to tell apart: expected two or more classes in {path}, received "
                          f"{len(names)} ({', '.join(names)})")
     return TargetSpec(CLASSES, len(names), tuple(names))
-
-
-def _part_column(table):
-    """Return the column that says which part a picture belongs to, or None."""
-    for column, name in enumerate(table.header or ()):
-        values = {row[column].strip().lower() for _, row in table.lines}
-        if name.lower() in _PART_COLUMNS and values <= set(PARTS) and "train" in {PARTS[value] for value in values}:
-            return column
-    return None
 
 
 def _label_column(table, part):
@@ -171,11 +160,11 @@ def _is_plural(table, column):
     return bool(table.header) and table.header[column].lower() in ("labels", "tags", "classes", "categories")
 
 
-def _merged(table, labels, part):
-    """Return a row for each picture and its part; a picture twice must be of one class."""
+def _merged(table, labels):
+    """Return a row for each picture and their parts; a picture twice must be of one class."""
     seen, rows, parts = {}, [], []  # ./a.jpg is a.jpg
-    for (number, cells), label in zip(table.lines, labels):
-        image, where = cells[table.image].strip(), None if part is None else PARTS[cells[part].strip().lower()]
+    for (number, cells), label, where in zip(table.lines, labels, table.parts or [None] * len(labels)):
+        image = cells[table.image].strip()
         if not image or "\0" in image:
             raise InputError(f"bad row in {table.path}, line {number}: expected the name of an image, received "
                              f"{image!r}")
@@ -185,7 +174,7 @@ def _merged(table, labels, part):
         if len(seen) > len(rows):
             rows.append(Row(len(rows), (label,), image))
             parts.append(where)
-    return rows, None if part is None else parts
+    return rows, table.parts and parts
 
 
 def _of_list(path, names):

@@ -1,5 +1,6 @@
 """Folders of pictures: which are classes, which pictures are theirs, and what is passed over."""
 import os
+import re
 import unicodedata
 from collections import Counter
 
@@ -8,6 +9,7 @@ from mxft.errors import InputError
 from mxft.wording import plural, some
 
 TABLES = (".csv", ".tsv", ".lst")
+_DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}")
 
 
 def entries(folder):
@@ -32,7 +34,8 @@ def class_folders(folder, exclude=()):
 
     Where a folder holds pictures itself, those deeper in it are passed over, as in Caltech-256's ``056.dog/greg``.
     Where none does, the innermost folders are the classes, named by their path, unless their names repeat below every
-    folder (``dog/2019``, ``cat/2019``): then those are groups within a class.
+    folder (``dog/2019``, ``cat/2019``): then those are groups within a class. Where the outer folders are dates
+    (``2019/dog``, ``2020/dog``), what is in them are the classes.
     """
     own = [name for name in entries(folder)[0] if name not in exclude]
     direct = {name: pictures_below(os.path.join(folder, name), deep=False) for name in own}
@@ -42,16 +45,33 @@ def class_folders(folder, exclude=()):
         found = {name: pictures_below(os.path.join(folder, name)) for name in own}
         leaves = {name: {os.path.dirname(path) for path in pictures} for name, pictures in found.items()}
         counted = Counter(os.path.basename(leaf) for each in leaves.values() for leaf in each)
-        if len(own) > 1 and any(leaves.values()) and max(counted.values()) == 1:
+        if len(own) > 1 and counted and max(counted.values()) == 1:
             nested = {}
             for name, pictures in found.items():
                 for path in pictures:
                     nested.setdefault(f"{name}/{os.path.dirname(path)}".replace(os.sep, "/"), []).append(
                         os.path.basename(path))
             found = nested
+        elif counted and all(map(_DATE.fullmatch, own)) and all(leaf and os.sep not in leaf for each in leaves.values()
+                                                    for leaf in each):
+            return _within_dates(found)
     if not any(found.values()):
         return {}
     return {name: [os.path.join(name, path) for path in pictures] for name, pictures in sorted(found.items())}
+
+
+def _within_dates(found):
+    """Return {class: paths} of ``{date: [class/picture]}``."""
+    classes = {}
+    for date, pictures in sorted(found.items()):
+        for path in pictures:
+            classes.setdefault(path.split(os.sep)[0], []).append(os.path.join(date, path))
+    return dict(sorted(classes.items()))
+
+
+def _top(name, paths):
+    """Return the folder, of those that were opened, in which a class's pictures lie."""
+    return paths[0].split(os.sep)[0] if paths else name.split("/")[0]
 
 
 def notes_of(classes):
@@ -62,8 +82,12 @@ def notes_of(classes):
     for same in alike.values():
         if len(same) > 1:
             notes.append(f"{' and '.join(same)} are called alike, and taken as {len(same)} classes")
+    tops = {path.split(os.sep)[0] for paths in classes.values() for path in paths}
     inner = {path.split(os.sep)[1] for paths in classes.values() for path in paths if path.count(os.sep) > 1}
-    if inner and not any("/" in name for name in classes):
+    if not tops <= {name.split("/")[0] for name in classes}:
+        notes.append(f"folders of dates ({some(sorted(tops), 3)}) are taken together, and those in them are the "
+                     "classes")
+    elif inner and not any("/" in name for name in classes):
         notes.append(f"folders within the class folders ({some(sorted(inner), 3)}) are taken together")
     return tuple(notes)
 
@@ -71,14 +95,15 @@ def notes_of(classes):
 def passed_over(folder, classes, files):
     """Return what is said of files that are no pictures of a class."""
     taken = {path for paths in classes.values() for path in paths}
-    tops = {name.split("/")[0] for name in classes}
+    tops = {_top(name, paths) for name, paths in classes.items()}
     deeper = [path for name in sorted(tops) for path in
               (os.path.join(name, below) for below in pictures_below(os.path.join(folder, name)))
               if path not in taken]
     beside = [name for name in files if is_picture(os.path.join(folder, name))]
     notes = [f"{plural(len(found), 'picture')} {where} passed over ({some(found)})" for found, where in
              ((beside, "beside the class folders"), (deeper, "deeper than a class folder")) if found]
-    lost = _lost_links(folder, files, [name for name in classes if "/" not in name], taken)
+    nested = any("/" in name for name in classes)
+    lost = _lost_links(folder, files, () if nested else tops, taken)
     if lost:
         notes.append(f"{plural(len(lost), 'link')} to nothing passed over ({some(lost)})")
     tables = [name for name in files if name.lower().endswith(TABLES)]

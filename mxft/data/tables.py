@@ -8,7 +8,9 @@ import csv
 import dataclasses
 import io
 import os
+from typing import Optional
 
+from mxft.data.folders import PARTS
 from mxft.data.label_vectors import is_yes_or_no, listed_labels, named_labels, numbers, yes_or_no
 from mxft.data.lists import Row, coding_of, iter_list
 from mxft.data.picture_files import HEIC_ENDINGS, PICTURE_ENDINGS
@@ -19,6 +21,9 @@ from mxft.files.whole import require_file
 _UNREADABLE = (".jxl", ".tga", ".svg", ".dng")
 _IMAGE_COLUMNS = ("image", "path", "file", "filename", "file_name", "image_path", "image_name", "filepath", "img",
                   "img_path", "picture", "photo", "image_id", "img_id", "id", "name")
+_PART_COLUMNS = ("split", "set", "subset", "part", "partition", "usage")
+_TRAIN_COLUMNS = ("is_train", "is_training", "is_training_image", "is_training_img")
+_OF_TRAINING = {**dict.fromkeys(("1", "true", "yes"), "train"), **dict.fromkeys(("0", "false", "no"), "test")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +37,14 @@ class LabelTable:
         Numbered from 0; `labels` has a number for each output, `path` is as the table says it.
     target : TargetSpec
         Kind and names.
+    parts : list of str, optional
+        For each row ``"train"``, ``"val"`` or ``"test"``, of a table that says so.
     """
 
     path: str
     rows: list
     target: TargetSpec
+    parts: Optional[list] = None
 
 
 def read_table(path, kind, names=None, columns=None):
@@ -80,9 +88,9 @@ def read_table(path, kind, names=None, columns=None):
         if columns:
             raise InputError(f"label columns: expected a table with a header, received {path}, a list without one")
         images, found = _list_cells(path)
-        header = None
+        header = parts = None
     else:
-        images, found, header = _table_cells(path, columns)
+        images, found, header, parts = _table_cells(path, columns)
     if kind == REGRESSION:
         vectors, names = numbers(path, found, header, names)
     elif header is None and os.fspath(path).endswith(".lst"):
@@ -91,9 +99,9 @@ def read_table(path, kind, names=None, columns=None):
         vectors, names = named_labels(path, images, found, names)
     else:
         vectors, names = yes_or_no(path, found, header, names)
-    rows = _merged(path, images, [number for number, _ in found], vectors, kind)
+    rows, parts = _merged(path, images, [number for number, _ in found], vectors, kind, parts)
     require_plain(path, names or ())
-    return LabelTable(os.fspath(path), rows, TargetSpec(kind, len(rows[0].labels), names and tuple(names)))
+    return LabelTable(os.fspath(path), rows, TargetSpec(kind, len(rows[0].labels), names and tuple(names)), parts)
 
 
 def require_images(table, root):
@@ -125,6 +133,25 @@ class TableColumns:
     def width(self):
         """Columns."""
         return len(self.lines[0][1])
+
+    @property
+    def part(self):
+        """The number of the column that says which part of the data each image belongs to, or None."""
+        return next((column for column in range(self.width) if self._parts_of(column)), None)
+
+    @property
+    def parts(self):
+        """For each line ``"train"``, ``"val"`` or ``"test"``; None where no column says so."""
+        column = self.part
+        known = {} if column is None else self._parts_of(column)
+        return known and [known[cells[column].strip().lower()] for _, cells in self.lines] or None
+
+    def _parts_of(self, column):
+        """Return {cell: part} of a column that is called, and filled, as one of parts is; else nothing."""
+        name = self.header[column].lower() if self.header else ""
+        known = PARTS if name in _PART_COLUMNS else _OF_TRAINING if name in _TRAIN_COLUMNS else {}
+        cells = {row[column].strip().lower() for _, row in self.lines}
+        return known if cells <= set(known) and "train" in {known[cell] for cell in cells} else {}
 
     def called(self, name):
         """Return the number of the column of this header."""
@@ -169,16 +196,16 @@ def table_columns(path):
 
 
 def _table_cells(path, columns):
-    """Return images, [(line, cells of the label columns)] and the label columns' names (None without header)."""
+    """Return images, [(line, cells of the label columns)], the label columns' names (None without header) and parts."""
     table = table_columns(path)
-    wanted = [column for column in range(table.width) if column != table.image]
+    wanted = [column for column in range(table.width) if column not in (table.image, table.part)]
     if columns:
         wanted = [table.called(name) for name in columns]
     if not wanted:
         raise InputError(f"no labels in {path}: expected a column of them beside the images', received one column")
     found = [(number, tuple(cells[column].strip() for column in wanted)) for number, cells in table.lines]
     images = [cells[table.image].strip() for _, cells in table.lines]
-    return images, found, table.header and [table.header[column] for column in wanted]
+    return images, found, table.header and [table.header[column] for column in wanted], table.parts
 
 
 def _lines(path):
@@ -241,10 +268,10 @@ def _image_column(path, lines, header):
                      f"{','.join(lines[0][1])!r}" + "; columns are separated by a tab, a comma or a semicolon" * one)
 
 
-def _merged(path, images, lines, vectors, kind):
-    """Return a row for each image; an image's labels in several lines are put together."""
-    merged, spelled = {}, {}
-    for image, line, vector in zip(images, lines, vectors):
+def _merged(path, images, lines, vectors, kind, parts):
+    """Return a row for each image and their parts; an image's labels in several lines are put together."""
+    merged, spelled, of = {}, {}, {}
+    for image, line, vector, part in zip(images, lines, vectors, parts or [None] * len(images)):
         if not image or "\0" in image:
             raise InputError(f"bad row in {path}, line {line}: expected the name of an image, received "
                              + (repr(image) if image else "none"))
@@ -253,8 +280,12 @@ def _merged(path, images, lines, vectors, kind):
         if before is not None and before != vector and kind == REGRESSION:
             raise InputError(f"image twice in {path}, line {line}: expected the same numbers, received {image!r} with "
                              f"{vector} after {before}")
+        if of.setdefault(image, part) != part:
+            raise InputError(f"image twice in {path}, line {line}: expected it in one part of the data, received "
+                             f"{image!r} in {part} after {of[image]}")
         merged[image] = vector if before is None or kind == REGRESSION else tuple(map(max, before, vector))
-    return [Row(number, vector, image) for number, (image, vector) in enumerate(merged.items())]
+    rows = [Row(number, vector, image) for number, (image, vector) in enumerate(merged.items())]
+    return rows, parts and list(of.values())
 
 
 def require_plain(path, names, folders=False):

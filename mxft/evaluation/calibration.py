@@ -11,7 +11,7 @@ import numpy as np
 from mxft.evaluation.classification import cross_entropy, softmax
 from mxft.network.calibration import Calibration
 
-FACTORS = np.geomspace(1 / 64, 256, 57)  # what scores may be multiplied by: one over the temperature
+FACTORS = np.geomspace(1 / 64, 256, 225)  # what scores may be multiplied by: one over the temperature
 BINS = 15
 _AT_ONCE = 1 << 22  # numbers of which the exponentials are held
 

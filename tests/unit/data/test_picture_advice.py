@@ -111,7 +111,10 @@ READ = [
         f"{CAFE[0]}{i}.jpg,{i}\n" for i in range(2)).encode())), "a: table l.csv; 2 pictures, 2 classes (0, 1)"),
     (lambda: fill("a", classes=CAFE), f"{CAFE[1]} and {CAFE[0]} are called alike, and taken as 2 classes"),
     (lambda: fill("a", *(f"{year}/{name}/0.png" for year in (2019, 2020) for name in ("cat", "dog"))),
-     "2 classes (2019, 2020); folders within the class folders (cat, dog) are taken together"),
+     "a: class folders; 4 pictures, 2 classes (cat, dog); folders of dates (2019, 2020) are taken together, and those "
+     "in them are the classes"),
+    (lambda: fill("a", *(f"{place}/{name}/0.png" for place in ("north", "south") for name in ("cat", "dog"))),
+     "2 classes (north, south); folders within the class folders (cat, dog) are taken together"),
     (lambda: (fill("a/train"), fill("a/test", "0.png")), "a: class folders in train; 4 pictures, 2 classes (cat, dog); "
      "test passed over, as it has no class folders: mxft predict names its pictures"),
     (lambda: (fill("a", "0.jpg", "1.jpg"), file("a.lst", b"0\t0\t0.jpg\n1\t1\t1.jpg\n")), "a: list a.lst; 2 pictures"),

@@ -69,6 +69,21 @@ def test_folders_that_repeat_below_each_class_are_groups_within_it(tmp_path):
     assert pictures.target.names == NAMES and len(pictures.rows) == 6
 
 
+@pytest.mark.parametrize("dates", [("2019", "2020"), ("2019-07", "2020-12"), ("2019.07.01", "2019.07.02"), ("2024",)])
+def test_folders_of_dates_are_no_classes(tmp_path, dates):
+    fill(tmp_path / "all", *(f"{date}/{name}/0.png" for name in NAMES for date in dates))
+    pictures = open_pictures(tmp_path / "all")
+    assert pictures.target.names == NAMES and len(pictures.rows) == len(NAMES) * len(dates)
+    for row in pictures.rows:
+        assert row.path.split("/")[-2] == NAMES[int(row.labels[0])]
+        assert os.path.isfile(os.path.join(pictures.root, row.path))
+
+
+def test_numbers_that_are_no_dates_are_classes(tmp_path):
+    fill(tmp_path / "all", *(f"{digit}/{name}/0.png" for digit in range(10) for name in NAMES))
+    assert open_pictures(tmp_path / "all").target.names == tuple(map(str, range(10)))
+
+
 def test_what_lies_deeper_or_beside_is_passed_over_and_said(folder):
     fill(folder, "dog/greg/1.png", "stray.png")
     (folder / "dog" / "Thumbs.db").write_bytes(b"x")

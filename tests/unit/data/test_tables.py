@@ -142,3 +142,30 @@ def test_a_label_that_is_none_of_the_names_is_refused_with_the_nearest(tmp_path)
         read_table(written(tmp_path, "image,labels\na.jpg,dgo\n"), "multi-label", names=["cat", "dog"])
     with pytest.raises(InputError, match=r"received 'hight'; nearest: .*height"):
         read_table(written(tmp_path, "image,height\na.jpg,1\n"), "regression", columns=["hight"])
+
+
+@pytest.mark.parametrize("kind, labels", [("multi-label", ("cat|dog", "dog", "cat")),
+                                          ("regression", ("1.5", "2", "3"))])
+@pytest.mark.parametrize("column, parts", [("split", ("train", "valid", "test")), ("is_train", ("1", "0", "0"))])
+def test_a_column_that_says_the_part_is_no_label(tmp_path, kind, labels, column, parts):
+    path = tmp_path / "labels.csv"
+    path.write_text(f"image,{column},what\n" + "".join(
+        f"{number}.jpg,{part},{label}\n" for number, (part, label) in enumerate(zip(parts, labels))))
+    table = read_table(path, kind)
+    assert table.parts == (["train", "val", "test"] if column == "split" else ["train", "test", "test"])
+    assert table.target.size == (2 if kind == "multi-label" else 1)
+
+
+def test_a_column_of_zeros_and_ones_that_is_called_split_is_a_label(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("image,split,whole\na.jpg,1,0\nb.jpg,0,1\n")
+    table = read_table(path, "multi-label")
+    assert table.parts is None and table.target.names == ("split", "whole")
+
+
+def test_an_image_in_two_parts_is_refused(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("image,split,labels\na.jpg,train,cat\na.jpg,val,dog\n")
+    with pytest.raises(InputError, match=r"line 3: expected it in one part of the data, received 'a.jpg' in val after "
+                                         "train"):
+        read_table(path, "multi-label")
