@@ -33,7 +33,7 @@ setup(
     python_requires=">=3.9",
     packages=[*find_packages(include=["mxft", "mxft.*"]), "mxft_recipes"],
     package_dir={"mxft_recipes": "recipes"},
-    package_data={"mxft": ["py.typed"], "mxft_recipes": ["*.yaml"],
+    package_data={"mxft": ["py.typed"], "mxft_recipes": ["*.yaml", "*.ipynb"],
                   "mxft.report": ["templates/*.html"],
                   "mxft.deploy.serving": ["templates/*.html", "static/*"]},
     entry_points={"console_scripts": ["mxft = mxft.cli:main"]},

@@ -13,10 +13,10 @@ with the classifier's own scores, and with their scale chosen by
 cross-validation of the training images. The head trained by SGD (8 epochs at
 0.05, batch 32, momentum 0.9, weight decay 1e-4, cosine) is judged as it is, and
 with its temperature: each half of the held-out images at that of the other.
-"frequencies" is the log loss of who knows how frequent each class is and no
-more. With --novelty: of how many held-out images of so many classes chosen at random it is
-said that they are far from the training images (aim: 0.05), and of how many of
-all other classes, in the mean over --draws choices.
+"frequencies" is the log loss of a classifier that knows only how frequent each
+class is. With --novelty: the part of the held-out images, of so many classes
+chosen at random, that is marked as far from the training images (aim: 0.05),
+and that of the images of all other classes, in the mean over --draws choices.
 """
 import collections
 import pathlib

@@ -81,7 +81,10 @@ def fit_frozen_backbone(network, plan, train, run, schedule, options=None, conte
         raise InputError(f"frozen backbone: expected `mixup=0`, received `mixup={options.mixup}`; images are mixed "
                          "before the backbone, so train with the plain plan")
     backbone = BackboneFeatures(cut, network, contexts[0], cache, train.num_records, options.rewrite, run.log)
-    features = backbone.features(train, "train", cache.budget, min(cache.view_count, options.epochs))
+    views = min(cache.view_count, options.epochs)
+    if views < cache.view_count:
+        LOG.info(f"train: {views} of {cache.view_count} views are made, one for each epoch")
+    features = backbone.features(train, "train", cache.budget, views)
     held_out = backbone.features(validation, "validation", backbone.left, 1, shuffle=False) if validation else None
     metrics = backbone.validation(held_out, scored) if validation else None
     result = fit(cut.head, _of(cut.head.list_arguments(), network.arg_params),

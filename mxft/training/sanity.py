@@ -46,6 +46,8 @@ class Steps:
         Whether a head begins with random numbers.
     stops : bool
         Whether early stopping may end the run before its last epoch.
+    updates : int
+        Updates an epoch where only whole batches are taken; 0 where what is left at its end makes one too.
 
     Examples
     --------
@@ -65,11 +67,12 @@ class Steps:
     falls: tuple = ()
     new_head: bool = True
     stops: bool = False
+    updates: int = 0
 
     @property
     def an_epoch(self):
         """Updates an epoch."""
-        return math.ceil(self.images / (self.batch * self.batches))
+        return self.updates or math.ceil(self.images / (self.batch * self.batches))
 
     @property
     def total(self):

@@ -343,7 +343,7 @@ def test_a_run_does_not_go_on_with_other_images(here, capsys):
     capsys.readouterr()
     assert finetune("--augment", "3", "--epochs", "2", "--resume") == 2
     assert capsys.readouterr().err == (
-        "mxft finetune: resume: expected what the run was started with, received recipe.mirror=True (it was False)"
+        "mxft finetune: resume: expected what the run was started with, received no --no-mirror (it was --no-mirror)"
         "; give the same, or start again with another --run\n")
 
 

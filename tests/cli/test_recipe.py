@@ -12,7 +12,7 @@ def test_the_list_has_every_recipe_with_the_first_line_of_its_page(repository, c
     assert main(["recipe", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     names = {path.stem for path in (repository / "recipes").glob("*.py")} - {"__init__"}
-    assert {line.split()[0] for line in lines[:-2]} == names == set(find_recipes())
+    assert {line.split()[0] for line in lines[:lines.index("")]} == names == set(find_recipes())
     assert any(line.startswith("digits ") and "Digits 0-4 to 5-9" in line for line in lines)
 
 
@@ -67,3 +67,18 @@ def test_without_the_package_of_recipes_the_cure_is_told(capsys, monkeypatch, tm
     monkeypatch.setattr("mxft.cli.recipe.INSTALLED", "no_such_recipes")
     assert main(["recipe", "--list"]) == 2
     assert "expected the package no_such_recipes beside mxft, received none; install mxft" in capsys.readouterr().err
+
+
+def test_a_notebook_is_copied_once(here, repository, capsys):
+    assert main(["recipe", "--list"]) == 0
+    assert "your_own_folder.ipynb" in capsys.readouterr().out
+    assert main(["recipe", "faces.ipynb"]) == 0
+    assert (here / "faces.ipynb").read_bytes() == (repository / "recipes" / "faces.ipynb").read_bytes()
+    assert "jupyter notebook faces.ipynb opens it" in capsys.readouterr().out
+    assert main(["recipe", "faces.ipynb"]) == 2
+    assert "expected no file called faces.ipynb in" in capsys.readouterr().err
+
+
+def test_a_notebook_that_is_none(here, capsys):
+    assert main(["recipe", "face.ipynb"]) == 2
+    assert "received 'face.ipynb'; nearest: faces.ipynb" in capsys.readouterr().err

@@ -80,6 +80,13 @@ def test_upstreams_defaults_on_few_images_are_warned_of(run, tmp_path):
     assert len(read_log(tmp_path / "new" / "model-log.jsonl")[0]["warnings"]) == 4
 
 
+def test_the_warning_counts_the_steps_the_run_makes(run):
+    """48 images are 9 whole batches of 5."""
+    status, told, said = run("--per-batch-size", "5", "--end-epoch", "1")
+    assert status == 0 and "; 9 steps an epoch of 5 images" in told
+    assert "too few updates for a new head: 9 in all, 9 an epoch" in said
+
+
 def test_a_run_says_what_it_did_to_the_weights_and_verifies_them(run, tmp_path):
     status, said, _ = run("--frequent", "2")
     assert status == 0

@@ -88,7 +88,8 @@ def face_doubts(task):
     return doubts(Steps(len(task.faces.labels), options.per_batch_size, options.end_epoch,
                         len(task.contexts) * task.workers.gradients_an_update * options.accumulate, options.max_steps,
                         options.lr if trains else 0.0, options.mom, falls=tuple(falls),
-                        new_head=transfer.new_head and options.fc7_init != "imprint"), _NAMES)
+                        new_head=transfer.new_head and options.fc7_init != "imprint",
+                        updates=updates_of(task.train.batches, options.accumulate)), _NAMES)
 
 
 def _say_which_images(task):

@@ -277,8 +277,19 @@ def describe_differences(before, now, was, free=()):
     """
     before, now = _flat(before), _flat(now)
     names = [name for name in {**before, **now} if before.get(name) != now.get(name) and name not in free]
-    told = "; ".join(f"{name}={now.get(name)!r} ({was} {before.get(name)!r})" for name in names[:5])
+    told = ", ".join(f"{_told(name, now.get(name))} ({was} {_before(name, before.get(name))})" for name in names[:5])
     return told + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _told(name, value):
+    """Return a name and its value; that of a recipe as the setting it is."""
+    setting = name.removeprefix("recipe.")
+    return f"{name}={value!r}" if setting == name else f"`{setting.removeprefix('fit.')}={value!r}`"
+
+
+def _before(name, value):
+    """Return the value there was; of a switch with its name, for it may be the flag `--no-…` that said so."""
+    return _told(name, value) if isinstance(value, bool) else repr(value)
 
 
 def _flat(value, name=""):

@@ -163,7 +163,8 @@ def test_one_view_is_enough_where_nothing_is_random(make_checkpoint, records, tm
 
 def test_no_more_views_are_made_than_there_are_epochs(make_checkpoint, records, tmp_path, capfd):
     Training(make_checkpoint(), records, tmp_path / "run", epochs=2).on_backbone(CacheOptions("memory", views=9))
-    assert "view 2 of 2" in capfd.readouterr().out
+    out = capfd.readouterr().out
+    assert "train: 2 of 9 views are made, one for each epoch" in out and "view 2 of 2" in out
 
 
 @pytest.mark.parametrize("budget, said", [

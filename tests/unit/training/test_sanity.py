@@ -19,6 +19,9 @@ def said(**settings):
      "--batch-size"),
     ({"images": 12, "batch": 8, "epochs": 8},
      "too few updates for a new head: 16 in all, 2 an epoch, where 20 is little; more --epochs"),
+    ({"images": 341, "batch": 32, "epochs": 1, "updates": 10},  # a face run leaves out what is no whole batch
+     "too few updates for a new head: 10 in all, 10 an epoch, where 20 is little; more --epochs, or a smaller "
+     "--batch-size"),
     ({"rate": 0.1, "momentum": 0.9, "images": 200},
      "learning rate too high for pretrained weights: 0.1 with momentum 0.9 undoes what they know at 7 updates an "
      "epoch; --lr 0.01"),

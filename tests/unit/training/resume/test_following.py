@@ -122,7 +122,7 @@ def test_a_worker_that_was_asked_something_else_says_what(tmp_path):
         return share_state(workers, asked, lambda: RunState(str(tmp_path), asked))
     first, second = together(begin)
     assert isinstance(first, RunState) and isinstance(second, InputError)
-    assert str(second) == ("worker 1: expected what rank 0 was asked, received recipe.fit.epochs=4 (rank 0 has 3); "
+    assert str(second) == ("worker 1: expected what rank 0 was asked, received epochs=4 (rank 0 has 3); "
                            "give every worker the same command, data and checkpoint")
 
 

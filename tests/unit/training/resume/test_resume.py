@@ -224,8 +224,8 @@ def test_other_settings_are_refused_by_name(run, tmp_path):
     with pytest.raises(InputError) as refused:
         run("one", other, resume="auto")
     assert str(refused.value) == (
-        "resume: expected what the run was started with, received recipe.learning_rate=0.1 (it was 0.05); "
-        "recipe.fit.momentum=0.8 (it was 0.9); give the same, or start again with another run")
+        "resume: expected what the run was started with, received learning_rate=0.1 (it was 0.05), "
+        "momentum=0.8 (it was 0.9); give the same, or start again with another run")
 
 
 def test_epochs_may_grow_but_for_a_cosine_and_not_shrink():
