@@ -48,7 +48,7 @@ def main(argv=None):
     from mxft.commandline.splitting import say_pictures
     from mxft.features.advice import advise
     from mxft.training.run import free_folder
-    from mxft.workflows.auto_plan import training_images
+    from mxft.workflows.auto_plan import class_ratio, training_images
 
     kind = target_kind(args) or "classes"
     for flag in ("labels", "label_columns", "exclude"):
@@ -74,7 +74,8 @@ def main(argv=None):
     advise(images, classes, True, target=kind)
     evidence = None if args.similar else _evidence(args, pictures)
     similar = args.similar == "yes" if args.similar else evidence.similar
-    advice = advise(images, classes, similar, None if similar or not evidence else evidence.best_layer, kind)
+    advice = advise(images, classes, similar, None if similar or not evidence else evidence.best_layer, kind,
+                    ratio=class_ratio(pictures) if pictures else 1.0)
     if pictures:
         say_pictures(pictures)
     if evidence:

@@ -11,6 +11,7 @@ from mxft.errors import InputError
 from mxft.options import SOLVERS_OF, TARGETS
 
 FEW_IMAGES, FEW_A_CLASS = 1000, 20
+UNEVEN = 10  # the largest class's images over the smallest's, from which on each class weighs the same
 BATCH, LEAST_BATCH, UPDATES = 32, 8, 10  # a batch is halved until an epoch has so many updates
 _LEFT_AND_RIGHT = "Where left and right matter, as in writing, add --no-mirror."
 
@@ -55,7 +56,7 @@ def is_small(images, classes, target=TARGETS[0]):
     return images < FEW_IMAGES or (target != "regression" and images / classes < FEW_A_CLASS)
 
 
-def advise(images, classes, similar, layer=None, target=TARGETS[0], by_steps=False):
+def advise(images, classes, similar, layer=None, target=TARGETS[0], by_steps=False, ratio=1.0):
     """Return the advice for a data set.
 
     Parameters
@@ -71,6 +72,8 @@ def advise(images, classes, similar, layer=None, target=TARGETS[0], by_steps=Fal
     target : {"classes", "multi-label", "regression"}
     by_steps : bool
         Only plans that train by steps, where epochs, rate and batch are given: those of the large cases.
+    ratio : float
+        Images of the largest class over those of the smallest.
 
     Returns
     -------
@@ -102,6 +105,10 @@ def advise(images, classes, similar, layer=None, target=TARGETS[0], by_steps=Fal
     if small and by_steps:
         reason = (f"{size}, are few; epochs, a rate or a batch were given, so they are trained by steps, from "
                   + ("a fitted head on." if similar else f"the pretrained weights on. {_LEFT_AND_RIGHT}"))
+    if target == TARGETS[0] and ratio >= UNEVEN:
+        settings["class_weight"] = "balanced"
+        reason += (f" The largest class has {ratio:,.0f} times the images of the smallest, so an image weighs the more "
+                   "the fewer its class has: else the small classes would hardly ever be predicted.")
     return Advice(case, plan, _of_target(settings, target), reason, target)
 
 

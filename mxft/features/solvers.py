@@ -57,7 +57,7 @@ def check_solver(solver):
                          f"{nearest(str(solver), SOLVERS)}")
 
 
-def solve_head(solver, features, labels, num_classes, seed=0, images=None):
+def solve_head(solver, features, labels, num_classes, seed=0, images=None, class_weights=None):
     """Fit a linear classifier to features, its penalty and its scale chosen by cross-validation.
 
     Parameters
@@ -73,6 +73,8 @@ def solve_head(solver, features, labels, num_classes, seed=0, images=None):
     images : numpy.ndarray, optional
         Int ``(N,)``, which image a row is a view of: all views of an image are in one fold. Each row is an image of
         its own when None.
+    class_weights : sequence of float, optional
+        What an image of each class weighs in the fit, above 0; not of ``imprint``, whose means know no weight.
 
     Returns
     -------
@@ -108,12 +110,13 @@ def solve_head(solver, features, labels, num_classes, seed=0, images=None):
         raise InputError(f"solver: expected features (N, D) and a label each, received shapes {features.shape} and "
                          f"{labels.shape}")
     require_every_class(labels, num_classes)
+    solver = _Solver(solver, num_classes, _checked_weights(solver, num_classes, class_weights))
     scaled, mean, spread = standardised(features)
     folds = _folds(labels, np.arange(len(labels)) if images is None else np.asarray(images), seed)
-    penalty, factor, top1, found = _chosen(solver, scaled, labels, num_classes, folds)
-    weight, bias = (factor * values for values in _fit(solver, scaled, labels, num_classes, penalty, found))
+    penalty, factor, top1, found = _chosen(solver, scaled, labels, folds)
+    weight, bias = (factor * values for values in solver.fit(scaled, labels, penalty, found))
     weight = weight / spread
-    return SolvedHead(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), solver, penalty, top1,
+    return SolvedHead(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32), solver.name, penalty, top1,
                       time.perf_counter() - began, factor)
 
 
@@ -152,26 +155,26 @@ def rows_of(images, names):
     return np.concatenate([order[a:b] for a, b in zip(begin, end)])
 
 
-def _chosen(solver, features, labels, num_classes, folds):
+def _chosen(solver, features, labels, folds):
     """Return penalty, factor of the scores, top-1 of the images held out (None without), and the last weights found."""
-    penalties = PENALTIES[solver]
+    penalties = PENALTIES[solver.name]
     if not folds:
         penalty = penalties[len(penalties) // 2]
-        weight, bias = found = _fit(solver, features, labels, num_classes, penalty)
+        weight, bias = found = solver.fit(features, labels, penalty)
         return penalty, best_factor(features @ weight.T + bias, labels, 0.5)[0], None, found
     first = folds if len(labels) < FEW else folds[:1]
-    penalty, judged, found = _best_penalty(solver, features, labels, num_classes, first)
-    more, found = _judged(solver, features, labels, num_classes, folds[len(first):], penalty, found)
+    penalty, judged, found = _best_penalty(solver, features, labels, first)
+    more, found = _judged(solver, features, labels, folds[len(first):], penalty, found)
     scores, truth = (np.concatenate(parts) for parts in zip(*judged, *more))
     factor, _ = best_factor(scores, truth, doubt_of(len(truth)))
     return penalty, factor, float((scores.argmax(axis=1) == truth).mean()), found
 
 
-def _best_penalty(solver, features, labels, num_classes, folds):
+def _best_penalty(solver, features, labels, folds):
     """Return the penalty with the best top-1 on folds, then the lowest loss; what `_judged` gives, and weights."""
     best, found = None, None
-    for penalty in PENALTIES[solver]:
-        judged, found = _judged(solver, features, labels, num_classes, folds, penalty, found)
+    for penalty in PENALTIES[solver.name]:
+        judged, found = _judged(solver, features, labels, folds, penalty, found)
         scores, truth = (np.concatenate(parts) for parts in zip(*judged))
         top1 = float((scores.argmax(axis=1) == truth).mean())
         loss = best_factor(scores, truth, doubt_of(len(truth)))[1]
@@ -182,40 +185,60 @@ def _best_penalty(solver, features, labels, num_classes, folds):
     return best[1]
 
 
-def _judged(solver, features, labels, num_classes, folds, penalty, found):
+def _judged(solver, features, labels, folds, penalty, found):
     """Return [(scores, labels)] of each fold's held-out rows, and the last weights, from which the next fit begins."""
     judged = []
     for fitted, held_out in folds:
-        weight, bias = found = _fit(solver, features[fitted], labels[fitted], num_classes, penalty, found)
+        weight, bias = found = solver.fit(features[fitted], labels[fitted], penalty, found)
         judged.append((features[held_out] @ weight.T + bias, labels[held_out]))
     return judged, found
 
 
-def _fit(solver, features, labels, num_classes, penalty, start=None):
-    """Return weight ``(C, D)`` and bias ``(C,)`` on standardised features; logistic regression begins at `start`."""
+def _checked_weights(solver, num_classes, class_weights):
+    """Return the weights ``(C,)``, None without; refuse (InputError) what a solver cannot use."""
+    if class_weights is None:
+        return None
     if solver == "imprint":
-        means = np.stack([features[labels == label].mean(axis=0) for label in range(num_classes)])
-        return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), _FLAT), np.zeros(num_classes)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # iterations are bounded on purpose: the split judges what they reach
-        model = _classifier(solver, penalty)
-        if start is not None and solver == "logistic" and num_classes > 2:
-            model.set_params(warm_start=True)
-            model.coef_, model.intercept_ = (np.array(values, features.dtype) for values in start)
-        model.fit(features, labels)
-    weight = np.atleast_2d(model.coef_)
-    bias = np.broadcast_to(np.ravel(model.intercept_), (len(weight),))
-    if num_classes == 2 and len(weight) == 1:  # two classes have one boundary
-        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-    return weight, bias
+        raise InputError("`class_weight`: expected a solver that weighs images, received `solver='imprint'`, which "
+                         "takes the mean of each class; leave it out")
+    if len(class_weights) != num_classes or not all(weight > 0 for weight in class_weights):
+        raise InputError(f"`class_weight`: expected a number above 0 for each of the {num_classes} classes beside "
+                         f"`solver={solver!r}`, received `class_weight={tuple(class_weights)}`")
+    return np.asarray(class_weights, float)
 
 
-def _classifier(solver, penalty):
-    from sklearn.linear_model import LogisticRegression, RidgeClassifier
-    from sklearn.svm import LinearSVC
+@dataclasses.dataclass(frozen=True)
+class _Solver:
+    """A linear classifier that can be fitted; `weights` is what an image of each class weighs, ``(C,)`` or None."""
 
-    if solver == "ridge":
-        return RidgeClassifier(alpha=penalty)
-    if solver == "svm":
-        return LinearSVC(C=penalty, tol=1e-2, max_iter=200)
-    return LogisticRegression(C=penalty, tol=1e-5, max_iter=30)
+    name: str
+    num_classes: int
+    weights: object
+
+    def fit(self, features, labels, penalty, start=None):
+        """Return weight ``(C, D)`` and bias ``(C,)`` on standardised features; `logistic` begins at `start`."""
+        if self.name == "imprint":
+            means = np.stack([features[labels == label].mean(axis=0) for label in range(self.num_classes)])
+            return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), _FLAT), np.zeros(self.num_classes)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # iterations are bounded on purpose: the split judges what they reach
+            model = self._classifier(penalty)
+            if start is not None and self.name == "logistic" and self.num_classes > 2:
+                model.set_params(warm_start=True)
+                model.coef_, model.intercept_ = (np.array(values, features.dtype) for values in start)
+            model.fit(features, labels, sample_weight=None if self.weights is None else self.weights[labels])
+        weight = np.atleast_2d(model.coef_)
+        bias = np.broadcast_to(np.ravel(model.intercept_), (len(weight),))
+        if self.num_classes == 2 and len(weight) == 1:  # two classes have one boundary
+            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+        return weight, bias
+
+    def _classifier(self, penalty):
+        from sklearn.linear_model import LogisticRegression, RidgeClassifier
+        from sklearn.svm import LinearSVC
+
+        if self.name == "ridge":
+            return RidgeClassifier(alpha=penalty)
+        if self.name == "svm":
+            return LinearSVC(C=penalty, tol=1e-2, max_iter=200)
+        return LogisticRegression(C=penalty, tol=1e-5, max_iter=30)

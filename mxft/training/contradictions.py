@@ -92,8 +92,12 @@ def _of_a_solver(recipe):
     yield "`solver`", solver and recipe.hidden, "a head of one layer", _told("hidden", recipe.hidden)
     yield ("`solver`", solver and recipe.freezing.method != "fixed", "`freezing.method='fixed'` beside it",
            f"`freezing.method={recipe.freezing.method!r}`; it learns nothing by steps")
-    for name, value in (("label_smoothing", recipe.fit.label_smoothing), ("mixup", recipe.fit.mixup),
-                        ("class_weight", recipe.class_weight or recipe.fit.class_weights)):
+    weights = recipe.class_weight or recipe.fit.class_weights
+    yield ("`class_weight`", solver == "imprint" and weights, "a solver that weighs images",
+           "`solver='imprint'`, which takes the mean of each class")
+    yield ("`class_weight`", solver and isinstance(weights, tuple) and not all(weights), "numbers above 0",
+           f"`class_weight={weights}` beside `solver={solver!r}`")
+    for name, value in (("label_smoothing", recipe.fit.label_smoothing), ("mixup", recipe.fit.mixup)):
         yield (f"`{name}`", alone and value, "a head that learns by steps", f"`solver={solver!r}`; with "
                "`plan='two-stage'` it holds for the second stage")
     yield ("`fit.initializer`", solver and recipe.fit.initializer, "a head that learns by steps",

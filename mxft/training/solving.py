@@ -109,7 +109,8 @@ def _head_values(network, solved, width):
 def _solved(recipe, network, features, labels, images):
     """Return the SolvedHead of a recipe's solver for the network's targets."""
     if network.target.kind == CLASSES:
-        return solve_head(recipe.solver, features, labels.astype(int), network.num_classes, recipe.seed, images)
+        return solve_head(recipe.solver, features, labels.astype(int), network.num_classes, recipe.seed, images,
+                          recipe.fit.class_weights)
     return solve_target_head(features, labels, network.target, recipe.seed, images)
 
 

@@ -1,6 +1,7 @@
 """``plan="auto"``: what suits the pictures, chosen as ``mxft advise`` chooses, where nobody says how to train."""
 import dataclasses
 import functools
+from collections import Counter
 from typing import Optional
 
 from mxft.data.labels import scan_labels
@@ -69,7 +70,7 @@ def choose(checkpoint, spec, data, kind=CLASSES, reading=Reading(), by_steps=Fal
     >>> advice.settings                                                       # doctest: +SKIP
     {'plan': 'head', 'solver': 'logistic', 'cache.mode': 'memory'}
     """
-    images, outputs, measure = _measured(data, kind, reading, spec)
+    images, outputs, ratio, measure = _measured(data, kind, reading, spec)
     if not images:
         return None, ""
     evidence, why = None, f"layers are probed for classes alone: pictures with {kind} are assumed to be similar"
@@ -77,7 +78,7 @@ def choose(checkpoint, spec, data, kind=CLASSES, reading=Reading(), by_steps=Fal
         evidence, why = _evidence(measure, checkpoint, spec, reading)
     similar = evidence.similar if evidence else True
     by_steps = by_steps or "," in str(reading.gpus)  # a solver computes on one device
-    advice = advise(images, outputs, similar, None if similar else evidence.best_layer, kind, by_steps)
+    advice = advise(images, outputs, similar, None if similar else evidence.best_layer, kind, by_steps, ratio)
     settings = " ".join(f"`{name}={value!r}`" for name, value in advice.told_settings.items())
     return advice, f"plan auto: {advice.plan}\n  {settings}\n  {advice.reason}\n  {why}"
 
@@ -101,21 +102,47 @@ def training_images(pictures, reading=Reading()):
         (1 - (reading.val_fraction or VAL_FRACTION)) * len(pictures.rows))
 
 
+def class_ratio(pictures, reading=Reading()):
+    """Return the images of the largest class over those of the smallest, of some pictures to train on.
+
+    Parameters
+    ----------
+    pictures : mxft.data.pictures.Pictures
+        With labels.
+    reading : Reading
+
+    Returns
+    -------
+    float
+        1 of labels that are no classes, and of as many images of each class.
+    """
+    if pictures.target.kind != CLASSES or reading.per_class:
+        return 1.0
+    return _ratio(row.labels[0] for row in pictures.rows)
+
+
+def _ratio(labels):
+    """Return how often the most frequent of some labels occurs, over how often the rarest does."""
+    counts = Counter(labels).values()
+    return max(counts) / min(counts)
+
+
 def _measured(data, kind, reading, spec):
-    """Return training images, outputs, and what measures similarity on a sample; 0 images of other records."""
+    """Return training images, outputs, their ratio, and what measures similarity; 0 images of other records."""
     if isinstance(data, Pictures):
-        return training_images(data, reading), data.target.size, functools.partial(
+        return training_images(data, reading), data.target.size, class_ratio(data, reading), functools.partial(
             measure_pictures, pictures=data, resize=reading.resize or default_resize(spec))
     try:
         scan = scan_labels(data.train)
         if kind == CLASSES and scan.labels.ndim > 1:
-            return 0, 0, None
+            return 0, 0, 1.0, None
         check_target(scan, TargetSpec(kind, data.num_classes or (int(scan.first.max()) + 1 if kind == CLASSES else
                                                                  label_matrix(scan).shape[1])))
     except (InputError, ValueError, OverflowError):
-        return 0, 0, None
+        return 0, 0, 1.0, None
     outputs = len(set(scan.first.tolist())) if kind == CLASSES else label_matrix(scan).shape[1]
-    return len(scan.ids), outputs, functools.partial(measure_records, scan=scan)
+    ratio = _ratio(scan.first.tolist()) if kind == CLASSES else 1.0
+    return len(scan.ids), outputs, ratio, functools.partial(measure_records, scan=scan)
 
 
 def _evidence(measure, checkpoint, spec, reading):

@@ -44,6 +44,19 @@ def test_few_pictures_get_a_solved_head_and_the_reason_is_said(here, capsys, dat
     assert recipe["plan"] == "head" and recipe["solver"] == "logistic" and recipe["cache"]["mode"] == "memory"
 
 
+@pytest.mark.parametrize("data", ["folder", "records"])
+def test_uneven_classes_weigh_the_same(here, make_records, capsys, data):
+    write_classes("uneven", ["many"], 40, levelled)
+    write_classes("uneven", ["rare"], 3, lambda number, label: levelled(number, 2))
+    make_records("uneven.rec", [0] * 40 + [1] * 3, levelled)
+    words = ["--data", "uneven"] if data == "folder" else ["--train", "uneven.rec", "--val", "uneven.rec"]
+    assert finetune(*words) == 0
+    out = capsys.readouterr().out
+    assert "--class-weight balanced" in out and "The largest class has 13 times the images of the smallest" in out
+    weights = recipe_of()["fit"]["class_weights"]
+    assert weights[1] > 10 * weights[0] and "beside it, sgd on the same features" in out
+
+
 def test_too_few_to_probe_are_taken_to_be_like_those_it_was_trained_on(here, capsys):
     write_classes("small", ["a", "b"], 2, levelled)
     assert finetune("--data", "small") == 0

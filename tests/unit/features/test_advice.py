@@ -48,3 +48,14 @@ def test_the_command_for_labels_and_numbers_is_one_that_finetune_takes(images, s
     recipe = recipe_from(args, target_kind(args))
     assert (recipe.target, recipe.solver) == (target, solver)
     assert target == "multi-label" or recipe.fit.optimizer == ("sgd" if "head" in advice.flags else "adam")
+
+
+@pytest.mark.parametrize("images, similar", [(500, True), (500, False), (10**6, True), (10**6, False)])
+def test_uneven_classes_weigh_the_same(images, similar):
+    assert "class_weight" not in advise(images, 10, similar, layer="relu3", ratio=9.9).settings
+    advice = advise(images, 10, similar, layer="relu3", ratio=333.3)
+    assert "The largest class has 333 times the images of the smallest" in advice.reason
+    recipe = recipe_from(parser().parse_args(["--model", "net,0", "--data", "photos", "--run", "run",
+                                              *advice.flags.split()]))
+    assert recipe.class_weight == "balanced"
+    assert "class_weight" not in advise(images, 10, similar, layer="relu3", target="multi-label", ratio=333.3).settings

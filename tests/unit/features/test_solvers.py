@@ -138,3 +138,42 @@ def test_an_unknown_solver_is_refused_with_the_nearest():
     with pytest.raises(InputError, match="solver: expected one of ridge, logistic, svm, imprint, received "
                                          "solver='rigde'; nearest: ridge"):
         check_solver("rigde")
+
+
+@pytest.mark.parametrize("solver", ["ridge", "logistic", "svm"])
+def test_a_class_that_weighs_three_times_as_much_is_as_one_of_three_times_the_images(solver):
+    from mxft.features.solvers import _Solver
+
+    features, labels = blobs(3, each=20, spread=0.8)
+    features /= features.std(axis=0)
+    three = np.concatenate([np.arange(len(labels)), *[np.flatnonzero(labels == 1)] * 2])
+    weighed = _Solver(solver, 3, np.array([1.0, 3.0, 1.0])).fit(features, labels, 0.3)
+    repeated = _Solver(solver, 3, None).fit(features[three], labels[three], 0.3)
+    plain = _Solver(solver, 3, None).fit(features, labels, 0.3)
+    tolerance = 0.05 if solver == "svm" else 2e-3  # an SVM's solver stops early
+    np.testing.assert_allclose(weighed[0], repeated[0], atol=tolerance)
+    assert abs(weighed[0] - plain[0]).max() > 2 * tolerance
+
+
+def test_a_rare_class_is_found_when_classes_weigh_the_same():
+    rng = np.random.RandomState(0)
+    labels = np.repeat([0, 1], [1000, 4])
+    features = rng.normal(size=(1004, 20)).astype(np.float32)
+    features[labels == 1, 0] += 2.5
+    others = rng.normal(size=(200, 20)).astype(np.float32)
+    others[:, 0] += 2.5
+    found = [(logits(solve_head("logistic", features, labels, 2, class_weights=weights), others).argmax(axis=1) == 1)
+             .mean() for weights in (None, (0.502, 125.5))]
+    assert found[0] < 0.1 and found[1] > 3 * found[0] + 0.2
+
+
+@pytest.mark.parametrize("solver, weights, message", [
+    ("imprint", (1, 2), "class_weight: expected a solver that weighs images, received solver='imprint'"),
+    ("ridge", (1, 2, 3), "class_weight: expected a number above 0 for each of the 2 classes"),
+    ("svm", (1, 0), "class_weight: expected a number above 0 for each of the 2 classes beside solver='svm'"),
+])
+def test_weights_that_a_solver_cannot_use(solver, weights, message):
+    features, labels = blobs(2)
+    with pytest.raises(InputError) as refused:
+        solve_head(solver, features, labels, 2, class_weights=weights)
+    assert str(refused.value).startswith(message)
