@@ -40,7 +40,7 @@ class Recipe(BriefRepr):
         Of ``gradual``: how long before the next stage of the backbone is opened, `mxft.training.stages.UNFREEZE_EPOCHS`
         when None; the last has what is left.
     class_weight : str or tuple of float or None
-        ``"balanced"``, or what an image of each class counts.
+        ``"balanced"``, or what an image of each class counts; also of a `solver`, but not of ``imprint``.
     oversample : bool
         Train on records in which every class is repeated up to the largest.
     solver : str or None
