@@ -150,6 +150,8 @@ class TableColumns:
         """Return {cell: part} of a column that is called, and filled, as one of parts is; else nothing."""
         name = self.header[column].lower() if self.header else ""
         known = PARTS if name in _PART_COLUMNS else _OF_TRAINING if name in _TRAIN_COLUMNS else {}
+        if not known:
+            return {}
         cells = {row[column].strip().lower() for _, row in self.lines}
         return known if cells <= set(known) and "train" in {known[cell] for cell in cells} else {}
 
