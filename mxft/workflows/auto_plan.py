@@ -114,17 +114,17 @@ def class_ratio(pictures, reading=Reading()):
     Returns
     -------
     float
-        1 of labels that are no classes, and of as many images of each class.
+        1 of labels that are no classes, of as many images of each class, and where a class has none.
     """
     if pictures.target.kind != CLASSES or reading.per_class:
         return 1.0
-    return _ratio(row.labels[0] for row in pictures.rows)
+    return _ratio([row.labels[0] for row in pictures.rows], pictures.target.size)
 
 
-def _ratio(labels):
-    """Return how often the most frequent of some labels occurs, over how often the rarest does."""
+def _ratio(labels, classes):
+    """Return how often the most frequent of some labels occurs, over how often the rarest does; 1 if one is missing."""
     counts = Counter(labels).values()
-    return max(counts) / min(counts)
+    return max(counts) / min(counts) if len(counts) == classes else 1.0
 
 
 def _measured(data, kind, reading, spec):
@@ -141,7 +141,7 @@ def _measured(data, kind, reading, spec):
     except (InputError, ValueError, OverflowError):
         return 0, 0, 1.0, None
     outputs = len(set(scan.first.tolist())) if kind == CLASSES else label_matrix(scan).shape[1]
-    ratio = _ratio(scan.first.tolist()) if kind == CLASSES else 1.0
+    ratio = _ratio(scan.first.tolist(), data.num_classes or outputs) if kind == CLASSES else 1.0
     return len(scan.ids), outputs, ratio, functools.partial(measure_records, scan=scan)
 
 
