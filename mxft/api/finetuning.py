@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 from mxft.api.models import Model, input_of, open_model
+from mxft.api.pictures import labelled_pictures
 from mxft.api.telling import telling
 from mxft.data.datasets import Records, facts_path, load_records, prepare_pictures, record_files
-from mxft.data.pictures import Pictures, open_pictures
-from mxft.data.target_spec import CLASSES
+from mxft.data.pictures import Pictures
 from mxft.distributed.workers import join
 from mxft.errors import InputError
 from mxft.evaluation.packing import default_resize
@@ -44,12 +44,23 @@ class _Packing:
 
     labels: str | None
     label_columns: Sequence[str] | None
-    exclude: Iterable[str]
+    exclude: Sequence[str]
     val_fraction: float | None
     per_class: int | None
     resize: int | None
     quality: int
     threads: int
+
+    def checked(self, records: Records) -> Records:
+        """Return records; refuse (InputError) what was given and only pictures heed."""
+        told = {"labels": self.labels, "label_columns": self.label_columns, "exclude": self.exclude,
+                "val_fraction": self.val_fraction, "per_class": self.per_class, "resize": self.resize,
+                "quality": None if self.quality == QUALITY else self.quality}
+        for name, value in told.items():
+            if value not in (None, []):
+                raise InputError(f"`{name}`: expected pictures beside it, received records, which are packed; leave it "
+                                 "out, or give the pictures")
+        return records
 
 
 def finetune(model: Model, data: Data, run: str | os.PathLike[str] | None = None, *, plan: str | None = None,
@@ -129,7 +140,7 @@ def finetune(model: Model, data: Data, run: str | os.PathLike[str] | None = None
         chosen, auto = _settings(plan, recipe, dict(settings))
         checkpoint = open_model(model, image_shape)
         spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std, InputSpec())
-        packing = _Packing(labels, label_columns, exclude, val_fraction, per_class, resize, quality,
+        packing = _Packing(labels, label_columns, list(exclude), val_fraction, per_class, resize, quality,
                            threads or os.cpu_count() or 1)
         found = _open(data, checkpoint, chosen, packing)
         if resize is not None and resize < max(spec.shape[1:]):
@@ -207,22 +218,29 @@ def _given(advised: dict[str, Any], settings: Mapping[str, Any]) -> str:
 def _open(data: Data, checkpoint: Checkpoint, recipe: Recipe, packing: _Packing) -> Pictures | Records:
     """Return the Pictures or Records that `data` is, or that lie at the path it is."""
     if isinstance(data, Records):
-        return data
-    if not isinstance(data, Pictures):
-        path = os.path.expanduser(os.fspath(data))
-        files = record_files(path)
-        if files:
-            return Records(files[0], files[1], target=recipe.target)
-        if os.path.isfile(facts_path(path)):
-            made: Records = load_records(path)
-            return made
-        kept = checkpoint.classes if recipe.require_head else None
-        found: Pictures = open_pictures(path, None if recipe.target == CLASSES else recipe.target, packing.labels,
-                                        packing.label_columns, kept, packing.exclude)
-    else:
-        found = data
+        return packing.checked(data)
+    packed = _packed(data, recipe)
+    if packed is not None:
+        return packing.checked(packed)
+    kept = checkpoint.classes if recipe.require_head else None
+    found: Pictures = labelled_pictures(data, recipe.target, packing.labels, packing.label_columns, packing.exclude,
+                                        kept)
     found.require_every_class()
     return found
+
+
+def _packed(data: str | os.PathLike[str] | Pictures, recipe: Recipe) -> Records | None:
+    """Return the Records that lie at a path; None of pictures."""
+    if isinstance(data, Pictures):
+        return None
+    path = os.path.expanduser(os.fspath(data))
+    files = record_files(path)
+    if files:
+        return Records(files[0], files[1], target=recipe.target)
+    if os.path.isfile(facts_path(path)):
+        made: Records = load_records(path)
+        return made
+    return None
 
 
 def _records(found: Pictures | Records, run: str, spec: InputSpec, packing: _Packing, seed: int) -> Records:

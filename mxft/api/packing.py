@@ -5,9 +5,10 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 
+from mxft.api.pictures import labelled_pictures
 from mxft.api.telling import telling
 from mxft.data.datasets import Records, prepare_pictures
-from mxft.data.pictures import Pictures, open_pictures
+from mxft.data.pictures import Pictures
 from mxft.data.target_spec import CLASSES
 from mxft.errors import InputError, MissingFileError
 from mxft.faces.data.packing import FacePackResult
@@ -68,8 +69,7 @@ def split(data: str | os.PathLike[str] | Pictures, prefix: str | os.PathLike[str
     'caltech-256-60-val.rec'
     """
     with telling():
-        pictures = data if isinstance(data, Pictures) else open_pictures(
-            data, None if target == CLASSES else target, labels, label_columns, exclude=exclude)
+        pictures = labelled_pictures(data, target, labels, label_columns, exclude)
         pictures.require_labels()
         records: Records
         records, divided = prepare_pictures(pictures, os.fspath(prefix), per_class, val_fraction, seed,

@@ -4,13 +4,14 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Union
 
 import numpy as np
 
 from mxft.compat import load_cv2
-from mxft.data.pictures import pictures_under
+from mxft.data.pictures import Pictures, open_pictures, pictures_under
+from mxft.data.target_spec import CLASSES
 from mxft.errors import InputError
 
 Picture = Union[str, "os.PathLike[str]", "np.ndarray[Any, Any]"]
@@ -35,6 +36,38 @@ class PictureFiles(NamedTuple):
     paths: list[str]
     names: list[str]
     originals: list[Any]
+
+
+def labelled_pictures(data: str | os.PathLike[str] | Pictures, target: str = CLASSES, labels: str | None = None,
+                      label_columns: Sequence[str] | None = None, exclude: Iterable[str] = (),
+                      names: Sequence[str] | None = None) -> Pictures:
+    """Return the Pictures that `data` is, or that lie at the path it is, without the classes to exclude.
+
+    Parameters
+    ----------
+    data : str, os.PathLike or Pictures
+    target : {"classes", "multi-label", "regression"}
+    labels, label_columns, exclude, names
+        See `mxft.open_pictures`.
+
+    Returns
+    -------
+    Pictures
+
+    Raises
+    ------
+    InputError
+        What `mxft.open_pictures` refuses; Pictures, which were read already, beside what says how they are read.
+    """
+    if not isinstance(data, Pictures):
+        found: Pictures = open_pictures(data, None if target == CLASSES else target, labels, label_columns, names,
+                                        exclude)
+        return found
+    for name, value in (("labels", labels), ("label_columns", label_columns)):
+        if value is not None:
+            raise InputError(f"`{name}`: expected a path beside it, received Pictures, whose labels were read; "
+                             f"mxft.open_pictures(path, labels=…, columns=…) reads others")
+    return data.without(exclude)
 
 
 @contextlib.contextmanager

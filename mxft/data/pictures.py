@@ -88,6 +88,34 @@ class Pictures:
 
         return overview_html(self)
 
+    def without(self, names: Iterable[str]) -> "Pictures":
+        """Return these pictures without some of their classes; the classes that are left are numbered anew.
+
+        Parameters
+        ----------
+        names : iterable of str
+            The same pictures where it is empty.
+
+        Raises
+        ------
+        InputError
+            Labels that are no classes, a name that is none of them, or fewer than two classes left.
+        """
+        left_out = list(names)
+        if not left_out:
+            return self
+        classes = list(self.target.names or ()) if self.target and self.target.kind == CLASSES else []
+        for name in left_out:
+            if name not in classes:
+                raise InputError(f"nothing to exclude: expected a class of {self.source}, received exclude={name!r}; "
+                                 f"{nearest(name, classes) if classes else 'its pictures have no classes'}")
+        kept = [name for name in classes if name not in left_out]
+        numbers = {classes.index(name): (float(number),) for number, name in enumerate(kept)}
+        train, val = (rows and tuple(row._replace(labels=numbers[int(row.labels[0])]) for row in rows
+                                     if int(row.labels[0]) in numbers) for rows in (self.rows, self.val))
+        return dataclasses.replace(self, rows=train, val=val, target=_target(self.source, kept),
+                                   excluded=(*self.excluded, *left_out))
+
     def require_labels(self) -> None:
         """Refuse (InputError) pictures without labels."""
         if self.target is None:

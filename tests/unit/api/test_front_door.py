@@ -14,6 +14,7 @@ import pytest
 import mxft
 from mxft.cli import main
 from mxft.compat import mx
+from mxft.data.labels import scan_labels
 from mxft.errors import InputError
 from mxft.faces.pairs.bin_file import write_pairs
 from mxft.network.checkpoint import Checkpoint, load_checkpoint
@@ -263,3 +264,27 @@ def test_the_public_surface_is_typed(repository):
     done = subprocess.run([sys.executable, "-m", "mypy", "--no-error-summary"], cwd=repository, capture_output=True,
                           text=True)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout
+
+
+def test_classes_are_left_out_of_pictures_that_were_opened(here):
+    pictures = mxft.open_pictures("photos")
+    left_out, *kept = pictures.target.names
+    records = mxft.split(pictures, "part", exclude=[left_out], resize=20)
+    assert list(records.classes) == kept
+    assert list(mxft.split("photos", "same", exclude=[left_out], resize=20).classes) == kept
+    assert set(scan_labels(records.train).first) == set(range(len(kept)))
+    assert mxft.finetune("net,0", pictures, "run", exclude=[left_out], **INPUT).score.classes == tuple(kept)
+    with pytest.raises(InputError, match="nothing to exclude: expected a class of photos, received exclude='hi'"):
+        mxft.split(pictures, "other", exclude=["hi"])
+    with pytest.raises(InputError, match="labels: expected a path beside it, received Pictures"):
+        mxft.split(pictures, "other", labels="labels.csv")
+
+
+@pytest.mark.parametrize("setting", [{"exclude": ["high"]}, {"per_class": 2}, {"resize": 20}, {"quality": 80},
+                                     {"val_fraction": 0.5}, {"labels": "l.csv"}, {"label_columns": ["a"]}])
+def test_what_only_pictures_heed_is_refused_beside_records(here, setting):
+    records = mxft.split("photos", "part", resize=20)
+    for data in (records, "part"):
+        with pytest.raises(InputError, match=f"{next(iter(setting))}: expected pictures beside it, received rec"):
+            mxft.finetune("net,0", data, "run", **{**INPUT, **setting})
+    assert not os.path.exists("run")
