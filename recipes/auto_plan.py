@@ -8,7 +8,7 @@
         --model mobilenet-v1-0.25,0 --image-shape 3,128,128 \\
         --sets digits-few,digits-many
 
-The sets, drawn anew for each of --splits:
+The sets, other images for each of --splits:
   photographs-8    8 classes chosen at random x 12; all others validate
   photographs-256  256 classes x 12; all others validate
   digits-few       scikit-learn's digits, 10 x 10; 60 of each validate

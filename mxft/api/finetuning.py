@@ -52,7 +52,7 @@ class _Packing:
     threads: int
 
     def checked(self, records: Records) -> Records:
-        """Return records; refuse (InputError) what was given and only pictures heed."""
+        """Return records; refuse (InputError) what was given and is for pictures alone."""
         told = {"labels": self.labels, "label_columns": self.label_columns, "exclude": self.exclude,
                 "val_fraction": self.val_fraction, "per_class": self.per_class, "resize": self.resize,
                 "quality": None if self.quality == QUALITY else self.quality}

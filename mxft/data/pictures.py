@@ -89,7 +89,7 @@ class Pictures:
         return overview_html(self)
 
     def without(self, names: Iterable[str]) -> "Pictures":
-        """Return these pictures without some of their classes; the classes that are left are numbered anew.
+        """Return these pictures without some of their classes; the others get the numbers from 0 on.
 
         Parameters
         ----------

@@ -101,7 +101,7 @@ def _carried_out(words, checkpoint, kind, validated):
     given += [stage_given(recipe, stage, network) for stage in stages]
     if recipe.solver:
         augmentation = recipe.augmentation() if recipe.cache.view_count > 1 else None
-        given += [recipe.solver, whole(recipe.cache), whole(augmentation), recipe.batch_size]
+        given += [recipe.solver, recipe.class_weight, whole(recipe.cache), whole(augmentation), recipe.batch_size]
         given += [steps_given(recipe, recipe.fit, recipe.learning_rate)] if validated and not stages else []
     return str([given, whole(keeping_from(args))])
 

@@ -282,7 +282,7 @@ def test_classes_are_left_out_of_pictures_that_were_opened(here):
 
 @pytest.mark.parametrize("setting", [{"exclude": ["high"]}, {"per_class": 2}, {"resize": 20}, {"quality": 80},
                                      {"val_fraction": 0.5}, {"labels": "l.csv"}, {"label_columns": ["a"]}])
-def test_what_only_pictures_heed_is_refused_beside_records(here, setting):
+def test_what_is_for_pictures_alone_is_refused_beside_records(here, setting):
     records = mxft.split("photos", "part", resize=20)
     for data in (records, "part"):
         with pytest.raises(InputError, match=f"{next(iter(setting))}: expected pictures beside it, received rec"):

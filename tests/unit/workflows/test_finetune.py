@@ -238,9 +238,9 @@ def test_a_solver_is_told_which_views_are_of_one_image(model, data, tmp_path, mo
     """Colours follow one another in the records: a row that stood elsewhere in another view would be another colour."""
     told = {}
 
-    def solve(solver, features, labels, num_classes, seed, images):
+    def solve(solver, features, labels, num_classes, seed, images, class_weights):
         told.update(labels=labels, images=images, features=features)
-        return solve_head(solver, features, labels, num_classes, seed, images)
+        return solve_head(solver, features, labels, num_classes, seed, images, class_weights)
 
     monkeypatch.setattr("mxft.training.solving.solve_head", solve)
     run(model, data, tmp_path, Recipe(plan="head", solver="ridge", batch_size=8, fit=ONE_EPOCH,
