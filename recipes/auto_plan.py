@@ -32,9 +32,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]  # mxft, and the recipes this one stands on
 
 from mxft.command import Terminated, run_command  # noqa: E402
-from mxft.commandline.arguments import add_device_options, add_input_options, input_spec, whole  # noqa: E402
+from mxft.commandline.arguments import add_device_options, add_input_options, input_spec, names_of, whole  # noqa: E402
 from mxft.commandline.recipes import recipe_parser  # noqa: E402
-from mxft.errors import InputError, nearest  # noqa: E402
+from mxft.errors import InputError  # noqa: E402
 
 AUTO = "auto"
 WAYS = (AUTO, "head, cached", "logistic", "two-stage", "full")
@@ -58,18 +58,6 @@ def parser():
     add_input_options(p)
     add_device_options(p)
     return p
-
-
-def chosen(text, separator, known, flag):
-    """Return the names in a text, each one of those known."""
-    names = [name.strip() for name in text.split(separator) if name.strip()]
-    for name in names:
-        if name not in known:
-            raise InputError(f"{flag}: expected some of {separator.join(known)}, received {name!r}; "
-                             f"{nearest(name, known)}")
-    if not names:
-        raise InputError(f"{flag}: expected at least one of {separator.join(known)}, received none")
-    return names
 
 
 def make_set(name, source, folder, split):
@@ -101,9 +89,11 @@ def make_set(name, source, folder, split):
 
 def _classes(folder):
     """Return {class: paths of its images} of a folder of class folders, without Caltech-256's clutter."""
-    return {entry.name: sorted(file.path for file in os.scandir(entry.path))
-            for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)
-            if entry.is_dir() and "clutter" not in entry.name}
+    from mxft.data.picture_folders import class_folders
+    from mxft.data.pictures import CLUTTER
+
+    return {name: [os.path.join(folder, path) for path in paths]
+            for name, paths in class_folders(folder, (CLUTTER,)).items()}
 
 
 def _divide(classes, train, held_out, folder, rng):
@@ -143,8 +133,8 @@ def train(args, way, checkpoint, spec, records, run):
 def main(argv=None):
     """Make the sets, train in every way, print the table."""
     args = parser().parse_args(argv)
-    sets = chosen(args.sets, ",", SETS, "--sets")
-    ways = chosen(args.ways, ";", WAYS, "--ways")
+    sets = names_of(args.sets, SETS, "--sets")
+    ways = names_of(args.ways, WAYS, "--ways", ";")
     from mxft.data.datasets import prepare_pictures
     from mxft.data.pictures import open_pictures
     from mxft.evaluation.packing import default_resize
@@ -165,7 +155,8 @@ def main(argv=None):
             folder = os.path.join(home, f"{name}-{split}")
             make_set(name, source, os.path.join(folder, "images"), split)
             records, _ = prepare_pictures(open_pictures(os.path.join(folder, "images")),
-                                          os.path.join(folder, "records", "images"), resize=default_resize(spec))
+                                          os.path.join(folder, "records", "images"), resize=default_resize(spec),
+                                          num_thread=args.data_nthreads or os.cpu_count() or 1)
             for way in ways:
                 print(f"\n--- {name}, split {split}, {way}", flush=True)
                 found[way].append(train(args, way, checkpoint, spec, records,
@@ -178,20 +169,15 @@ def main(argv=None):
 def report(rows, home):
     """Print and save the table."""
     from mxft.files.whole import whole_file
+    from mxft.report.ways import told
 
     lines = ["| set | way | top-1 | mean recall of the classes | seconds | validation images |",
              "|---|---|---|---|---|---|"]
-    lines += [f"| {name} | {way} | {_mean(top1)} | {_mean(recall)} | {statistics.mean(seconds):.1f} | {sum(images):,} |"
+    lines += [f"| {name} | {way} | {told(top1)} | {told(recall)} | {statistics.mean(seconds):.1f} | {sum(images):,} |"
               for name, way, (top1, recall, seconds, images) in rows]
     with whole_file(os.path.join(home, "table.md"), "w") as f:
         f.write("\n".join(lines) + "\n")
     print("\n" + "\n".join(lines) + f"\n\ntable: {os.path.abspath(os.path.join(home, 'table.md'))}")
-
-
-def _mean(figures):
-    """Return the mean of some figures and its standard error, which a single one has none of."""
-    error = f" ± {statistics.stdev(figures) / len(figures) ** 0.5:.3f}" if len(figures) > 1 else ""
-    return f"{statistics.mean(figures):.3f}{error}"
 
 
 if __name__ == "__main__":

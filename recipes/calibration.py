@@ -27,9 +27,8 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command  # noqa: E402
-from mxft.commandline.arguments import numbers, whole  # noqa: E402
+from mxft.commandline.arguments import names_of, numbers, whole  # noqa: E402
 from mxft.commandline.recipes import recipe_parser  # noqa: E402
-from mxft.errors import InputError, nearest  # noqa: E402
 from mxft.options import SOLVERS  # noqa: E402
 
 SGD = "sgd"
@@ -53,10 +52,7 @@ def parser():
 def main(argv=None):
     """Print the tables."""
     args = parser().parse_args(argv)
-    heads = [name.strip() for name in args.heads.split(",")]
-    for name in heads:
-        if name not in HEADS:
-            raise InputError(f"--heads: expected some of {', '.join(HEADS)}, received {name!r}; {nearest(name, HEADS)}")
+    heads = names_of(args.heads, HEADS, "--heads")
     from mxft.features.files import read_features
 
     found = read_features(args.features)

@@ -29,10 +29,9 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command
-from mxft.commandline.arguments import add_device_options, add_input_options, input_spec, real, whole  # noqa: E402
+from mxft.commandline.arguments import add_device_options, add_input_options, input_spec, names_of, real, whole  # noqa: E402
 from mxft.commandline.pages import conclude  # noqa: E402
 from mxft.commandline.recipes import recipe_parser  # noqa: E402
-from mxft.errors import InputError, nearest  # noqa: E402
 
 WAYS = ("head, lr_mult", "head, fixed", "head, backbone", "head, cached", "logistic", "two-stage", "full")
 
@@ -82,19 +81,10 @@ def recipes(args):
             "full": full}
 
 
-def chosen(text):
-    """Return the ways a ``--ways`` names, all for none."""
-    names = [name.strip() for name in text.split(";") if name.strip()] or list(WAYS)
-    for name in names:
-        if name not in WAYS:
-            raise InputError(f"--ways: expected some of {'; '.join(WAYS)}, received {name!r}; {nearest(name, WAYS)}")
-    return names
-
-
 def main(argv=None):
     """Pack once, train by each plan, print the table."""
     args = parser().parse_args(argv)
-    ways = chosen(args.ways)
+    ways = names_of(args.ways, WAYS, "--ways", ";") if args.ways.strip("; ") else WAYS
     from mxft.data.datasets import prepare_records
     from mxft.evaluation.packing import default_resize
     from mxft.files.archive import folder_of

@@ -66,7 +66,7 @@ def labelled_pictures(data: str | os.PathLike[str] | Pictures, target: str = CLA
     for name, value in (("labels", labels), ("label_columns", label_columns)):
         if value is not None:
             raise InputError(f"`{name}`: expected a path beside it, received Pictures, whose labels were read; "
-                             f"mxft.open_pictures(path, labels=…, columns=…) reads others")
+                             "mxft.open_pictures(path, labels=…, columns=…) reads others")
     return data.without(exclude)
 
 

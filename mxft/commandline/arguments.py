@@ -129,6 +129,40 @@ def numbers(count, kind=float):
     return parse
 
 
+def names_of(text, known, flag, separator=","):
+    """Return the names in a list that was typed, each one of those known.
+
+    Parameters
+    ----------
+    text : str
+    known : sequence of str
+    flag : str
+        For the message.
+    separator : str
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    InputError
+        A name that is none of them, or no name at all.
+
+    Examples
+    --------
+    >>> names_of("head; full", ("head", "full", "scratch"), "--ways", ";")
+    ['head', 'full']
+    """
+    names, listed = [name.strip() for name in text.split(separator) if name.strip()], f"{separator} ".join(known)
+    for name in names:
+        if name not in known:
+            raise InputError(f"{flag}: expected some of {listed}, received {name!r}; {nearest(name, known)}")
+    if not names:
+        raise InputError(f"{flag}: expected at least one of {listed}, received none")
+    return names
+
+
 def image_shape(text):
     """Read ``C,H,W``; an argparse type."""
     shape = numbers(3, int)(text)

@@ -69,9 +69,10 @@ def _within_dates(found):
     return dict(sorted(classes.items()))
 
 
-def _top(name, paths):
-    """Return the folder, of those that were opened, in which a class's pictures lie."""
-    return paths[0].split(os.sep)[0] if paths else name.split("/")[0]
+def _tops(classes):
+    """Return the outermost folders in which the classes' pictures lie, and those of classes without any."""
+    return {top for name, paths in classes.items()
+            for top in ({path.split(os.sep)[0] for path in paths} or {name.split("/")[0]})}
 
 
 def notes_of(classes):
@@ -82,7 +83,7 @@ def notes_of(classes):
     for same in alike.values():
         if len(same) > 1:
             notes.append(f"{' and '.join(same)} are called alike, and taken as {len(same)} classes")
-    tops = {path.split(os.sep)[0] for paths in classes.values() for path in paths}
+    tops = _tops(classes)
     inner = {path.split(os.sep)[1] for paths in classes.values() for path in paths if path.count(os.sep) > 1}
     if not tops <= {name.split("/")[0] for name in classes}:
         notes.append(f"folders of dates ({some(sorted(tops), 3)}) are taken together, and those in them are the "
@@ -95,7 +96,7 @@ def notes_of(classes):
 def passed_over(folder, classes, files):
     """Return what is said of files that are no pictures of a class."""
     taken = {path for paths in classes.values() for path in paths}
-    tops = {_top(name, paths) for name, paths in classes.items()}
+    tops = _tops(classes)
     deeper = [path for name in sorted(tops) for path in
               (os.path.join(name, below) for below in pictures_below(os.path.join(folder, name)))
               if path not in taken]

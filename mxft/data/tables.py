@@ -6,6 +6,7 @@ label of an image), or one column of 0 and 1 for each label, as CelebA's attribu
 import contextlib
 import csv
 import dataclasses
+import functools
 import io
 import os
 from typing import Optional
@@ -134,7 +135,7 @@ class TableColumns:
         """Columns."""
         return len(self.lines[0][1])
 
-    @property
+    @functools.cached_property
     def part(self):
         """The number of the column that says which part of the data each image belongs to, or None."""
         return next((column for column in range(self.width) if self._parts_of(column)), None)

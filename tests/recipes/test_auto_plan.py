@@ -41,8 +41,7 @@ def test_uneven_classes_are_many_together_and_a_few_of_one(recipe, here):
     assert not any("clutter" in name for names in of.values() for name in names)
 
 
-def test_no_image_is_in_both_parts_and_another_split_draws_others(recipe, here, monkeypatch):
-    monkeypatch.setattr(recipe, "DIGITS_HELD_OUT", 5, raising=False)
+def test_no_image_is_in_both_parts_and_another_split_draws_others(recipe, here):
     for split in (0, 1):
         recipe.make_set("digits-few", "photos", f"made{split}", split)
     files = [{part: {os.path.realpath(f"made{split}/{part}/{name}/{file}").replace(f"made{split}-all", "")
