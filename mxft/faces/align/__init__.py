@@ -1,1 +1,1 @@
-"""From a photograph to an aligned face: detectors, five landmarks, the similarity transform onto insightface's points."""
+"""From a photograph to an aligned face: detectors, five landmarks, and the crop at insightface's points."""

@@ -9,7 +9,7 @@ from mxft.compat import load_cv2
 from mxft.errors import InputError
 
 SIZE = (112, 112)
-# Of a 112x112 crop, (x, y) in pixels: left eye, right eye (as seen), tip of the nose, left and right corner of the mouth
+# (x, y) in a 112x112 crop: left eye, right eye (as seen), tip of the nose, left and right corner of the mouth
 REFERENCE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655],
                       [70.7299, 92.2041]])
 
@@ -71,15 +71,16 @@ def similarity_transform(source, target):
 
     Examples
     --------
-    >>> similarity_transform([[0, 0], [1, 0], [0, 1]], [[5, 5], [7, 5], [5, 7]]).round(6).tolist()
-    [[2.0, 0.0, 5.0], [-0.0, 2.0, 5.0]]
+    >>> (similarity_transform([[0, 0], [1, 0], [0, 1]], [[5, 5], [7, 5], [5, 7]]).round(6) + 0).tolist()
+    [[2.0, 0.0, 5.0], [0.0, 2.0, 5.0]]
     """
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
-    middle, goal = source.mean(axis=0), target.mean(axis=0)
-    spread = np.square(source - middle).sum() / len(source)
-    if not np.isfinite([spread, *goal]).all() or spread < 1e-9:
+    finite = np.isfinite(source).all() and np.isfinite(target).all()
+    spread = source.var(axis=0).sum() if finite else 0
+    if spread < 1e-9:
         raise InputError("points cannot be aligned: expected landmarks in different places, received "
                          f"{source.round(2).tolist()}")
+    middle, goal = source.mean(axis=0), target.mean(axis=0)
     left, singular, right = np.linalg.svd((target - goal).T @ (source - middle) / len(source))
     signs = np.array([1.0, np.sign(np.linalg.det(left @ right)) or 1.0])
     rotation = left @ np.diag(signs) @ right
