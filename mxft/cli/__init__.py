@@ -38,6 +38,7 @@ GROUPS = {
         "serve": "a web page and HTTP service that names pictures",
     },
     "faces": {
+        "face-align": "find faces in photographs, crop and align them",
         "face-pack": "pack people into train.rec, .idx, .lst and property",
         "pairs-pack": "pack a pairs file's images into a verification set (.bin)",
         "train-softmax": "insightface's train_softmax.py, its flags and defaults",
