@@ -1,5 +1,5 @@
-"""How commands are told to find faces: the flags, and the finder they make."""
-from mxft.commandline.arguments import real, whole
+"""How commands are told to find and embed faces: the flags, and what they make."""
+from mxft.commandline.arguments import add_device_options, add_rewrite_option, face_size, real, whole
 from mxft.faces.align.options import CONFIDENCE, MTCNN, PART, SMALLEST
 
 
@@ -96,3 +96,79 @@ def _refuse_unheard(args, path):
         if value is not None:
             raise InputError(f"`{name}`: expected pictures to look for faces in, received {name}={value} beside "
                              f"`landmarks` {path}, which names every landmark; leave it out")
+
+
+def add_network_options(p, required=True, told=""):
+    """Add the flags of a face network: which, how its faces are read, and on what it runs.
+
+    Parameters
+    ----------
+    p : argparse.ArgumentParser
+    required : bool
+        Of ``--model``.
+    told : str
+        Behind its help.
+    """
+    p.add_argument("--model", required=required, metavar="PREFIX,EPOCH",
+                   help=f"face network: checkpoint, folder of a run, or zoo name{told}")
+    p.add_argument("--images", choices=("auto", "aligned", "photograph"), default="auto",
+                   help="what the images are; auto: what has the network's size is an aligned face, anything else a "
+                        "photograph in which a face is looked for (default: auto)")
+    p.add_argument("--no-flip", action="store_true", help="leave the mirror images out: half the time, less accurate")
+    p.add_argument("--image-size", type=face_size, metavar="H,W",
+                   help="what the network takes (default: the manifest's, or 112,112)")
+    p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="faces at a time (default: 32)")
+    add_device_options(p)
+    add_rewrite_option(p)
+
+
+def embedder_of(args, model=None):
+    """Return the `mxft.faces.gallery.embedder.Embedder` of the flags of `add_network_options`."""
+    from mxft.api.models import open_model
+    from mxft.devices import contexts
+    from mxft.faces.gallery.embedder import Embedder
+
+    return Embedder(open_model(model or args.model), not args.no_flip, args.image_size, args.batch_size,
+                    contexts(args.gpus)[0], args.rewrite, args.data_nthreads)
+
+
+def reader_of(args, embedder, every=False):
+    """Return the `mxft.faces.gallery.reading.FaceReader` of the flags.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        With the flags of `add_network_options` and `add_detector_options`.
+    embedder : Embedder
+    every : bool
+        All faces of a photograph where no flag says which.
+    """
+    from mxft.errors import InputError
+    from mxft.faces.align.options import AlignOptions
+    from mxft.faces.gallery.reading import ALIGNED, FaceReader
+
+    flags = ("detector", "min_size", "confidence", "choose", "turned", "every")
+    given = {name: getattr(args, name, None) for name in flags if getattr(args, name, None) not in (None, False)}
+    if args.images == ALIGNED and given:
+        raise InputError(f"`{next(iter(given))}`: expected photographs in which faces are looked for, received "
+                         f"`images={args.images!r}` beside it; leave one out")
+    options = AlignOptions(size=embedder.image_size, choose=given.get("choose", "largest"),
+                           every=bool(given.get("every")) or (every and "choose" not in given),
+                           turned=bool(given.get("turned")))
+    found = finder_of(args) if {"detector", "min_size", "confidence"} & set(given) else None
+    return FaceReader(embedder.image_size, args.images, found, options)
+
+
+def tell_problems(found, images, out=None):
+    """Write on standard error which images have no face, or several; return 3 where one cannot be read.
+
+    Parameters
+    ----------
+    found : mxft.faces.gallery.embedding.EmbeddedFaces
+    images : mxft.faces.gallery.images.FaceImages
+    """
+    import sys
+
+    for number, reason in sorted({**found.problems, **found.notes}.items()):
+        print(f"{images.names[number]}: {reason}", file=out or sys.stderr)
+    return 3 if any(not reason.startswith("no ") for reason in found.problems.values()) else 0

@@ -15,7 +15,7 @@ from mxft.data.pictures import is_archive, unpacked_folder
 from mxft.data.progress import progress
 from mxft.errors import InputError, RunError
 from mxft.faces.align.journal import Journal
-from mxft.faces.align.picture import AlignedPicture, align_picture
+from mxft.faces.align.picture import AlignedPicture, align_picture, encoded
 from mxft.files.whole import require_file, require_folder, whole_file
 from mxft.machine.quiet import quiet_native
 from mxft.wording import plural
@@ -210,7 +210,7 @@ def _write(folder, name, faces, options):
         path = os.path.join(folder, file)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with whole_file(path) as f:
-            f.write(face.data)
+            f.write(encoded(face, options))
         written.append({"file": file, "box": face.box, "score": face.score, "landmarks": face.landmarks})
     return written
 

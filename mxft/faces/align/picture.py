@@ -16,9 +16,9 @@ _SHOWN = 4                   # sizes of faces named in a note
 
 
 class AlignedFace(NamedTuple):
-    """One crop: its encoded bytes, and where the face lies in the picture as it was seen (turned, where it was)."""
+    """One crop, uint8 ``(H, W, 3)`` BGR, and where the face lies in the picture as it was seen (turned or upright)."""
 
-    data: bytes
+    pixels: np.ndarray
     box: tuple
     score: float
     landmarks: tuple
@@ -33,12 +33,23 @@ class AlignedPicture(NamedTuple):
 
 
 def align_picture(data, finder, options, name=None):
+    """Do what `aligned_faces` does with a whole image file of any kind, upright by its EXIF data.
+
+    Raises
+    ------
+    BadImage
+        Not a whole image.
+    """
+    return aligned_faces(as_bgr(data), finder, options, name)
+
+
+def aligned_faces(image, finder, options, name=None):
     """Find, choose, turn and crop the faces of a picture.
 
     Parameters
     ----------
-    data : bytes
-        A whole image file of any kind; EXIF rotation is heeded.
+    image : numpy.ndarray
+        Uint8 ``(H, W, 3)``, BGR.
     finder : callable
         A detector, see `mxft.faces.align.detection.make_detector`, or what knows the faces by the picture's name:
         ``finder.of(name, image) -> Detections``.
@@ -51,16 +62,10 @@ def align_picture(data, finder, options, name=None):
     AlignedPicture
         Without faces where none is found; `note` says so then.
 
-    Raises
-    ------
-    BadImage
-        Not a whole image.
-
     Notes
     -----
     The pixels of a crop come straight from the picture, by one bilinear warp.
     """
-    image = as_bgr(data)
     found = finder.of(name, image) if hasattr(finder, "of") else finder(image)
     if len(found):
         return _taken(image, found, options, "")
@@ -100,11 +105,10 @@ def _taken(image, found, options, note):
         more = ", …" if len(found) > _SHOWN else ""
         which = "all were taken" if options.every else f"the {options.choose} was taken"
         notes.append(f"{plural(len(found), 'face')} ({sizes}{more} pixels), {which}")
-    packing = ImageOptions(quality=options.quality if options.encoding == ".jpg" else None, encoding=options.encoding)
     faces = []
     for box, score, landmarks in zip(*chosen):
         crop = align_face(image, landmarks, options.size, options.margin)
-        faces.append(AlignedFace(encode(crop, packing), tuple(box.round(1).tolist()), round(float(score), 4),
+        faces.append(AlignedFace(crop, tuple(box.round(1).tolist()), round(float(score), 4),
                                  tuple(map(tuple, landmarks.round(2).tolist()))))
     return AlignedPicture(faces, len(found), "; ".join(notes))
 
@@ -136,6 +140,12 @@ def face_of_bytes(data, finder, options, name=None):
     found = align_picture(data, finder, options, name)
     if not found.faces:
         raise BadImage(found.note)
-    return found.faces[0].data, found.note
+    return encoded(found.faces[0], options), found.note
+
+
+def encoded(face, options):
+    """Return the bytes of a crop as the options say: JPEG or PNG."""
+    quality = options.quality if options.encoding == ".jpg" else None
+    return encode(face.pixels, ImageOptions(quality=quality, encoding=options.encoding))
 
 

@@ -1,0 +1,82 @@
+"""Galleries as commands use them: the network they belong to, and where their threshold comes from."""
+
+
+def check_threshold_flags(args):
+    """Refuse flags that name several thresholds, or the rate of something that is not there.
+
+    Raises
+    ------
+    InputError
+    """
+    from mxft.errors import InputError
+
+    sources = [name for name in ("threshold", "pairs", "fpir") if getattr(args, name, None) is not None]
+    if len(sources) > 1:
+        raise InputError(f"`{sources[0]}`: expected one threshold, received `{sources[1]}` beside it; leave one out")
+    if args.far is not None and not args.pairs:
+        raise InputError(f"`far`: expected `pairs` FILE.bin beside it, received far={args.far:g} alone")
+
+
+def threshold_of(args, embedder):
+    """Return the threshold (a cosine) of ``--threshold`` or ``--pairs`` and its origin in words, or (None, "")."""
+    if getattr(args, "threshold", None) is not None:
+        return args.threshold, "as given"
+    if not args.pairs:
+        return None, ""
+    from mxft.faces.pairs.bin_file import load_pairs
+
+    return embedder.threshold(load_pairs(args.pairs), 1e-3 if args.far is None else args.far)
+
+
+def with_threshold(gallery, embedder, args):
+    """Return a gallery with the threshold that was asked for; its own where there are images enough; else none."""
+    import dataclasses
+    import sys
+
+    from mxft.errors import InputError
+    from mxft.faces.gallery.enrolment import FPIR, expected_fpir, own_threshold
+
+    threshold, origin = threshold_of(args, embedder)
+    if threshold is None:
+        try:
+            threshold, origin = own_threshold(gallery, FPIR if args.fpir is None else args.fpir)
+        except InputError:
+            if args.fpir is not None:
+                raise
+            print("no threshold: too few people and images to find one, so that nobody will be called unknown; "
+                  "--threshold or --pairs give one", file=sys.stderr)
+            return dataclasses.replace(gallery, facts={**gallery.facts, "threshold": None, "threshold_from": ""})
+    elif (rate := expected_fpir(gallery, threshold)) is not None:
+        origin += f"; at it {rate:.1%} of the images enrolled would be taken for somebody else"
+    return dataclasses.replace(gallery, facts={**gallery.facts, "threshold": round(float(threshold), 6),
+                                               "threshold_from": origin})
+
+
+def gallery_model(gallery):
+    """Return the name of the network a gallery was made by, which must be found under it still.
+
+    Raises
+    ------
+    InputError
+        It is not there.
+    """
+    from mxft.api.models import find_model
+    from mxft.errors import InputError, MxftError
+
+    name = gallery.facts.get("path") or gallery.facts.get("model") or ""
+    try:
+        find_model(name)
+    except MxftError as error:
+        raise InputError(f"network of the gallery is not found: expected {name!r}, with which it was made, received "
+                         f"none there ({error}); `model` says where it is") from None
+    return name
+
+
+def full_name(model):
+    """Return ``prefix,epoch`` of a model with its folder in full, to be found from another one."""
+    import os
+
+    from mxft.api.models import find_model
+
+    prefix, comma, epoch = find_model(model).rpartition(",")
+    return f"{os.path.abspath(prefix)},{epoch}" if comma else os.path.abspath(epoch)
