@@ -35,7 +35,8 @@ setup(
     package_dir={"mxft_recipes": "recipes"},
     package_data={"mxft": ["py.typed"], "mxft_recipes": ["*.yaml", "*.ipynb"],
                   "mxft.report": ["templates/*.html"],
-                  "mxft.deploy.serving": ["templates/*.html", "static/*"]},
+                  "mxft.deploy.serving": ["templates/*.html", "static/*"],
+                  "mxft.faces.serving": ["templates/*.html", "static/*"]},
     entry_points={"console_scripts": ["mxft = mxft.cli:main"]},
     install_requires=[
         "numpy",

@@ -33,6 +33,7 @@ def main(argv=None):
     args = parser().parse_args(argv)
     from mxft.commandline.faces import embedder_of, reader_of, tell_problems
     from mxft.errors import InputError
+    from mxft.faces.gallery.embedding import require_faces
     from mxft.faces.gallery.embedding_file import write_embeddings
     from mxft.faces.gallery.images import open_face_images
     from mxft.files.whole import check_writable
@@ -44,6 +45,7 @@ def main(argv=None):
     images = open_face_images(args.sources)
     embedder = embedder_of(args)
     found = embedder.embed(images, reader_of(args, embedder))
+    require_faces(found, images)
     write_embeddings(args.out, found, images, embedder.facts)
     status = tell_problems(found, images)
     people = len({images.labels[i] for i in found.images} - {""})

@@ -37,7 +37,6 @@ def main(argv=None):
     args = parser().parse_args(argv)
     from mxft.commandline.faces import embedder_of, reader_of, tell_problems
     from mxft.commandline.galleries import gallery_model
-    from mxft.errors import InputError
     from mxft.faces.gallery.gallery import load_gallery, require_same_network
     from mxft.faces.gallery.identification import identify, write_table
     from mxft.faces.gallery.images import open_face_images
@@ -50,18 +49,12 @@ def main(argv=None):
     args.no_flip = args.no_flip or not gallery.facts.get("flip", True)
     embedder = embedder_of(args, args.model or gallery_model(gallery))
     require_same_network(embedder.facts, gallery.facts, f"{args.gallery}, made by")
-    try:
-        found = embedder.embed(images, reader_of(args, embedder, every=True), "identifying")
-    except InputError as error:
-        if not str(error).startswith("no face to embed"):
-            raise
-        print(error)
-        return 0
+    found = embedder.embed(images, reader_of(args, embedder, every=True), "identifying")
     threshold = gallery.threshold if args.threshold is None else args.threshold
     rows = identify(gallery, found, images.names, args.top, args.pool, threshold)
     for row in rows:
         print(row)
-    if threshold is None:
+    if threshold is None and rows:
         print("no threshold: the nearest person is shown, whoever it is; --threshold C makes strangers unknown")
     if args.csv:
         write_table(args.csv, rows)

@@ -67,6 +67,7 @@ class Embedder:
         Returns
         -------
         mxft.faces.gallery.embedding.EmbeddedFaces
+            Without rows where no image has a face: see `mxft.faces.gallery.embedding.require_faces`.
         """
         images = images if hasattr(images, "read") else open_face_images(images)
         with quiet_native(), progress(len(images), label, show=show) as advance:

@@ -19,7 +19,7 @@ class EmbeddedFaces(NamedTuple):
     vectors : numpy.ndarray
         Float32 ``(F, D)`` of unit length: of the image and its mirror image together, where both were asked for.
     norms : numpy.ndarray
-        Float32 ``(F,)``: their length before.
+        Float32 ``(F,)``: the length of an image's embedding before, at the mean with its mirror image's.
     images : numpy.ndarray
         Int ``(F,)``: the number of the image each face is of.
     boxes : numpy.ndarray
@@ -64,8 +64,6 @@ def embed_faces(executor, images, reader, flip=True, threads=None, advance=None)
 
     Raises
     ------
-    InputError
-        No image has a face.
     RunError
         An embedding is not finite.
 
@@ -73,7 +71,7 @@ def embed_faces(executor, images, reader, flip=True, threads=None, advance=None)
     -----
     Only a few batches of pixels are held, and the embeddings of all.
     """
-    batch, rows, vectors, problems, notes = [], [], [], {}, {}
+    batch, rows, parts, problems, notes = [], [], [], {}, {}
     work = partial(_read, images, reader)
     with one_opencv_thread():
         for number, crops, said in ordered_map(work, range(len(images)), threads or os.cpu_count() or 1):
@@ -85,17 +83,25 @@ def embed_faces(executor, images, reader, flip=True, threads=None, advance=None)
                 batch.append(crop.pixels)
                 rows.append((number, crop.box, crop.score))
                 if len(batch) == executor.batch_size:
-                    vectors.append(_forward(executor, batch, flip))
+                    parts.append(_forward(executor, batch, flip))
                     batch = []
             if advance:
                 advance(1)
         if batch:
-            vectors.append(_forward(executor, batch, flip))
+            parts.append(_forward(executor, batch, flip))
     if not rows:
-        number, reason = next(iter(problems.items()))
+        size = int(np.prod(executor.output_shape[1:]))
+        return EmbeddedFaces(np.zeros((0, size), np.float32), np.zeros(0, np.float32), np.zeros(0, int),
+                             np.zeros((0, 4), np.float32), np.zeros(0, np.float32), problems, notes)
+    return _unit(*(np.concatenate(arrays) for arrays in zip(*parts)), rows, problems, notes)
+
+
+def require_faces(found, images):
+    """Refuse (InputError) images none of which has a face, with the reason of the first."""
+    if not len(found.vectors):
+        number, reason = next(iter(found.problems.items()))
         raise InputError(f"no face to embed: expected one in at least one of {plural(len(images), 'image')}, received "
                          f"{images.names[number]}: {reason}")
-    return _unit(np.concatenate(vectors), rows, problems, notes)
 
 
 def _read(images, reader, number):
@@ -106,22 +112,21 @@ def _read(images, reader, number):
 
 
 def _forward(executor, pixels, flip):
-    """Return float32 (n, D): of uint8 RGB pixels, and of their mirror images added to it."""
+    """Return the embeddings (n, D) of uint8 RGB pixels, with those of their mirror images, and the lengths (n,)."""
     planes = np.ascontiguousarray(np.stack(pixels).transpose(0, 3, 1, 2), dtype=np.float32)
-    found = executor.forward(planes).reshape(len(pixels), -1)
-    if flip:
-        found = found + executor.forward(np.ascontiguousarray(planes[..., ::-1])).reshape(len(pixels), -1)
-    return found
+    views = (planes, np.ascontiguousarray(planes[..., ::-1])) if flip else (planes,)
+    found = np.stack([executor.forward(view).reshape(len(pixels), -1) for view in views])
+    return found.sum(axis=0), np.linalg.norm(found, axis=2).mean(axis=0)
 
 
-def _unit(vectors, rows, problems, notes):
-    norms = np.linalg.norm(vectors, axis=1)
+def _unit(vectors, norms, rows, problems, notes):
+    lengths = np.linalg.norm(vectors, axis=1)
     if not np.isfinite(norms).all():
         raise RunError(f"embeddings are not finite: received NaN or infinity in {int((~np.isfinite(norms)).sum())} of "
                        f"{len(norms)}; wrong mean or scale for this network, or damaged parameters?")
     numbers, boxes, scores = zip(*rows)
     nothing = (np.nan,) * 4
-    return EmbeddedFaces((vectors / np.maximum(norms, 1e-12)[:, None]).astype(np.float32), norms.astype(np.float32),
+    return EmbeddedFaces((vectors / np.maximum(lengths, 1e-12)[:, None]).astype(np.float32), norms.astype(np.float32),
                          np.array(numbers), np.array([box or nothing for box in boxes], np.float32),
                          np.array([np.nan if score is None else score for score in scores], np.float32), problems,
                          notes)

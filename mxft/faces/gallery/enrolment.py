@@ -4,6 +4,7 @@ import os
 import numpy as np
 
 from mxft.errors import InputError
+from mxft.faces.gallery.embedding import require_faces
 from mxft.faces.gallery.gallery import Gallery
 from mxft.faces.gallery.matching import MEAN, best_of_others, threshold_at_fpir
 from mxft.wording import plural
@@ -33,6 +34,7 @@ def enrol(embedder, images, reader=None):
         No image has a face.
     """
     found = embedder.embed(images, reader, "enrolling")
+    require_faces(found, images)
     labels = [images.labels[i] or os.path.splitext(os.path.basename(images.names[i]))[0] for i in found.images]
     return Gallery.of(labels, found.vectors, [images.names[i] for i in found.images], embedder.facts), found
 
