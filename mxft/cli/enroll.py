@@ -46,11 +46,12 @@ def main(argv=None):
     from mxft.commandline.galleries import check_threshold_flags, full_name, gallery_model, with_threshold
     from mxft.errors import InputError
     from mxft.faces.gallery.enrolment import enrol
-    from mxft.faces.gallery.gallery import load_gallery
+    from mxft.faces.gallery.gallery import load_gallery, require_gallery_name
     from mxft.faces.gallery.images import open_face_images
     from mxft.files.whole import check_writable
 
     check_threshold_flags(args)
+    require_gallery_name(args.gallery)
     check_writable(os.path.dirname(os.path.abspath(args.gallery)), "GALLERY.npz")
     before = load_gallery(args.gallery) if args.add else None
     if os.path.exists(args.gallery) and not (args.add or args.force):

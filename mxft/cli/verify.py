@@ -89,6 +89,7 @@ def main(argv=None):
 
 def compare_pictures(args):
     """Compare two pictures and print what came out; return the exit status."""
+    from mxft.command.flags import as_flags
     from mxft.commandline.faces import embedder_of, reader_of
     from mxft.commandline.galleries import check_threshold_flags, threshold_of
     from mxft.faces.gallery.comparison import compare, write_comparison
@@ -110,7 +111,7 @@ def compare_pictures(args):
     comparison = compare(found.vectors[0], found.vectors[1], *threshold_of(args, embedder))
     for number, name in enumerate(images.names):
         print(f"{name}: {_face(found, number)}")
-    print(comparison)
+    print(as_flags(str(comparison)))
     if args.json:
         write_comparison(args.json, comparison, images.names, found)
         print(f"numbers: {args.json}")

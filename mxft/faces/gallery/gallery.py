@@ -88,8 +88,7 @@ class Gallery(BriefRepr):
 
     def save(self, path):
         """Write the gallery, whole or not at all."""
-        if not str(path).endswith(".npz"):
-            raise InputError(f"gallery is not written: expected a file ending in .npz, received {str(path)!r}")
+        require_gallery_name(path)
         try:
             _check(self)
         except ValueError as error:
@@ -105,6 +104,12 @@ class Gallery(BriefRepr):
             f"a face counts from cosine {self.threshold:.4f} on ({self.facts.get('threshold_from', 'as given')})")
         return (f"{plural(len(self.names), 'person', 'people')}, {plural(len(self.owners), 'embedding')} of "
                 f"{self.vectors.shape[1]} numbers by {self.facts.get('model', 'a network')}; {threshold}")
+
+
+def require_gallery_name(path):
+    """Refuse (InputError) a name to write a gallery under that does not end in .npz."""
+    if not str(path).endswith(".npz"):
+        raise InputError(f"gallery is not written: expected a file ending in .npz, received {str(path)!r}")
 
 
 def load_gallery(path):
@@ -133,7 +138,7 @@ def load_gallery(path):
         _check(gallery)
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, TypeError, RecursionError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"gallery cannot be read: expected one that mxft enroll has written, received {path} "
+        raise InputError(f"gallery cannot be read: expected one mxft enroll has written, received {path} "
                          f"({reason[:200]})") from None
     return gallery
 
