@@ -42,30 +42,18 @@ def parser():
 def main(argv=None):
     """Run ``mxft enroll``."""
     args = parser().parse_args(argv)
-    from mxft.commandline.faces import embedder_of, reader_of, tell_problems
-    from mxft.commandline.galleries import check_threshold_flags, full_name, gallery_model, with_threshold
+    from mxft.api.galleries import enroll
+    from mxft.commandline.faces import detector_settings
+    from mxft.commandline.galleries import threshold_settings
     from mxft.errors import InputError
-    from mxft.faces.gallery.enrolment import enrol
-    from mxft.faces.gallery.gallery import load_gallery, require_gallery_name
-    from mxft.faces.gallery.images import open_face_images
     from mxft.files.whole import check_writable
 
-    check_threshold_flags(args)
-    require_gallery_name(args.gallery)
     check_writable(os.path.dirname(os.path.abspath(args.gallery)), "GALLERY.npz")
-    before = load_gallery(args.gallery) if args.add else None
     if os.path.exists(args.gallery) and not (args.add or args.force):
         raise InputError(f"a gallery is there already: expected a new file, received {args.gallery}; `add` keeps its "
                          "people, `force` replaces it")
-    if not (args.model or before):
-        raise InputError("`model`: expected a face network, received none; mxft zoo list names some")
-    images = open_face_images([args.source])
-    model = args.model or gallery_model(before)
-    embedder = embedder_of(args, model)
-    embedder.facts["path"] = full_name(model)
-    gallery, found = enrol(embedder, images, reader_of(args, embedder))
-    gallery = with_threshold(before.with_more(gallery) if before else gallery, embedder, args)
-    gallery.save(args.gallery)
-    status = tell_problems(found, images)
+    gallery = enroll(args.source, args.model, args.gallery, add=args.gallery if args.add else None,
+                     **threshold_settings(args), fpir=args.fpir, images=args.images, flip=not args.no_flip,
+                     image_size=args.image_size, batch_size=args.batch_size, gpus=args.gpus, rewrite=args.rewrite,
+                     threads=args.data_nthreads, **detector_settings(args))
     print(f"{args.gallery}: {gallery}")
-    return status

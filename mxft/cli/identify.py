@@ -28,35 +28,32 @@ def parser():
     p.add_argument("--threshold", type=real(-1, most=1), metavar="C", help="a cosine (default: the gallery's)")
     p.add_argument("--csv", metavar="FILE", help="write a table: a row a face")
     add_network_options(p, required=False, told=" (default: the gallery's)")
-    add_detector_options(p, landmarks=False)
+    add_detector_options(p, landmarks=False, every=False)
     return p
 
 
 def main(argv=None):
     """Run ``mxft identify``."""
     args = parser().parse_args(argv)
-    from mxft.commandline.faces import embedder_of, reader_of, tell_problems
-    from mxft.commandline.galleries import gallery_model
-    from mxft.faces.gallery.gallery import load_gallery, require_same_network
-    from mxft.faces.gallery.identification import identify, write_table
-    from mxft.faces.gallery.images import open_face_images
+    from mxft.api.galleries import identify
+    from mxft.commandline.faces import detector_settings
+    from mxft.errors import InputError
+    from mxft.faces.gallery.gallery import load_gallery
+    from mxft.faces.gallery.identification import write_table
     from mxft.files.whole import check_writable
 
     if args.csv:
         check_writable(os.path.dirname(os.path.abspath(args.csv)), "--csv")
     gallery = load_gallery(args.gallery)
-    images = open_face_images(args.pictures)
-    args.no_flip = args.no_flip or not gallery.facts.get("flip", True)
-    embedder = embedder_of(args, args.model or gallery_model(gallery))
-    require_same_network(embedder.facts, gallery.facts, f"{args.gallery}, made by")
-    found = embedder.embed(images, reader_of(args, embedder, every=True), "identifying")
-    threshold = gallery.threshold if args.threshold is None else args.threshold
-    rows = identify(gallery, found, images.names, args.top, args.pool, threshold)
+    for name, asked in (("flip", False if args.no_flip else None), ("image_size", args.image_size)):
+        if asked is not None and asked != gallery.facts.get(name):
+            raise InputError(f"`{name}`: expected {gallery.facts.get(name)} as the gallery was made with, received "
+                             f"{name}={asked}; leave it out")
+    rows = identify(gallery, args.pictures, model=args.model, top=args.top, pool=args.pool, threshold=args.threshold,
+                    images=args.images, batch_size=args.batch_size, gpus=args.gpus, rewrite=args.rewrite,
+                    threads=args.data_nthreads, **detector_settings(args))
     for row in rows:
         print(row)
-    if threshold is None and rows:
-        print("no threshold: the nearest person is shown, whoever it is; --threshold C makes strangers unknown")
     if args.csv:
         write_table(args.csv, rows)
         print(f"table: {args.csv}")
-    return tell_problems(found._replace(notes={}), images)

@@ -55,7 +55,7 @@ def parser():
     group.add_argument("--far", type=real(above=0, below=1), metavar="R",
                        help="false accept rate on these pairs (default: 0.001)")
     add_network_options(p, required=False)
-    add_detector_options(p, landmarks=False, every=False)
+    add_detector_options(p, landmarks=False)
     p.add_argument("--gpu", dest="gpus", default="", metavar="0", help="upstream's name of --gpus")
     return p
 
@@ -89,17 +89,18 @@ def main(argv=None):
 
 def compare_pictures(args):
     """Compare two pictures and print what came out; return the exit status."""
+    from mxft.api.galleries import threshold_of
     from mxft.command.flags import as_flags
     from mxft.commandline.faces import embedder_of, reader_of
-    from mxft.commandline.galleries import check_threshold_flags, threshold_of
+    from mxft.commandline.galleries import threshold_settings
     from mxft.faces.gallery.comparison import compare, write_comparison
     from mxft.faces.gallery.images import open_face_images
 
-    for name in ("data_dir", "target", "bin", "plots", "report"):
+    for name in ("data_dir", "target", "bin", "plots", "report", "every"):
         if getattr(args, name):
             raise InputError(f"`{name}`: expected verification sets, received the pictures "
                              f"{' and '.join(args.pictures[:2])}; leave one out")
-    check_threshold_flags(args)
+    given = threshold_settings(args)
     images = open_face_images(args.pictures)
     if len(images) != 2:
         raise InputError(f"pictures cannot be compared: expected two, received {len(images)}; mxft enroll and mxft "
@@ -108,7 +109,7 @@ def compare_pictures(args):
     found = embedder.embed(images, reader_of(args, embedder))
     for number, reason in found.problems.items():
         raise InputError(f"no comparison: expected a face in both pictures, received {images.names[number]}: {reason}")
-    comparison = compare(found.vectors[0], found.vectors[1], *threshold_of(args, embedder))
+    comparison = compare(found.vectors[0], found.vectors[1], *threshold_of(embedder, **given))
     for number, name in enumerate(images.names):
         print(f"{name}: {_face(found, number)}")
     print(as_flags(str(comparison)))

@@ -132,7 +132,12 @@ def embedder_of(args, model=None):
                     contexts(args.gpus)[0], args.rewrite, args.data_nthreads)
 
 
-def reader_of(args, embedder, every=False):
+def detector_settings(args):
+    """Return the settings of the Python calls that the flags of `add_detector_options` are."""
+    return {name: getattr(args, name) for name in ("detector", "choose", "turned", "min_size", "confidence")}
+
+
+def reader_of(args, embedder):
     """Return the `mxft.faces.gallery.reading.FaceReader` of the flags.
 
     Parameters
@@ -140,23 +145,10 @@ def reader_of(args, embedder, every=False):
     args : argparse.Namespace
         With the flags of `add_network_options` and `add_detector_options`.
     embedder : Embedder
-    every : bool
-        All faces of a photograph where no flag says which.
     """
-    from mxft.errors import InputError
-    from mxft.faces.align.options import AlignOptions
-    from mxft.faces.gallery.reading import ALIGNED, FaceReader
+    from mxft.api.galleries import face_reader
 
-    flags = ("detector", "min_size", "confidence", "choose", "turned", "every")
-    given = {name: getattr(args, name, None) for name in flags if getattr(args, name, None) not in (None, False)}
-    if args.images == ALIGNED and given:
-        raise InputError(f"`{next(iter(given))}`: expected photographs in which faces are looked for, received "
-                         f"`images={args.images!r}` beside it; leave one out")
-    options = AlignOptions(size=embedder.image_size, choose=given.get("choose", "largest"),
-                           every=bool(given.get("every")) or (every and "choose" not in given),
-                           turned=bool(given.get("turned")))
-    found = finder_of(args) if {"detector", "min_size", "confidence"} & set(given) else None
-    return FaceReader(embedder.image_size, args.images, found, options)
+    return face_reader(embedder, args.images, every=args.every, **detector_settings(args))
 
 
 def tell_problems(found, images, out=None):

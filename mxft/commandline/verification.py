@@ -159,7 +159,7 @@ def refuse_of_pictures(args):
     """Refuse flags that only two pictures, or embeddings, have a use for."""
     from mxft.errors import InputError
 
-    for name in ("threshold", "pairs", "far", "detector", "min_size", "confidence", "choose", "turned"):
+    for name in ("threshold", "pairs", "far", "detector", "min_size", "confidence", "choose", "turned", "every"):
         value = getattr(args, name)
         if value not in (None, False):
             raise InputError(f"`{name}`: expected two pictures to compare, received {name}={value} with none")
