@@ -44,7 +44,8 @@ def folder(crops, tmp_path_factory):
     pairs = [(a, b, int(people[a] == people[b])) for a in people for b in people if a < b]
     rows = list(people.items())
     points = write_scenes(str(folder / "loose_crop"), faces)
-    write_lists(str(folder / "meta"), points, templates, media, pairs, {"G1": rows[0:8:2], "G2": rows[8:16:2]}, rows[1::2])
+    galleries = {"G1": rows[0:8:2], "G2": rows[8:16:2]}
+    write_lists(str(folder / "meta"), points, templates, media, pairs, galleries, rows[1::2])
     return folder
 
 
