@@ -8,10 +8,9 @@ import math
 
 import numpy as np
 
-from mxft.data.lists import coding_of
+from mxft.data.text_rows import text_rows
 from mxft.errors import InputError
 from mxft.faces.evaluation.ijb.number_rows import line_of_row, read_number_rows
-from mxft.files.whole import require_file
 from mxft.wording import BriefRepr
 
 DIGITS = 18  # of a number that fits into 64 bits
@@ -51,19 +50,6 @@ class Faces(BriefRepr):
     def place(self, row):
         """Return ``line 3 of LIST`` of a row."""
         return f"line {self.lines[row]} of {self.path}"
-
-
-def text_rows(path, what):
-    """Yield (line number, text) of the lines of a list that hold something; line ends of any system."""
-    with open(require_file(path, what), "rb") as f:
-        coding = coding_of(f.read(2))
-    with open(path, encoding=coding) as f:
-        try:
-            for number, line in enumerate(f, 1):
-                if line.strip():
-                    yield number, line.strip()
-        except UnicodeError:
-            raise InputError(f"{what} cannot be read: expected UTF-8 text, received {path}, which is none") from None
 
 
 def read_faces(media_path, points_path=None):

@@ -1,7 +1,7 @@
 """One feature in a file, as OpenCV writes a matrix: what MegaFace's development kit reads.
 
-``write_bin`` of insightface's ``recognition/_evaluation_/megaface/gen_megaface.py``: four int32, which are rows, columns,
-bytes of a number and type 5 (CV_32F), then the float32 numbers; little-endian.
+``write_bin`` of insightface's ``recognition/_evaluation_/megaface/gen_megaface.py``: four int32 (rows, columns, bytes
+of a number, and 5, which is CV_32F), then the float32 numbers; little-endian.
 """
 import os
 import struct

@@ -1,8 +1,8 @@
 """MegaFace's lists: aligned images of FaceScrub and of the million, and which of them are noise."""
 import os
 
+from mxft.data.text_rows import text_rows
 from mxft.errors import InputError, MissingFileError, nearest
-from mxft.faces.evaluation.ijb.lists import text_rows
 
 DEPTHS = {"facescrub": 2, "megaface": 3}  # person/file, and group/account/file: what a feature's path keeps
 
