@@ -6,7 +6,7 @@ examples:
   mxft megaface-features --model r100/model,0 --algo r100 --output feature_out \\
     --facescrub-lst data/facescrub_lst --facescrub-root data/facescrub_images \\
     --megaface-lst data/megaface_lst --megaface-root data/megaface_images
-  mxft megaface-features --algo r100 --output feature_out --clean feature_clean \\
+  mxft megaface-features --algo r100 --output feature_out --clean clean \\
     --facescrub-lst data/facescrub_lst --megaface-lst data/megaface_lst \\
     --facescrub-noises data/facescrub_noises.txt \\
     --megaface-noises data/megaface_noises.txt

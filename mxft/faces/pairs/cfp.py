@@ -91,6 +91,7 @@ def _read_split(path, same, root, *indices):
 
 
 def _places(image):
-    """Return where ``../Data/Images/001/frontal/01.jpg`` may be: its last three parts, four, and so on."""
+    """Return where ``../Data/Images/001/frontal/01.jpg`` may be: what follows ``Images``, then with more before it."""
     parts = [part for part in image.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    return [os.path.join(*parts[-count:]) for count in range(min(3, len(parts)), len(parts) + 1)]
+    shortest = parts.index("Images") + 1 if "Images" in parts[:-1] else 0
+    return [os.path.join(*parts[start:]) for start in range(shortest, -1, -1)]

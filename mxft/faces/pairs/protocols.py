@@ -59,7 +59,7 @@ def read_protocol(path, root, protocol="auto", frames=1):
     ...     open(name, "wb").close()
     >>> with open("pairs_CALFW.txt", "w") as f:
     ...     _ = f.write("ann_1.jpg 3\\nann_2.jpg 3\\n")
-    >>> [(row.number, row.same) for row in read_protocol("pairs_CALFW.txt", ".")]
+    >>> [(row.number, row.same) for row in read_protocol("pairs_CALFW.txt", ".", "calfw")]
     [(1, True)]
     """
     if protocol not in ("auto", *PROTOCOLS):

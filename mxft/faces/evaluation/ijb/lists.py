@@ -10,7 +10,7 @@ import numpy as np
 
 from mxft.data.text_rows import text_rows
 from mxft.errors import InputError
-from mxft.faces.evaluation.ijb.number_rows import line_of_row, read_number_rows
+from mxft.faces.evaluation.ijb.number_rows import iter_number_rows, line_of_row
 from mxft.wording import BriefRepr
 
 DIGITS = 18  # of a number that fits into 64 bits
@@ -145,21 +145,25 @@ def read_template_pairs(path, templates):
     InputError
         A bad row, another label, or a template without faces, with the line.
     """
-    rows = read_number_rows(path, ("template", "template", "0|1"), "list of pairs")
-    wrong = np.flatnonzero(rows[:, 2] > 1)
-    if len(wrong):
-        number, line = line_of_row(path, wrong[0])
-        raise _bad_row(path, number, "template template 0|1", line)
-    return (_places(rows[:, 0], templates, path), _places(rows[:, 1], templates, path), rows[:, 2].astype(bool))
+    parts, before = [], 0
+    for rows in iter_number_rows(path, ("template", "template", "0|1"), "list of pairs"):
+        wrong = np.flatnonzero(rows[:, 2] > 1)
+        if len(wrong):
+            number, line = line_of_row(path, before + wrong[0])
+            raise _bad_row(path, number, "template template 0|1", line)
+        parts.append((*(_places(rows[:, side], templates, path, before) for side in (0, 1)), rows[:, 2] == 1))
+        before += len(rows)
+    left, right, issame = map(np.concatenate, zip(*parts))
+    return left, right, issame
 
 
-def _places(wanted, templates, path):
-    """Return where each number stands among `templates`, refusing one that does not."""
+def _places(wanted, templates, path, before):
+    """Return where numbers stand among `templates`, refusing one that does not; the first is of row `before`."""
     places = np.searchsorted(templates, wanted)
     places[places == len(templates)] = 0
     unknown = np.flatnonzero(templates[places] != wanted)
     if len(unknown):
-        number, line = line_of_row(path, unknown[0])
+        number, line = line_of_row(path, before + unknown[0])
         raise InputError(f"template without faces: expected one of the {len(templates)} templates that have images, "
                          f"received template={wanted[unknown[0]]} on line {number} of {path}: {line!r}")
     return places.astype(np.int32)

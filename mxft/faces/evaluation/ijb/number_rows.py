@@ -14,8 +14,8 @@ MOST = 1 << 62   # what is larger did not fit into 64 bits
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_number_rows(path, columns, what):
-    """Read lines of whole numbers.
+def iter_number_rows(path, columns, what):
+    """Read lines of whole numbers, some MiB at a time.
 
     Parameters
     ----------
@@ -26,10 +26,10 @@ def read_number_rows(path, columns, what):
     what : str
         The list, for the message.
 
-    Returns
-    -------
+    Yields
+    ------
     numpy.ndarray
-        Int64 ``(N, len(columns))``.
+        Int64 ``(n, len(columns))``, n from 1 up.
 
     Raises
     ------
@@ -40,10 +40,10 @@ def read_number_rows(path, columns, what):
     --------
     >>> with open("pairs.txt", "w") as f:
     ...     _ = f.write("1 11065 1\\r\\n\\n11\\t11066 0\\n")
-    >>> read_number_rows("pairs.txt", ("template", "template", "0|1"), "list of pairs").tolist()
-    [[1, 11065, 1], [11, 11066, 0]]
+    >>> [rows.tolist() for rows in iter_number_rows("pairs.txt", ("template", "template", "0|1"), "list of pairs")]
+    [[[1, 11065, 1], [11, 11066, 0]]]
     """
-    blocks, line = [], 1
+    line, found = 1, False
     with open(require_file(path, what), "rb") as f:
         for number in count():
             data = f.read(BLOCK) + f.readline()
@@ -51,12 +51,14 @@ def read_number_rows(path, columns, what):
                 break
             data = data[len(_BOM):] if not number and data.startswith(_BOM) else data
             rows = _fast(data, len(columns))
-            blocks.append(_line_by_line(data, columns, path, line) if rows is None else rows)
+            rows = _line_by_line(data, columns, path, line) if rows is None else rows
             line += data.count(b"\n")
-    if not sum(map(len, blocks)):
+            if len(rows):
+                found = True
+                yield rows
+    if not found:
         raise InputError(f"{what} is empty: expected at least one line of {' '.join(columns)}, received {path} with "
                          "none")
-    return np.concatenate(blocks)
 
 
 def _fast(data, columns):

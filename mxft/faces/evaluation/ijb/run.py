@@ -228,6 +228,8 @@ def _notes(protocol, features):
         several = sum(count > 1 for count in Counter(subjects.tolist()).values())
         if several:
             notes.append(f"{several} subjects have several templates in gallery {name}: the most similar counts")
+    if len(protocol.galleries) == 1:
+        notes.append(f"there is one gallery only, {next(iter(protocol.galleries))}: no mean")
     both = [set(subjects.tolist()) for _, subjects in protocol.galleries.values()]
     if len(both) == 2 and both[0] & both[1]:
         notes.append(f"{len(both[0] & both[1])} subjects are in both galleries: the mean counts their probes twice")

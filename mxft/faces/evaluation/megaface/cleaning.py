@@ -60,6 +60,7 @@ def clean_facescrub(images, noises, source, folder, algorithm, seed=0, show=None
     InputError
         A feature is missing or no feature file, features of several lengths, or a person of noises only.
     """
+    _refuse_noises_only(images, noises)
     rng, noisy, sums, size = np.random.RandomState(seed), [], {}, None
     with progress(len(images), "cleaning facescrub", "features", show=show) as advance:
         for name in images:
@@ -72,13 +73,20 @@ def clean_facescrub(images, noises, source, folder, algorithm, seed=0, show=None
                 sums[person] = sums.get(person, 0) + feature
             advance()
     for person, name in noisy:
-        if person not in sums:
-            raise InputError(f"person of noises only: expected at least one face of {person} that is none, received "
-                             f"{name} as a noise and no other")
         moved = sums[person] + rng.uniform(-JITTER, JITTER, size)
         write_feature(feature_path(folder, name, algorithm), np.append(moved / np.linalg.norm(moved), 0))
     known = {name.split("/")[1] for name in images}
     return CleanedFeatures(folder, len(images), len(noisy), len(noises - known))
+
+
+def _refuse_noises_only(images, noises):
+    """Refuse a person none of whose faces is left, before anything is written."""
+    faces = [name.split("/") for name in images]
+    left = {person for person, file in faces if file not in noises}
+    for person, file in faces:
+        if person not in left:
+            raise InputError(f"person of noises only: expected at least one face of {person} that is none, received "
+                             f"{person}/{file} as a noise and no other")
 
 
 def clean_megaface(images, noises, source, folder, algorithm, show=None):

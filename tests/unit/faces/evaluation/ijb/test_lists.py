@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mxft.errors import InputError
+from mxft.faces.evaluation.ijb import number_rows
 from mxft.faces.evaluation.ijb.files import find_lists
 from mxft.faces.evaluation.ijb.lists import read_faces, read_subjects, read_template_pairs
 
@@ -80,7 +81,9 @@ def test_utf_16_is_read_and_what_is_no_text_is_not(write, here):
     assert "expected UTF-8 text, received media.txt" in refused(lambda: read_faces("media.txt"))
 
 
-def test_pairs_are_places_among_the_templates(write):
+@pytest.mark.parametrize("block", [1, 20, 1 << 22])
+def test_pairs_are_places_among_the_templates(block, write, monkeypatch):
+    monkeypatch.setattr(number_rows, "BLOCK", block)
     templates = np.array([2, 5, 9])
     left, right, issame = read_template_pairs(write("pairs.txt", "5 2 1\n9\t9\t0\r\n5 2 1\n"), templates)
     assert (left.tolist(), right.tolist(), issame.tolist()) == ([1, 2, 1], [0, 2, 0], [True, False, True])
@@ -88,6 +91,8 @@ def test_pairs_are_places_among_the_templates(write):
     for text, message in (
             ("5 2 1\n\n5 4 0\n", "template without faces: expected one of the 3 templates that have images, received "
                                  "template=4 on line 3 of pairs.txt: '5 4 0'"),
+            ("2 5 1\n" * 8 + "\n9 7 0\n", "received template=7 on line 10 of pairs.txt: '9 7 0'"),
+            ("2 5 1\n" * 9 + "2 2 3\n", "bad row in pairs.txt, line 10"),
             ("10 2 1\n", "received template=10 on line 1"), ("1 2 1\n", "received template=1 on line 1"),
             ("5 2 2\n", "bad row in pairs.txt, line 1: expected template template 0|1, received '5 2 2'")):
         assert message in refused(lambda text=text: read_template_pairs(write("pairs.txt", text), templates))

@@ -4,14 +4,14 @@ import pytest
 
 from mxft.errors import InputError
 from mxft.faces.evaluation.ijb import number_rows
-from mxft.faces.evaluation.ijb.number_rows import line_of_row, read_number_rows
+from mxft.faces.evaluation.ijb.number_rows import iter_number_rows, line_of_row
 
 COLUMNS = ("template", "template", "0|1")
 
 
 def read(text, here):
     (here / "pairs.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_number_rows("pairs.txt", COLUMNS, "list of pairs").tolist()
+    return np.concatenate(list(iter_number_rows("pairs.txt", COLUMNS, "list of pairs"))).tolist()
 
 
 @pytest.mark.parametrize("text", ["1 2 0\n30 4 1\n", "1\t2\t0\n30\t4\t1", "1 2 0\r\n30 4 1\r\n",
@@ -54,7 +54,7 @@ def test_nothing_and_no_text(here):
     with pytest.raises(InputError, match="line 1"):
         read("1 2 0\n".encode("utf-16"), here)
     with pytest.raises(InputError, match="list of pairs is missing"):
-        read_number_rows("none.txt", COLUMNS, "list of pairs")
+        list(iter_number_rows("none.txt", COLUMNS, "list of pairs"))
 
 
 def test_the_line_of_a_row(here):

@@ -148,6 +148,14 @@ def test_what_makes_numbers_doubtful_is_noted(executor):
     assert notes[2] == "1 subjects are in both galleries: the mean counts their probes twice"
 
 
+def test_one_gallery_is_enough_and_said(executor):
+    os.remove("IJBC/meta/ijbc_1N_gallery_G1.csv")
+    protocol = read_protocol(find_lists("IJBC"), "1:N")
+    _, features = embed_templates(executor, protocol.faces, "IJBC/loose_crop", SIZE, show=False)
+    result = evaluate_protocol(protocol, features)
+    assert list(result.identification) == ["G2"] and result.notes == ("there is one gallery only, G2: no mean",)
+
+
 def test_lists_that_a_protocol_lacks(here):
     os.remove("IJBC/meta/ijbc_1N_probe_mixed.csv")
     with pytest.raises(InputError, match="expected ijbc_1N_probe_mixed.csv in IJBC/meta, received none; nearest: "):
