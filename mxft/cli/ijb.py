@@ -48,7 +48,7 @@ def main(argv=None):
     from mxft.devices import contexts
     from mxft.faces.evaluation.embedding import embedding_executor
     from mxft.faces.evaluation.ijb.files import find_lists
-    from mxft.faces.evaluation.ijb.run import check_files, embed_templates, evaluate_protocol, read_protocol
+    from mxft.faces.evaluation.ijb.run import check_faces, embed_templates, evaluate_protocol, read_protocol
     from mxft.faces.evaluation.ijb.templates import Pooling
     from mxft.network.checkpoint import load_checkpoint
 
@@ -57,7 +57,7 @@ def main(argv=None):
     pooling = Pooling(not args.no_flip, not args.no_detector_score, args.unit_length)
     checkpoint = load_checkpoint(find_model(args.model))
     protocol = read_protocol(lists, args.protocol, pooling.detector_score or not args.aligned)
-    check_files(protocol.faces, args.images or lists.images)
+    check_faces(protocol.faces, args.images or lists.images, args.aligned)
     _print_lists(lists.name, protocol, pooling)
     size = args.image_size or ((112, 112) if checkpoint.input_spec is None else checkpoint.input_spec.shape[1:])
     executor = embedding_executor(checkpoint, args.batch_size, size, contexts(args.gpus)[0], args.rewrite)

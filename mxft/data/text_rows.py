@@ -3,6 +3,8 @@ from mxft.data.lists import coding_of
 from mxft.errors import InputError
 from mxft.files.whole import require_file
 
+DIGITS = 18  # of a number that fits into 64 bits
+
 
 def text_rows(path, what):
     """Yield the lines of a list that hold something.
@@ -42,3 +44,14 @@ def text_rows(path, what):
                     yield number, line.strip()
         except UnicodeError:
             raise InputError(f"{what} cannot be read: expected UTF-8 text, received {path}, which is none") from None
+
+
+def is_number(word):
+    """Whether a word is a whole number from 0 up, of at most 18 digits.
+
+    Examples
+    --------
+    >>> is_number("069544"), is_number("-1"), is_number("1.0"), is_number("9" * 19)
+    (True, False, False, False)
+    """
+    return word.isdecimal() and len(word) <= DIGITS

@@ -5,7 +5,7 @@ frontal images, FP frontal with profile ones; in ``1,2`` the first number is alw
 """
 import os
 
-from mxft.data.text_rows import text_rows
+from mxft.data.text_rows import is_number, text_rows
 from mxft.errors import InputError, MissingFileError
 from mxft.faces.pairs.lists import PairRow, find_image
 
@@ -69,7 +69,7 @@ def _read_index(protocol, kind):
     path, images = os.path.join(protocol, INDEX[kind]), {}
     for number, line in text_rows(path, "index of images"):
         words = line.split(None, 1)
-        if len(words) != 2 or not words[0].isdecimal() or int(words[0]) in images:
+        if len(words) != 2 or not is_number(words[0]) or int(words[0]) in images:
             raise InputError(f"bad row in {path}, line {number}: expected a number, once, and a path, received "
                              f"{line!r}")
         images[int(words[0])] = words[1]
@@ -79,7 +79,7 @@ def _read_index(protocol, kind):
 def _read_split(path, same, root, *indices):
     for number, line in text_rows(path, "list of pairs"):
         words = [word.strip() for word in line.split(",")]
-        if len(words) != 2 or not all(word.isdecimal() for word in words):
+        if len(words) != 2 or not all(map(is_number, words)):
             raise InputError(f"bad row in {path}, line {number}: expected number,number, received {line!r}")
         for word, index in zip(words, indices):
             if int(word) not in index:

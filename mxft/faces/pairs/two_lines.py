@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from mxft.data.text_rows import text_rows
+from mxft.data.text_rows import is_number, text_rows
 from mxft.errors import InputError
 from mxft.faces.pairs.lists import SUFFIXES, PairRow, find_image
 
@@ -25,7 +25,7 @@ def is_two_lines(lines):
     """
     words = [line.split("\t") if "\t" in line else line.split() for line in lines[:2]]
     return len(words) == 2 and all(len(row) == 2 and row[0].strip().lower().endswith(SUFFIXES)
-                                   and row[1].strip().isdecimal() for row in words)
+                                   and is_number(row[1].strip()) for row in words)
 
 
 def read_two_lines(path, root):
@@ -68,7 +68,7 @@ def read_two_lines(path, root):
 
 def _words(path, number, line):
     words = line.rsplit(None, 1)
-    if len(words) != 2 or not words[1].isdecimal():
+    if len(words) != 2 or not is_number(words[1]):
         raise InputError(f"bad row in {path}, line {number}: expected image number, received {line!r}")
     return words[0], int(words[1])
 

@@ -6,7 +6,7 @@ Wolf, Hassner and Maoz, "Face Recognition in Unconstrained Videos with Matched B
 import os
 import re
 
-from mxft.data.text_rows import text_rows
+from mxft.data.text_rows import is_number, text_rows
 from mxft.errors import InputError, MissingFileError, nearest
 from mxft.faces.pairs.lists import SUFFIXES, PairRow
 
@@ -25,7 +25,7 @@ def is_splits(lines):
 def _words(line):
     """Return (video, video, same) of a row, None where it is none."""
     words = [word.strip() for word in line.split(",")]
-    if len(words) != 5 or not all(map(str.isdecimal, words[:2])) or not all(words[2:4]) or words[4] not in ("0", "1"):
+    if len(words) != 5 or not all(map(is_number, words[:2])) or not all(words[2:4]) or words[4] not in ("0", "1"):
         return None
     return words[2], words[3], words[4] == "1"
 

@@ -8,12 +8,10 @@ import math
 
 import numpy as np
 
-from mxft.data.text_rows import text_rows
+from mxft.data.text_rows import is_number, text_rows
 from mxft.errors import InputError
 from mxft.faces.evaluation.ijb.number_rows import iter_number_rows, line_of_row
 from mxft.wording import BriefRepr
-
-DIGITS = 18  # of a number that fits into 64 bits
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -79,7 +77,7 @@ def read_faces(media_path, points_path=None):
     lines, names, templates, media = [], [], [], []
     for number, line in text_rows(media_path, "list of templates"):
         words = line.rsplit(None, 2)
-        if len(words) != 3 or not all(map(_is_number, words[1:])):
+        if len(words) != 3 or not all(map(is_number, words[1:])):
             raise _bad_row(media_path, number, "image template medium", line)
         lines.append(number)
         names.append(words[0])
@@ -113,10 +111,6 @@ def _read_points(path, media_path, lines, names):
         raise InputError(f"lists do not belong together: expected {len(names)} rows, as {media_path} has, received "
                          f"{rows} in {path}")
     return values[:, :10].reshape(-1, 5, 2), values[:, 10].copy()
-
-
-def _is_number(word):
-    return word.isdecimal() and len(word) <= DIGITS
 
 
 def _bad_row(path, number, expected, line):
@@ -193,10 +187,10 @@ def read_subjects(path, templates):
         A bad row, a template of two subjects, or one without faces, with the line.
     """
     subjects, known = {}, set(templates.tolist())
-    for number, line in text_rows(path, "list of subjects"):
+    for row, (number, line) in enumerate(text_rows(path, "list of subjects")):
         words = [word.strip().strip('"') for word in line.replace("\t", ",").split(",")[:2]]
-        if len(words) != 2 or not all(map(_is_number, words)):
-            if not subjects and not any(map(_is_number, words)):
+        if len(words) != 2 or not all(map(is_number, words)):
+            if not row and not any(map(is_number, words)):
                 continue  # the row of column names
             raise _bad_row(path, number, "template,subject,…", line)
         template, subject = map(int, words)

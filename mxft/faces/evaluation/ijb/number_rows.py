@@ -2,15 +2,15 @@
 
 insightface's scripts read such lists with pandas, which takes a line with a number too many for the next column.
 """
-from itertools import count
+from itertools import count, islice
 
 import numpy as np
 
+from mxft.data.text_rows import DIGITS
 from mxft.errors import InputError
 from mxft.files.whole import require_file
 
 BLOCK = 1 << 22  # bytes
-MOST = 1 << 62   # what is larger did not fit into 64 bits
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -77,14 +77,14 @@ def _fast(data, columns):
     if not before[-1]:
         return np.empty((0, columns), np.int64)
     values = np.fromstring(data, np.int64, sep=" ")
-    return values.reshape(-1, columns) if len(values) == before[-1] and values.max() < MOST else None
+    return values.reshape(-1, columns) if len(values) == before[-1] and values.max() < 10 ** DIGITS else None
 
 
 def _line_by_line(data, columns, path, first):
     rows = []
     for number, line in enumerate(data.split(b"\n"), first):
         words = line.split()
-        if words and (len(words) != len(columns) or not all(word.isdigit() and int(word) < MOST for word in words)):
+        if words and (len(words) != len(columns) or not all(word.isdigit() and len(word) <= DIGITS for word in words)):
             raise InputError(f"bad row in {path}, line {number}: expected {' '.join(columns)}, whole numbers from 0 "
                              f"up, received {line.decode(errors='replace').strip()!r}")
         if words:
@@ -95,8 +95,6 @@ def _line_by_line(data, columns, path, first):
 def line_of_row(path, row):
     """Return the line, from 1, on which row `row` (from 0, blank lines not counted) of a list stands, and its text."""
     with open(path, "rb") as f:
-        told = ((number, line) for number, line in enumerate(f, 1) if line.strip() and line.strip() != _BOM)
-        for place, (number, line) in enumerate(told):
-            if place == row:
-                return number, line.decode("utf-8-sig", errors="replace").strip()
-    raise IndexError(f"{path} has no row {row}")
+        lines = ((number, line) for number, line in enumerate(f, 1) if line.strip() and line.strip() != _BOM)
+        number, line = next(islice(lines, row, None))
+    return number, line.decode("utf-8-sig", errors="replace").strip()

@@ -103,23 +103,42 @@ def read_protocol(lists, kind, need_points=True):
     return Protocol(kind, faces, None, read_subjects(lists.probes, templates), galleries, len(templates))
 
 
-def check_files(faces, folder):
-    """Refuse a folder without one of the images, before hours of work.
+def check_faces(faces, folder, aligned=False):
+    """Refuse, before hours of work, a folder without one of the images, and landmarks that nothing can be aligned by.
+
+    Parameters
+    ----------
+    faces : mxft.faces.evaluation.ijb.lists.Faces
+    folder : str
+        Of the images.
+    aligned : bool
+        The landmarks are not used.
 
     Raises
     ------
     InputError
-        With the line that names the first, and how many are missing.
+        With the line of the first, and how many more there are.
     """
     if not os.path.isdir(folder):
         raise MissingFileError(f"images are missing: expected a folder, received images={folder!r}")
     missing = [row for row, name in enumerate(faces.names) if not os.path.isfile(os.path.join(folder, name))]
     if missing:
         path = os.path.join(folder, faces.names[missing[0]])
-        more = f" (and {len(missing) - 1} more are missing)" if len(missing) > 1 else ""
         there = sorted(os.listdir(os.path.dirname(path))) if os.path.isdir(os.path.dirname(path)) else []
         raise MissingFileError(f"image is missing: expected {path}, which {faces.place(missing[0])} names, received "
-                               f"none{more}; in that folder: {nearest(os.path.basename(path), there)}")
+                               f"none{_more(missing)}; in that folder: {nearest(os.path.basename(path), there)}")
+    if not aligned:
+        with np.errstate(invalid="ignore"):  # what is not finite has no spread, and is refused with the rest
+            spread = faces.landmarks.astype(np.float64).var(axis=1).sum(axis=1)
+        bad = np.flatnonzero(~(spread >= 1e-6))
+        if len(bad):
+            raise InputError(f"face cannot be aligned: expected landmarks in different places, received "
+                             f"{faces.landmarks[bad[0]].tolist()} for {faces.names[bad[0]]}, which "
+                             f"{faces.place(bad[0])} names{_more(bad)}")
+
+
+def _more(rows):
+    return f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
 
 
 def embed_templates(executor, faces, folder, image_size=(112, 112), pooling=None, aligned=False, threads=None,
@@ -154,7 +173,11 @@ def embed_templates(executor, faces, folder, image_size=(112, 112), pooling=None
     Raises
     ------
     RunError
-        An image that cannot be read or aligned, with the line that names it, or features that are not finite.
+        An image that cannot be read, with the line that names it, or features that are not finite.
+
+    Notes
+    -----
+    `check_faces` first says what is missing.
     """
     pooling, sums = pooling or Pooling(), None
 
@@ -180,11 +203,7 @@ def _face(faces, row, folder, size, aligned):
         raise RunError(f"image cannot be used: expected a whole JPEG or PNG, received {path} ({error}), which "
                        f"{faces.place(row)} names") from None
     if not aligned:
-        try:
-            return align_face(pixels, faces.landmarks[row], size)
-        except InputError as error:
-            raise RunError(f"face cannot be aligned: {error}, the landmarks of {path}, which {faces.place(row)} "
-                           "names") from None
+        return align_face(pixels, faces.landmarks[row], size)
     if pixels.shape[:2] != tuple(size):
         raise RunError(f"image is not aligned: expected {size[1]}x{size[0]} pixels, received {pixels.shape[1]}x"
                        f"{pixels.shape[0]} in {path}, which {faces.place(row)} names; without `aligned` it is aligned "

@@ -113,6 +113,7 @@ def test_subjects_of_a_gallery(write):
     ("T,S\n4,70\n", "template without faces: expected one of the 3 templates that have images, received template=4 on "
                     "line 2 of G1.csv: '4,70'"),
     ("T,S\n9,a\n", "bad row in G1.csv, line 2: expected template,subject,…, received '9,a'"),
+    ("T,S\nT,S\n", "bad row in G1.csv, line 2"),
     ("T,S\n9,70\nT,S\n", "bad row in G1.csv, line 3"), ("9\n", "bad row in G1.csv, line 1"),
     ("T,S\n", "list of subjects is empty"),
 ])

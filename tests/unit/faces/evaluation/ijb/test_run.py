@@ -9,7 +9,7 @@ from mxft.errors import InputError, RunError
 from mxft.faces.align.similarity import align_face
 from mxft.faces.evaluation.embedding import embed_views, embedding_executor
 from mxft.faces.evaluation.ijb.files import find_lists
-from mxft.faces.evaluation.ijb.run import check_files, embed_templates, evaluate_protocol, read_protocol
+from mxft.faces.evaluation.ijb.run import check_faces, embed_templates, evaluate_protocol, read_protocol
 from mxft.faces.evaluation.ijb.templates import Pooling
 from tests.reference.ijb import slow_cosine, slow_identification, slow_image, slow_tar, slow_template
 from tests.support.small_ijb import SIZE, face_checkpoint, made_faces, write_lists, write_scenes
@@ -54,7 +54,7 @@ def slow_features(executor, faces, pooling):
 @pytest.mark.parametrize("pooling", [Pooling(), Pooling(False, False, True), Pooling(detector_score=False)])
 def test_templates_against_the_loops(pooling, executor):
     protocol = read_protocol(find_lists("IJBC"), "1:1")
-    check_files(protocol.faces, "IJBC/loose_crop")
+    check_faces(protocol.faces, "IJBC/loose_crop")
     ids, features = embed_templates(executor, protocol.faces, "IJBC/loose_crop", SIZE, pooling, show=False)
     slow = slow_features(executor, protocol.faces, pooling)
     assert ids.tolist() == sorted(set(TEMPLATES.tolist())) and features.dtype == np.float32
@@ -113,10 +113,10 @@ def test_missing_images_are_told_before_the_first_is_embedded(here):
     os.remove("IJBC/loose_crop/3.png")
     os.remove("IJBC/loose_crop/70.png")
     with pytest.raises(InputError, match=r"expected IJBC/loose_crop/3.png, which line 4 of IJBC/meta/ijbc_face_tid_mid"
-                                         r".txt names, received none \(and 1 more are missing\); in that folder: near"):
-        check_files(faces, "IJBC/loose_crop")
+                                         r".txt names, received none \(and 1 more\); in that folder: nearest: "):
+        check_faces(faces, "IJBC/loose_crop")
     with pytest.raises(InputError, match="images are missing: expected a folder, received images='IJBC/crops'"):
-        check_files(faces, "IJBC/crops")
+        check_faces(faces, "IJBC/crops")
 
 
 def test_an_unreadable_image_stops_and_is_named(executor):
@@ -127,11 +127,13 @@ def test_an_unreadable_image_stops_and_is_named(executor):
         embed_templates(executor, faces, "IJBC/loose_crop", SIZE, show=False)
 
 
-def test_landmarks_in_one_place_are_named(executor):
+@pytest.mark.parametrize("value", [5, np.inf])
+def test_landmarks_in_one_place_are_told_before_the_first_is_embedded(value, here):
     faces = read_protocol(find_lists("IJBC"), "1:1").faces
-    faces.landmarks[2] = 5
-    with pytest.raises(RunError, match="face cannot be aligned: .*landmarks of IJBC/loose_crop/2.png, which line 3"):
-        embed_templates(executor, faces, "IJBC/loose_crop", SIZE, show=False)
+    faces.landmarks[2:4] = value
+    with pytest.raises(InputError, match=r"received \[\[.*\]\] for 2.png, which line 3 of .* names \(and 1 more\)$"):
+        check_faces(faces, "IJBC/loose_crop")
+    check_faces(faces, "IJBC/loose_crop", aligned=True)
 
 
 def test_what_makes_numbers_doubtful_is_noted(executor):
