@@ -9,6 +9,7 @@ from mxft.data.images import BadImage
 from mxft.data.packing import read_image
 from mxft.data.progress import progress
 from mxft.errors import InputError, MissingFileError, RunError, nearest
+from mxft.faces.align.landmark_list import WRONG_LIST, landmark_distance
 from mxft.faces.align.similarity import align_face
 from mxft.faces.evaluation.ijb.files import GALLERIES, PAIRS, POINTS, PROBES
 from mxft.faces.evaluation.ijb.identification import Identification, identify_templates, mean_of
@@ -19,7 +20,7 @@ from mxft.faces.evaluation.streaming import stream_views
 from mxft.faces.pairs.bin_file import decode_rgb
 from mxft.machine.quiet import quiet_native
 
-PROTOCOLS = ("1:1", "1:N")
+SAMPLE = 200  # faces by which landmarks are told from other numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,13 +129,24 @@ def check_faces(faces, folder, aligned=False):
         raise MissingFileError(f"image is missing: expected {path}, which {faces.place(missing[0])} names, received "
                                f"none{_more(missing)}; in that folder: {nearest(os.path.basename(path), there)}")
     if not aligned:
-        with np.errstate(invalid="ignore"):  # what is not finite has no spread, and is refused with the rest
-            spread = faces.landmarks.astype(np.float64).var(axis=1).sum(axis=1)
-        bad = np.flatnonzero(~(spread >= 1e-6))
-        if len(bad):
-            raise InputError(f"face cannot be aligned: expected landmarks in different places, received "
-                             f"{faces.landmarks[bad[0]].tolist()} for {faces.names[bad[0]]}, which "
-                             f"{faces.place(bad[0])} names{_more(bad)}")
+        _check_landmarks(faces)
+
+
+def _check_landmarks(faces):
+    """Refuse landmarks in one place, and a list whose landmarks are no faces': x and y in another order?"""
+    with np.errstate(invalid="ignore"):  # what is not finite has no spread, and is refused with the rest
+        spread = faces.landmarks.astype(np.float64).var(axis=1).sum(axis=1)
+    bad = np.flatnonzero(~(spread >= 1e-6))
+    if len(bad):
+        raise InputError(f"face cannot be aligned: expected landmarks in different places, received "
+                         f"{faces.landmarks[bad[0]].tolist()} for {faces.names[bad[0]]}, which "
+                         f"{faces.place(bad[0])} names{_more(bad)}")
+    sample = faces.landmarks[:: -(-len(faces.landmarks) // SAMPLE)].astype(np.float64)
+    off = float(np.median([landmark_distance(points) for points in sample]))
+    if off > WRONG_LIST:
+        raise InputError(f"landmarks are no faces': expected x1 y1 … x5 y5 of left eye, right eye, nose and corners of "
+                         f"the mouth, received points that keep {off:.0f} pixels of 112 from where they belong, as "
+                         f"{sample[0].tolist()} of {faces.names[0]}")
 
 
 def _more(rows):

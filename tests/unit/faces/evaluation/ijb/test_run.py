@@ -1,4 +1,5 @@
 """A network on IJB's lists against its embeddings pooled in loops; what is missing or unreadable is named."""
+import dataclasses
 import os
 
 import cv2
@@ -134,6 +135,14 @@ def test_landmarks_in_one_place_are_told_before_the_first_is_embedded(value, her
     with pytest.raises(InputError, match=r"received \[\[.*\]\] for 2.png, which line 3 of .* names \(and 1 more\)$"):
         check_faces(faces, "IJBC/loose_crop")
     check_faces(faces, "IJBC/loose_crop", aligned=True)
+
+
+def test_landmarks_in_another_order_are_no_faces(here):
+    faces = read_protocol(find_lists("IJBC"), "1:1").faces
+    for wrong in (faces.landmarks.reshape(-1, 2, 5).transpose(0, 2, 1), faces.landmarks[:, :, ::-1],
+                  faces.landmarks[:, [1, 0, 2, 4, 3]]):
+        with pytest.raises(InputError, match=r"landmarks are no faces': expected x1 y1 … x5 y5 of left eye.* of 0.png"):
+            check_faces(dataclasses.replace(faces, landmarks=wrong), "IJBC/loose_crop")
 
 
 def test_what_makes_numbers_doubtful_is_noted(executor):
