@@ -74,11 +74,13 @@ def _check(args):
 
     from mxft.errors import InputError
     from mxft.files.whole import check_writable
+    from mxft.machine.packages import require_packages
 
     if args.scores and args.protocol != "1:1":
         raise InputError(f"--scores: expected --protocol 1:1 beside it, received scores={args.scores!r} with "
                          f"{args.protocol}; --json has the numbers of 1:N")
     if args.plots:
+        require_packages("matplotlib", what="--plots")
         check_writable(args.plots, "--plots")
     for flag, path in (("--json", args.json), ("--scores", args.scores)):
         if path:
