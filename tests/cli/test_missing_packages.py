@@ -86,7 +86,8 @@ def test_without_any_package_every_verb_is_one_sentence_with_the_command(here, r
     ("onnx", "export --to onnx --model net,0 --image-shape 3,8,8 --output b.onnx"),
     ("onnxruntime", "export --to onnx --model net,0 --image-shape 3,8,8 --output b.onnx"),
     ("onnxruntime", "import --from onnx --weights a.onnx --prefix b"),
-    ("matplotlib", "ijb --model net,0 --meta ijbc --plots plots"), ("flask", "serve net,0"), ("PIL", "serve net,0"), ("waitress", "serve net,0"),
+    ("matplotlib", "ijb --model net,0 --meta ijbc --plots plots"),
+    ("flask", "serve net,0"), ("PIL", "serve net,0"), ("waitress", "serve net,0"),
     ("sklearn", "recipe digits"), ("yaml", "recipe reproduce --list")])
 def test_what_a_verb_needs_late_is_asked_for_first(hidden, words, here, monkeypatch, capsys):
     for name in [name for name in sys.modules if name.split(".")[0] == hidden]:
