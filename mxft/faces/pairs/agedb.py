@@ -61,7 +61,7 @@ def _splits(path):
         cells = loadmat(path)["splits"].ravel()
         return [_split(_unwrapped(cell)) for cell in cells]
     except Exception as error:  # whatever SciPy raises on a damaged file: zlib's, its own, and a dozen others
-        raise InputError(f"{path} cannot be read: expected a MATLAB file with `splits` of 2 x P image names, received "
+        raise InputError(f"{path} cannot be read: expected a MATLAB file with splits of 2 x P image names, received "
                          f"{type(error).__name__}: {error}") from None
 
 

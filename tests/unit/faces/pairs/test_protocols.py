@@ -183,7 +183,7 @@ def test_what_is_wrong_with_an_agedb_file(here):
     os.remove("faces/Bob_9_71_m.jpg")
     assert "expected faces/Bob_9_71_m.jpg, which line 3 of b.mat names" in refused(path, "faces")
     savemat("c.mat", {"other": 1})
-    assert "c.mat cannot be read: expected a MATLAB file with `splits`" in refused("c.mat", "faces")
+    assert "c.mat cannot be read: expected a MATLAB file with splits" in refused("c.mat", "faces")
     for data in ("no file of MATLAB's", ""):
         assert "d.mat cannot be read" in refused(write("d.mat", data), "faces")
 
