@@ -64,6 +64,8 @@ def test_cfp_fold_by_fold(cfp):
 @pytest.mark.parametrize("file, text, message", [
     ("Split/FP/01/same.txt", "1,1\n1 1\n", "bad row in cfp/Protocol/Split/FP/01/same.txt, line 2: expected number,"),
     ("Split/FP/01/same.txt", "4,1\n", "line 1: expected numbers of the 3 images in the index, received 4 in '4,1'"),
+    ("Pair_list_P.txt", "1 ../Data/Images/001/profile/01.jpg\n2 ../Data/Images/002/profile/01.jpg\n",
+     "Split/FP/01/diff.txt, line 3: expected numbers of the 2 images in the index, received 3 in '2,3'"),
     ("Pair_list_P.txt", "1 a.jpg\n1 b.jpg\n", "bad row in cfp/Protocol/Pair_list_P.txt, line 2: expected a number, "),
     ("Pair_list_F.txt", "a.jpg\n", "bad row in cfp/Protocol/Pair_list_F.txt, line 1"),
 ])

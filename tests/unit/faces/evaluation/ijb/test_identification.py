@@ -57,6 +57,12 @@ def test_embeddings_that_are_all_the_same_find_nobody():
     assert found.top[1] == 0 and found.tpir[1.0] == 0 and found.top[5] == 1.0
 
 
+def test_who_is_as_similar_as_a_stranger_is_not_above_the_threshold():
+    faces = np.eye(3, dtype=np.float32)
+    found = identify_templates(faces[[0, 0]], np.array([5, 9]), faces, np.array([5, 6, 7]), rates=[1.0])
+    assert found.top[1] == 1.0 and found.thresholds[1.0] == 1.0 and found.tpir[1.0] == 0.0
+
+
 def test_a_person_with_several_templates_is_found_by_the_most_similar():
     gallery = np.eye(3, dtype=np.float32)
     found = identify_templates(gallery[[1, 2]], np.array([5, 6]), gallery, np.array([5, 5, 6]), rates=[1.0])
