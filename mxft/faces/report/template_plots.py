@@ -27,11 +27,12 @@ def draw_identification(name, found, path):
     name : str
         Of the data set.
     found : dict of str to mxft.faces.evaluation.ijb.identification.Identification
-        By gallery; one without a curve, as the mean, is left out.
+        By gallery; the mean has no curve and is left out, a gallery without one is named so.
     path : str
         PNG to write, whole or not at all.
     """
-    _draw({f"{name}, {gallery}": result.curve for gallery, result in found.items() if len(result.curve[0])},
+    _draw({f"{name}, {gallery}" + ("" if len(result.curve[0]) else ": probes of one kind only"): result.curve
+           for gallery, result in found.items() if gallery != "mean"},
           "false positive identification rate", "true positive identification rate", path)
 
 
