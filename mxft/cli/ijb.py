@@ -48,7 +48,8 @@ def main(argv=None):
     from mxft.devices import contexts
     from mxft.faces.evaluation.embedding import embedding_executor
     from mxft.faces.evaluation.ijb.files import find_lists
-    from mxft.faces.evaluation.ijb.run import check_faces, embed_templates, evaluate_protocol, read_protocol
+    from mxft.faces.evaluation.ijb.protocol import check_faces, read_protocol
+    from mxft.faces.evaluation.ijb.run import embed_templates, evaluate_protocol
     from mxft.faces.evaluation.ijb.templates import Pooling
     from mxft.network.checkpoint import load_checkpoint
 

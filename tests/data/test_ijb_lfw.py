@@ -8,7 +8,8 @@ import pytest
 
 from mxft.faces.evaluation.embedding import embed_views, embedding_executor
 from mxft.faces.evaluation.ijb.files import find_lists
-from mxft.faces.evaluation.ijb.run import embed_templates, evaluate_protocol, read_protocol
+from mxft.faces.evaluation.ijb.protocol import read_protocol
+from mxft.faces.evaluation.ijb.run import embed_templates, evaluate_protocol
 from mxft.network.checkpoint import load_checkpoint
 from tests.reference.ijb import slow_cosine, slow_identification, slow_image, slow_tar, slow_template
 from tests.support.small_ijb import write_lists, write_scenes

@@ -10,7 +10,8 @@ from mxft.errors import InputError, RunError
 from mxft.faces.align.similarity import align_face
 from mxft.faces.evaluation.embedding import embed_views, embedding_executor
 from mxft.faces.evaluation.ijb.files import find_lists
-from mxft.faces.evaluation.ijb.run import check_faces, embed_templates, evaluate_protocol, read_protocol
+from mxft.faces.evaluation.ijb.protocol import check_faces, read_protocol
+from mxft.faces.evaluation.ijb.run import embed_templates, evaluate_protocol
 from mxft.faces.evaluation.ijb.templates import Pooling
 from tests.reference.ijb import slow_cosine, slow_identification, slow_image, slow_tar, slow_template
 from tests.support.small_ijb import SIZE, face_checkpoint, made_faces, write_lists, write_scenes
