@@ -46,6 +46,8 @@ GROUPS = {
         "enroll": "people into a gallery of embeddings",
         "identify": "who of a gallery is in the pictures",
         "verify": "accuracy, XNorm, TAR@FAR on .bin sets (verification.py)",
+        "ijb": "templates of IJB-B and IJB-C: TAR@FAR 1:1, TPIR@FPIR 1:N",
+        "megaface-features": "feature files for MegaFace, and without its noises",
         "slim": "drop the layers after the embedding (model_slim.py)",
     },
     "this machine": {

@@ -1,10 +1,12 @@
 """``mxft pairs-pack``: the images of a list of pairs into a verification set; insightface's ``data/lfw2pack.py``."""
-from mxft.commandline.arguments import Parser, face_size
+from mxft.commandline.arguments import Parser, face_size, whole
 
 EXAMPLES = """\
 examples:
   mxft pairs-pack pairs.txt lfw-112X112 lfw.bin
   mxft pairs-pack --size 112,112 agedb-pairs.txt agedb agedb_30.bin
+  mxft pairs-pack cfp-dataset/Protocol/Split/FP cfp-112x112 cfp_fp.bin
+  mxft pairs-pack pairs_CALFW.txt calfw-112x112 calfw.bin
 
 PAIRS has LFW's rows, separated by tabs or blanks, a header such as "10 300" or
 none,
@@ -12,6 +14,8 @@ none,
   name  1  other  2   two persons
 or paths below ROOT:
   a/1.jpg  b/2.jpg  0   1 for one person, 0 for two
+or is the list of CFP (a folder), AgeDB (.mat), CALFW, CPLFW or YouTube Faces
+(splits.txt, frames in ROOT/name/video), which is recognised.
 Faces are aligned and cropped already. A file's own bytes are packed: encoding
 them again costs accuracy.
 """
@@ -26,6 +30,10 @@ def parser():
     p.add_argument("out", metavar="OUT.bin", help="file to write; one that is there is replaced")
     p.add_argument("--size", type=face_size, metavar="H,W",
                    help="what every image must be, or one number for both (default: what the first one is)")
+    p.add_argument("--protocol", default="auto", metavar="NAME",
+                   help="lfw, cfp-ff, cfp-fp, agedb, calfw, cplfw or ytf (default: as PAIRS looks)")
+    p.add_argument("--frames", type=whole(1), default=1, metavar="N",
+                   help="ytf: so many pairs of frames for a pair of videos (default: the middle ones)")
     return p
 
 
@@ -38,4 +46,4 @@ def main(argv=None):
     from mxft.files.whole import check_writable
 
     check_writable(os.path.dirname(os.path.abspath(args.out)), "OUT.bin")
-    print(pack_pairs(args.pairs, args.root, args.out, args.size))
+    print(pack_pairs(args.pairs, args.root, args.out, args.size, protocol=args.protocol, frames=args.frames))

@@ -36,6 +36,8 @@ COMMANDS = ["split photos out", "im2rec --list out photos", "inspect train.rec",
             "predict --model net,0 a.png", "extract-features --model net,0 --layer flatten0 train.rec out.npz",
             "export --to onnx --model net,0 --output a.onnx", "bundle --model net,0 --output out", "serve net,0",
             "face-pack photos out", "pairs-pack pairs.txt photos out.bin", "train-softmax --data-dir faces",
+            "ijb --model net,0 --meta ijbc --plots plots",
+            "megaface-features --model net,0 --output out --facescrub-lst a --facescrub-root b",
             "verify --model net,0 --bin a.bin", "slim --model net,0"]
 
 
@@ -84,6 +86,7 @@ def test_without_any_package_every_verb_is_one_sentence_with_the_command(here, r
     ("onnx", "export --to onnx --model net,0 --image-shape 3,8,8 --output b.onnx"),
     ("onnxruntime", "export --to onnx --model net,0 --image-shape 3,8,8 --output b.onnx"),
     ("onnxruntime", "import --from onnx --weights a.onnx --prefix b"),
+    ("matplotlib", "ijb --model net,0 --meta ijbc --plots plots"),
     ("flask", "serve net,0"), ("PIL", "serve net,0"), ("waitress", "serve net,0"),
     ("sklearn", "recipe digits"), ("yaml", "recipe reproduce --list")])
 def test_what_a_verb_needs_late_is_asked_for_first(hidden, words, here, monkeypatch, capsys):

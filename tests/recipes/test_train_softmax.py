@@ -210,6 +210,14 @@ def test_an_empty_target_verifies_nothing(run):
     assert status == 0 and "Accuracy-Flip" not in said
 
 
+def test_targets_of_any_name(run, tmp_path):
+    for name in ("calfw", "cfp_ff", "ytf.3-frames"):
+        (tmp_path / "faces" / f"{name}.bin").write_bytes((tmp_path / "faces" / "lfw.bin").read_bytes())
+    status, said, _ = run("--target", "calfw,cfp_ff,ytf.3-frames", "--max-steps", "1")
+    assert status == 0 and all(f"[{name}][0]Accuracy-Flip: " in said for name in ("calfw", "cfp_ff", "ytf.3-frames"))
+    assert "[lfw]" not in said
+
+
 def test_a_prefix_that_is_taken_is_refused(run, tmp_path):
     assert run()[0] == 0
     status, _, error = run()

@@ -106,13 +106,13 @@ def embed_views(executor, images, image_size=(112, 112), flip=True, threads=None
     parts = []
     with one_opencv_thread(), contextlib.closing(decoded) as batches:
         for pixels in batches:
-            parts.append(_forward(executor, pixels, flip))
+            parts.append(forward_views(executor, pixels, flip))
             if progress:
                 progress(len(pixels))
     return np.concatenate(parts, axis=1)
 
 
-def _forward(executor, pixels, flip):
+def forward_views(executor, pixels, flip):
     """Embed one batch of uint8 pixels ``(n, H, W, 3)``: float32 ``(views, n, D)``."""
     planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
     views = (planes, np.ascontiguousarray(planes[:, :, :, ::-1])) if flip else (planes,)

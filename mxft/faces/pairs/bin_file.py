@@ -11,7 +11,7 @@ import numpy as np
 from mxft.data.images import BadImage, decode, inspect
 from mxft.data.progress import progress
 from mxft.errors import InputError
-from mxft.faces.pairs.lists import read_pair_list
+from mxft.faces.pairs.protocols import read_protocol
 from mxft.faces.pairs.restricted_pickle import load_restricted
 from mxft.files.whole import whole_file
 from mxft.machine.quiet import quiet_native
@@ -211,13 +211,13 @@ def write_pairs(path, images, issame):
         f.write(_BETWEEN + b"".join(_NEWTRUE if same else _NEWFALSE for same in issame) + _END)
 
 
-def pack_pairs(pairs_path, root, path, image_size=None, show=None):
+def pack_pairs(pairs_path, root, path, image_size=None, show=None, protocol="auto", frames=1):
     """Pack the images that a list of pairs names into a ``.bin`` file.
 
     Parameters
     ----------
     pairs_path : str
-        LFW's ``pairs.txt``, or lines of ``path path 0|1``: see `mxft.faces.pairs.lists.read_pair_list`.
+        The list, or the folder of the lists: see `mxft.faces.pairs.protocols.read_protocol`.
     root : str
         The folder of the images; only read.
     path : str
@@ -226,6 +226,8 @@ def pack_pairs(pairs_path, root, path, image_size=None, show=None):
         What every image must be; the first one's own size when None.
     show : bool, optional
         See `mxft.data.progress.progress`.
+    protocol, frames
+        See `mxft.faces.pairs.protocols.read_protocol`.
 
     Returns
     -------
@@ -241,7 +243,7 @@ def pack_pairs(pairs_path, root, path, image_size=None, show=None):
     -----
     The files' own bytes are packed, once they have been decoded to see that they can be: re-encoding costs accuracy.
     """
-    return pack_rows(read_pair_list(pairs_path, root), path, image_size, show, pairs_path)
+    return pack_rows(read_protocol(pairs_path, root, protocol, frames), path, image_size, show, pairs_path)
 
 
 def pack_rows(rows, path, image_size=None, show=None, listed=None):
@@ -264,13 +266,15 @@ def pack_rows(rows, path, image_size=None, show=None, listed=None):
     InputError
         See `pack_pairs`.
     """
-    _refuse_source(path, [*([listed] if listed else []), *(file for row in rows for file in row.files)])
+    lists = {listed, *(row.listed for row in rows)} - {None}
+    _refuse_source(path, [*lists, *(file for row in rows for file in row.files)])
     images = {}
     with quiet_native(), progress(2 * len(rows), "packing", show=show) as advance:
         for row in rows:
             for file in row.files:
                 if file not in images:
-                    named = f"line {row.number} of {listed} names" if listed else f"pair {row.number} names"
+                    source = row.listed or listed
+                    named = f"line {row.number} of {source} names" if source else f"pair {row.number} names"
                     images[file], image_size = _read_image(file, named, image_size)
                 advance()
     write_pairs(path, [images[file] for row in rows for file in row.files], [row.same for row in rows])

@@ -7,8 +7,10 @@ from mxft.files.whole import require_file
 
 SUFFIXES = (".jpg", ".png", ".jpeg")
 
-PairRow = namedtuple("PairRow", ["number", "files", "same"])
-PairRow.__doc__ = """One pair: line `number` from 1, the two image `files`, and whether they show the `same` person."""
+PairRow = namedtuple("PairRow", ["number", "files", "same", "listed"], defaults=[None])
+PairRow.__doc__ = """One pair: line `number` from 1, the two image `files`, and whether they show the `same` person.
+
+`listed` is the file the line stands in, where a protocol has several of them."""
 
 _Row = namedtuple("_Row", ["number", "line", "names", "numbered", "same"])
 _Row.__doc__ = """One line as it stands: its text, the names in it, and whether they are LFW's, without an ending."""
@@ -44,7 +46,7 @@ def read_pair_list(path, root):
     >>> with open("pairs.txt", "w") as f:
     ...     _ = f.write("Ann\\t1\\t4\\n")
     >>> read_pair_list("pairs.txt", "lfw")
-    [PairRow(number=1, files=('lfw/Ann/Ann_0001.jpg', 'lfw/Ann/Ann_0004.jpg'), same=True)]
+    [PairRow(number=1, files=('lfw/Ann/Ann_0001.jpg', 'lfw/Ann/Ann_0004.jpg'), same=True, listed=None)]
     """
     rows = _read(path)
     if not os.path.isdir(root):
@@ -124,10 +126,21 @@ def _find(path, root, row, name):
         if os.path.isfile(file + suffix):
             return file + suffix
     expected = f"{file}.jpg (or .png, .jpeg)" if row.numbered else file
-    raise _missing(path, row.number, row.line, expected, os.path.dirname(file) or ".")
+    raise missing_image(path, row.number, row.line, expected, os.path.dirname(file) or ".")
 
 
-def _missing(path, number, line, expected, folder):
+def find_image(path, root, number, line, *relative):
+    """Return an image below `root`, by the first of its paths and suffixes that is there; line `number` names it."""
+    for each in relative:
+        stem, suffix = os.path.splitext(os.path.join(root, each))
+        for end in dict.fromkeys([suffix, *SUFFIXES]):
+            if os.path.isfile(stem + end):
+                return stem + end
+    file = os.path.join(root, relative[0])
+    raise missing_image(path, number, line, file, os.path.dirname(file))
+
+
+def missing_image(path, number, line, expected, folder):
     """Return the error for a missing image, with what is there instead."""
     wanted = os.path.basename(expected)
     if not os.path.isdir(folder):

@@ -1,0 +1,1 @@
+"""The feature files that MegaFace's development kit reads, written by a face network; and without the noises."""
