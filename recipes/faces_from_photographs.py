@@ -152,9 +152,10 @@ def trained_here(args):
     faces = os.path.join(args.run, "first", "faces")
     mxft.pack_faces(str(folder), faces)
     symbol = face_network("m1", 64, versions=Versions(multiplier=0.125))
-    train_faces(FaceBackbone(symbol, "m1", 64), make_head("cosface", 40, 64, HeadOptions(margin_m=0.2, margin_s=16.0)),
-                read_face_set(faces), os.path.join(args.run, "first", "model"),
-                FaceOptions(lr=0.1, lr_steps=(25,), end_epoch=6, per_batch_size=64, frequent=5, seed=args.seed), [mx.cpu()])
+    head = make_head("cosface", 40, 64, HeadOptions(margin_m=0.2, margin_s=16.0))
+    options = FaceOptions(lr=0.1, lr_steps=(25,), end_epoch=6, per_batch_size=64, frequent=5, seed=args.seed)
+    train_faces(FaceBackbone(symbol, "m1", 64), head, read_face_set(faces), os.path.join(args.run, "first", "model"),
+                options, [mx.cpu()])
     return os.path.join(args.run, "first", "model") + ",last"
 
 

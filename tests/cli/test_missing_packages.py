@@ -38,7 +38,8 @@ COMMANDS = ["split photos out", "im2rec --list out photos", "inspect train.rec",
             "face-pack photos out", "pairs-pack pairs.txt photos out.bin", "train-softmax --data-dir faces",
             "ijb --model net,0 --meta ijbc --plots plots",
             "megaface-features --model net,0 --output out --facescrub-lst a --facescrub-root b",
-            "verify --model net,0 --bin a.bin", "slim --model net,0"]
+            "face-align photos out", "embed photos a.npz --model net,0", "enroll photos a.npz --model net,0",
+            "identify a.npz photos", "verify --model net,0 --bin a.bin", "slim --model net,0"]
 
 
 def without(modules, commands, **options):
