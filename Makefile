@@ -10,6 +10,8 @@ endif
 OTHER_BUILD := $(if $(filter cpu,$(DEVICE)),mxnet-cu112,mxnet)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
+# make demo-faces
+FACES ?=
 # make caltech256
 CALTECH256 ?=
 MODEL ?= resnet-50
@@ -30,7 +32,7 @@ ARGS ?=
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready-$(DEVICE)
 
-.PHONY: help setup demo caltech256 reproduce doctor test test-long torture lint docs bench clean
+.PHONY: help setup demo demo-faces caltech256 reproduce doctor test test-long torture lint docs bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +51,10 @@ $(READY): setup.py
 
 demo: $(READY)  ## fine-tune digits 0-4 to 5-9: what transfer is worth; no data needed, about a minute
 	$(PY) recipes/digits.py
+
+demo-faces: $(READY)  ## photographs of people to their names (FACES=tar|folder of aligned faces MODEL=prefix,epoch ARGS)
+	$(PY) recipes/faces_from_photographs.py $(if $(FACES),--faces "$(FACES)") \
+	  $(if $(filter command line environment,$(origin MODEL)),--model "$(MODEL)") $(ARGS)
 
 caltech256: export MXFT_TYPED := make caltech256
 caltech256: $(READY)  ## the tutorial (CALTECH256=folder|tar|URL MODEL=prefix,epoch PER_CLASS EPOCHS BATCH LR PLAN GPUS SEED ARGS)
