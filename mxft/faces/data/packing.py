@@ -171,7 +171,7 @@ def pack_faces(source, folder, root=None, size=(112, 112), min_images=1, hold_ou
         found = read_source(source, root, exts, exclude)
         make = partial(prepare_file, read=found.read, size=size, options=options)
     found = _with_enough_files(found, min_images, source)
-    _require_outside(source, folder)
+    require_outside(source, folder)
     rec, bad_path = os.path.join(folder, "train.rec"), os.path.join(folder, "train.bad.tsv")
     with contextlib.ExitStack() as packing:
         for context in (stopped_when_full(rec), one_opencv_thread(), quiet_native()):
@@ -293,7 +293,7 @@ def require_free(source, folder, hold_out=0, force=False):
                          "it too; choose another folder or remove it")
 
 
-def _require_outside(source, folder):
+def require_outside(source, folder):
     """Refuse to write into the folder that is packed: sources stay as they are."""
     path, above = os.path.realpath(folder), os.path.realpath(source)
     if os.path.isdir(source) and os.path.commonpath([path, above]) == above:

@@ -1,0 +1,144 @@
+"""Which images of a set seem to carry a wrong label: those far from the centre of their class. Arrays in, numbers out."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from mxft.errors import InputError
+from mxft.faces.evaluation.identification import unit_rows
+from mxft.faces.sets.centres import (
+    centre_sums,
+    core_of,
+    directions,
+    members_of,
+    nearest_others,
+    own_cosines,
+    stranger_cosines,
+    threshold_at,
+)
+from mxft.faces.sets.people import person_numbers, same_people
+
+RIGHT, NEARER, FAR, SMALL, MIXED, UNREADABLE = range(6)
+LEAST_IMAGES = 3         # of a class to judge it: of two that differ, nobody knows which is wrong
+STRANGERS = 1e-3         # of strangers' images that reach the threshold of an image
+USUAL_THRESHOLD = 0.4    # of an image where strangers are too few to measure one
+_MOST_ROUNDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What `judge_labels` found.
+
+    Attributes
+    ----------
+    verdicts : numpy.ndarray
+        Int8 ``(N,)``: RIGHT, NEARER (to another person's centre than to its own), FAR (below the threshold), SMALL (too
+        few images in its class), MIXED (more than half of its class do not agree), UNREADABLE (no embedding).
+    cosines : numpy.ndarray
+        Float ``(N,)``: with the centre that the other images of its class make.
+    others, other_cosines : numpy.ndarray
+        Int and float32 ``(N,)``: the nearest class of another person, -1 where there is none.
+    centres : numpy.ndarray
+        Float64 ``(C, D)``, of length 1, without the images that go; zero where a class has none.
+    twins : list of (int, int, float)
+        Classes that seem to be one person, with the cosine of their centres.
+    threshold : float
+    measured : bool
+        Whether the threshold was measured on strangers of this set.
+    """
+
+    verdicts: np.ndarray
+    cosines: np.ndarray
+    others: np.ndarray
+    other_cosines: np.ndarray
+    centres: np.ndarray
+    twins: list
+    threshold: float
+    measured: bool
+
+    @property
+    def goes(self):
+        """Bool ``(N,)``: NEARER, FAR or UNREADABLE."""
+        return np.isin(self.verdicts, (NEARER, FAR, UNREADABLE))
+
+
+def judge_labels(embeddings, labels, num_classes, threshold=None, strangers=STRANGERS, least=LEAST_IMAGES):
+    """Judge the label of every image by its cosine with the centre of its class.
+
+    Parameters
+    ----------
+    embeddings : numpy.ndarray
+        Float ``(N, D)``, of any length; a row that is not finite is an image without one.
+    labels : numpy.ndarray
+        Int ``(N,)``, from 0 to `num_classes` - 1.
+    num_classes : int
+    threshold : float, optional
+        Cosine below which an image is FAR. By default what a part `strangers` of the images reach with the centres of
+        other classes of the set.
+    strangers : float
+    least : int
+        Images of a class that is judged, 3 or more.
+
+    Returns
+    -------
+    Judgement
+
+    Raises
+    ------
+    InputError
+        A threshold, part or number out of range.
+
+    Notes
+    -----
+    The centre of a class is found from the half of its images that agree best (`core_of`), and then from all that
+    reach the threshold; an image is never part of the centre it is compared with. Two classes that seem to be one person
+    (`twins`) are not compared with each other: an image may be nearer to the other half of its own person. Nothing is
+    known of whole classes that carry another's name.
+    """
+    if least < LEAST_IMAGES or not 0 < strangers < 1 or not -1 < (threshold or 0) < 1:
+        raise InputError(f"labels cannot be judged: expected `least` of {LEAST_IMAGES} or more, `strangers` between 0 "
+                         f"and 1, `threshold` between -1 and 1, received least={least} strangers={strangers:g} "
+                         f"threshold={threshold}")
+    rows, members = directions(embeddings), members_of(labels, num_classes)
+    there = rows.any(axis=1)
+    used = _cores(rows, members, there)
+    sums, _ = centre_sums(rows, labels, num_classes, used)
+    measured = threshold_at(stranger_cosines(rows[there], labels[there], unit_rows(sums)), strangers)
+    bar = threshold if threshold is not None else USUAL_THRESHOLD if measured is None else measured
+    cosines, used, sums = _settled(rows, labels, num_classes, used, there, bar)
+    twins = same_people(unit_rows(sums))
+    people = person_numbers(num_classes, twins.pairs)
+    others, other_cosines = nearest_others(rows, people[labels], unit_rows(sums), people)
+    verdicts = np.where(cosines < bar, FAR, RIGHT).astype(np.int8)
+    verdicts[other_cosines > cosines] = NEARER
+    verdicts[(verdicts == NEARER) & (cosines < bar) & (other_cosines < bar)] = FAR
+    counts = np.bincount(labels[there], minlength=num_classes)
+    agree = np.bincount(labels[there & (cosines >= bar)], minlength=num_classes)
+    verdicts[(2 * agree <= counts)[labels]] = MIXED
+    verdicts[(counts < least)[labels]] = SMALL
+    verdicts[~there] = UNREADABLE
+    return Judgement(verdicts, cosines, others, other_cosines, unit_rows(sums),
+                     [(*pair, cosine) for pair, cosine in zip(twins.pairs, twins.cosines)], bar,
+                     threshold is None and measured is not None)
+
+
+def _cores(rows, members, there):
+    """Return which images are in the core of their class, bool ``(N,)``."""
+    used = np.zeros(len(rows), bool)
+    for places in members:
+        places = places[there[places]]
+        if len(places):
+            used[places[core_of(rows[places])]] = True
+    return used
+
+
+def _settled(rows, labels, num_classes, used, there, bar):
+    """Return cosines, the images the centres are made of, and their sums, when no more join or leave."""
+    for _ in range(_MOST_ROUNDS):
+        sums, _ = centre_sums(rows, labels, num_classes, used)
+        cosines = own_cosines(rows, labels, sums, used)
+        joined = there & (cosines >= bar)
+        joined |= used & ~np.isin(labels, labels[joined])  # a class none of whose images agree keeps its core
+        if (joined == used).all():
+            break
+        used = joined
+    return cosines, used, sums
