@@ -14,6 +14,7 @@ from mxft.backbones.faces import initializer as backbone_initializer
 from mxft.compat import mx
 from mxft.faces.data.iterators import FaceIterator
 from mxft.faces.evaluation.identification import class_centres
+from mxft.faces.sets.overlap import tell_overlap
 from mxft.faces.training.announcing import announce, conclude, start_facts
 from mxft.faces.training.checkpoints import FaceRun
 from mxft.faces.training.fit import fit_faces
@@ -123,6 +124,8 @@ def _begin(run, task, targets, threads):
     resumed = bool(run.state and run.state.resumed)
     run.log("resumed" if resumed else "start", **start_facts(task, targets))
     announce(task, run.prefix)
+    if targets and task.workers.writes and not resumed:
+        run.log("overlap", **tell_overlap(task.faces, targets, threads))
     imprinting = task.options.fc7_init == "imprint" and task.workers.writes and not resumed
     # without it the others are given what rank 0 begins with
     return {**task.transfer.arg_params, **(_imprinted(task, threads) if imprinting else {})}

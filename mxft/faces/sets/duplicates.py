@@ -43,7 +43,8 @@ class DuplicatesResult:
         return sum(len(places) - 1 for _, _, places in self.groups)
 
     def __str__(self):
-        text = f"{plural(self.images, 'image')}: {plural(self.surplus, 'duplicate')} in {plural(len(self.groups), 'group')}"
+        text = (f"{plural(self.images, 'image')}: {plural(self.surplus, 'duplicate')} in "
+                f"{plural(len(self.groups), 'group')}")
         counts = Counter((where, kind) for kind, where, _ in self.groups)
         for where in (WITHIN, ACROSS, BETWEEN):
             told = ", ".join(f"{counts[where, kind]} {kind}" for kind in KINDS if counts[where, kind])
@@ -77,8 +78,8 @@ def find_set_duplicates(sources, list_path=None, threads=None, show=None):
 
     Notes
     -----
-    Some 300 bytes an image are held. People of the same name in two sets count as two sets' (`BETWEEN`), whatever they are
-    called. See `mxft.faces.sets.prints.alike` for what is not found.
+    Some 300 bytes an image are held. A group with images of two sets is `BETWEEN`, whatever the people are called. See
+    `mxft.faces.sets.prints.alike` for what is not found.
 
     Examples
     --------

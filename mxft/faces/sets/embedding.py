@@ -84,7 +84,8 @@ def embed_faces(executor, images, image_size, threads=None, advance=lambda count
     """
     starts, bad, parts = range(0, len(images), executor.batch_size), {}, []
     decode = partial(_decode_some, images, executor.batch_size, image_size)
-    with one_opencv_thread(), contextlib.closing(ordered_map(decode, starts, threads or os.cpu_count() or 1)) as batches:
+    decoded = ordered_map(decode, starts, threads or os.cpu_count() or 1)
+    with one_opencv_thread(), contextlib.closing(decoded) as batches:
         for planes, wrong in batches:
             bad.update(wrong)
             parts.append(executor.forward(planes).reshape(len(planes), -1).astype(np.float32))

@@ -1,4 +1,4 @@
-"""Which images of a set seem to carry a wrong label: those far from the centre of their class. Arrays in, numbers out."""
+"""Which images of a set seem to carry a wrong label: far from the centre of their class. Arrays in, numbers out."""
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,35 +90,72 @@ def judge_labels(embeddings, labels, num_classes, threshold=None, strangers=STRA
     Notes
     -----
     The centre of a class is found from the half of its images that agree best (`core_of`), and then from all that
-    reach the threshold; an image is never part of the centre it is compared with. Two classes that seem to be one person
-    (`twins`) are not compared with each other: an image may be nearer to the other half of its own person. Nothing is
-    known of whole classes that carry another's name.
+    reach the threshold; an image is never part of the centre it is compared with. Two classes that seem to be one
+    person (`twins`) are not compared with each other: an image may be nearer to the other half of its own person. A
+    class whose images all show somebody else is not found.
+
+    Examples
+    --------
+    >>> rows = np.array([[1.0, 0], [1, 0], [1, 0], [0, 1], [0, 1], [0, 1], [0, 1]])
+    >>> judge_labels(rows, np.array([0, 0, 0, 0, 1, 1, 1]), 2).verdicts.tolist()   # the fourth is NEARER to the other
+    [0, 0, 0, 1, 0, 0, 0]
     """
     if least < LEAST_IMAGES or not 0 < strangers < 1 or not -1 < (threshold or 0) < 1:
         raise InputError(f"labels cannot be judged: expected `least` of {LEAST_IMAGES} or more, `strangers` between 0 "
                          f"and 1, `threshold` between -1 and 1, received least={least} strangers={strangers:g} "
                          f"threshold={threshold}")
-    rows, members = directions(embeddings), members_of(labels, num_classes)
-    there = rows.any(axis=1)
-    used = _cores(rows, members, there)
-    sums, _ = centre_sums(rows, labels, num_classes, used)
-    measured = threshold_at(stranger_cosines(rows[there], labels[there], unit_rows(sums)), strangers)
-    bar = threshold if threshold is not None else USUAL_THRESHOLD if measured is None else measured
-    cosines, used, sums = _settled(rows, labels, num_classes, used, there, bar)
-    twins = same_people(unit_rows(sums))
+    rows = directions(embeddings)
+    centres, cosines, bar, measured = _clean(rows, labels, num_classes, threshold, strangers)
+    twins = same_people(centres)
     people = person_numbers(num_classes, twins.pairs)
-    others, other_cosines = nearest_others(rows, people[labels], unit_rows(sums), people)
-    verdicts = np.where(cosines < bar, FAR, RIGHT).astype(np.int8)
-    verdicts[other_cosines > cosines] = NEARER
-    verdicts[(verdicts == NEARER) & (cosines < bar) & (other_cosines < bar)] = FAR
+    others, other_cosines = nearest_others(rows, people[labels], centres, people)
+    verdicts = _verdicts(cosines, other_cosines, bar)
+    there = rows.any(axis=1)
     counts = np.bincount(labels[there], minlength=num_classes)
     agree = np.bincount(labels[there & (cosines >= bar)], minlength=num_classes)
     verdicts[(2 * agree <= counts)[labels]] = MIXED
     verdicts[(counts < least)[labels]] = SMALL
     verdicts[~there] = UNREADABLE
-    return Judgement(verdicts, cosines, others, other_cosines, unit_rows(sums),
-                     [(*pair, cosine) for pair, cosine in zip(twins.pairs, twins.cosines)], bar,
-                     threshold is None and measured is not None)
+    return Judgement(verdicts, cosines, others, other_cosines, centres,
+                     [(*pair, cosine) for pair, cosine in zip(twins.pairs, twins.cosines)], bar, measured)
+
+
+def clean_centres(embeddings, labels, num_classes, threshold=None, strangers=STRANGERS):
+    """Return the centre of each class without the images that do not reach the threshold, see `judge_labels`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Float64 ``(C, D)``, of length 1; zero where a class has no image.
+    float
+        The threshold.
+
+    Examples
+    --------
+    >>> clean_centres(np.array([[2.0, 0], [3.0, 0]]), np.array([0, 0]), 1)[0].tolist()
+    [[1.0, 0.0]]
+    """
+    centres, _, bar, _ = _clean(directions(embeddings), labels, num_classes, threshold, strangers)
+    return centres, bar
+
+
+def _verdicts(cosines, other_cosines, bar):
+    """Return RIGHT, NEARER or FAR of each image; nearer to somebody whom it does not reach either is FAR."""
+    verdicts = np.where(cosines < bar, FAR, RIGHT).astype(np.int8)
+    verdicts[(other_cosines > cosines) & (other_cosines >= bar)] = NEARER
+    return verdicts
+
+
+def _clean(rows, labels, num_classes, threshold, strangers):
+    """Return centres, the images' cosines with their own, the threshold, and whether it was measured."""
+    there = rows.any(axis=1)
+    used = _cores(rows, members_of(labels, num_classes), there)
+    centres = unit_rows(centre_sums(rows, labels, num_classes, used)[0])
+    measured = None if threshold is not None else threshold_at(
+        stranger_cosines(rows[there], labels[there], centres), strangers)
+    bar = threshold if threshold is not None else USUAL_THRESHOLD if measured is None else measured
+    cosines, sums = _settled(rows, labels, num_classes, used, there, bar)
+    return unit_rows(sums), cosines, bar, measured is not None
 
 
 def _cores(rows, members, there):
@@ -132,13 +169,13 @@ def _cores(rows, members, there):
 
 
 def _settled(rows, labels, num_classes, used, there, bar):
-    """Return cosines, the images the centres are made of, and their sums, when no more join or leave."""
+    """Return cosines, and the sums of the images the centres are made of, when no more join or leave."""
     for _ in range(_MOST_ROUNDS):
-        sums, _ = centre_sums(rows, labels, num_classes, used)
+        sums = centre_sums(rows, labels, num_classes, used)[0]
         cosines = own_cosines(rows, labels, sums, used)
         joined = there & (cosines >= bar)
         joined |= used & ~np.isin(labels, labels[joined])  # a class none of whose images agree keeps its core
         if (joined == used).all():
             break
         used = joined
-    return cosines, used, sums
+    return cosines, sums

@@ -66,7 +66,8 @@ def find_images(faces, path):
     InputError
         See `read_table`; an image that the set does not have.
     """
-    places = {(faces.names[label], name): at for at, (label, name) in enumerate(zip(faces.labels.tolist(), faces.paths))}
+    places = {(faces.names[label], name): at
+              for at, (label, name) in enumerate(zip(faces.labels.tolist(), faces.paths))}
     found = []
     for identity, image in read_table(path, IMAGE_COLUMNS):
         if (identity, image) not in places:

@@ -148,8 +148,8 @@ def _pairs_of_list(sets, path):
         ends = [(row[0].rstrip("/"), row[1]), (row[2].rstrip("/"), row[3])]
         for end in ends:
             if end not in numbers:
-                raise InputError(f"person is not in the sets: expected one of {', '.join(f.path for f in sets)}, received "
-                                 f"{end[1]!r} of {end[0]!r} in {path}; "
+                raise InputError(f"person is not in the sets: expected one of {', '.join(f.path for f in sets)}, "
+                                 f"received {end[1]!r} of {end[0]!r} in {path}; "
                                  f"{nearest(end[1], [name for _, name in numbers])}")
         pairs.append((numbers[ends[0]], numbers[ends[1]]))
     return pairs

@@ -53,10 +53,9 @@ def same_people(centres, others=None, threshold=None, false_pairs=FALSE_PAIRS):
     Notes
     -----
     The threshold is measured on pairs of classes within each set, which are different people but for a few: it is the
-    cosine they would reach at a rate of false_pairs / (A·B), see `mxft.faces.sets.centres.threshold_at`. It is higher for more people, as it has to
-    be. With fewer than 15 people in both sets together it is `USUAL_THRESHOLD`. Centres of one image each differ more: at
-    LFW's threshold of 0.57 the published MobileFaceNet finds 99 % of people with two images in each set, 65 % of those
-    with one.
+    cosine they would reach at a rate of false_pairs / (A·B), see `mxft.faces.sets.centres.threshold_at`; higher for
+    more people. With fewer than 100 such pairs it is `USUAL_THRESHOLD`. Centres of one image each differ more than
+    those of several: see recipes/face_sets.md for how many are found.
 
     Examples
     --------
@@ -73,7 +72,7 @@ def same_people(centres, others=None, threshold=None, false_pairs=FALSE_PAIRS):
 
 
 def _above(centres, others, bar, one_set):
-    """Return the pairs of rows whose cosine reaches `bar`, and the cosines; of one set the lower triangle is left out."""
+    """Return the pairs of rows whose cosine reaches `bar`, and the cosines; of one set each pair once."""
     centres, others = centres.astype(np.float32), others.astype(np.float32)
     found, step = [], max(1, _BLOCK // max(1, len(others)))
     for start in range(0, len(centres), step):

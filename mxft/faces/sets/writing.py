@@ -58,10 +58,12 @@ def write_people(folder, people, image_size, show=None):
     if not total:
         raise InputError("nothing to write: expected at least one image, received none")
     if total + len(people) >= MOST_KEYS:
-        raise InputError(f"too many images for one set: expected fewer than {MOST_KEYS} images and identities, which is "
-                         f"as far as its header records can count, received {total + len(people)}; write them in parts")
+        raise InputError(f"too many images for one set: expected fewer than {MOST_KEYS} images and identities, which "
+                         f"is as far as its header records can count, received {total + len(people)}; write them in "
+                         "parts")
     rec = os.path.join(folder, "train.rec")
-    with stopped_when_full(rec), FaceSetWriter(folder) as writer, progress(total, f"writing {rec}", show=show) as advance:
+    with stopped_when_full(rec), FaceSetWriter(folder) as writer, \
+            progress(total, f"writing {rec}", show=show) as advance:
         for label, (_, images) in enumerate(people):
             writer.add_identity(label, [(path, _payload(faces, at, image_size)) for path, faces, at in images])
             advance(len(images))
