@@ -122,10 +122,10 @@ def _begin(run, task, targets, threads):
     """Write and say what the run is about to do; return the parameters it begins with, centres imprinted if asked."""
     run.write_json("transfer.json", task.transfer.report.to_dict())
     resumed = bool(run.state and run.state.resumed)
-    run.log("resumed" if resumed else "start", **start_facts(task, targets))
+    asks = targets and task.workers.writes and not resumed
+    overlap = {"overlap": tell_overlap(task.faces, targets, threads)} if asks else {}
+    run.log("resumed" if resumed else "start", **start_facts(task, targets), **overlap)
     announce(task, run.prefix)
-    if targets and task.workers.writes and not resumed:
-        run.log("overlap", **tell_overlap(task.faces, targets, threads))
     imprinting = task.options.fc7_init == "imprint" and task.workers.writes and not resumed
     # without it the others are given what rank 0 begins with
     return {**task.transfer.arg_params, **(_imprinted(task, threads) if imprinting else {})}

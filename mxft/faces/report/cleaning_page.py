@@ -35,7 +35,7 @@ def write_cleaning_page(path, found, list_path=None):
     faces, judged = found.faces, found.judgement
     goes, shown = int(judged.goes.sum()), 0
     people = []
-    for label in _most_first(faces.labels[judged.goes]):
+    for label in _most_first(faces.labels[judged.goes], judged.cosines[judged.goes]):
         cards = _Cards(found, label)
         if people and shown + len(cards.going) > MOST_SHOWN:
             break
@@ -66,10 +66,12 @@ def _commands(faces, list_path):
             f"--out {shlex.quote(faces.stem + '-clean')}"]
 
 
-def _most_first(labels):
-    """Return the labels that occur, the most frequent first."""
-    labels, counts = np.unique(labels, return_counts=True)
-    return labels[np.argsort(-counts, kind="stable")].tolist()
+def _most_first(labels, cosines):
+    """Return the labels that occur, the most frequent first, of equals the one with the lowest cosine."""
+    labels, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    lowest = np.ones(len(labels))
+    np.minimum.at(lowest, numbers, cosines)
+    return labels[np.lexsort((lowest, -counts))].tolist()
 
 
 class _Cards:
@@ -95,8 +97,8 @@ class _Cards:
         """Return the card of the person an image is nearer to."""
         other = int(self.judged.others[at])
         nearest = _nearest_to_centre(self.found, other, 1)
-        card = _card(self.found, nearest[0], "other", self.faces.names[other]) if nearest else {
-            "kind": "other", "image": None, "alt": "", "what": self.faces.names[other]}
+        card = _card(self.found, nearest[0], "other", "the other") if nearest else {
+            "kind": "other", "image": None, "alt": "", "what": "the other"}
         return [{**card, "detail": f"{self.judged.other_cosines[at]:.2f} with {self.faces.names[other]}"}]
 
 

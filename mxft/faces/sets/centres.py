@@ -5,8 +5,9 @@ from mxft.faces.evaluation.identification import unit_rows
 
 MOST_STEPS = 10         # of concentration; three or four are usual
 LEAST_PAIRS = 100       # cosines of strangers a threshold can be measured on
-_TAIL = 30              # largest cosines the tail is fitted to, at least
-_TAIL_PART = 1e-3       # and at least this part of them
+_TAIL = 50              # largest cosines the tail is fitted to, at least
+_TAIL_PART = 2e-3       # and at least this part of them
+_TRIMMED_MEAN = 1 - 0.1 / 0.9 * float(np.log(10))  # of the lower nine tenths of an exponential of scale 1
 _SAMPLE = 1 << 22       # cosines of strangers looked at
 _BLOCK = 1 << 24        # cosines held at a time
 
@@ -197,10 +198,10 @@ def threshold_at(cosines, rate):
 
     Notes
     -----
-    The quantile, where at least 30 cosines lie beyond it. Rarer cosines are extrapolated from the largest thousandth
-    (at least 30): beyond a high threshold, cosines of strangers fall off like an exponential, whose scale is the median
-    excess / ln 2. The median, because a few pairs may be no strangers. (Pickands, "Statistical Inference Using Extreme
-    Order Statistics", 1975, with shape 0.)
+    The quantile, where at least 50 cosines lie beyond it. Rarer cosines are extrapolated from the largest 0.2 % (at
+    least 50): beyond a high threshold, cosines of strangers fall off like an exponential, whose scale is the mean
+    excess, without the largest tenth, since a few pairs may be no strangers. (Pickands, "Statistical Inference Using
+    Extreme Order Statistics", 1975, with shape 0.)
 
     Examples
     --------
@@ -213,9 +214,9 @@ def threshold_at(cosines, rate):
     if rate * count >= _TAIL:
         return float(np.quantile(cosines, 1 - rate))
     beyond = max(_TAIL, int(_TAIL_PART * count))
-    begin = float(cosines[-beyond - 1])
-    scale = (float(np.median(cosines[-beyond:])) - begin) / np.log(2)
-    return min(begin + scale * float(np.log(beyond / count / rate)), 1.0)
+    begin, trusted = cosines[-beyond - 1], cosines[-beyond:count - beyond // 10]
+    scale = (trusted.mean() - begin) / _TRIMMED_MEAN
+    return float(min(begin + scale * np.log(beyond / count / rate), 1))
 
 
 def directions(embeddings):

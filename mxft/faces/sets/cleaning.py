@@ -61,7 +61,8 @@ class LabelsFound:
         lines = [str(self.faces), f"{plural(count, 'image goes', 'images go')} ({count / len(verdicts):.2%}): "
                  + ", ".join(f"{counts[verdict]} {reason}" for verdict, reason in REASONS.items()),
                  f"far: a cosine below {judged.threshold:.3f} with the centre of the person's other images"
-                 + (f", which {self.strangers:g} of strangers reach" if judged.measured else "")]
+                 + (f", which {self.strangers:g} of strangers reach" if judged.measured else "")
+                 + f"; nearer: {judged.other_threshold:.3f} or more with another's centre, and more than with its own"]
         if counts[SMALL]:
             lines.append(f"not judged: {plural(counts[SMALL], 'image')} of "
                          f"{plural(len(self.people(SMALL)), 'person', 'people')} with fewer than {self.least}")
@@ -92,7 +93,7 @@ def find_wrong_labels(source, embedder, threshold=None, strangers=STRANGERS, lea
     Examples
     --------
     >>> print(find_wrong_labels("faces", Embedder(checkpoint)))                           # doctest: +SKIP
-    faces: 5985 images of 423 people
+    faces: 5,985 images of 423 people
     """
     faces = FaceImages(source)
     embeddings, bad = embedder.embed(faces, faces.path)

@@ -8,6 +8,7 @@ import numpy as np
 from mxft.data.images import BadImage, inspect
 from mxft.errors import InputError
 from mxft.faces.data.sources import read_source
+from mxft.wording import plural
 
 
 class FaceImages(Sequence):
@@ -57,7 +58,7 @@ class FaceImages(Sequence):
         return self._source.read(self._source.files[at])
 
     def __str__(self):
-        return f"{self.path}: {len(self)} images of {len(self.names)} people"
+        return f"{self.path}: {plural(len(self), 'image')} of {plural(len(self.names), 'person', 'people')}"
 
     @property
     def stem(self):

@@ -21,6 +21,7 @@ RIGHT, NEARER, FAR, SMALL, MIXED, UNREADABLE = range(6)
 LEAST_IMAGES = 3         # of a class to judge it: of two that differ, nobody knows which is wrong
 STRANGERS = 1e-3         # of strangers' images that reach the threshold of an image
 USUAL_THRESHOLD = 0.4    # of an image where strangers are too few to measure one
+OTHER_THRESHOLD = 0.55   # of an image with another's centre, likewise
 _MOST_ROUNDS = 5
 
 
@@ -31,8 +32,9 @@ class Judgement:
     Attributes
     ----------
     verdicts : numpy.ndarray
-        Int8 ``(N,)``: RIGHT, NEARER (to another person's centre than to its own), FAR (below the threshold), SMALL (too
-        few images in its class), MIXED (more than half of its class do not agree), UNREADABLE (no embedding).
+        Int8 ``(N,)``: RIGHT, NEARER (to another person's centre than to its own, and as near as strangers hardly are),
+        FAR (below the threshold), SMALL (too few images in its class), MIXED (no more than half of its class agree),
+        UNREADABLE (no embedding).
     cosines : numpy.ndarray
         Float ``(N,)``: with the centre that the other images of its class make.
     others, other_cosines : numpy.ndarray
@@ -41,7 +43,9 @@ class Judgement:
         Float64 ``(C, D)``, of length 1, without the images that go; zero where a class has none.
     twins : list of (int, int, float)
         Classes that seem to be one person, with the cosine of their centres.
-    threshold : float
+    threshold, other_threshold : float
+        Of the cosine with the own centre, below which an image is FAR, and of that with another's, from which on it may
+        be NEARER.
     measured : bool
         Whether the threshold was measured on strangers of this set.
     """
@@ -53,6 +57,7 @@ class Judgement:
     centres: np.ndarray
     twins: list
     threshold: float
+    other_threshold: float
     measured: bool
 
     @property
@@ -90,9 +95,11 @@ def judge_labels(embeddings, labels, num_classes, threshold=None, strangers=STRA
     Notes
     -----
     The centre of a class is found from the half of its images that agree best (`core_of`), and then from all that
-    reach the threshold; an image is never part of the centre it is compared with. Two classes that seem to be one
-    person (`twins`) are not compared with each other: an image may be nearer to the other half of its own person. A
-    class whose images all show somebody else is not found.
+    reach the threshold; an image is never part of the centre it is compared with. That an image is NEARER takes a
+    cosine that only a part `strangers` of the images reach with the nearest of all other people: among thousands there
+    is always somebody who looks alike. Two classes that seem to be one person (`twins`) are not compared with each
+    other: an image may be nearer to the other half of its own person. A class whose images all show somebody else is
+    not found.
 
     Examples
     --------
@@ -105,19 +112,19 @@ def judge_labels(embeddings, labels, num_classes, threshold=None, strangers=STRA
                          f"and 1, `threshold` between -1 and 1, received least={least} strangers={strangers:g} "
                          f"threshold={threshold}")
     rows = directions(embeddings)
-    centres, cosines, bar, measured = _clean(rows, labels, num_classes, threshold, strangers)
-    twins = same_people(centres)
-    people = person_numbers(num_classes, twins.pairs)
-    others, other_cosines = nearest_others(rows, people[labels], centres, people)
-    verdicts = _verdicts(cosines, other_cosines, bar)
+    centres, cosines, bar, measured, other_bar = _clean(rows, labels, num_classes, threshold, strangers)
     there = rows.any(axis=1)
     counts = np.bincount(labels[there], minlength=num_classes)
-    agree = np.bincount(labels[there & (cosines >= bar)], minlength=num_classes)
-    verdicts[(2 * agree <= counts)[labels]] = MIXED
+    mixed = (counts >= least) & (2 * np.bincount(labels[there & (cosines >= bar)], minlength=num_classes) <= counts)
+    twins = same_people(np.where(mixed[:, None], 0, centres))  # a mean of several people is near to each of them
+    people = person_numbers(num_classes, twins.pairs)
+    others, other_cosines = nearest_others(rows, people[labels], np.where(mixed[:, None], 0, centres), people)
+    verdicts = _verdicts(cosines, other_cosines, bar, other_bar)
+    verdicts[mixed[labels]] = MIXED
     verdicts[(counts < least)[labels]] = SMALL
     verdicts[~there] = UNREADABLE
     return Judgement(verdicts, cosines, others, other_cosines, centres,
-                     [(*pair, cosine) for pair, cosine in zip(twins.pairs, twins.cosines)], bar, measured)
+                     [(*pair, cosine) for pair, cosine in zip(twins.pairs, twins.cosines)], bar, other_bar, measured)
 
 
 def clean_centres(embeddings, labels, num_classes, threshold=None, strangers=STRANGERS):
@@ -135,27 +142,28 @@ def clean_centres(embeddings, labels, num_classes, threshold=None, strangers=STR
     >>> clean_centres(np.array([[2.0, 0], [3.0, 0]]), np.array([0, 0]), 1)[0].tolist()
     [[1.0, 0.0]]
     """
-    centres, _, bar, _ = _clean(directions(embeddings), labels, num_classes, threshold, strangers)
+    centres, _, bar, _, _ = _clean(directions(embeddings), labels, num_classes, threshold, strangers)
     return centres, bar
 
 
-def _verdicts(cosines, other_cosines, bar):
-    """Return RIGHT, NEARER or FAR of each image; nearer to somebody whom it does not reach either is FAR."""
+def _verdicts(cosines, other_cosines, bar, other_bar):
+    """Return RIGHT, NEARER or FAR of each image."""
     verdicts = np.where(cosines < bar, FAR, RIGHT).astype(np.int8)
-    verdicts[(other_cosines > cosines) & (other_cosines >= bar)] = NEARER
+    verdicts[(other_cosines > cosines) & (other_cosines >= other_bar)] = NEARER
     return verdicts
 
 
 def _clean(rows, labels, num_classes, threshold, strangers):
-    """Return centres, the images' cosines with their own, the threshold, and whether it was measured."""
+    """Return centres, the images' cosines with their own, the threshold, whether it was measured, and the other's."""
     there = rows.any(axis=1)
     used = _cores(rows, members_of(labels, num_classes), there)
     centres = unit_rows(centre_sums(rows, labels, num_classes, used)[0])
-    measured = None if threshold is not None else threshold_at(
-        stranger_cosines(rows[there], labels[there], centres), strangers)
+    apart = stranger_cosines(rows[there], labels[there], centres)
+    measured, nearest = (threshold_at(apart, rate) for rate in (strangers, strangers / max(num_classes, 1)))
     bar = threshold if threshold is not None else USUAL_THRESHOLD if measured is None else measured
     cosines, sums = _settled(rows, labels, num_classes, used, there, bar)
-    return unit_rows(sums), cosines, bar, measured is not None
+    return (unit_rows(sums), cosines, bar, threshold is None and measured is not None,
+            max(bar, OTHER_THRESHOLD if nearest is None else nearest))
 
 
 def _cores(rows, members, there):
