@@ -94,7 +94,8 @@ def alike(prints, others=None):
         Int ``(P, 2)``: a place in the first, one in the second. Of a group of equal images not every pair is among
         them, but enough to connect them; of a second collection every image that is alike to one has a pair.
     kinds : numpy.ndarray
-        Int ``(P,)``: BYTES, PIXELS or NEAR, the closest first for each pair.
+        Int ``(P,)``: BYTES, PIXELS or NEAR. The pairs up to a kind connect all that are alike in that way or a stricter
+        one; a pair that others connect already may be called looser than it is.
 
     Notes
     -----
