@@ -51,8 +51,8 @@ def _add_compare(actions):
 
 
 def _add_merge(actions):
-    p = actions.add_parser("merge", help="several sets in one", description="Write several sets as one: labels counted "
-                           "anew, names kept, bytes unchanged.\nPeople of one name stay apart unless they are joined.")
+    p = actions.add_parser("merge", help="several sets in one", description="Write several sets as one: new labels, "
+                           "names kept, bytes unchanged.\nPeople of one name stay apart unless they are joined.")
     p.add_argument("sets", nargs="+", metavar="SET", help="two or more, of one image size")
     _add_out(p, "folder of the set to write", required=True)
     p.add_argument("--join-names", action="store_true", help="people of the same name are one")

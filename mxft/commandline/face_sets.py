@@ -52,7 +52,7 @@ def _write(args, found):
     from mxft.faces.report.cleaning_page import write_cleaning_page
     from mxft.faces.sets.cleaning import write_wrong_labels
 
-    gone, beside = found.judgement.goes.nonzero()[0], None
+    gone, beside = found.results.goes.nonzero()[0], None
     if args.out and len(gone):
         _write_set(found.faces, gone, args)
         beside = args.out

@@ -4,7 +4,7 @@ import numpy as np
 from mxft.faces.evaluation.identification import unit_rows
 
 MOST_STEPS = 10         # of concentration; three or four are usual
-LEAST_PAIRS = 100       # cosines of strangers a threshold can be measured on
+LEAST_PAIRS = 500       # cosines of strangers a threshold can be measured on
 _TAIL = 50              # largest cosines the tail is fitted to, at least
 _TAIL_PART = 2e-3       # and at least this part of them
 _TRIMMED_MEAN = 1 - 0.1 / 0.9 * float(np.log(10))  # of the lower nine tenths of an exponential of scale 1

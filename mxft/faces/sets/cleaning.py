@@ -13,7 +13,7 @@ from mxft.faces.sets.labels import (
     SMALL,
     STRANGERS,
     UNREADABLE,
-    Judgement,
+    LabelResults,
     judge_labels,
 )
 from mxft.faces.sets.lists import IMAGE_COLUMNS, find_images, write_table
@@ -25,52 +25,52 @@ REASONS = {NEARER: "nearer to another", FAR: "far from its own", UNREADABLE: "ca
 
 
 @dataclass(frozen=True)
-class LabelsFound:
+class WrongLabels:
     """What `find_wrong_labels` found.
 
     Attributes
     ----------
     faces : FaceImages
-    judgement : mxft.faces.sets.labels.Judgement
+    results : mxft.faces.sets.labels.LabelResults
     bad : dict of int to str
         Images that cannot be read, and why.
     strangers : float
         What the threshold was measured for.
     least : int
-        Images of a person that is judged.
+        Images of a person that is results.
     """
 
     faces: FaceImages
-    judgement: Judgement
+    results: LabelResults
     bad: dict
     strangers: float
     least: int
 
     def people(self, verdict):
         """Return the labels of the people with an image of that verdict."""
-        return np.unique(self.faces.labels[self.judgement.verdicts == verdict]).tolist()
+        return np.unique(self.faces.labels[self.results.verdicts == verdict]).tolist()
 
     def reason(self, at):
         """Return why an image goes, in words."""
-        return self.bad.get(at) or REASONS[int(self.judgement.verdicts[at])]
+        return self.bad.get(at) or REASONS[int(self.results.verdicts[at])]
 
     def __str__(self):
-        judged, verdicts, names = self.judgement, self.judgement.verdicts, self.faces.names
-        count = int(judged.goes.sum())
+        results, verdicts, names = self.results, self.results.verdicts, self.faces.names
+        count = int(results.goes.sum())
         counts = {verdict: int((verdicts == verdict).sum()) for verdict in range(6)}
         lines = [str(self.faces), f"{plural(count, 'image goes', 'images go')} ({count / len(verdicts):.2%}): "
                  + ", ".join(f"{counts[verdict]} {reason}" for verdict, reason in REASONS.items()),
-                 f"far: a cosine below {judged.threshold:.3f} with the centre of the person's other images"
-                 + (f", which {self.strangers:g} of strangers reach" if judged.measured else "")
-                 + f"; nearer: {judged.other_threshold:.3f} or more with another's centre, and more than with its own"]
+                 f"far: a cosine below {results.threshold:.3f} with the centre of the person's other images"
+                 + (f", which {self.strangers:g} of strangers reach" if results.measured else "")
+                 + f"; nearer: {results.other_threshold:.3f} or more with another's centre, and more than with its own"]
         if counts[SMALL]:
             lines.append(f"not judged: {plural(counts[SMALL], 'image')} of "
                          f"{plural(len(self.people(SMALL)), 'person', 'people')} with fewer than {self.least}")
         if counts[MIXED]:
             mixed = some([names[label] for label in self.people(MIXED)])
             lines.append(f"not judged, no majority of the images agrees: {mixed} ({plural(counts[MIXED], 'image')})")
-        if judged.twins:
-            told = some([f"{names[a]} = {names[b]} ({cosine:.2f})" for a, b, cosine in judged.twins])
+        if results.twins:
+            told = some([f"{names[a]} = {names[b]} ({cosine:.2f})" for a, b, cosine in results.twins])
             lines.append(f"seem to be one person under two names: {told}")
         return "\n".join(lines)
 
@@ -88,7 +88,7 @@ def find_wrong_labels(source, embedder, threshold=None, strangers=STRANGERS, lea
 
     Returns
     -------
-    LabelsFound
+    WrongLabels
 
     Examples
     --------
@@ -97,7 +97,7 @@ def find_wrong_labels(source, embedder, threshold=None, strangers=STRANGERS, lea
     """
     faces = FaceImages(source)
     embeddings, bad = embedder.embed(faces, faces.path)
-    return LabelsFound(faces, judge_labels(embeddings, faces.labels, len(faces.names), threshold, strangers, least),
+    return WrongLabels(faces, judge_labels(embeddings, faces.labels, len(faces.names), threshold, strangers, least),
                        bad, strangers, least)
 
 
@@ -107,19 +107,19 @@ def write_wrong_labels(path, found):
     Parameters
     ----------
     path : str
-    found : LabelsFound
+    found : WrongLabels
 
     Notes
     -----
     The image furthest from its own centre comes first. `write_clean_set` takes the table, with lines taken out where
     an image is to stay.
     """
-    faces, judged = found.faces, found.judgement
-    places = np.flatnonzero(judged.goes)
+    faces, results = found.faces, found.results
+    places = np.flatnonzero(results.goes)
     write_table(path, COLUMNS, [
-        (found.reason(at), faces.names[faces.labels[at]], faces.paths[at], float(judged.cosines[at]),
-         faces.names[judged.others[at]] if judged.others[at] >= 0 else "", float(judged.other_cosines[at]))
-        for at in places[np.argsort(judged.cosines[places], kind="stable")].tolist()])
+        (found.reason(at), faces.names[faces.labels[at]], faces.paths[at], float(results.cosines[at]),
+         faces.names[results.others[at]] if results.others[at] >= 0 else "", float(results.other_cosines[at]))
+        for at in places[np.argsort(results.cosines[places], kind="stable")].tolist()])
 
 
 def write_clean_set(faces, gone, folder, force=False, show=None):

@@ -26,7 +26,7 @@ _MOST_ROUNDS = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
+class LabelResults:
     """What `judge_labels` found.
 
     Attributes
@@ -85,7 +85,7 @@ def judge_labels(embeddings, labels, num_classes, threshold=None, strangers=STRA
 
     Returns
     -------
-    Judgement
+    LabelResults
 
     Raises
     ------
@@ -123,7 +123,7 @@ def judge_labels(embeddings, labels, num_classes, threshold=None, strangers=STRA
     verdicts[mixed[labels]] = MIXED
     verdicts[(counts < least)[labels]] = SMALL
     verdicts[~there] = UNREADABLE
-    return Judgement(verdicts, cosines, others, other_cosines, centres,
+    return LabelResults(verdicts, cosines, others, other_cosines, centres,
                      [(*pair, cosine) for pair, cosine in zip(twins.pairs, twins.cosines)], bar, other_bar, measured)
 
 

@@ -1,4 +1,4 @@
-"""Two or more sets in one: labels counted anew, names kept, people that are in several of them joined where asked."""
+"""Two or more sets in one: new labels, names kept, people that are in several of them joined where asked."""
 import logging
 from dataclasses import dataclass
 

@@ -54,8 +54,8 @@ def same_people(centres, others=None, threshold=None, false_pairs=FALSE_PAIRS):
     -----
     The threshold is measured on pairs of classes within each set, which are different people but for a few: it is the
     cosine they would reach at a rate of false_pairs / (A·B), see `mxft.faces.sets.centres.threshold_at`; higher for
-    more people. With fewer than 100 such pairs it is `USUAL_THRESHOLD`. Centres of one image each differ more than
-    those of several: see recipes/face_sets.md for how many are found.
+    more people. With fewer than 500 such pairs (32 people in a set) it is `USUAL_THRESHOLD`. Centres of one image each
+    differ more than those of several: see recipes/face_sets.md for how many are found.
 
     Examples
     --------

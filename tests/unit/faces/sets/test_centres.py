@@ -93,7 +93,7 @@ def test_a_common_rate_is_the_quantile_and_a_rare_one_follows_the_tail():
         cosines[-5:] = 0.95
         assert threshold_at(cosines, 1e-6) == pytest.approx(found[-1])
     assert np.mean(found) == pytest.approx(0.02 * np.log(1e6), abs=0.02) and np.std(found) < 0.04
-    assert threshold_at(cosines[:99], 0.1) is None
+    assert threshold_at(cosines[:499], 0.1) is None
 
 
 def test_rows_that_are_not_finite_are_zeros():

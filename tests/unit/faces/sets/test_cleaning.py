@@ -45,11 +45,11 @@ def test_what_goes_is_listed_the_furthest_first(noisy, tmp_path):
 def test_the_clean_set_is_the_rest_byte_for_byte(noisy, tmp_path):
     found, before = found_in(noisy), FaceImages(noisy)
     write_wrong_labels(str(tmp_path / "wrong.tsv"), found)
-    for number, gone in enumerate((found.judgement.goes.nonzero()[0], str(tmp_path / "wrong.tsv"))):
+    for number, gone in enumerate((found.results.goes.nonzero()[0], str(tmp_path / "wrong.tsv"))):
         folder = str(tmp_path / f"clean{number}")
         assert write_clean_set(before, gone, folder, show=False) == (60, 11)
         after = FaceImages(folder)
-        kept = np.flatnonzero(~found.judgement.goes).tolist()
+        kept = np.flatnonzero(~found.results.goes).tolist()
         assert [after[i] for i in range(60)] == [before[i] for i in kept]
         assert [after.paths[i] for i in range(60)] == [before.paths[i] for i in kept] and after.names == before.names
 

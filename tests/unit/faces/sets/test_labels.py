@@ -55,7 +55,7 @@ def test_a_threshold_that_is_given_holds_and_one_that_cannot_be_measured_is_told
     assert not strict.measured and (strict.threshold, set(strict.verdicts)) == (0.999, {MIXED})
 
 
-def test_clean_centres_are_those_of_the_judgement():
+def test_clean_centres_are_those_of_the_results():
     embeddings, labels = people(5)
     labels[3] = 2
     centres, threshold = clean_centres(embeddings, labels, 6)

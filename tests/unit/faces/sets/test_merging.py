@@ -1,4 +1,4 @@
-"""Merging: every image once with its bytes, labels counted anew, names kept, joined only where asked."""
+"""Merging: every image once with its bytes, new labels, names kept, joined only where asked."""
 import numpy as np
 import pytest
 
