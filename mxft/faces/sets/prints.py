@@ -122,9 +122,15 @@ def _equal(digests, others, one):
             yield first[digest], at
 
 
+def _looked_at(prints):
+    """Return the places of images that are not plain, one of each with equal pixels."""
+    places = np.flatnonzero(prints.looks)
+    return places[np.sort(np.unique(prints.pixels[places], return_index=True)[1])]
+
+
 def _near(prints, others, one):
     """Yield (place, place) of images that look the same; of one collection each pair once."""
-    places, other_places = np.flatnonzero(prints.looks), np.flatnonzero(others.looks)
+    places, other_places = _looked_at(prints), _looked_at(others) if one else np.flatnonzero(others.looks)
     for row, candidates, _ in duplicates.near_thumbnails(prints.thumbnails[places], others.thumbnails[other_places]):
         at = int(other_places[row])
         yield from ((place, at) for place in places[candidates].tolist() if not one or place < at)
@@ -132,7 +138,8 @@ def _near(prints, others, one):
 
 def too_many(prints, others=None):
     """Whether near images are only looked for among equal hashes: see `alike`."""
-    return int(prints.looks.sum()) * int((others or prints).looks.sum()) > duplicates.MOST_PAIRS
+    other_places = _looked_at(prints) if others is None else np.flatnonzero(others.looks)
+    return len(_looked_at(prints)) * len(other_places) > duplicates.MOST_PAIRS
 
 
 def groups(count, pairs):
