@@ -60,10 +60,17 @@ def core_of(rows):
 
 
 def centre_sums(rows, labels, num_classes, used):
-    """Return the sum of the rows of each class that are `used`, float64 ``(C, D)``, and their number ``(C,)``."""
+    """Return the sum of the rows of each class that are `used`, float64 ``(C, D)``."""
     sums = np.zeros((num_classes, rows.shape[1]))
-    np.add.at(sums, labels[used], rows[used])
-    return sums, np.bincount(labels[used], minlength=num_classes)
+    for part in _parts(rows):
+        np.add.at(sums, labels[part][used[part]], rows[part][used[part]])
+    return sums
+
+
+def _parts(rows):
+    """Yield slices of `rows`, so that no second copy of all is held."""
+    step = max(1, _BLOCK // max(1, rows.shape[1]))
+    yield from (slice(start, start + step) for start in range(0, len(rows), step))
 
 
 def own_cosines(rows, labels, sums, used):
@@ -89,10 +96,10 @@ def own_cosines(rows, labels, sums, used):
     Examples
     --------
     >>> rows, labels, used = np.eye(2), np.array([0, 0]), np.array([True, True])
-    >>> own_cosines(rows, labels, centre_sums(rows, labels, 1, used)[0], used).tolist()
+    >>> own_cosines(rows, labels, centre_sums(rows, labels, 1, used), used).tolist()
     [0.0, 0.0]
     """
-    dots = np.einsum("nd,nd->n", rows, sums[labels])
+    dots = np.concatenate([np.einsum("nd,nd->n", rows[part], sums[labels[part]]) for part in _parts(rows)])
     lengths = np.einsum("cd,cd->c", sums, sums)[labels]
     dots, lengths = dots - used, lengths - np.where(used, 2 * dots - 1, 0)
     return np.where(lengths > 1e-9, dots / np.sqrt(np.maximum(lengths, 1e-9)), 0)

@@ -58,8 +58,9 @@ class WrongLabels:
         results, verdicts, names = self.results, self.results.verdicts, self.faces.names
         count = int(results.goes.sum())
         counts = {verdict: int((verdicts == verdict).sum()) for verdict in range(6)}
-        lines = [str(self.faces), f"{plural(count, 'image goes', 'images go')} ({count / len(verdicts):.2%}): "
-                 + ", ".join(f"{counts[verdict]} {reason}" for verdict, reason in REASONS.items()),
+        why = ", ".join(f"{counts[verdict]} {reason}" for verdict, reason in REASONS.items() if counts[verdict])
+        lines = [str(self.faces), f"{plural(count, 'image goes', 'images go')} ({count / len(verdicts):.2%})"
+                 + (f": {why}" if why else ""),
                  f"far: a cosine below {results.threshold:.3f} with the centre of the person's other images"
                  + (f", which {self.strangers:g} of strangers reach" if results.measured else "")
                  + f"; nearer: {results.other_threshold:.3f} or more with another's centre, and more than with its own"]

@@ -70,7 +70,8 @@ class CompareResult:
         if self.threshold is None:
             return ["found by name alone"]
         compared = len(self.first.names) * len(self.second.names)
-        why = (f"measured: different people would reach it {self.false_pairs:g} times in {compared:,} pairs compared"
+        times = "once" if self.false_pairs == 1 else f"{self.false_pairs:g} times"
+        why = (f"measured: different people would reach it {times} in the {compared:,} pairs compared"
                if self.measured else "not measured")
         counts = [sum(pair[3] == how for pair in self.pairs) for how in (BY_BOTH, BY_FACE)]
         lines = [f"found by the cosine of their centres, {self.threshold:.3f} or more ({why}): "

@@ -123,8 +123,8 @@ def judge_labels(embeddings, labels, num_classes, threshold=None, strangers=STRA
     verdicts[mixed[labels]] = MIXED
     verdicts[(counts < least)[labels]] = SMALL
     verdicts[~there] = UNREADABLE
-    return LabelResults(verdicts, cosines, others, other_cosines, centres,
-                     [(*pair, cosine) for pair, cosine in zip(twins.pairs, twins.cosines)], bar, other_bar, measured)
+    told = [(*pair, cosine) for pair, cosine in zip(twins.pairs, twins.cosines)]
+    return LabelResults(verdicts, cosines, others, other_cosines, centres, told, bar, other_bar, measured)
 
 
 def clean_centres(embeddings, labels, num_classes, threshold=None, strangers=STRANGERS):
@@ -157,7 +157,7 @@ def _clean(rows, labels, num_classes, threshold, strangers):
     """Return centres, the images' cosines with their own, the threshold, whether it was measured, and the other's."""
     there = rows.any(axis=1)
     used = _cores(rows, members_of(labels, num_classes), there)
-    centres = unit_rows(centre_sums(rows, labels, num_classes, used)[0])
+    centres = unit_rows(centre_sums(rows, labels, num_classes, used))
     apart = stranger_cosines(rows[there], labels[there], centres)
     measured, nearest = (threshold_at(apart, rate) for rate in (strangers, strangers / max(num_classes, 1)))
     bar = threshold if threshold is not None else USUAL_THRESHOLD if measured is None else measured
@@ -179,7 +179,7 @@ def _cores(rows, members, there):
 def _settled(rows, labels, num_classes, used, there, bar):
     """Return cosines, and the sums of the images the centres are made of, when no more join or leave."""
     for _ in range(_MOST_ROUNDS):
-        sums = centre_sums(rows, labels, num_classes, used)[0]
+        sums = centre_sums(rows, labels, num_classes, used)
         cosines = own_cosines(rows, labels, sums, used)
         joined = there & (cosines >= bar)
         joined |= used & ~np.isin(labels, labels[joined])  # a class none of whose images agree keeps its core

@@ -39,7 +39,7 @@ class MergeResult:
     def __str__(self):
         text = f"merged {self.images} images of {self.identities} identities into {self.folder}"
         if self.joined:
-            text += f"; {plural(self.joined, 'person', 'people')} joined with one of another set or label"
+            text += f"; {plural(self.joined, 'person', 'people')} joined with the same person under another label"
         if self.renamed:
             old, new = self.renamed[0]
             text += (f"\n{plural(len(self.renamed), 'name was', 'names were')} taken by another set and changed, the "

@@ -37,7 +37,7 @@ def test_what_goes_is_listed_the_furthest_first(noisy, tmp_path):
     assert float(rows[1][3]) < 0.1 and rows[1][4] == "p5" and float(rows[1][5]) > 0.9
     lines = str(found).splitlines()
     assert lines[0] == f"{noisy}: 62 images of 11 people"
-    assert lines[1] == "2 images go (3.23%): 1 nearer to another, 0 far from its own, 1 cannot be read"
+    assert lines[1] == "2 images go (3.23%): 1 nearer to another, 1 cannot be read"
     assert lines[2].startswith("far: a cosine below 0.750 with the centre of the person's other images; nearer: 0.")
     assert lines[3] == "not judged: 2 images of 1 person with fewer than 3"
 
