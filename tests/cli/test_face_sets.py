@@ -40,8 +40,8 @@ def test_compare_lists_and_merge_joins(here, capsys):
     out = capsys.readouterr().out
     assert "in both: 2 of 6 people (33.3%) and 2 of 3" in out and "do not train on a and test on b" in out
     assert run("merge", "a", "b", "--out", "all", "--join-list", "pairs.tsv") == 0
-    assert capsys.readouterr().out == ("merged 39 images of 7 identities into all; 2 people joined with the same person "
-                                       "under another label\n")
+    assert capsys.readouterr().out == ("merged 39 images of 7 identities into all; 2 people joined with the same "
+                                       "person under another label\n")
     assert run("merge", "a", "b", "--out", "all", "--join-names", "--force") == 0
     assert "merged 39 images of 8 identities into all; 1 person joined" in capsys.readouterr().out
     assert main(["inspect", "all"]) == 0

@@ -164,7 +164,8 @@ def stranger_cosines(rows, labels, centres, seed=0):
 
     Notes
     -----
-    Images that are nearer to another class than to their own are left out: they may be no strangers there.
+    Images that are nearer to another class than to their own are left out, since they may be no strangers there; and
+    rows of zeros.
     """
     there = np.flatnonzero(centres.any(axis=1))
     if len(there) < 2 or not len(rows):
@@ -228,5 +229,8 @@ def threshold_at(cosines, rate):
 
 def directions(embeddings):
     """Return embeddings ``(N, D)`` at length 1, float32; a row that is not finite becomes one of zeros."""
-    finite = np.isfinite(embeddings).all(axis=1, keepdims=True)
-    return unit_rows(np.where(finite, embeddings, 0)).astype(np.float32)
+    rows = np.empty(embeddings.shape, np.float32)
+    for part in _parts(embeddings):
+        finite = np.isfinite(embeddings[part]).all(axis=1, keepdims=True)
+        rows[part] = unit_rows(np.where(finite, embeddings[part], 0))
+    return rows

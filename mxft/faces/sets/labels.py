@@ -158,7 +158,7 @@ def _clean(rows, labels, num_classes, threshold, strangers):
     there = rows.any(axis=1)
     used = _cores(rows, members_of(labels, num_classes), there)
     centres = unit_rows(centre_sums(rows, labels, num_classes, used))
-    apart = stranger_cosines(rows[there], labels[there], centres)
+    apart = stranger_cosines(rows, labels, centres)
     measured, nearest = (threshold_at(apart, rate) for rate in (strangers, strangers / max(num_classes, 1)))
     bar = threshold if threshold is not None else USUAL_THRESHOLD if measured is None else measured
     cosines, sums = _settled(rows, labels, num_classes, used, there, bar)

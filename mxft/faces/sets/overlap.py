@@ -124,10 +124,8 @@ def _known_people(faces, embedder, threshold):
     """Return the centres of the training people, and the cosine from which on an image is of one of them."""
     embeddings, _ = embedder.embed(faces, faces.path)
     centres, _ = clean_centres(embeddings, faces.labels, len(faces.names))
-    rows = directions(embeddings)
-    there = rows.any(axis=1)
-    rate = 0.01 / max(1, len(centres))
-    measured = threshold_at(stranger_cosines(rows[there], faces.labels[there], centres), rate)
+    strangers = stranger_cosines(directions(embeddings), faces.labels, centres)
+    measured = threshold_at(strangers, 0.01 / max(1, len(centres)))
     return centres, threshold if threshold is not None else USUAL_THRESHOLD if measured is None else measured
 
 
