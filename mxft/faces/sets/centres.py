@@ -131,7 +131,7 @@ def nearest_others(rows, people, centres, centre_people):
     >>> nearest_others(np.array([[0.6, 0.8]]), np.array([0]), np.eye(2), np.array([0, 1]))[0].tolist()
     [1]
     """
-    rows, centres = rows.astype(np.float32), centres.astype(np.float32)
+    rows, centres = np.asarray(rows, np.float32), np.asarray(centres, np.float32)
     places, found = np.full(len(rows), -1), np.full(len(rows), -1, np.float32)
     step = max(1, _BLOCK // max(1, len(centres)))
     for start in range(0, len(rows), step):
