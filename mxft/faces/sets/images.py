@@ -71,9 +71,9 @@ class FaceImages(Sequence):
     @property
     def image_size(self):
         """(H, W) of the first image that can be read."""
-        for data in self:
+        for at in range(len(self)):
             with contextlib.suppress(BadImage):
-                return size_of(data)
+                return size_of(self[at])
         raise InputError(f"no image to be read: expected JPEG or PNG in {self.path}, received {len(self)} that are not")
 
 

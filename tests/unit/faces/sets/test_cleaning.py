@@ -4,13 +4,14 @@ import re
 import numpy as np
 import pytest
 
+from mxft.data.images import BadImage
 from mxft.errors import InputError
 from mxft.faces.report.cleaning_page import write_cleaning_page
 from mxft.faces.sets import cleaning
 from mxft.faces.sets.cleaning import find_wrong_labels, write_clean_set, write_wrong_labels
 from mxft.faces.sets.images import FaceImages
 from mxft.faces.sets.lists import read_table
-from tests.support.face_sets import COLOURS, ColourEmbedder, person_image, write_set
+from tests.support.face_sets import COLOURS, SIZE, ColourEmbedder, person_image, write_set
 
 
 @pytest.fixture
@@ -52,6 +53,23 @@ def test_the_clean_set_is_the_rest_byte_for_byte(noisy, tmp_path):
         kept = np.flatnonzero(~found.results.goes).tolist()
         assert [after[i] for i in range(60)] == [before[i] for i in kept]
         assert [after.paths[i] for i in range(60)] == [before.paths[i] for i in kept] and after.names == before.names
+
+
+def test_the_size_is_that_of_the_first_image_that_can_be_read():
+    faces = FaceImages.__new__(FaceImages)
+    faces.__dict__.update(path="set", paths=["p0/0.png"] * 2, _source=Broken())
+    assert faces.image_size == SIZE
+
+
+class Broken:
+    """A source whose first image is damaged."""
+
+    files = (0, 1)
+
+    def read(self, file):
+        if file == 0:
+            raise BadImage("damaged")
+        return person_image(0, 0)
 
 
 def test_a_person_all_of_whose_images_go_takes_no_label(noisy, tmp_path):
