@@ -54,8 +54,8 @@ def write_cleaning_page(path, found, list_path=None):
 def _unjudged(found):
     """Return why people were not judged, how many, and how many images they have."""
     return [(why, f"{len(found.people(verdict)):,}", f"{int((found.results.verdicts == verdict).sum()):,}")
-            for verdict, why in ((SMALL, f"fewer than {plural(found.least, 'image')}"), (MIXED, "no majority agrees"))
-            if found.people(verdict)]
+            for verdict, why in ((SMALL, f"fewer than {plural(found.least, 'image')}"),
+                                 (MIXED, "their images do not agree")) if found.people(verdict)]
 
 
 def _commands(faces, list_path):

@@ -69,7 +69,7 @@ class WrongLabels:
                          f"{plural(len(self.people(SMALL)), 'person', 'people')} with fewer than {self.least}")
         if counts[MIXED]:
             mixed = some([names[label] for label in self.people(MIXED)])
-            lines.append(f"not judged, no majority of the images agrees: {mixed} ({plural(counts[MIXED], 'image')})")
+            lines.append(f"not judged, their images do not agree: {mixed} ({plural(counts[MIXED], 'image')})")
         if results.twins:
             told = some([f"{names[a]} = {names[b]} ({cosine:.2f})" for a, b, cosine in results.twins])
             lines.append(f"seem to be one person under two names: {told}")

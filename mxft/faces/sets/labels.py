@@ -33,8 +33,8 @@ class LabelResults:
     ----------
     verdicts : numpy.ndarray
         Int8 ``(N,)``: RIGHT, NEARER (to another person's centre than to its own, and as near as strangers hardly are),
-        FAR (below the threshold), SMALL (too few images in its class), MIXED (no more than half of its class agree),
-        UNREADABLE (no embedding).
+        FAR (below the threshold), SMALL (too few images in its class), MIXED (no more than half of its class agree, and
+        fewer than `least` or as many on somebody else), UNREADABLE (no embedding).
     cosines : numpy.ndarray
         Float ``(N,)``: with the centre that the other images of its class make.
     others, other_cosines : numpy.ndarray
@@ -115,7 +115,7 @@ def judge_labels(embeddings, labels, num_classes, threshold=None, strangers=STRA
     centres, cosines, bar, measured, other_bar = _clean(rows, labels, num_classes, threshold, strangers)
     there = rows.any(axis=1)
     counts = np.bincount(labels[there], minlength=num_classes)
-    mixed = (counts >= least) & (2 * np.bincount(labels[there & (cosines >= bar)], minlength=num_classes) <= counts)
+    mixed = (counts >= least) & _mixed(rows, labels, cosines, bar, counts, least)
     twins = same_people(np.where(mixed[:, None], 0, centres))  # a mean of several people is near to each of them
     people = person_numbers(num_classes, twins.pairs)
     others, other_cosines = nearest_others(rows, people[labels], np.where(mixed[:, None], 0, centres), people)
@@ -144,6 +144,16 @@ def clean_centres(embeddings, labels, num_classes, threshold=None, strangers=STR
     """
     centres, _, bar, _, _ = _clean(directions(embeddings), labels, num_classes, threshold, strangers)
     return centres, bar
+
+
+def _mixed(rows, labels, cosines, bar, counts, least):
+    """Return the classes of which no majority agrees, and either fewer than `least` or as many on somebody else."""
+    agree = np.bincount(labels[cosines >= bar], minlength=len(counts))
+    mixed, members = 2 * agree <= counts, members_of(labels, len(counts))
+    for label in np.flatnonzero(mixed & (agree >= least)):
+        rest = rows[members[label][cosines[members[label]] < bar]]
+        mixed[label] = (rest @ rest.T >= bar).sum(axis=1).max() >= agree[label]
+    return mixed
 
 
 def _verdicts(cosines, other_cosines, bar, other_bar):

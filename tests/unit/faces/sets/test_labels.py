@@ -47,6 +47,18 @@ def test_small_mixed_and_unreadable_are_not_judged():
     assert not any(41 in twin[:2] for twin in found.twins)      # near to all six, and none of them
 
 
+def test_without_a_majority_the_largest_group_that_agrees_decides():
+    embeddings, labels = people()
+    embeddings, labels = embeddings[10:], labels[10:].copy()               # class 0 has none of its own
+    own, strangers, others = np.flatnonzero(labels == 1)[:4], [20, 30, 40, 50], np.flatnonzero(labels == 8)[:4]
+    labels[own] = labels[strangers] = 0
+    found = judge_labels(embeddings, labels, 40)
+    assert set(found.verdicts[own]) == {RIGHT} and set(found.verdicts[strangers]) == {NEARER}
+    labels[strangers] = 39
+    labels[others] = 0                                                     # four of one person, four of another
+    assert set(judge_labels(embeddings, labels, 40).verdicts[labels == 0]) == {MIXED}
+
+
 def test_a_threshold_that_is_given_holds_and_one_that_cannot_be_measured_is_told():
     embeddings, labels = people(2, 4)
     found = judge_labels(embeddings, labels, 2)
