@@ -21,6 +21,7 @@ from mxft.faces.sets.writing import require_target, write_some
 from mxft.wording import plural, some
 
 COLUMNS = ("reason", *IMAGE_COLUMNS, "cosine", "nearest", "nearest_cosine")
+MANY = 0.3  # of the images: at 40 % planted wrong labels, what was left was worse than before
 REASONS = {NEARER: "nearer to another", FAR: "far from its own", UNREADABLE: "cannot be read"}
 
 
@@ -70,6 +71,8 @@ class WrongLabels:
         if counts[MIXED]:
             mixed = some([names[label] for label in self.people(MIXED)])
             lines.append(f"not judged, their images do not agree: {mixed} ({plural(counts[MIXED], 'image')})")
+        if count + counts[MIXED] > MANY * len(verdicts):
+            lines.append("so many labels seem wrong that a threshold measured on these centres is doubtful: choose one")
         if results.twins:
             told = some([f"{names[a]} = {names[b]} ({cosine:.2f})" for a, b, cosine in results.twins])
             lines.append(f"seem to be one person under two names: {told}")

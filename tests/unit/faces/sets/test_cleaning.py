@@ -43,6 +43,13 @@ def test_what_goes_is_listed_the_furthest_first(noisy, tmp_path):
     assert lines[3] == "not judged: 2 images of 1 person with fewer than 3"
 
 
+def test_a_set_with_very_many_wrong_labels_is_told(noisy, monkeypatch):
+    told = "so many labels seem wrong that a threshold measured on these centres is doubtful: choose one"
+    assert told not in str(found_in(noisy))
+    monkeypatch.setattr(cleaning, "MANY", 0.01)
+    assert told in str(found_in(noisy)).splitlines()
+
+
 def test_the_clean_set_is_the_rest_byte_for_byte(noisy, tmp_path):
     found, before = found_in(noisy), FaceImages(noisy)
     write_wrong_labels(str(tmp_path / "wrong.tsv"), found)
