@@ -40,6 +40,7 @@ GROUPS = {
     "faces": {
         "face-align": "find faces in photographs, crop and align them",
         "face-pack": "pack people into train.rec, .idx, .lst and property",
+        "face-sets": "same people, images, wrong labels in sets; merge, clean",
         "pairs-pack": "pack a pairs file's images into a verification set (.bin)",
         "train-softmax": "insightface's train_softmax.py, its flags and defaults",
         "embed": "embeddings of faces, of photographs too, as .npz",

@@ -12,9 +12,11 @@ examples:
   mxft face-pack people/ faces/ --min-images 5 --hold-out 0.2 --num-thread 4
   mxft face-pack photographs/ faces/ --align
   mxft face-pack aligned.lst faces/ --root people/ --size 112,112
+  mxft face-pack faces_emore/ faces-10/ --min-images 10
 
 SOURCE is a folder with a folder of images a person, or a list with rows
-1<tab>path<tab>label (aligned faces) or index<tab>label<tab>path (im2rec's).
+1<tab>path<tab>label (aligned faces) or index<tab>label<tab>path (im2rec's),
+or a face set (folder or train.rec), or im2rec's .rec with .classes.txt.
 OUT_DIR gets property, train.lst, train.rec, train.idx and identities.txt, a
 name a line whose number (from 0) is the label. What is held out goes into
 OUT_DIR/held-out, a set of the same kind with the same labels. Images that
@@ -30,7 +32,7 @@ def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft face-pack", epilog=EXAMPLES,
                description="Pack aligned faces into insightface's training set layout.")
-    p.add_argument("source", metavar="SOURCE", help="folder of identities, or a .lst of aligned faces")
+    p.add_argument("source", metavar="SOURCE", help="folder of identities, .lst of aligned faces, face set or .rec")
     p.add_argument("folder", metavar="OUT_DIR", help="folder to write the set into")
     _add_choice_options(p.add_argument_group("which images"))
     _add_packing_options(p.add_argument_group("records"))

@@ -45,12 +45,38 @@ def find_duplicates(train, val):
     """
     ids, thumbnails = _thumbnails(train)
     val_ids, val_thumbnails = _thumbnails(val)
-    found = []
-    for row, candidates in _near(_hashes(thumbnails), _hashes(val_thumbnails)):
-        levels = np.abs(thumbnails[candidates].astype(np.float32) - val_thumbnails[row]).mean(axis=(1, 2))
-        if levels.min() <= GREY_LEVELS:
-            found.append((int(ids[candidates[levels.argmin()]]), int(val_ids[row])))
-    return found
+    return [(int(ids[candidates[levels.argmin()]]), int(val_ids[row]))
+            for row, candidates, levels in near_thumbnails(thumbnails, val_thumbnails)]
+
+
+def near_thumbnails(thumbnails, others):
+    """Yield which thumbnails are near to each of others, of those that have any.
+
+    Parameters
+    ----------
+    thumbnails, others : numpy.ndarray
+        Uint8 ``(N, 16, 16)`` and ``(M, 16, 16)``, of `grey_thumbnail`.
+
+    Yields
+    ------
+    row : int
+        In `others`.
+    candidates : numpy.ndarray
+        Int ``(n,)``, in `thumbnails`.
+    levels : numpy.ndarray
+        Float32 ``(n,)``, their mean difference in grey levels, at most `GREY_LEVELS`.
+    """
+    for row, candidates in _near(_hashes(thumbnails), _hashes(others)):
+        levels = np.abs(thumbnails[candidates].astype(np.float32) - others[row]).mean(axis=(1, 2))
+        near = levels <= GREY_LEVELS
+        if near.any():
+            yield int(row), candidates[near], levels[near]
+
+
+def grey_thumbnail(grey):
+    """Return a grey image (uint8 ``(H, W)``) as uint8 ``(16, 16)``, or None where it is nearly plain."""
+    thumbnail = load_cv2().resize(grey, (16, 16), interpolation=load_cv2().INTER_AREA)
+    return thumbnail if thumbnail.std() >= _LEAST_CONTRAST else None
 
 
 def _near(hashes, val_hashes):
@@ -105,8 +131,8 @@ def _thumbnails(path):
             image = cv2.imdecode(data, cv2.IMREAD_REDUCED_GRAYSCALE_4)
             if image is not None and min(image.shape) < 32:
                 image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
-            thumbnail = None if image is None else cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA)
-            if thumbnail is not None and thumbnail.std() >= _LEAST_CONTRAST:
+            thumbnail = None if image is None else grey_thumbnail(image)
+            if thumbnail is not None:
                 ids.append(record.header.id)
                 thumbnails.append(thumbnail)
     return np.array(ids, np.uint64), np.array(thumbnails, np.uint8).reshape(-1, 16, 16)

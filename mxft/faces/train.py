@@ -14,6 +14,7 @@ from mxft.backbones.faces import initializer as backbone_initializer
 from mxft.compat import mx
 from mxft.faces.data.iterators import FaceIterator
 from mxft.faces.evaluation.identification import class_centres
+from mxft.faces.sets.overlap import tell_overlap
 from mxft.faces.training.announcing import announce, conclude, start_facts
 from mxft.faces.training.checkpoints import FaceRun
 from mxft.faces.training.fit import fit_faces
@@ -121,7 +122,9 @@ def _begin(run, task, targets, threads):
     """Write and say what the run is about to do; return the parameters it begins with, centres imprinted if asked."""
     run.write_json("transfer.json", task.transfer.report.to_dict())
     resumed = bool(run.state and run.state.resumed)
-    run.log("resumed" if resumed else "start", **start_facts(task, targets))
+    asks = targets and task.workers.writes and not resumed
+    overlap = {"overlap": tell_overlap(task.faces, targets, threads)} if asks else {}
+    run.log("resumed" if resumed else "start", **start_facts(task, targets), **overlap)
     announce(task, run.prefix)
     imprinting = task.options.fc7_init == "imprint" and task.workers.writes and not resumed
     # without it the others are given what rank 0 begins with

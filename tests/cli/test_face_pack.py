@@ -39,7 +39,8 @@ def test_refusals_are_one_line_and_exit_2(people, capsys):
                                                                    "received size='16,x'"),
                            (("people", "faces", "--hold-out", "1.5"), "--hold-out: expected a part from 0 to below 1, "
                                                                       "or a whole number of images"),
-                           (("gone", "faces"), "source (a folder of identities, or a .lst) is missing"),
+                           (("gone", "faces"), "source (a folder of identities, a .lst, a face set or a .rec) is "
+                                               "missing"),
                            (("people", "people/Ada/0.jpg/faces"), "OUT_DIR: expected a folder that can be written to"),
                            (("people", "faces", "--exclude", "Bobby"), "received exclude='Bobby'; nearest: Bob")):
         assert run(*words) == 2

@@ -91,7 +91,7 @@ PRINTED = [
     ("import --weights weights.onnx", "mxft import --list", ""),
     ("launch -n 2", "mxft launch --help", ""),
     ("launch -n 2 -H here,there true", "--launcher ssh", ""),
-    ("face-pack faces elsewhere", "mxft unpack faces faces-people", ""),
+    ("face-pack broken elsewhere", "mxft inspect broken", ""),
     ("extract-features --model slim,0 broken codes.npz", "mxft inspect broken", ""),
     ("unpack faces/train.rec people", "mxft face-pack people/train.lst OUT_DIR --root people", ""),
     ("unpack train.rec images", "mxft im2rec --pass-through images/train images", ""),

@@ -1,10 +1,8 @@
 """Check one aligned face and bring it to size; the passing-through follows ``image_encode`` of face2rec2.py."""
-import os
 from collections import namedtuple
 
 from mxft.compat import load_cv2
 from mxft.data.images import PASSES_THROUGH, BadImage, decode, encode, inspect
-from mxft.data.packing import read_image
 
 STRETCHED = 0.02  # relative difference of the two edges' scales that is more than a rounding
 
@@ -37,10 +35,12 @@ def prepare_face(data, size, options):
     return encode(image, options), True
 
 
-def prepare_file(file, root, size, options):
-    """Return the Face of a FaceFile: with its payload, or with the reason why there is none."""
+def prepare_file(file, read, size, options):
+    """Return the Face of one of a FaceSource's `files`, which `read` gives the bytes of: with its payload, or with the
+    reason why there is none.
+    """
     try:
-        payload, resized = prepare_face(read_image(os.path.join(root, file.path)), size, options)
+        payload, resized = prepare_face(read(file), size, options)
     except BadImage as error:
         return Face(file.identity, file.path, None, False, str(error))
     return Face(file.identity, file.path, payload, resized, None)

@@ -59,7 +59,7 @@ class FaceSet:
         return f"{text}; {self.dropped_identities} identities with {self.dropped_images} images left out"
 
 
-def read_face_set(path, images_filter=0, show=None):
+def read_face_set(path, images_filter=0, show=None, look=True):
     """Read what a training set holds, and refuse one whose parts contradict each other.
 
     Parameters
@@ -71,6 +71,8 @@ def read_face_set(path, images_filter=0, show=None):
         Identities with fewer images are left out; labels stay as they are.
     show : bool, optional
         False: no progress on stderr.
+    look : bool
+        Decode a few images to see their size. False: damaged ones are not refused, and `image_size` is property's.
 
     Returns
     -------
@@ -109,7 +111,8 @@ def read_face_set(path, images_filter=0, show=None):
     labels = _class_labels(source, keys[images], table.labels[images, 0])
     num_classes = _num_classes(source, announced, labels, keys[images], notes)
     images, labels, dropped = _filtered(source, images, labels, images_filter)
-    size = _image_size(source, announced, keys[images], offsets[images], table.sizes[images])
+    size = (_image_size(source, announced, keys[images], offsets[images], table.sizes[images]) if look else
+            announced[1:] if announced else None)
     return FaceSet(source.rec, kind, num_classes, size, keys[images], offsets[images], table.sizes[images], labels,
                    len(np.unique(labels)), *dropped, tuple(notes))
 

@@ -98,7 +98,8 @@ def pack_faces(source, folder, root=None, size=(112, 112), min_images=1, hold_ou
     Parameters
     ----------
     source : str
-        A folder with a folder a person, or an aligned ``.lst`` (see `mxft.faces.data.sources.read_source`).
+        A folder with a folder a person, an aligned ``.lst``, a face set or a ``.rec`` (see
+        `mxft.faces.data.sources.read_source`).
     folder : str
         Of the files to write.
     root : str, optional
@@ -168,9 +169,9 @@ def pack_faces(source, folder, root=None, size=(112, 112), min_images=1, hold_ou
         found, make = people[0], partial(aligned_file, root=people[0].root, finder=people[1], options=align)
     else:
         found = read_source(source, root, exts, exclude)
-        make = partial(prepare_file, root=found.root, size=size, options=options)
+        make = partial(prepare_file, read=found.read, size=size, options=options)
     found = _with_enough_files(found, min_images, source)
-    _require_outside(source, folder)
+    require_outside(source, folder)
     rec, bad_path = os.path.join(folder, "train.rec"), os.path.join(folder, "train.bad.tsv")
     with contextlib.ExitStack() as packing:
         for context in (stopped_when_full(rec), one_opencv_thread(), quiet_native()):
@@ -255,7 +256,8 @@ def _with_enough_files(found, min_images, source):
         raise InputError(f"too many images for one set: expected fewer than {MOST_KEYS} images and identities, which "
                          f"is as far as its header records can count, received {len(files) + len(enough)}; "
                          "pack them in parts")
-    return _Found(found.root, found.names, files, found.ignored, len(found.names) - len(enough))
+    return _Found(found.root, found.names, files, found.ignored, found.records, found.named,
+                  len(found.names) - len(enough))
 
 
 def _check_numbers(size, min_images, hold_out, num_thread):
@@ -280,6 +282,9 @@ def require_free(source, folder, hold_out=0, force=False):
     if os.path.exists(list_path) and os.path.exists(source) and os.path.samefile(source, list_path):
         raise InputError(f"cannot pack a list into its own folder: expected another folder than {folder}, whose "
                          "train.lst would be written again; choose another OUT_DIR, or give the list another name")
+    if os.path.exists(rec) and os.path.isfile(source) and os.path.samefile(source, rec):
+        raise InputError(f"cannot pack a set into its own folder: expected another folder than {folder}, whose "
+                         "train.rec is what would be packed; choose another OUT_DIR")
     if os.path.exists(rec) and not force:
         raise InputError(f"a face set is there already: expected a folder without train.rec, received {folder}; "
                          "choose another, or replace it with `force`")
@@ -288,7 +293,7 @@ def require_free(source, folder, hold_out=0, force=False):
                          "it too; choose another folder or remove it")
 
 
-def _require_outside(source, folder):
+def require_outside(source, folder):
     """Refuse to write into the folder that is packed: sources stay as they are."""
     path, above = os.path.realpath(folder), os.path.realpath(source)
     if os.path.isdir(source) and os.path.commonpath([path, above]) == above:

@@ -12,6 +12,8 @@ from mxft.data.recordio import RecordReader, read_index
 from mxft.errors import InputError, MissingFileError
 from mxft.files.whole import require_file
 
+NAMES = "identities.txt"  # a name a line; its number, from 0, is the label
+
 
 @dataclass(frozen=True)
 class SetFiles:

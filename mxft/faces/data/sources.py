@@ -1,18 +1,23 @@
-"""What a face training set is packed from: one folder a person, or an aligned list as insightface's face2rec2.py reads.
+"""What a face training set is packed from: one folder a person, an aligned list as insightface's face2rec2.py reads,
+or another face set or ``.rec``.
 
 The list's rows follow ``parse_lst_line`` of insightface's src/common/face_preprocess.py.
 """
+import dataclasses
 import os
-import shlex
 from collections import namedtuple
 from dataclasses import dataclass, field
 
 from mxft.data.classes import read_classes
 from mxft.data.folders import EXTENSIONS, normal_extensions, require_root, scan_class_folders
+from mxft.data.images import BadImage
+from mxft.data.packing import read_image
 from mxft.errors import InputError, MissingFileError, nearest
+from mxft.faces.data.packed_source import is_packed, read_packed
+from mxft.faces.data.records import Damage, RecordFile
+from mxft.faces.data.set_files import NAMES
 from mxft.files.whole import require_file
 
-NAMES = "identities.txt"  # a name a line; its number, from 0, is the label
 ROW_SHAPES = ("expected 1<tab>path<tab>label (aligned faces, as insightface has them) or index<tab>label<tab>path "
               "(as im2rec has them)")
 
@@ -30,25 +35,40 @@ class FaceSource:
         What the paths are relative to; empty for the working directory.
     names : list of str
         Of the identities, in the order their labels will have.
-    files : list of FaceFile
-        In order of identity, then of file name (folder) or of the list.
+    files : list of FaceFile, or of PackedFace where `records` are there
+        In order of identity, then of file name (folder), of the list, or of the key.
     ignored : list of str
         What lies in the folder and is neither a person's folder nor an image in one.
+    records : RecordFile or None
+        Of a packed source: where the images are.
+    named : bool
+        Whether the names are more than the numbers of the labels.
     """
 
     root: str
     names: list
     files: list
     ignored: list = field(default_factory=list)
+    records: RecordFile = None
+    named: bool = True
+
+    def read(self, file):
+        """Return the bytes of one of the `files`; a BadImage says in what way there are none."""
+        if self.records is None:
+            return read_image(os.path.join(self.root, file.path))
+        try:
+            return self.records.image(file.offset, file.size)[1].tobytes()
+        except Damage as damage:
+            raise BadImage(str(damage)) from None
 
 
 def read_source(source, root=None, exts=EXTENSIONS, exclude=()):
-    """List the images of a folder of identities or of an aligned list, without opening them.
+    """List the images of a folder of identities, an aligned list or a face set, without opening them.
 
     Parameters
     ----------
     source : str
-        A folder with a folder a person, or a ``.lst`` file.
+        A folder with a folder a person, a ``.lst`` file, or what `mxft.faces.data.packed_source.read_packed` takes.
     root : str, optional
         Of a list alone: the folder its paths are relative to (default: the working directory).
     exts : iterable of str
@@ -74,12 +94,15 @@ def read_source(source, root=None, exts=EXTENSIONS, exclude=()):
     [FaceFile(identity=0, path='Ada/1.jpg')]
     """
     source = os.fspath(source)
-    if root and os.path.isdir(source):
-        raise InputError(f"`root`: expected a list, whose paths begin there, received the folder {source}")
-    if tuple(exts) != tuple(EXTENSIONS) and os.path.isfile(source):
-        raise InputError(f"`exts`: expected a folder of people, received the list {source}, which names its images")
-    _refuse_packed(source)
-    found = _from_folder(source, exts) if os.path.isdir(source) else _from_list(source, root or "")
+    packed = is_packed(source)
+    if root and (packed or os.path.isdir(source)):
+        raise InputError(f"`root`: expected a list, whose paths begin there, received the "
+                         f"{'face set' if packed else 'folder'} {source}")
+    if tuple(exts) != tuple(EXTENSIONS) and (packed or os.path.isfile(source)):
+        raise InputError(f"`exts`: expected a folder of people, received the {'face set' if packed else 'list'} "
+                         f"{source}, which names its images")
+    found = (_from_records(source) if packed else _from_folder(source, exts) if os.path.isdir(source) else
+             _from_list(source, root or ""))
     for name in exclude:
         if name not in found.names:
             raise InputError(f"nothing to exclude: expected an identity of {source}, received exclude={name!r}; "
@@ -88,12 +111,9 @@ def read_source(source, root=None, exts=EXTENSIONS, exclude=()):
     return _without(found, set(exclude)) if exclude else found
 
 
-def _refuse_packed(folder):
-    """Refuse a folder that is a training set already."""
-    if all(os.path.isfile(os.path.join(folder, name)) for name in ("train.rec", "train.idx")):
-        raise InputError(f"people are packed already: expected one folder a person with images in it, received "
-                         f"{folder}, a face set; mxft unpack {shlex.quote(folder)} "
-                         f"{shlex.quote(folder.rstrip(os.sep) + '-people')} makes images of it again")
+def _from_records(source):
+    names, named, files, records = read_packed(source)
+    return FaceSource("", names, files, records=records, named=named)
 
 
 def _from_folder(folder, exts):
@@ -127,7 +147,9 @@ def _from_list(path, root):
         raise InputError(f"image list is empty: expected at least one row, received {path} with none")
     labels = sorted({label for label, _ in rows})
     numbers = {label: number for number, label in enumerate(labels)}
-    return FaceSource(root, _names(labels, path), [FaceFile(numbers[label], file) for label, file in rows])
+    names = _names(labels, path)
+    return FaceSource(root, names, [FaceFile(numbers[label], file) for label, file in rows],
+                      named=names != list(map(str, labels)))
 
 
 def _names(labels, list_path):
@@ -140,7 +162,7 @@ def _names(labels, list_path):
 def _labelled_paths(path):
     """Yield (label, path) of every row of a list, all in the one shape its first row has."""
     shape = None
-    path = require_file(path, "source (a folder of identities, or a .lst)")
+    path = require_file(path, "source (a folder of identities, a .lst, a face set or a .rec)")
     with open(path, encoding="utf-8", errors="surrogateescape") as f:
         for number, line in enumerate(f, 1):
             if not line.strip():
@@ -215,5 +237,5 @@ def _require_names(source, where):
 def _without(source, excluded):
     kept = [number for number, name in enumerate(source.names) if name not in excluded]
     numbers = {old: new for new, old in enumerate(kept)}
-    files = [FaceFile(numbers[file.identity], file.path) for file in source.files if file.identity in numbers]
-    return FaceSource(source.root, [source.names[number] for number in kept], files, source.ignored)
+    files = [file._replace(identity=numbers[file.identity]) for file in source.files if file.identity in numbers]
+    return dataclasses.replace(source, names=[source.names[number] for number in kept], files=files)
