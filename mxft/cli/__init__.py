@@ -41,6 +41,7 @@ GROUPS = {
         "face-pack": "pack people into train.rec, .idx, .lst and property",
         "pairs-pack": "pack a pairs file's images into a verification set (.bin)",
         "train-softmax": "insightface's train_softmax.py, its flags and defaults",
+        "drop-noisy": "a set without wrong labels, by Sub-center ArcFace",
         "verify": "accuracy, XNorm, TAR@FAR on .bin sets (verification.py)",
         "slim": "drop the layers after the embedding (model_slim.py)",
     },

@@ -10,7 +10,9 @@ from mxft.report.template import asked, pretty, side_by_side, write_template
 from mxft.wording import duration, number, plural, size
 
 LINES = {"epoch": "epoch", "step": "step", "loss": "loss", "margin_correct": "accuracy with margin",
-         "correct": "without margin", "target_cosine": "target cosine", "lr": "learning rate",
+         "correct": "without margin", "target_cosine": "target cosine", "active": "triplets with a loss",
+         "nearer": "nearer to the positive", "positive_distance": "distance to the positive",
+         "negative_distance": "to the negative", "lr": "learning rate",
          "images_per_second": "images/s"}
 
 
@@ -43,14 +45,16 @@ def write_face_page(place, path=None, judged=None):
     """
     files = FaceRunFiles(face_run_prefix(place) or place)
     curves = face_curves_svg({"": files})
+    columns = [key for key in LINES if any(key in row for row in files.intervals)]
     path = path or files.file("report.html")
     write_template(path, "face_run.html", title=files.name, summary=_summary(files), trouble=_trouble(files),
                    figures=_figures(files), measured=_measured(files), curves=side_by_side(curves) if curves else "",
                    verifications=_verifications(files, judged or {}), no_verification=_no_verification(files),
                    **asked(_settings(files), dataclasses.asdict(FaceOptions())),
                    transfer=transfer_facts(files.transfer), phases=_phases(files), head=files.start.get("head", ""),
-                   rates=_rates(files), spent=_spent(files), left=_left(files), line_columns=list(LINES.values()),
-                   lines=[[_cell(key, row.get(key)) for key in LINES] for row in files.intervals],
+                   rates=_rates(files), spent=_spent(files), left=_left(files),
+                   line_columns=[LINES[key] for key in columns],
+                   lines=[[_cell(key, row.get(key)) for key in columns] for row in files.intervals],
                    manifest=pretty(files.manifest))
     return path
 
