@@ -48,7 +48,8 @@ class DropResult:
     threshold: float
 
     def __str__(self):
-        gone = f"; {self.gone} identities have none left and are not in it" if self.gone else ""
+        whose = "identity has none left and is" if self.gone == 1 else "identities have none left and are"
+        gone = f"; {self.gone} {whose} not in it" if self.gone else ""
         return (f"kept {self.kept:,} images of {self.identities:,} identities in {self.folder}, dropped "
                 f"{self.dropped:,} farther than {self.threshold:g} degrees from their class's dominant sub-centre, "
                 f"listed in {os.path.join(self.folder, DROPPED)}{gone}")

@@ -15,6 +15,8 @@ LINES = {"epoch": "epoch", "step": "step", "loss": "loss", "margin_correct": "ac
          "negative_distance": "to the negative", "lr": "learning rate",
          "images_per_second": "images/s"}
 
+_ACCURACIES = {"correct": "accuracy without margin", "nearer": "triplets nearer to the positive"}
+
 
 def write_face_page(place, path=None, judged=None):
     """Write the page of a face run, finished, still going or failed.
@@ -91,8 +93,8 @@ def _figures(files):
         figures.append((f"{name}, step {files.best['step']}{change}", f"{row['accuracy']:.5f}"))
     if files.intervals:
         last = files.intervals[-1]
-        figures += [("accuracy without margin, last steps", f"{last['correct']:.4f}"),
-                    ("loss, last steps", f"{last['loss']:.3f}")]
+        figures += [(f"{what}, last steps", f"{last[key]:.4f}") for key, what in _ACCURACIES.items() if key in last]
+        figures.append(("loss, last steps", f"{last['loss']:.3f}"))
     return [*figures, ("steps", f"{files.steps:,}"),
             *([("time of training", duration(files.seconds))] if files.seconds else [])]
 

@@ -125,16 +125,17 @@ def _say_which_network(task):
         LOG.info(f"{task.checkpoint.name}: {transfer.report.summary()}")
         for theirs, ours in transfer.renamed.items():
             LOG.info(f"  {ours} is called {theirs} in the checkpoint")
-        if not head.centres and any(row.name.startswith("fc7") for row in transfer.report.named("dropped")):
-            LOG.info(f"fc7 of the checkpoint is left out: {head.name} trains the embedding alone")
-        _say_what_is_new(transfer, task.options)
+        _say_what_is_new(transfer, head, task.options)
 
 
-def _say_what_is_new(transfer, options):
+def _say_what_is_new(transfer, head, options):
     if transfer.new_embedding:
         LOG.info("the embedding layer begins again, as `reinit_embedding` asks"
                  + "; the class centres with it" * transfer.new_head)
-    if transfer.new_head and options.fc7_init != "imprint":
+    if not head.centres:
+        if any(row.name.startswith("fc7") for row in transfer.report.named("dropped")):
+            LOG.info(f"fc7 of the checkpoint is left out: {head.name} trains the embedding alone")
+    elif transfer.new_head and options.fc7_init != "imprint":
         higher = "" if transfer.new_embedding else " (`fc7_init='imprint'` starts higher)"
         LOG.info("fc7 is new: accuracy starts near 0, which is normal" + higher)
     elif not transfer.new_head:

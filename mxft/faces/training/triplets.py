@@ -15,7 +15,8 @@ def check_triplets(options, head):
     Raises
     ------
     InputError
-        A batch that is no multiple of 3, several workers, class centres to be imprinted, a cross-entropy.
+        A batch that is no multiple of 3, several workers, class centres to be imprinted, everything frozen, a
+        cross-entropy.
     """
     if not isinstance(head, Triplet):
         return
@@ -30,6 +31,9 @@ def check_triplets(options, head):
     if options.fc7_init == "imprint":
         raise InputError(f"fc7-init: expected no class centres with {what}, which compares images, received "
                          "`fc7_init='imprint'`; leave it out")
+    if options.freeze_epochs and not options.freeze:
+        raise InputError(f"freeze-epochs: expected `freeze` PATTERN with {what}, which trains the embedding alone, received "
+                         f"freeze-epochs={options.freeze_epochs}, which would freeze all of it")
     if options.ce_loss:
         raise InputError(f"ce-loss: expected a loss with logits, received {what}, which has no cross-entropy; leave "
                          "`ce_loss` out")
