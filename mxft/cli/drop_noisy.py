@@ -1,5 +1,5 @@
 """``mxft drop-noisy``: a face set without its noisy images, by a Sub-center ArcFace checkpoint trained on it."""
-from mxft.commandline.arguments import Parser, add_device_options, real, whole
+from mxft.commandline.arguments import Parser, add_device_options, real
 
 EXAMPLES = """\
 examples:
@@ -24,7 +24,6 @@ def parser():
     p.add_argument("--output", required=True, metavar="DIR", help="folder of the new set")
     p.add_argument("--threshold", type=real(above=0, below=180), default=75.0, metavar="DEG",
                    help="degrees from the dominant sub-centre (default: 75)")
-    p.add_argument("--data-nthreads", type=whole(1), metavar="N", help="decoding threads (default: one a core)")
     add_device_options(p)
     return p
 
