@@ -11,7 +11,8 @@ from mxft.files.whole import require_file
 SECTIONS = ("network", "dataset", "loss", "default", "config")
 _MOBILE = {"emb_size": 256, "net_output": "GDC"}
 _MARGIN = {"loss_name": "margin_softmax", "loss_s": 64.0, "loss_m1": 1.0, "loss_m2": 0.0, "loss_m3": 0.0}
-_TRIPLETS = {"images_per_identity": 5, "triplet_bag_size": 7200, "triplet_max_ap": 0.0, "per_batch_size": 60, "lr": 0.05}
+_TRIPLETS = {"images_per_identity": 5, "triplet_bag_size": 7200, "triplet_max_ap": 0.0, "per_batch_size": 60,
+             "lr": 0.05}
 _SETS = {"image_shape": [112, 112, 3], "val_targets": ["lfw", "cfp_fp", "agedb_30"]}
 
 TABLES = {
@@ -187,7 +188,8 @@ def train_softmax_flags(config, network):
     flags = [("--data-dir", config["dataset_path"]), ("--network", _network(config, network)),
              ("--image-size", f"{height},{width}"), ("--emb-size", config["emb_size"]),
              ("--version-se", config["net_se"]), ("--version-input", config["net_input"]),
-             ("--version-output", _OUTPUTS.get(config["net_output"], config["net_output"])), ("--version-unit", config["net_unit"]),
+             ("--version-output", _OUTPUTS.get(config["net_output"], config["net_output"])),
+             ("--version-unit", config["net_unit"]),
              ("--version-multiplier", config["net_multiplier"]), ("--version-act", config["net_act"]),
              ("--bn-mom", config["bn_mom"]), *_loss(config), ("--max-steps", config["max_steps"]),
              ("--rand-mirror", int(config["data_rand_mirror"])), ("--cutoff", int(config["data_cutoff"])),
@@ -203,8 +205,8 @@ def _network(config, name):
     if kind not in _LETTERS:
         what = _NOT_BUILT.get(kind, kind)
         raise InputError(f"network: expected a face ResNet, MobileFaceNet or MobileNet, received network={name!r} "
-                         f"({what}), which is not built here; one of r50 r100 y1 y2 m1 m05, or with a checkpoint of it train_softmax --network "
-                         "pretrained, which takes the checkpoint's own graph")
+                         f"({what}), which is not built here; one of r50 r100 y1 y2 m1 m05, or with a checkpoint of it "
+                         "train_softmax --network pretrained, which takes the checkpoint's own graph")
     if kind == "fresnet":
         if depth in _WITH_BOTTLENECKS:
             raise InputError(f"network: expected a face ResNet without bottlenecks, as recognition/train.py builds "

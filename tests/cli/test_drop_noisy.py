@@ -15,8 +15,9 @@ def test_a_set_is_cleaned_by_what_was_trained_on_it(make_face_checkpoint, tmp_pa
         writer.finish(["a", "b", "c", "d"], (16, 16))
     make_face_checkpoint().save(str(tmp_path / "net"), 0)
     status = run_verb("train-softmax", [
-        "--network", "pretrained", "--pretrained", f"{tmp_path}/net,0", "--data-dir", f"{tmp_path}/faces", "--image-size",
-        "16,16", "--prefix", f"{tmp_path}/run/model", "--loss-type", "subcenter-arcface", "--subcenters", "2",
+        "--network", "pretrained", "--pretrained", f"{tmp_path}/net,0", "--data-dir", f"{tmp_path}/faces",
+        "--image-size", "16,16", "--prefix", f"{tmp_path}/run/model", "--loss-type", "subcenter-arcface",
+        "--subcenters", "2",
         "--margin-s", "8", "--lr", "0.02", "--per-batch-size", "14", "--end-epoch", "6", "--fc7-init", "imprint"])
     assert status == 0
     command = ["--model", f"{tmp_path}/run/model,last", "--data-dir", f"{tmp_path}/faces", "--output",

@@ -49,16 +49,16 @@ def mine_triplets(embeddings, labels, distances, alpha, max_positive=0.0, random
     random = random or np.random.default_rng(0)
     units, found, pairs = unit_rows(np.asarray(embeddings, np.float64)), [], 0
     for identity in np.unique(labels):
-        own = np.flatnonzero(labels == identity)
+        own, others = np.flatnonzero(labels == identity), np.flatnonzero(labels != identity)
         apart = distances(units[own] @ units.T)          # (images of the identity, N)
-        for i, anchor in enumerate(own[:-1]):
-            others = np.delete(np.arange(len(labels)), own)
-            for positive in own[i + 1:]:
-                pairs += 1
-                limit = apart[i, positive]
-                if max_positive and limit > max_positive:
-                    continue
-                negatives = others[(apart[i, others] > limit) & (apart[i, others] < limit + alpha)]
-                if len(negatives):
-                    found.append((anchor, positive, negatives[random.integers(len(negatives))]))
+        pairs += len(own) * (len(own) - 1) // 2
+        for row, (anchor, to_others) in enumerate(zip(own[:-1], apart[:, others])):
+            positives = own[row + 1:]
+            limits = apart[row, positives][:, None]
+            semi_hard = (to_others > limits) & (to_others < limits + alpha)     # (positives, others)
+            if max_positive:
+                semi_hard &= limits <= max_positive
+            for positive, negatives in zip(positives, semi_hard):
+                if negatives.any():
+                    found.append((anchor, positive, random.choice(others[negatives])))
     return random.permutation(np.array(found, np.int64).reshape(-1, 3)), pairs

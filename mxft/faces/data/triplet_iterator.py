@@ -58,7 +58,7 @@ class TripletIterator(FaceIterator):
     -----
     A bag of images is embedded (`follow` says by whom), triplets are found among them, and batches are made of these
     until fewer than a batch are left; those begin the next bag's. An epoch is as many batches as the set's images
-    fill: bags go on from epoch to epoch. Images are decoded ahead within a bag, not beyond it: the next one is
+    fill, and its end does not end a bag. Images are decoded ahead within a bag, not beyond it: the next one is
     embedded with what was learnt from this one.
 
     Raises

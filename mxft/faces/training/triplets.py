@@ -30,10 +30,10 @@ def check_triplets(options, head):
                          f"themselves, received `kvstore={options.kvstore!r}`; `kvstore='device'` on one machine")
     if options.fc7_init == "imprint":
         raise InputError(f"fc7-init: expected no class centres with {what}, which compares images, received "
-                         "`fc7_init='imprint'`; leave it out")
+                         "`fc7_init='imprint'`; `fc7_init='keep'`")
     if options.freeze_epochs and not options.freeze:
-        raise InputError(f"freeze-epochs: expected `freeze` PATTERN with {what}, which trains the embedding alone, received "
-                         f"freeze-epochs={options.freeze_epochs}, which would freeze all of it")
+        raise InputError(f"freeze-epochs: expected `freeze` PATTERN with {what}, which trains the embedding alone, "
+                         f"received freeze-epochs={options.freeze_epochs}, which would freeze all of it")
     if options.ce_loss:
         raise InputError(f"ce-loss: expected a loss with logits, received {what}, which has no cross-entropy; leave "
                          "`ce_loss` out")

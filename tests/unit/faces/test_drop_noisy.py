@@ -49,8 +49,8 @@ def images(faces):
 
 def test_wrong_images_are_dropped_and_listed(checkpoint, faces, tmp_path):
     result = drop_noisy(checkpoint, faces, str(tmp_path / "cleaned"), 30)
-    assert str(result) == (f"kept 24 images of 4 identities in {tmp_path}/cleaned, dropped 8 farther than 30 degrees from "
-                           f"their class's dominant sub-centre, listed in {tmp_path}/cleaned/dropped.tsv")
+    assert str(result) == (f"kept 24 images of 4 identities in {tmp_path}/cleaned, dropped 8 farther than 30 degrees "
+                           f"from their class's dominant sub-centre, listed in {tmp_path}/cleaned/dropped.tsv")
     cleaned = read_face_set(tmp_path / "cleaned")
     right = np.tile([True] * EACH + [False] * WRONG, CLASSES)
     assert cleaned.labels.tolist() == faces.labels[right].tolist()
@@ -92,13 +92,13 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(checkpoint, faces, tmp_
     for threshold in (0, 180, -1):
         with pytest.raises(InputError, match="threshold: expected degrees above 0 and below 180, received threshold="):
             drop_noisy(checkpoint, faces, str(tmp_path / "cleaned"), threshold)
-    with pytest.raises(InputError, match=r"threshold: expected some images within it, received threshold=0.001 with the "
-                                         r"nearest at \d+\.\d degrees; was .* trained on this set"):
+    with pytest.raises(InputError, match=r"threshold: expected some images within it, received threshold=0.001 with "
+                                         r"the nearest at \d+\.\d degrees; was .* trained on this set"):
         drop_noisy(checkpoint, faces, str(tmp_path / "cleaned"), 0.001)
     with pytest.raises(InputError, match=r"folder: expected one without a face set, received .*faces' with property"):
         drop_noisy(checkpoint, faces, str(tmp_path / "faces"))
     whole = checkpoint.arg_params.pop("fc7_weight")
-    with pytest.raises(InputError, match="class centres: expected fc7_weight, received none in .*; give the checkpoint as"):
+    with pytest.raises(InputError, match="class centres: expected fc7_weight, received none in .*; give the "):
         drop_noisy(checkpoint, faces, str(tmp_path / "cleaned"))
     checkpoint.arg_params["fc7_weight"] = whole[:3]
     with pytest.raises(InputError, match=r"expected those of 4 classes, received fc7 of shape \(3, 3, 3\) in"):

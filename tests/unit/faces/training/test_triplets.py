@@ -168,12 +168,12 @@ def test_after_arcface_its_fc7_is_left_out_and_that_is_said(make_face_checkpoint
 def test_a_run_ends_where_no_triplets_are_left(make_face_checkpoint, train, caplog):
     result = train(make_face_checkpoint(), head=HeadOptions(triplet_alpha=0.02), end_epoch=50, lr=0.05)
     assert 0 < result.steps < 200 and result.last
-    assert f"the run ends at step {result.steps}: mining stopped: expected a batch of 4 triplets, received " in caplog.text
+    assert f"the run ends at step {result.steps}: mining stopped: expected a batch of 4 triplets, " in caplog.text
 
 
 def test_none_at_the_beginning_is_a_failure(make_face_checkpoint, train):
-    with pytest.raises(RunError, match="mining stopped: expected a batch of 4 triplets, received 0 of 3 passes over the "
-                                       "identities: no other negative is farther than the positive by less than "
+    with pytest.raises(RunError, match="mining stopped: expected a batch of 4 triplets, received 0 of 3 passes over "
+                                       "the identities: no other negative is farther than the positive by less than "
                                        "triplet_alpha=1e-09"):
         train(make_face_checkpoint(), head=HeadOptions(triplet_alpha=1e-9))
 
@@ -185,8 +185,8 @@ def test_none_at_the_beginning_is_a_failure(make_face_checkpoint, train):
     ({"fc7_init": "imprint"}, "fc7-init: expected no class centres with loss-type=12 (triplet), which compares images"),
     ({"ce_loss": True}, "ce-loss: expected a loss with logits, received loss-type=12 (triplet)"),
     ({"kvstore": "dist_sync"}, "kvstore: expected one process with loss-type=12 (triplet)"),
-    ({"sample_rate": 0.5}, "sample-rate: expected a head with class centres, received loss-type=12 (triplet), which has "
-     "none to divide"),
+    ({"sample_rate": 0.5}, "sample-rate: expected a head with class centres, received loss-type=12 (triplet), which "
+     "has none to divide"),
     ({"freeze_epochs": 1}, "freeze-epochs: expected freeze PATTERN with loss-type=12 (triplet)"),
 ])
 def test_what_triplets_have_not_is_refused(options, words, make_face_checkpoint, train):
