@@ -56,8 +56,10 @@ TABLES = {
 # read and without effect here: what is saved is always the whole network, property says how many classes there are
 _WITHOUT_EFFECT = {"num_classes", "dataset", "workspace", "ckpt_embedding", "count_flops", "memonger", "num_workers",
                    "densenet_dropout", "flip_noise_prob"}
-_KEYS = {key for section in ("network", "dataset", "loss") for row in TABLES[section].values() for key in row}
-KEYS = {*_KEYS, *TABLES["config"], *TABLES["default"], *_WITHOUT_EFFECT}
+# a value of each key, by which the kind of another is judged
+_EXAMPLES = {**{key: value for section in ("network", "dataset", "loss") for row in TABLES[section].values()
+                for key, value in row.items()}, **TABLES["config"], **TABLES["default"]}
+KEYS = {*_EXAMPLES, *_WITHOUT_EFFECT}
 _NOT_BUILT = {"fdensenet": "DenseNet", "fmnasnet": "MnasNet", "vargfacenet": "VarGFaceNet", "spherenet": "SphereNet"}
 _LETTERS = {"fresnet": "r", "fmobilefacenet": "y", "fmobilenet": "m"}
 _WITH_BOTTLENECKS = (101, 124, 152, 200, 269)
@@ -124,10 +126,14 @@ def _mapping(value, where):
 
 
 def _checked(row, where):
-    for key in _mapping(row, where):
+    for key, value in _mapping(row, where).items():
         if key not in KEYS:
             raise InputError(f"configuration: expected a key of sample_config.py, received {key!r} in {where}; "
                              f"{nearest(str(key), sorted(KEYS))}")
+        example = _EXAMPLES.get(key)
+        kind = (int, float, bool) if isinstance(example, (int, float)) else type(example)
+        if example is not None and not isinstance(value, kind):
+            raise InputError(f"configuration: expected {key} like {example!r}, received {key}={value!r} in {where}")
     return row
 
 

@@ -108,6 +108,8 @@ def test_a_yaml_adds_rows_and_changes_those_there_are(meaning, tmp_path):
     ("networks: {}", "expected sections network, dataset, loss, default, config, received 'networks' in"),
     ("loss: {arcface: {loss_m: 0.5}}", "expected a key of sample_config.py, received 'loss_m' in"),
     ("loss: {arcface: {loss_m: 0.5}}", "nearest: loss_m"),
+    ("dataset: {mine: {val_targets: lfw}}", "expected val_targets like ['lfw', 'cfp_fp', 'agedb_30'], received "
+     "val_targets='lfw' in"), ("default: {lr: fast}", "expected lr like 0.1, received lr='fast' in"),
     ("loss: [arcface]", "expected names with values, received ['arcface'] in"),
     ("loss: {arcface: 3}", "expected names with values, received 3 in"),
     ("a: b: c", "expected YAML, received"), ("loss: !!python/object:os.system {}", "expected YAML, received")])

@@ -119,7 +119,7 @@ class FaceIterator(mx.io.DataIter):
         return {}
 
     def restore(self, arrays):
-        """Go on from another's `arrays`: nothing is in them."""
+        """Resume from another's `arrays`: nothing is in them."""
 
     def go_to(self, epoch, batch):
         """Go to a batch of an epoch, both counted from 0; none before it is read."""

@@ -88,7 +88,7 @@ class TripletIterator(FaceIterator):
         return {**arrays, "mined:triplets": mx.nd.array(left, dtype="int32")} if len(left) else arrays
 
     def restore(self, arrays):
-        """Go on from another's `arrays`, at the batch `go_to` was called with."""
+        """Resume from another's `arrays`, at the batch `go_to` was called with."""
         self._bag = int(arrays["mined:bags"].asscalar())
         self._first = self._done
         if "mined:triplets" in arrays:
