@@ -4,9 +4,9 @@
         --pairs lfw-pairs.txt --pretrained mobilefacenet-y1/model,0 \\
         --run runs/lfw
     python recipes/lfw_finetune.py … --pixels 14 --fc7-init imprint
-    python recipes/lfw_finetune.py … --pixels 14 --loss-type triplet \
+    python recipes/lfw_finetune.py … --pixels 14 --loss-type triplet \\
         --per-batch-size 60 --lr 0.05
-    python recipes/lfw_finetune.py … --pixels 14 --loss-type triplet \
+    python recipes/lfw_finetune.py … --pixels 14 --loss-type triplet \\
         --per-batch-size 60 --lr 0.05 --pretrained runs/lfw/model,last
 
 423 people have 5 images or more, 5,985 in all. One image in five of each is

@@ -1,4 +1,4 @@
-"""Faces: insightface's recognition/train.py, the successor of its train_softmax.py.
+"""Faces: insightface's recognition/train.py, successor of its train_softmax.py.
 
     CUDA_VISIBLE_DEVICES='0,1,2,3' python -u recipes/train_faces.py \\
         --network r100 --loss arcface --dataset emore
@@ -24,9 +24,9 @@ The names become flags of train_softmax.py, which trains; the command is printed
 first. Whatever other flag train_softmax has may be given too and wins. Files:
 MODELS_ROOT/NETWORK-LOSS-DATASET/model-symbol.json and so on.
 
-Other than upstream: arcface past θ + m = π falls on with θ (--loss-type 4), the
-whole network is saved and not the embedding alone (mxft slim cuts it), property
-says how many classes there are.
+Other than upstream: arcface past θ + m = π falls on with θ (--loss-type 4);
+the whole network is saved and not the embedding alone (mxft slim cuts it);
+property says how many classes there are.
 
 Published: LFW 99.77 %, CFP-FP 98.27, AgeDB-30 98.28 (r100, arcface, emore).
 """

@@ -67,6 +67,13 @@ def test_triplets_have_a_batch_of_three_parts_and_no_class_centres(here, capsys)
     assert 0 < result.fit.steps <= 4 and load_checkpoint(result.model).symbol.list_outputs() == ["fc1_output"]
 
 
+def test_a_batch_of_one_image_is_warned_of(here, capsys):
+    mxft.pack_faces("people", "faces", size=(16, 16))
+    mxft.finetune_faces("face,0", "faces", "runs/one/model", batch_size=1, epochs=1)
+    said = capsys.readouterr().err
+    assert "a batch of one image under BatchNorm: 2 layers would normalise each image by itself" in said
+
+
 def test_the_sets_are_those_of_the_commands(here, capsys):
     mxft.pack_faces("people", "ours", size=(16, 16), hold_out=0.5)
     assert main(["face-pack", "people", "theirs", "--size", "16,16", "--hold-out", "0.5"]) == 0
