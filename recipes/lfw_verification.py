@@ -61,7 +61,7 @@ def main(argv=None):
     asked = argparse.Namespace(**vars(args), folds=verification.FOLDS, no_flip=False, image_size=None, rewrite=True,
                                plots=args.out, json=os.path.join(args.out, "lfw.json"), report=None)
     rows = verification.verify_sets(checkpoint, [os.path.join(args.work, "lfw.bin")], asked)
-    verification.write_results(rows, checkpoint, asked)
+    verification.write_results(rows, checkpoint.name, asked)
     print("expected: 0.99117+-0.00578 of the compressed copies with mobilefacenet-y1; published 0.9950")
 
 

@@ -11,6 +11,8 @@ from mxft.data.datasets import Records, prepare_pictures
 from mxft.data.pictures import Pictures
 from mxft.data.target_spec import CLASSES
 from mxft.errors import InputError, MissingFileError
+from mxft.faces.align.detection import make_detector
+from mxft.faces.align.options import MTCNN, AlignOptions
 from mxft.faces.data.packing import FacePackResult
 from mxft.faces.data.packing import pack_faces as pack
 from mxft.faces.pairs import bin_file
@@ -80,13 +82,14 @@ def split(data: str | os.PathLike[str] | Pictures, prefix: str | os.PathLike[str
 
 def pack_faces(source: str | os.PathLike[str], folder: str | os.PathLike[str], *, min_images: int = 1,
                hold_out: float = 0, exclude: Iterable[str] = (), size: Sequence[int] = (112, 112), seed: int = 0,
-               threads: int | None = None, force: bool = False) -> FacePackResult:
-    """Pack aligned faces into the training set that `mxft.finetune_faces` reads, as ``mxft face-pack`` does.
+               align: bool = False, detector: str = MTCNN, threads: int | None = None,
+               force: bool = False) -> FacePackResult:
+    """Pack faces into the training set that `mxft.finetune_faces` reads, as ``mxft face-pack`` does.
 
     Parameters
     ----------
     source : str or os.PathLike
-        A folder with a folder of images a person. The faces are aligned and cropped already.
+        A folder with a folder of images a person: aligned faces, or with `align` photographs.
     folder : str or os.PathLike
         Of the files to write: ``property``, ``train.lst``, ``train.rec``, ``train.idx``, ``identities.txt``.
     min_images : int
@@ -99,6 +102,10 @@ def pack_faces(source: str | os.PathLike[str], folder: str | os.PathLike[str], *
         In pixels.
     seed : int
         Of the choice what to hold out.
+    align : bool
+        Find a face in each photograph, align it and pack that; `mxft.align_faces` writes them as files first.
+    detector : str
+        What finds them: see `mxft.align_faces`.
     threads : int, optional
     force : bool
         Replace a set that stands in the folder.
@@ -118,8 +125,11 @@ def pack_faces(source: str | os.PathLike[str], folder: str | os.PathLike[str], *
     423
     """
     with telling():
-        packed: FacePackResult = pack(source, folder, None, (int(size[0]), int(size[1])), min_images, hold_out, seed,
-                                      exclude=exclude, num_thread=threads or os.cpu_count() or 1, force=force)
+        wanted = (int(size[0]), int(size[1]))
+        packed: FacePackResult = pack(source, folder, None, wanted, min_images, hold_out, seed, exclude=exclude,
+                                      num_thread=threads or os.cpu_count() or 1, force=force,
+                                      align=AlignOptions(wanted) if align else None,
+                                      detector=make_detector(detector) if align else None)
         LOG.info(str(packed))
     return packed
 

@@ -3,12 +3,14 @@ import argparse
 import math
 
 from mxft.commandline.arguments import Parser, face_size, whole
+from mxft.commandline.faces import add_detector_options
 from mxft.errors import InputError
 
 EXAMPLES = """\
 examples:
   mxft face-pack people/ faces/
   mxft face-pack people/ faces/ --min-images 5 --hold-out 0.2 --num-thread 4
+  mxft face-pack photographs/ faces/ --align
   mxft face-pack aligned.lst faces/ --root people/ --size 112,112
 
 SOURCE is a folder with a folder of images a person, or a list with rows
@@ -17,6 +19,10 @@ OUT_DIR gets property, train.lst, train.rec, train.idx and identities.txt, a
 name a line whose number (from 0) is the label. What is held out goes into
 OUT_DIR/held-out, a set of the same kind with the same labels. Images that
 cannot be packed are left out and listed in train.bad.tsv with the reason.
+With --align also photographs are taken, and lists with landmarks
+(face2rec2.py's, MS-Celeb-1M's, CASIA's); mxft face-align writes the crops as
+files, to be looked at first. Without it a sample of the faces is looked at,
+and a warning printed where they seem not aligned.
 """
 
 
@@ -28,6 +34,9 @@ def parser():
     p.add_argument("folder", metavar="OUT_DIR", help="folder to write the set into")
     _add_choice_options(p.add_argument_group("which images"))
     _add_packing_options(p.add_argument_group("records"))
+    p.add_argument("--align", action="store_true",
+                   help="SOURCE holds photographs: find a face in each, align it and pack that")
+    add_detector_options(p, landmarks=False, every=False)
     return p
 
 
@@ -76,9 +85,14 @@ def main(argv=None):
     args = parser().parse_args(argv)
     if args.seed is not None and not args.hold_out:
         raise InputError(f"--seed: expected --hold-out beside it, received seed={args.seed}")
+    from mxft.commandline.faces import align_options, finder_of, refuse_without_align
     from mxft.faces.data.packing import pack_faces
     from mxft.files.whole import check_writable
 
+    if not args.align:
+        refuse_without_align(args)
     check_writable(args.folder, "OUT_DIR")
+    align, detector = (align_options(args), finder_of(args)) if args.align else (None, None)
     print(pack_faces(args.source, args.folder, args.root, args.size, args.min_images, args.hold_out, args.seed or 0,
-                     args.exts, args.exclude, args.quality, args.num_thread, args.strict, args.force))
+                     args.exts, args.exclude, args.quality, args.num_thread, args.strict, args.force, align=align,
+                     detector=detector))

@@ -3,7 +3,7 @@ import os
 import sys
 
 from mxft.cli.classifier_options import add_classifier_options
-from mxft.commandline.arguments import Parser, whole
+from mxft.commandline.arguments import Parser, real, whole
 from mxft.errors import InputError
 
 EXAMPLES = """\
@@ -12,6 +12,8 @@ examples:
   mxft serve runs/photos --port 0
   mxft serve mobilenet,0 --image-shape 3,224,224 --resize 256 \\
       --synset imagenet-synset.txt
+  mxft serve gallery.npz
+  mxft serve mobilefacenet-y1/model,0 --faces --pairs lfw.bin --far 0.001
   curl --data-binary @cat.jpg http://127.0.0.1:8000/predict
 
 A bundle is verified first: its hashes, and that its self-test picture gets the
@@ -19,6 +21,10 @@ classes it should. GET / is the page, POST /predict takes a picture as its body
 or as the one file of a form and answers in JSON, GET /signature and GET /health
 tell what is served. Only this machine reaches it, unless --host says otherwise:
 there is no password and no encryption. Pictures are not kept.
+
+A gallery of mxft enroll, or --faces with a face network: the page compares two
+pictures, and names the faces of a picture by the gallery; POST /verify takes a
+form of two files, POST /identify a picture.
 """
 
 
@@ -26,7 +32,7 @@ def parser():
     """Return the argument parser."""
     p = Parser(prog="mxft serve", description="Serve a page that names pictures.", epilog=EXAMPLES)
     p.add_argument("model", metavar="MODEL",
-                   help="a bundle (folder or .tar), the folder of a run, PREFIX,EPOCH, or zoo name")
+                   help="a bundle (folder or .tar), the folder of a run, PREFIX,EPOCH, zoo name, or a gallery")
     p.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
     p.add_argument("--port", type=whole(0, 65535), default=8000, metavar="N",
                    help="port to listen on; 0 takes a free one (default: 8000)")
@@ -35,6 +41,15 @@ def parser():
     p.add_argument("--threads", type=whole(1, 64), default=4, metavar="N",
                    help="requests read at a time; one picture is computed at a time (default: 4)")
     add_classifier_options(p)
+    group = p.add_argument_group("faces")
+    group.add_argument("--faces", action="store_true", help="MODEL is a face network: compare two pictures")
+    group.add_argument("--gallery", metavar="FILE.npz", help="name the faces of a picture by it too")
+    group.add_argument("--threshold", type=real(-1, most=1), metavar="C",
+                       help="cosine above which two faces are one person (default: the gallery's)")
+    group.add_argument("--pairs", metavar="FILE.bin", help="verification set to take the threshold from")
+    group.add_argument("--far", type=real(above=0, below=1), metavar="R",
+                       help="false accept rate on these pairs (default: 0.001)")
+    group.add_argument("--detector", metavar="NAME", help="what finds faces, see mxft face-align (default: mtcnn)")
     return p
 
 
@@ -42,20 +57,50 @@ def main(argv=None):
     """Run ``mxft serve``."""
     args = parser().parse_args(argv)
     _prepare()
+    if args.faces or args.gallery or args.model.endswith(".npz"):
+        return _serve_faces(args)
+    for name in ("threshold", "pairs", "far", "detector"):
+        if getattr(args, name) is not None:
+            raise InputError(f"`{name}`: expected `faces` beside it, or a gallery, received {name}="
+                             f"{getattr(args, name)} with neither")
     from mxft.deploy.bundle.signature import counted, signature_of
     from mxft.deploy.serving.application import create_app
-    from mxft.deploy.serving.server import address_of, bind, is_loopback, serve
+    from mxft.deploy.serving.server import bind, serve
 
     with bind(args.host, args.port) as listening:
         classifier = _classifier(args)
         max_bytes = args.max_megabytes * 1_000_000
         signature = signature_of(classifier)
         app = create_app(classifier.bind(args.rewrite), signature, max_bytes, _names_of_here(args.host))
-        if not is_loopback(listening):
-            print(f"warning: {args.host} can be reached from other machines: whoever reaches it can use this service, "
-                  "without a password and without encryption", file=sys.stderr)
-        print(f"serving {classifier.name}, {counted(signature)}: {address_of(listening)}  (Ctrl-C ends)", flush=True)
+        _say_served(args, f"{classifier.name}, {counted(signature)}", listening)
         serve(app, listening, args.threads, max_bytes)
+    return 0
+
+
+def _say_served(args, what, listening):
+    """Say what is served and where, and who may come."""
+    from mxft.deploy.serving.server import address_of, is_loopback
+
+    if not is_loopback(listening):
+        print(f"warning: {args.host} can be reached from other machines: whoever reaches it can use this service, "
+              "without a password and without encryption", file=sys.stderr)
+    print(f"serving {what}: {address_of(listening)}  (Ctrl-C ends)", flush=True)
+
+
+def _serve_faces(args):
+    """Serve the page of faces; return the exit status."""
+    from mxft.commandline.galleries import face_service
+    from mxft.deploy.serving.server import bind, serve
+    from mxft.faces.serving.application import create_face_app
+
+    with bind(args.host, args.port) as listening:
+        service = face_service(args)
+        max_bytes = args.max_megabytes * 1_000_000
+        app = create_face_app(service, max_bytes, _names_of_here(args.host))
+        people = f"a gallery of {len(service.gallery.names)} people" if service.gallery else "two pictures at a time"
+        _say_served(args, f"{service.name}, {people}", listening)
+        serve(app, listening, args.threads, max_bytes)
+    return 0
 
 
 def _prepare():

@@ -107,20 +107,68 @@ def _verify(executor, pair_set, path, size, args):
 
 def _print(pair_set, images, result, what, rate, seconds):
     """Print one set's numbers, XNorm and accuracy in upstream's words."""
+    _print_result(pair_set.name, f"{str(pair_set).split(': ', 1)[1]}, {images} images", result, what)
     name = f"[{pair_set.name}]"
-    print(f"{name}{str(pair_set).split(': ', 1)[1]}, {images} images")
-    print(f"{name}XNorm: {result.xnorm:f}")
-    print(f"{name}{what}: {result}")
-    for far in result.tar:
-        print(f"{name}TAR@FAR {far:g}: {result.tar_text(far)}")
-    print(f"{name}AUC: {'needs same and different pairs' if result.auc is None else format(result.auc, '.5f')}")
-    for note in result.notes:
-        print(f"{name}note: {note}")
     print(f"{name}{rate:.0f} images/s with their mirror images, {seconds:.1f} s" if what.endswith("Flip")
           else f"{name}{rate:.0f} images/s, {seconds:.1f} s", flush=True)
 
 
-def write_results(rows, checkpoint, args):
+def _print_result(name, told, result, what):
+    """Print the numbers of one set."""
+    name = f"[{name}]"
+    print(f"{name}{told}")
+    print(f"{name}XNorm: {result.xnorm:f}")
+    print(f"{name}{what}: {result}")
+    for far in result.tar:
+        limit = result.threshold_at(far)
+        at = "" if limit is None else f" (squared distance below {limit:.4f}, cosine above {1 - limit / 2:.4f})"
+        print(f"{name}TAR@FAR {far:g}: {result.tar_text(far)}{at}")
+    print(f"{name}AUC: {'needs same and different pairs' if result.auc is None else format(result.auc, '.5f')}")
+    for note in result.notes:
+        print(f"{name}note: {note}")
+
+
+def verify_file(args):
+    """Verify the embeddings of a file, and print and write what `verify_sets` would; return the exit status."""
+    import os
+
+    from mxft.errors import InputError
+    from mxft.faces.evaluation.verification import verify_embeddings
+    from mxft.faces.gallery.embedding_file import read_embeddings
+    from mxft.faces.gallery.pairs import pairs_of
+
+    for name in ("model", "pictures", "data_dir", "bin", "target"):
+        if getattr(args, name):
+            raise InputError(f"`embeddings`: expected no network and no other images, received "
+                             f"`{name}={getattr(args, name)!r}` beside it; leave one out")
+    found = read_embeddings(args.embeddings)
+    left, right, issame = pairs_of(found, args.pairs, args.embeddings)
+    vectors = found["embeddings"]
+    result = verify_embeddings(vectors[left], vectors[right], issame, args.folds,
+                               float(found["norms"][[*left, *right]].mean()))
+    name = os.path.splitext(os.path.basename(args.pairs or args.embeddings))[0]
+    flip = found["facts"].get("flip", True)
+    _print_result(name, f"{len(issame)} pairs ({int(issame.sum())} same, {int((~issame).sum())} different)", result,
+                  "Accuracy-Flip" if flip else "Accuracy")
+    row = {"name": name, "path": args.embeddings, "flip": flip, **result.to_dict()}
+    write_results([(name, result, row)], found["facts"].get("model", args.embeddings), args)
+    return 0
+
+
+def refuse_of_pictures(args):
+    """Refuse flags that only two pictures, or embeddings, have a use for."""
+    from mxft.errors import InputError
+
+    for name in ("threshold", "pairs", "far", "detector", "min_size", "confidence", "choose", "turned", "every"):
+        value = getattr(args, name)
+        if value not in (None, False):
+            raise InputError(f"`{name}`: expected two pictures to compare, received {name}={value} with none")
+    if args.images != "auto":
+        raise InputError(f"`images`: expected two pictures to compare, received images={args.images!r} with none; the "
+                         "images of a verification set are aligned faces")
+
+
+def write_results(rows, model, args):
     """Write the pictures and the JSON file that were asked for, and say where."""
     import os
 
@@ -136,10 +184,10 @@ def write_results(rows, checkpoint, args):
     if args.json:
         from mxft.files.whole import write_json
 
-        write_json(args.json, {"model": checkpoint.name, "sets": [row for _, _, row in rows]})
+        write_json(args.json, {"model": model, "sets": [row for _, _, row in rows]})
         print(f"numbers: {args.json}")
     if args.report:
         from mxft.faces.report.verification_page import write_verification_page
 
-        write_verification_page(args.report, checkpoint.name, {name: result for name, result, _ in rows})
+        write_verification_page(args.report, model, {name: result for name, result, _ in rows})
         print(f"report: {os.path.abspath(args.report)}")

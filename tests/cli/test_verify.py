@@ -62,7 +62,8 @@ def test_upstreams_lines_for_the_default_targets(here, capsys):
     assert lines[0] == "[lfw]30 pairs (15 same, 15 different), 60 images"
     assert re.fullmatch(r"\[lfw\]XNorm: \d+\.\d{6}", lines[1])
     assert re.fullmatch(r"\[lfw\]Accuracy-Flip: [01]\.\d{5}\+-0\.\d{5}", lines[2])
-    assert re.fullmatch(r"\[lfw\]TAR@FAR 0\.1: [01]\.\d{5}", lines[3])
+    assert re.fullmatch(r"\[lfw\]TAR@FAR 0\.1: [01]\.\d{5} \(squared distance below (\d\.\d{4}), cosine above "
+                        r"(-?\d\.\d{4})\)", lines[3])
     assert lines[4] == "[lfw]TAR@FAR 0.01: needs 100 different pairs, received 15"
     assert lines[6] == "[lfw]TAR@FAR 0.0001: needs 10,000 different pairs, received 15"
     assert re.fullmatch(r"\[lfw\]AUC: [01]\.\d{5}", lines[7])
@@ -165,7 +166,7 @@ def test_one_sided_sets_are_noted(here, capsys):
     (["--bin", "data/lfw.bin", "--report", "face-0000.params/a"], "--report: expected a folder that can be written"),
     (["--bin", "data/lfw.bin", "--json", "face-0000.params/a"], "--json: expected a folder that can be written to"),
     (["--bin", "data/lfw.bin", "--gpu", "x"], "devices: expected different GPU numbers such as 0,1, received gpus='x'"),
-    (["--bin", "data/lfw.bin", "--max", "3"], "expected an option of mxft verify, received '--max 3'"),
+    (["--bin", "data/lfw.bin", "--max", "3"], "expected an option of mxft verify, received '--max'"),
 ])
 def test_what_is_refused_is_one_message_and_leaves_nothing(words, message, here, capsys):
     before = sorted(os.listdir())

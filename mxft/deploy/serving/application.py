@@ -46,27 +46,7 @@ def create_app(bound, signature, max_bytes, hosts=("localhost",)):
     elsewhere is refused, and so is a request for another host's name, which is how a site whose name has been pointed
     here would ask (DNS rebinding).
     """
-    app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = max_bytes
-    app.json.sort_keys = False
-    app.json.ensure_ascii = False
-
-    @app.before_request
-    def refuse_strangers():
-        _refuse_strangers(hosts)
-
-    @app.after_request
-    def add_headers(response):
-        response.headers.update(HEADERS)
-        return response
-
-    @app.errorhandler(HTTPException)
-    def in_one_sentence(error):
-        return _in_one_sentence(error, max_bytes)
-
-    @app.errorhandler(RefusedPicture)
-    def picture_refused(error):
-        return jsonify(error=str(error)), error.status
+    app = guarded_app(__name__, max_bytes, hosts)
 
     @app.get("/")
     def page():
@@ -83,6 +63,47 @@ def create_app(bound, signature, max_bytes, hosts=("localhost",)):
     @app.post("/predict")
     def predict():
         return jsonify(_answer(bound, _picture()))
+
+    return app
+
+
+def guarded_app(name, max_bytes, hosts, posted="/predict"):
+    """Return an application without addresses: who may ask it, what it may be sent, and that it answers in JSON.
+
+    Parameters
+    ----------
+    name : str
+        Of the package whose templates and static files it has.
+    max_bytes, hosts
+        See `create_app`.
+    posted : str
+        Where pictures are posted to, for the sentence about an address that is not there.
+
+    Returns
+    -------
+    flask.Flask
+    """
+    app = Flask(name)
+    app.config["MAX_CONTENT_LENGTH"] = max_bytes
+    app.json.sort_keys = False
+    app.json.ensure_ascii = False
+
+    @app.before_request
+    def refuse_strangers():
+        _refuse_strangers(hosts)
+
+    @app.after_request
+    def add_headers(response):
+        response.headers.update(HEADERS)
+        return response
+
+    @app.errorhandler(HTTPException)
+    def in_one_sentence(error):
+        return _in_one_sentence(error, max_bytes, posted)
+
+    @app.errorhandler(RefusedPicture)
+    def picture_refused(error):
+        return jsonify(error=str(error)), error.status
 
     return app
 
@@ -156,9 +177,9 @@ def _is_number(host):
         return False
 
 
-def _in_one_sentence(error, max_bytes):
+def _in_one_sentence(error, max_bytes, posted):
     """Return an HTTP error as JSON; what Flask says by itself is put in the service's words."""
-    sentences = {404: f"There is nothing at {request.path}; the page is at /, and pictures are posted to /predict.",
+    sentences = {404: f"There is nothing at {request.path}; the page is at /, and pictures are posted to {posted}.",
                  405: f"{request.path} does not take {request.method}.",
                  413: too_large(max_bytes),
                  500: "The service failed at this request; what happened stands in its terminal."}

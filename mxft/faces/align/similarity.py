@@ -7,8 +7,8 @@ import numpy as np
 
 from mxft.compat import load_cv2
 from mxft.errors import InputError
+from mxft.faces.align.options import SIZE
 
-SIZE = (112, 112)
 # (x, y) in a 112x112 crop: left eye, right eye (as seen), tip of the nose, left and right corner of the mouth
 REFERENCE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655],
                       [70.7299, 92.2041]])

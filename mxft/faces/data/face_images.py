@@ -8,8 +8,11 @@ from mxft.data.packing import read_image
 
 STRETCHED = 0.02  # relative difference of the two edges' scales that is more than a rounding
 
-Face = namedtuple("Face", ["identity", "path", "payload", "resized", "reason"])
-Face.__doc__ = """A FaceFile with the bytes to pack and whether they were encoded again, or the reason for none."""
+Face = namedtuple("Face", ["identity", "path", "payload", "resized", "reason", "note"], defaults=[""])
+Face.__doc__ = """A FaceFile with the bytes to pack and whether they were encoded again, or the reason for none.
+
+`note` is what is to be said of a face that was cut out of a photograph, such as that there were others.
+"""
 
 
 def prepare_face(data, size, options):

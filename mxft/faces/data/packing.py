@@ -1,6 +1,7 @@
 """From aligned faces to a training set in insightface's layout; follows src/data/face2rec2.py and dir2rec.py there."""
 import contextlib
 import itertools
+import logging
 import os
 import time
 from collections import Counter, namedtuple
@@ -11,6 +12,8 @@ from mxft.data.folders import EXTENSIONS
 from mxft.data.packing import one_opencv_thread, ordered_map, stopped_when_full
 from mxft.data.progress import progress
 from mxft.errors import InputError
+from mxft.faces.align.people import aligned_file, photographs_of_people
+from mxft.faces.align.sampling import LOOKED_AT, alignment_note
 from mxft.faces.data.face_images import prepare_file, size_text
 from mxft.faces.data.holding_out import choose
 from mxft.faces.data.set_writer import MOST_KEYS, FaceSetWriter
@@ -19,7 +22,10 @@ from mxft.files.whole import whole_file
 from mxft.machine.quiet import quiet_native
 from mxft.network.image_options import ImageOptions
 
+LOG = logging.getLogger("mxft")
+
 HELD_OUT = "held-out"  # the folder in OUT that holds the second set
+JUDGED = 48            # pixels: smaller faces are not looked at, whether they are aligned
 
 BadFace = namedtuple("BadFace", ["name", "path", "reason"])
 BadFace.__doc__ = """An image left out: `name` of the identity, `path` as the source gives it, `reason`."""
@@ -46,6 +52,9 @@ class FacePackResult:
         Images left out, each with its reason, as they stand in `bad_path`.
     bad_path : str or None
     seconds : float
+    noted : int
+        Photographs of several faces, or turned ones, of which a face was cut out; ``folder/train.notes.tsv`` says what
+        was taken.
     """
 
     folder: str
@@ -61,6 +70,7 @@ class FacePackResult:
     bad: list
     bad_path: str
     seconds: float
+    noted: int = 0
 
     def __str__(self):
         total = self.images + self.held_out
@@ -75,12 +85,15 @@ class FacePackResult:
             text += f"\nleft out {self.few} identities {what}"
         if self.resized:
             text += f"\nencoded again {self.resized} images that were not JPEG or PNG of {size_text(self.size)} pixels"
+        if self.noted:
+            text += (f"\n{self.noted} photographs have several faces or are turned: which face was taken is listed in "
+                     f"{os.path.join(self.folder, 'train.notes.tsv')}")
         return text + (f"\nleft out {len(self.bad)} bad images, listed in {self.bad_path}" if self.bad else "")
 
 
 def pack_faces(source, folder, root=None, size=(112, 112), min_images=1, hold_out=0, seed=0, exts=EXTENSIONS,
-               exclude=(), quality=95, num_thread=1, strict=False, force=False, show=None):
-    """Pack aligned faces into ``property``, ``train.lst``, ``train.rec``, ``train.idx`` and ``identities.txt``.
+               exclude=(), quality=95, num_thread=1, strict=False, force=False, show=None, align=None, detector=None):
+    """Pack faces into ``property``, ``train.lst``, ``train.rec``, ``train.idx`` and ``identities.txt``.
 
     Parameters
     ----------
@@ -113,6 +126,11 @@ def pack_faces(source, folder, root=None, size=(112, 112), min_images=1, hold_ou
         Replace a set that stands in `folder`.
     show : bool, optional
         False: no progress on stderr.
+    align : mxft.faces.align.options.AlignOptions, optional
+        The images are photographs: one face of each is found, aligned and packed, in the options' size. Pictures of
+        every kind are taken, whatever `exts` says. None: they are aligned faces.
+    detector : callable, optional
+        What finds them, see `mxft.faces.align.detection.make_detector`.
 
     Returns
     -------
@@ -128,7 +146,8 @@ def pack_faces(source, folder, root=None, size=(112, 112), min_images=1, hold_ou
 
     Notes
     -----
-    It does not find or align faces. An image that is missing, empty, cut short, no image, or of another shape than
+    Without `align` a sample of the images is looked at, and a warning is logged where they seem not aligned. An image
+    that is missing, empty, cut short, no image, or of another shape than
     `size`, is left out and listed with its reason in ``folder/train.bad.tsv``. The images of one identity are held in
     memory at a time.
 
@@ -144,33 +163,44 @@ def pack_faces(source, folder, root=None, size=(112, 112), min_images=1, hold_ou
     size, options = (int(size[0]), int(size[1])), ImageOptions(quality=quality)
     _check_numbers(size, min_images, hold_out, num_thread)
     require_free(source, folder, hold_out, force)
-    found = _with_enough_files(read_source(source, root, exts, exclude), min_images, source)
+    if align:
+        size, people = align.size, photographs_of_people(source, root, exclude, detector)
+        found, make = people[0], partial(aligned_file, root=people[0].root, finder=people[1], options=align)
+    else:
+        found = read_source(source, root, exts, exclude)
+        make = partial(prepare_file, root=found.root, size=size, options=options)
+    found = _with_enough_files(found, min_images, source)
     _require_outside(source, folder)
     rec, bad_path = os.path.join(folder, "train.rec"), os.path.join(folder, "train.bad.tsv")
-    make = partial(prepare_file, root=found.root, size=size, options=options)
     with contextlib.ExitStack() as packing:
         for context in (stopped_when_full(rec), one_opencv_thread(), quiet_native()):
             packing.enter_context(context)
         train = packing.enter_context(FaceSetWriter(folder))
         held = packing.enter_context(FaceSetWriter(os.path.join(folder, HELD_OUT))) if hold_out else None
         advance = packing.enter_context(progress(len(found.files), f"packing {rec}", show=show))
-        sets = _Sets(train, held, min_images, partial(choose, hold_out=hold_out, seed=seed))
+        sets = _Sets(train, held, min_images, partial(choose, hold_out=hold_out, seed=seed),
+                     0 if align or min(size) < JUDGED else len(found.files))
         sets.write(found.names, ordered_map(make, found.files, num_thread), advance)
-        _write_bad_faces(bad_path, sets.bad)
+        _write_faces(bad_path, sets.bad, "reason")
+        _write_faces(os.path.join(folder, "train.notes.tsv"), sets.noted, "note")
         _refuse(sets, len(found.files), strict, source, bad_path, hold_out)
         for writer in filter(None, (train, held)):
             writer.finish(sets.names, size)
+    note = alignment_note(sets.sample, num_thread)
+    if note:
+        LOG.warning(note)
     return FacePackResult(os.fspath(folder), train.images, len(sets.names), train.bytes, held.images if held else 0,
                           held.identities if held else 0, found.few + sets.few, min_images, sets.resized, size,
-                          sets.bad, bad_path if sets.bad else None, time.monotonic() - began)
+                          sets.bad, bad_path if sets.bad else None, time.monotonic() - began, len(sets.noted))
 
 
 class _Sets:
     """The two sets being written, identity by identity, and what is counted on the way."""
 
-    def __init__(self, train, held, min_images, choose):
+    def __init__(self, train, held, min_images, choose, sampled_of=0):
         self.train, self.held, self.min_images, self.choose = train, held, min_images, choose
-        self.names, self.bad, self.few, self.resized = [], [], 0, 0
+        self.names, self.bad, self.noted, self.few, self.resized = [], [], [], 0, 0
+        self.sample, self._seen, self._every = [], 0, max(1, sampled_of // LOOKED_AT) if sampled_of else 0
 
     def write(self, names, faces, advance):
         """Write Faces that come sorted by identity; a label is given once enough of its images are known good."""
@@ -182,12 +212,21 @@ class _Sets:
                 else:
                     images.append((face.path, face.payload))
                     resized += face.resized
+                    self._look(names[identity], face)
                 advance()
             if len(images) < self.min_images:
                 self.few += 1
                 continue
             self._add(names[identity], images)
             self.resized += resized
+
+    def _look(self, name, face):
+        """Keep what is to be said of a face, and one in so many to see whether they are aligned."""
+        if face.note:
+            self.noted.append(BadFace(name, face.path, face.note))
+        if self._every and self._seen % self._every == 0 and len(self.sample) < LOOKED_AT:
+            self.sample.append(face.payload)
+        self._seen += 1
 
     def _add(self, name, images):
         label = len(self.names)
@@ -257,15 +296,15 @@ def _require_outside(source, folder):
                          "the next packing would take it for a person")
 
 
-def _write_bad_faces(path, bad):
-    """Write the images left out, or remove the list of an earlier run where there are none."""
-    if not bad:
+def _write_faces(path, rows, what):
+    """Write what is to be said of images, or remove the list of an earlier run where there is nothing."""
+    if not rows:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         return
     with whole_file(path) as f:
-        f.write(b"identity\tpath\treason\n")
-        for row in bad:
+        f.write(f"identity\tpath\t{what}\n".encode())
+        for row in rows:
             f.write("\t".join(row).encode("utf-8", "surrogateescape") + b"\n")
 
 

@@ -155,8 +155,8 @@ def _labelled_paths(path):
             except _NotAligned:
                 raise InputError(
                     f"face is not aligned in {path}, line {number}: expected 1 in the first column (aligned=1), "
-                    f"received {fields[0]!r} with {len(fields) - 3} numbers for box and landmarks; cut the faces out "
-                    "to their five landmarks first, and list the results as 1<tab>path<tab>label") from None
+                    f"received {fields[0]!r} with {len(fields) - 3} numbers for box and landmarks; `align` cuts the "
+                    "faces out") from None
 
 
 class _NotAligned(Exception):

@@ -78,12 +78,19 @@ class Verification:
             return "needs same pairs, received none"
         return f"needs {round(1 / far):,} different pairs, received {int((~self.issame).sum()):,}"
 
+    def threshold_at(self, far):
+        """Return the squared distance below which a pair is taken for one person at a false accept rate, or None."""
+        return threshold_at_far(self.distances, self.issame, far)
+
     def to_dict(self):
         """Return what is not one value a pair, ready for JSON."""
         same = int(self.issame.sum())
         return {"pairs": self.pairs, "same": same, "different": self.pairs - same, "folds": len(self.thresholds),
                 "accuracy": self.accuracy, "std": self.std, "xnorm": self.xnorm, "auc": self.auc,
                 "tar_at_far": {f"{far:g}": rate for far, rate in self.tar.items()},
+                "thresholds_at_far": {f"{far:g}": limit and {"squared_distance": round(limit, 6),
+                                                             "cosine": round(1 - limit / 2, 6)}
+                                      for far, limit in ((far, self.threshold_at(far)) for far in self.tar)},
                 "fold_accuracies": self.fold_accuracies.tolist(),
                 "thresholds": [round(float(t), 4) for t in self.thresholds], "notes": list(self.notes)}
 
@@ -250,12 +257,37 @@ def tar_at_far(distances, issame, far):
     -----
     None where one different pair is already more than `far`, or where there are no same pairs.
     """
-    same, different = distances[issame], np.sort(distances[~issame])
+    limit = threshold_at_far(distances, issame, far)
+    return None if limit is None or not issame.any() else float(np.mean(distances[issame] < limit))
+
+
+def threshold_at_far(distances, issame, far):
+    """Return the squared distance below which a pair is taken for one person at a false accept rate.
+
+    Parameters
+    ----------
+    distances : numpy.ndarray
+        Float64 ``(P,)``, squared.
+    issame : numpy.ndarray
+        Bool ``(P,)``.
+    far : float
+        The share of different pairs that may be accepted.
+
+    Returns
+    -------
+    float or None
+        The distance of the different pair that would be one too many; None where one pair is already more than `far`.
+
+    Examples
+    --------
+    >>> threshold_at_far(np.array([0.2, 1.5, 0.9, 1.8]), np.array([True, False, False, False]), 0.34)
+    1.5
+    """
+    different = np.sort(distances[~issame])
     admitted = int(far * len(different) + 1e-9)
-    if not admitted or not len(same):
+    if not admitted:
         return None
-    limit = different[admitted] if admitted < len(different) else np.inf
-    return float(np.mean(same < limit))
+    return float(different[admitted]) if admitted < len(different) else np.inf
 
 
 def roc_curve(distances, issame):

@@ -10,6 +10,9 @@ SUFFIXES = (".jpg", ".png", ".jpeg")
 PairRow = namedtuple("PairRow", ["number", "files", "same"])
 PairRow.__doc__ = """One pair: line `number` from 1, the two image `files`, and whether they show the `same` person."""
 
+_Row = namedtuple("_Row", ["number", "line", "names", "numbered", "same"])
+_Row.__doc__ = """One line as it stands: its text, the names in it, and whether they are LFW's, without an ending."""
+
 
 def read_pair_list(path, root):
     """Read a list of pairs and find its images.
@@ -43,16 +46,43 @@ def read_pair_list(path, root):
     >>> read_pair_list("pairs.txt", "lfw")
     [PairRow(number=1, files=('lfw/Ann/Ann_0001.jpg', 'lfw/Ann/Ann_0004.jpg'), same=True)]
     """
+    rows = _read(path)
+    if not os.path.isdir(root):
+        raise MissingFileError(f"images are missing: expected a folder, received root={root!r}")
+    return [PairRow(row.number, tuple(_find(path, root, row, name) for name in row.names), row.same) for row in rows]
+
+
+def read_named_pairs(path):
+    """Read a list of pairs without looking for its images.
+
+    Parameters
+    ----------
+    path : str
+        See `read_pair_list`.
+
+    Returns
+    -------
+    list of PairRow
+        With ``name/name_0001``, without an ending, or the path as it stands there.
+
+    Raises
+    ------
+    InputError
+        A malformed row; no rows, or another number of them than the header announces.
+    """
+    return [PairRow(row.number, row.names, row.same) for row in _read(path)]
+
+
+def _read(path):
+    """Return the `_Row`s of a list."""
     try:
         with open(require_file(path, "list of pairs"), encoding="utf-8-sig") as f:
             lines = [(number, line.rstrip("\r\n")) for number, line in enumerate(f, 1) if line.strip()]
     except UnicodeDecodeError:
         raise InputError(f"list of pairs cannot be read: expected UTF-8 text such as LFW's pairs.txt, received {path}, "
                          "which is no text") from None
-    if not os.path.isdir(root):
-        raise MissingFileError(f"images are missing: expected a folder, received root={root!r}")
     announced = _header(lines[0][1]) if lines else None
-    rows = [_row(path, root, number, line) for number, line in lines[announced is not None:]]
+    rows = [_parsed(path, number, line) for number, line in lines[announced is not None:]]
     if not rows:
         raise InputError(f"list of pairs is empty: expected at least one pair, received {path} with none")
     if announced not in (None, len(rows)):
@@ -71,31 +101,30 @@ def _header(line):
     return 2 * folds * pairs
 
 
-def _row(path, root, number, line):
+def _parsed(path, number, line):
     words = [word.strip() for word in (line.split("\t") if "\t" in line else line.split())]
     if len(words) == 3 and words[1].isdecimal() and words[2].isdecimal():
-        named, same = ((words[0], words[1]), (words[0], words[2])), True
-    elif len(words) == 4 and words[1].isdecimal() and words[3].isdecimal():
-        named, same = ((words[0], words[1]), (words[2], words[3])), False
-    elif len(words) == 3 and words[0] and words[1] and words[2] in ("0", "1"):
-        files = tuple(os.path.join(root, word) for word in words[:2])
-        for file in files:
-            if not os.path.isfile(file):
-                raise _missing(path, number, line, file, os.path.dirname(file) or ".")
-        return PairRow(number, files, words[2] == "1")
-    else:
-        raise InputError(f"bad row in {path}, line {number}: expected name<tab>number<tab>number, name<tab>number<tab>"
-                         f"name<tab>number or path<tab>path<tab>0|1, received {line!r}")
-    return PairRow(number, tuple(_find(path, root, number, line, *who) for who in named), same)
+        return _Row(number, line, (_stem(words[0], words[1]), _stem(words[0], words[2])), True, True)
+    if len(words) == 4 and words[1].isdecimal() and words[3].isdecimal():
+        return _Row(number, line, (_stem(words[0], words[1]), _stem(words[2], words[3])), True, False)
+    if len(words) == 3 and words[0] and words[1] and words[2] in ("0", "1"):
+        return _Row(number, line, tuple(words[:2]), False, words[2] == "1")
+    raise InputError(f"bad row in {path}, line {number}: expected name<tab>number<tab>number, name<tab>number<tab>"
+                     f"name<tab>number or path<tab>path<tab>0|1, received {line!r}")
 
 
-def _find(path, root, number, line, name, image):
-    """Return the file of a person's image."""
-    stem = os.path.join(root, name, f"{name}_{int(image):04d}")
-    for suffix in SUFFIXES:
-        if os.path.isfile(stem + suffix):
-            return stem + suffix
-    raise _missing(path, number, line, stem + ".jpg (or .png, .jpeg)", os.path.join(root, name))
+def _stem(name, image):
+    return f"{name}/{name}_{int(image):04d}"
+
+
+def _find(path, root, row, name):
+    """Return the file of an image that a row names."""
+    file = os.path.join(root, name)
+    for suffix in SUFFIXES if row.numbered else ("",):
+        if os.path.isfile(file + suffix):
+            return file + suffix
+    expected = f"{file}.jpg (or .png, .jpeg)" if row.numbered else file
+    raise _missing(path, row.number, row.line, expected, os.path.dirname(file) or ".")
 
 
 def _missing(path, number, line, expected, folder):

@@ -211,7 +211,7 @@ def test_a_list_beside_identities_txt_keeps_their_names(people):
 @pytest.mark.parametrize("text, message", [
     ("1\tAda/0.jpg\t0\n0\tAda/1.jpg\t0" + "\t9" * 14 + "\n",
      r"face is not aligned in .*faces.lst, line 2: expected 1 in the first column \(aligned=1\), received '0' with 14 "
-     "numbers for box and landmarks; cut the faces out"),
+     "numbers for box and landmarks; align cuts the faces out"),
     ("1\tAda/0.jpg\n", r"line 1: expected 1<tab>path<tab>label .* or index<tab>label<tab>path"),
     ("1\t5\t7\n", r"rows cannot be told apart in .*, line 1: .* no column can be taken for a path alone"),
     ("1\tAda/0.jpg\t0\n7\t1\tAda/1.jpg\n", r"bad row in .*, line 2: .*all in the same shape; received '7.t1.tAda"),

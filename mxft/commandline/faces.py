@@ -1,0 +1,166 @@
+"""How commands are told to find and embed faces: the flags, and what they make."""
+from mxft.commandline.arguments import add_device_options, add_rewrite_option, face_size, real, whole
+from mxft.faces.align.options import CONFIDENCE, MTCNN, PART, SMALLEST
+
+
+def add_detector_options(p, landmarks=True, every=True):
+    """Add the flags that say how faces are found and which of them are taken.
+
+    Parameters
+    ----------
+    p : argparse.ArgumentParser
+    landmarks : bool
+        Whether a list of landmarks may take the detector's place.
+    every : bool
+        Whether all faces of a picture may be taken.
+    """
+    group = p.add_argument_group("which faces")
+    group.add_argument("--detector", metavar="NAME", help=f"what finds them (default: {MTCNN})")
+    if landmarks:
+        group.add_argument("--landmarks", metavar="LIST", help="a list that names the landmarks of each picture")
+    group.add_argument("--min-size", type=whole(12), metavar="N",
+                       help=f"smallest face in pixels (default: a {PART}th of the picture's shorter side, at least "
+                            f"{SMALLEST})")
+    group.add_argument("--confidence", type=real(0, below=1), metavar="P",
+                       help=f"leave out faces with a lower score (default: {CONFIDENCE})")
+    group.add_argument("--choose", choices=("largest", "central"),
+                       help="of several faces in a picture (default: largest)")
+    if every:
+        group.add_argument("--all", dest="every", action="store_true", help="all faces of a picture")
+    group.add_argument("--turned", action="store_true",
+                       help="take a face that lies on its side where none is upright")
+
+
+def align_options(args):
+    """Return the AlignOptions of the flags."""
+    from mxft.commandline.arguments import given_settings
+    from mxft.faces.align.options import AlignOptions
+
+    fields = [name for name in ("size", "margin", "choose", "every", "turned", "quality", "encoding")
+              if hasattr(args, name)]
+    return AlignOptions(**given_settings(args, *fields))
+
+
+def finder_of(args, root=""):
+    """Return what finds the faces, as the flags say.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        With the flags of `add_detector_options`.
+    root : str
+        Where the pictures of a list of landmarks lie.
+
+    Raises
+    ------
+    InputError
+        A detector that is none; a flag of the detector beside a list that names every landmark.
+    """
+    import logging
+
+    from mxft.faces.align.detection import make_detector
+    from mxft.faces.align.landmark_list import ListedFaces, read_landmark_list
+    from mxft.files.whole import sha256
+
+    path = getattr(args, "landmarks", None)
+    rows, how = read_landmark_list(path) if path else ([], "")
+    whole_list = rows and all(row.landmarks is not None or row.aligned for row in rows)
+    if whole_list:
+        _refuse_unheard(args, path)
+    detector = None if whole_list else make_detector(
+        args.detector or MTCNN, args.min_size, CONFIDENCE if args.confidence is None else args.confidence)
+    if not path:
+        return detector
+    with_points = sum(row.landmarks is not None for row in rows)
+    logging.getLogger("mxft").info(f"landmarks: {with_points} of {len(rows)} rows of {path}"
+                                   + f", read as {how}" * bool(how))
+    return ListedFaces(rows, root, detector, sha256(path))
+
+
+def refuse_without_align(args):
+    """Refuse flags that say how faces are found where none are looked for."""
+    from mxft.errors import InputError
+
+    for name in ("detector", "min_size", "confidence", "choose", "turned"):
+        value = getattr(args, name)
+        if value not in (None, False):
+            raise InputError(f"`{name}`: expected `align` beside it, received {name}={value} alone")
+
+
+def _refuse_unheard(args, path):
+    """Refuse flags of a detector where none is needed."""
+    from mxft.errors import InputError
+
+    for name, value in (("detector", args.detector), ("min_size", args.min_size), ("confidence", args.confidence),
+                        ("turned", args.turned or None)):
+        if value is not None:
+            raise InputError(f"`{name}`: expected pictures to look for faces in, received {name}={value} beside "
+                             f"`landmarks` {path}, which names every landmark; leave it out")
+
+
+def add_network_options(p, required=True, told=""):
+    """Add the flags of a face network: which, how its faces are read, and on what it runs.
+
+    Parameters
+    ----------
+    p : argparse.ArgumentParser
+    required : bool
+        Of ``--model``.
+    told : str
+        Behind its help.
+    """
+    p.add_argument("--model", required=required, metavar="PREFIX,EPOCH",
+                   help=f"face network: checkpoint, folder of a run, or zoo name{told}")
+    p.add_argument("--images", choices=("auto", "aligned", "photograph"), default="auto",
+                   help="what the images are; auto: what has the network's size is an aligned face, anything else a "
+                        "photograph in which a face is looked for (default: auto)")
+    p.add_argument("--no-flip", action="store_true", help="leave the mirror images out: half the time, less accurate")
+    p.add_argument("--image-size", type=face_size, metavar="H,W",
+                   help="what the network takes (default: the manifest's, or 112,112)")
+    p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="faces at a time (default: 32)")
+    add_device_options(p)
+    add_rewrite_option(p)
+
+
+def embedder_of(args, model=None):
+    """Return the `mxft.faces.gallery.embedder.Embedder` of the flags of `add_network_options`."""
+    from mxft.api.models import open_model
+    from mxft.devices import contexts
+    from mxft.faces.gallery.embedder import Embedder
+
+    return Embedder(open_model(model or args.model), not args.no_flip, args.image_size, args.batch_size,
+                    contexts(args.gpus)[0], args.rewrite, args.data_nthreads)
+
+
+def detector_settings(args):
+    """Return the settings of the Python calls that the flags of `add_detector_options` are."""
+    return {name: getattr(args, name) for name in ("detector", "choose", "turned", "min_size", "confidence")}
+
+
+def reader_of(args, embedder):
+    """Return the `mxft.faces.gallery.reading.FaceReader` of the flags.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        With the flags of `add_network_options` and `add_detector_options`.
+    embedder : Embedder
+    """
+    from mxft.api.galleries import face_reader
+
+    return face_reader(embedder, args.images, every=args.every, **detector_settings(args))
+
+
+def tell_problems(found, images, out=None):
+    """Write on standard error which images have no face, or several; return 3 where one cannot be read.
+
+    Parameters
+    ----------
+    found : mxft.faces.gallery.embedding.EmbeddedFaces
+    images : mxft.faces.gallery.images.FaceImages
+    """
+    import sys
+
+    for number, reason in sorted({**found.problems, **found.notes}.items()):
+        print(f"{images.names[number]}: {reason}", file=out or sys.stderr)
+    return 3 if any(not reason.startswith("no ") for reason in found.problems.values()) else 0

@@ -1,0 +1,68 @@
+"""Two faces compared: squared distance, cosine, and what a threshold says of them."""
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from mxft.files.whole import write_json
+
+
+class Comparison(NamedTuple):
+    """Two faces.
+
+    `cosine` of their embeddings; `same` whether it is above the `threshold`, None without one, and `threshold_from`
+    where that comes from, in words.
+    """
+
+    cosine: float
+    threshold: Optional[float]
+    threshold_from: str
+    same: Optional[bool]
+
+    @property
+    def squared_distance(self):
+        """Of the unit embeddings: 2 - 2·cosine, as insightface's thresholds are told."""
+        return 2 - 2 * self.cosine
+
+    def __str__(self):
+        told = f"squared distance {self.squared_distance:.4f}, cosine {self.cosine:.4f}"
+        if self.same is None:
+            return f"{told}\nno verdict: `threshold` gives a cosine, or `pairs` a verification set to take it from"
+        return (f"{told}\n{'same person' if self.same else 'different people'}: the cosine is "
+                f"{'above' if self.same else 'not above'} {self.threshold:.4f}, squared distance "
+                f"{2 - 2 * self.threshold:.4f} ({self.threshold_from})")
+
+
+def compare(left, right, threshold=None, threshold_from=""):
+    """Compare two embeddings.
+
+    Parameters
+    ----------
+    left, right : numpy.ndarray
+        Float ``(D,)``, of any length.
+    threshold : float, optional
+        A cosine.
+    threshold_from : str
+
+    Returns
+    -------
+    Comparison
+
+    Examples
+    --------
+    >>> compare(np.array([1.0, 0]), np.array([0.6, 0.8]), 0.5, "as given").same
+    True
+    """
+    left, right = (vector.astype(np.float64) / max(np.linalg.norm(vector.astype(np.float64)), 1e-12)
+                   for vector in (left, right))
+    cosine = float(np.clip(left @ right, -1, 1))
+    return Comparison(cosine, threshold, threshold_from, None if threshold is None else cosine > threshold)
+
+
+def write_comparison(path, comparison, names, found):
+    """Write a comparison as JSON: both pictures with their faces, distance, cosine, threshold, verdict."""
+    faces = [{"image": name, "box": None if np.isnan(box).any() else [round(float(edge), 1) for edge in box],
+              "score": None if np.isnan(score) else round(float(score), 4)}
+             for name, box, score in zip(names, found.boxes, found.scores)]
+    write_json(path, {"faces": faces, "squared_distance": comparison.squared_distance, "cosine": comparison.cosine,
+                      "threshold": comparison.threshold, "threshold_from": comparison.threshold_from,
+                      "same": comparison.same})

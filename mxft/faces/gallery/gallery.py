@@ -1,0 +1,192 @@
+"""A gallery: the embeddings of people whose names are known, in one ``.npz`` that NumPy reads."""
+import dataclasses
+import hashlib
+import json
+import math
+import zipfile
+
+import numpy as np
+
+from mxft.errors import InputError
+from mxft.files.whole import require_file, whole_path
+from mxft.wording import BriefRepr, is_plain, plural
+
+FORMAT = "mxft face gallery 1"
+_TOLERANCE = 1e-3     # that the length of an embedding may be off 1
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Gallery(BriefRepr):
+    """People and their embeddings.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the people; the place of a name is its number.
+    vectors : numpy.ndarray
+        Float32 ``(M, D)``, of unit length.
+    owners : numpy.ndarray
+        Int64 ``(M,)``, ascending: whose each is.
+    images : list of str
+        M names of the images they are of.
+    facts : dict
+        ``model`` and ``weights`` (a digest) of the network, ``flip``, ``image_size``; ``threshold`` (a cosine) with
+        ``threshold_from`` (in words), where there is one.
+    """
+
+    names: list
+    vectors: np.ndarray
+    owners: np.ndarray
+    images: list
+    facts: dict
+
+    @classmethod
+    def of(cls, labels, vectors, images, facts):
+        """Return the gallery of embeddings whose people are given by name; their order is that of the names.
+
+        Parameters
+        ----------
+        labels : sequence of str
+            M names.
+        vectors, images, facts
+            As the gallery's.
+        """
+        names = sorted(set(labels))
+        numbers = {name: number for number, name in enumerate(names)}
+        owners = np.array([numbers[label] for label in labels], np.int64)
+        order = np.argsort(owners, kind="stable")
+        return cls(names, np.ascontiguousarray(vectors[order], np.float32), owners[order],
+                   [images[i] for i in order], dict(facts))
+
+    @property
+    def threshold(self):
+        """The cosine from which on a face is taken for the person it is nearest to, or None."""
+        return self.facts.get("threshold")
+
+    def counts(self):
+        """Return how many embeddings each person has, int64 ``(P,)``."""
+        return np.bincount(self.owners, minlength=len(self.names))
+
+    def templates(self):
+        """Return the mean direction of each person, float32 ``(P, D)``, of unit length."""
+        sums = np.add.reduceat(self.vectors, np.searchsorted(self.owners, np.arange(len(self.names))), axis=0,
+                               dtype=np.float64)
+        return (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+    def with_more(self, other):
+        """Return a gallery of these people and another's; who is in both has the images of both.
+
+        Raises
+        ------
+        InputError
+            They were made with other networks or in another way.
+        """
+        require_same_network(self.facts, other.facts, "the gallery that is there")
+        labels = [self.names[i] for i in self.owners] + [other.names[i] for i in other.owners]
+        return Gallery.of(labels, np.concatenate([self.vectors, other.vectors]), [*self.images, *other.images],
+                          {**self.facts, **{name: value for name, value in other.facts.items() if value is not None}})
+
+    def save(self, path):
+        """Write the gallery, whole or not at all."""
+        require_gallery_name(path)
+        try:
+            _check(self)
+        except ValueError as error:
+            raise InputError(f"gallery is not written: expected people and embeddings that belong together, received "
+                             f"others ({error})") from None
+        with whole_path(path) as temporary, open(temporary, "wb") as f:
+            np.savez(f, format=np.array(FORMAT), embeddings=self.vectors, owners=self.owners,
+                     names=np.array(self.names, dtype=np.str_), images=np.array(self.images, dtype=np.str_),
+                     facts=np.array(json.dumps(self.facts)))
+
+    def __str__(self):
+        threshold = "no threshold" if self.threshold is None else (
+            f"a face counts from cosine {self.threshold:.4f} on ({self.facts.get('threshold_from', 'as given')})")
+        return (f"{plural(len(self.names), 'person', 'people')}, {plural(len(self.owners), 'embedding')} of "
+                f"{self.vectors.shape[1]} numbers by {self.facts.get('model', 'a network')}; {threshold}")
+
+
+def require_gallery_name(path):
+    """Refuse (InputError) a name to write a gallery under that does not end in .npz."""
+    if not str(path).endswith(".npz"):
+        raise InputError(f"gallery is not written: expected a file ending in .npz, received {str(path)!r}")
+
+
+def load_gallery(path):
+    """Read a gallery; nothing is unpickled.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    Gallery
+
+    Raises
+    ------
+    InputError
+        Not a gallery as `Gallery.save` writes it, or a damaged one.
+    """
+    require_file(path, "gallery")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if str(arrays["format"]) != FORMAT:
+                raise ValueError(f"its format is {str(arrays['format'])[:40]!r}")
+            gallery = Gallery(arrays["names"].tolist(), arrays["embeddings"], arrays["owners"],
+                              arrays["images"].tolist(), json.loads(str(arrays["facts"])))
+        _check(gallery)
+    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, TypeError, RecursionError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"gallery cannot be read: expected one mxft enroll has written, received {path} "
+                         f"({reason[:200]})") from None
+    return gallery
+
+
+def _check(gallery):
+    """Raise ValueError where the parts of a gallery do not belong together."""
+    vectors, owners, names = gallery.vectors, gallery.owners, gallery.names
+    if vectors.ndim != 2 or vectors.dtype != np.float32 or not len(vectors):
+        raise ValueError(f"embeddings are {vectors.dtype} {vectors.shape}")
+    if owners.shape != vectors.shape[:1] or owners.dtype != np.int64 or len(gallery.images) != len(owners):
+        raise ValueError(f"{len(vectors)} embeddings have {owners.shape} owners and {len(gallery.images)} images")
+    if (np.diff(owners) < 0).any() or owners[0] != 0 or owners[-1] != len(names) - 1 or len(np.unique(owners)) != len(
+            names) or len(set(names)) != len(names):
+        raise ValueError("people and embeddings do not belong together")
+    if not all(isinstance(name, str) and is_plain(name) for name in (*names, *gallery.images)):
+        raise ValueError("a name is no line of text")
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not (np.abs(lengths - 1) < _TOLERANCE).all():
+        raise ValueError("an embedding is not of unit length")
+    threshold = gallery.facts.get("threshold")
+    if threshold is not None and not (isinstance(threshold, (int, float)) and math.isfinite(threshold)):
+        raise ValueError(f"its threshold is {threshold!r}")
+
+
+def network_facts(checkpoint, flip, image_size):
+    """Return what the embeddings of a network depend on, for `Gallery.facts`.
+
+    Parameters
+    ----------
+    checkpoint : mxft.network.checkpoint.Checkpoint
+    flip : bool
+    image_size : (H, W)
+    """
+    digest = hashlib.sha256()
+    embedding = checkpoint.anatomy.require_embedding()
+    used = set(checkpoint.symbol.get_internals()[embedding.name + "_output"].list_inputs())
+    for arrays in (checkpoint.arg_params, checkpoint.aux_params):
+        for name in sorted(used & set(arrays)):
+            digest.update(name.encode() + np.ascontiguousarray(arrays[name].asnumpy(), np.float32).tobytes())
+    return {"model": checkpoint.name, "weights": digest.hexdigest(), "flip": bool(flip),
+            "image_size": list(image_size)}
+
+
+def require_same_network(facts, others, what):
+    """Refuse (InputError) embeddings that were made by another network, or in another way, than `what`."""
+    for name, meaning in (("weights", "network"), ("flip", "flip"), ("image_size", "image_size")):
+        if facts.get(name) != others.get(name):
+            received = (others.get("model"), facts.get("model")) if name == "weights" else (others.get(name),
+                                                                                            facts.get(name))
+            raise InputError(f"embeddings cannot be compared: expected the same {meaning} as {what}, "
+                             f"{received[1]}, received {meaning}={received[0]}")

@@ -1,0 +1,119 @@
+"""``mxft embed``, ``verify`` of two pictures and of embeddings, ``enroll``, ``identify`` as a user runs them."""
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from mxft.cli import main
+from tests.support.lfw import lfw_faces
+
+pytestmark = pytest.mark.data
+
+
+@pytest.fixture
+def model(testdata):
+    return str(testdata / "models" / "mobilefacenet-y1" / "model") + ",0"
+
+
+@pytest.fixture
+def people(here):
+    """Four LFW faces: each a person's, once in a photograph of 280 x 300 too."""
+    for number, face in enumerate(lfw_faces(4, step=500)):
+        (here / "people" / f"p{number}").mkdir(parents=True)
+        (here / "photos").mkdir(exist_ok=True)
+        cv2.imwrite(str(here / "people" / f"p{number}" / "1.png"), face)
+        scene = np.full((280, 300, 3), (90, 120, 80), np.uint8)
+        scene[70:238, 60:228] = cv2.resize(face, (168, 168), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(here / "photos" / f"{number}.jpg"), scene)
+    cv2.imwrite(str(here / "photos" / "nobody.jpg"), np.full((200, 200, 3), 80, np.uint8))
+    return here
+
+
+def run(capsys, *words):
+    status = main(list(words))
+    return (status, *capsys.readouterr())
+
+
+def test_from_photographs_to_names(people, model, capsys):
+    status, out, err = run(capsys, "enroll", "people", "gallery.npz", "--model", model, "--threshold", "0.4")
+    assert status == 0 and out.startswith("gallery.npz: 4 people, 4 embeddings of 128 numbers by ")
+    assert "a face counts from cosine 0.4000 on (as given" in out
+    status, out, err = run(capsys, "identify", "gallery.npz", "photos", "--csv", "who.csv", "--top", "2")
+    lines = out.splitlines()
+    assert status == 0 and err == "nobody.jpg: no face found\n" and lines[-1] == "table: who.csv"
+    for number in range(4):
+        assert lines[number].startswith(f"{number}.jpg [") and f"]: p{number} 0." in lines[number]
+    assert (people / "who.csv").read_text().count("\n") == 5
+    status, out, _ = run(capsys, "identify", "gallery.npz", "photos/0.jpg", "--threshold", "0.99")
+    assert status == 0 and "unknown (nearest: p0 0." in out
+
+
+def test_people_are_added_and_galleries_kept(people, model, capsys):
+    assert run(capsys, "enroll", "people", "g.npz", "--model", model)[0] == 0
+    assert "no threshold: too few people and images" in run(capsys, "enroll", "people", "h.npz", "--model", model)[2]
+    status, _, err = run(capsys, "enroll", "people", "g.npz", "--model", model)
+    assert status == 2 and "a gallery is there already" in err and "--add keeps its people, --force replaces it" in err
+    (people / "newcomers").mkdir()
+    (people / "photos" / "0.jpg").rename(people / "newcomers" / "Zoe.jpg")
+    status, out, _ = run(capsys, "enroll", "newcomers", "g.npz", "--add")
+    assert status == 0 and "5 people, 5 embeddings" in out
+    _, out, err = run(capsys, "identify", "g.npz", "newcomers/Zoe.jpg", "--top", "2")
+    assert "]: Zoe 1.000, p0 0." in out and "no threshold: the nearest person is given" in err
+
+
+def test_two_pictures(people, model, capsys):
+    status, out, _ = run(capsys, "verify", "--model", model, "people/p0/1.png", "photos/0.jpg", "--threshold", "0.4",
+                         "--json", "v.json")
+    lines = out.splitlines()
+    assert status == 0 and lines[0] == "people/p0/1.png: taken as an aligned face"
+    assert lines[1].startswith("photos/0.jpg: face of ") and lines[3].startswith("same person: the cosine is above 0.4")
+    assert json.loads((people / "v.json").read_text())["same"] is True
+    out = run(capsys, "verify", "--model", model, "people/p0/1.png", "photos/1.jpg", "--threshold", "0.4")[1]
+    assert "different people: the cosine is not above 0.4000, squared distance 1.2000 (as given)" in out
+    assert "no verdict: --threshold gives a cosine" in run(capsys, "verify", "--model", model, "people/p0/1.png",
+                                                            "photos/1.jpg")[1]
+
+
+def test_a_threshold_comes_from_pairs(people, model, capsys):
+    rows = [f"p{a}/1.png p{b}/1.png {int(a == b)}" for a in range(4) for b in range(4)]
+    (people / "pairs.txt").write_text("\n".join(rows) + "\n")
+    assert run(capsys, "pairs-pack", "pairs.txt", "people", "pairs.bin")[0] == 0
+    status, out, _ = run(capsys, "verify", "--model", model, "people/p0/1.png", "photos/0.jpg", "--pairs", "pairs.bin",
+                         "--far", "0.1")
+    assert status == 0 and "(FAR 0.1 of 12 different pairs of pairs)" in out
+    status, _, err = run(capsys, "verify", "--model", model, "people/p0/1.png", "photos/0.jpg", "--pairs", "pairs.bin")
+    assert status == 2 and "--far: expected a rate of at least one of the 12 different pairs of pairs, received" in err
+    assert run(capsys, "embed", "people", "e.npz", "--model", model)[0] == 0
+    by_file = run(capsys, "verify", "--embeddings", "e.npz", "--pairs", "pairs.txt", "--folds", "2")[1].splitlines()
+    assert run(capsys, "embed", "pairs.bin", "b.npz", "--model", model)[0] == 0
+    by_bin = run(capsys, "verify", "--embeddings", "b.npz", "--folds", "2")[1].splitlines()
+    plain = run(capsys, "verify", "--model", model, "--bin", "pairs.bin", "--folds", "2")[1].splitlines()
+    for lines in (by_file, by_bin):
+        assert [line.split("]")[1] for line in lines[2:]] == [line.split("]")[1] for line in plain[2:-1]]
+        assert float(lines[1].split()[-1]) == pytest.approx(float(plain[1].split()[-1]), abs=2e-3)
+
+
+@pytest.mark.parametrize("words, message", [
+    (["embed", "people", "out.bin"], "embeddings: expected a file ending in .npz as the last argument"),
+    (["embed", "people", "o.npz", "--images", "aligned", "--min-size", "40"], "--min-size: expected photographs in"),
+    (["verify", "people/p0/1.png"], "pictures cannot be compared: expected two, received 1"),
+    (["verify", "photos/nobody.jpg", "people/p0/1.png"], "no comparison: expected a face in both pictures, received "
+                                                          "photos/nobody.jpg: no face found"),
+    (["verify", "people/p0/1.png", "photos/0.jpg", "--far", "0.1"], "--far: expected --pairs FILE.bin beside it"),
+    (["verify", "people/p0/1.png", "photos/0.jpg", "--threshold", "0.1", "--pairs", "x"], "--threshold: expected one"),
+    (["verify", "people/p0/1.png", "photos/0.jpg", "--bin", "x.bin"], "--bin: expected verification sets, received"),
+    (["verify", "--bin", "x.bin", "--threshold", "0.4"], "--threshold: expected two pictures to compare"),
+    (["enroll", "photos/nobody.jpg", "g.npz"], "no face to embed"),
+    (["enroll", "people", "g.txt"], "gallery is not written: expected a file ending in .npz")])
+def test_refusals_are_one_line_and_exit_2(people, model, capsys, words, message):
+    status, out, err = run(capsys, *words, "--model", model)
+    assert status == 2 and err.count("\n") == 1 and message in err
+
+
+def test_a_gallery_of_another_network_is_refused(people, model, capsys, testdata):
+    assert run(capsys, "enroll", "people", "g.npz", "--model", model)[0] == 0
+    other = str(testdata / "models" / "gender-age" / "model") + ",0"
+    status, _, err = run(capsys, "identify", "g.npz", "photos/0.jpg", "--model", other)
+    assert status == 2 and "embedding" in err
+    assert run(capsys, "identify", "g.npz", "photos/0.jpg", "--no-flip")[0] == 2
