@@ -4,6 +4,10 @@
         --pairs lfw-pairs.txt --pretrained mobilefacenet-y1/model,0 \\
         --run runs/lfw
     python recipes/lfw_finetune.py … --pixels 14 --fc7-init imprint
+    python recipes/lfw_finetune.py … --pixels 14 --loss-type triplet \\
+        --per-batch-size 60 --lr 0.05
+    python recipes/lfw_finetune.py … --pixels 14 --loss-type triplet \\
+        --per-batch-size 60 --lr 0.05 --pretrained runs/lfw/model,last
 
 423 people have 5 images or more, 5,985 in all. One image in five of each is
 held out by a seed, 1,185; the rest, 4,800, are 75 batches of 64 an epoch. Head:
@@ -23,9 +27,11 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mxft.command import run_command, status_after
-from mxft.commandline.arguments import add_tensorboard_option, real, whole  # noqa: E402
+from mxft.commandline.arguments import add_setting, add_tensorboard_option, real, whole  # noqa: E402
 from mxft.commandline.pages import with_page  # noqa: E402
 from mxft.commandline.recipes import recipe_parser  # noqa: E402
+from mxft.faces.training.options import FaceOptions  # noqa: E402
+from mxft.heads.options import HeadOptions  # noqa: E402
 
 MIN_IMAGES, HOLD_OUT, SIZE = 5, 0.2, (112, 112)
 MEASURED = "held-out images at their own identity's centre"
@@ -42,6 +48,11 @@ def parser():
     p.add_argument("--pixels", type=whole(4, 112), metavar="N", help="shrink every face to N pixels and back")
     p.add_argument("--fc7-init", default="normal", metavar="HOW", help="normal or imprint (default: normal)")
     p.add_argument("--loss-type", default="4", metavar="TYPE", help="of the head (default: 4, ArcFace)")
+    p.add_argument("--triplet-alpha", type=real(above=0), default=HeadOptions.triplet_alpha, metavar="R",
+                   help=f"margin of the triplet losses, types 12 and 13 (default: {HeadOptions.triplet_alpha:g})")
+    add_setting(p, FaceOptions, "triplet_bag_size", "images embedded at once to find triplets", metavar="N")
+    add_setting(p, FaceOptions, "images_per_identity", "of an identity, at most, in a pass over all of them",
+                metavar="N")
     p.add_argument("--lr", type=real(above=0), default=0.01, metavar="R", help="learning rate (default: 0.01)")
     p.add_argument("--end-epoch", type=whole(1), default=4, metavar="N", help="epochs (default: 4)")
     p.add_argument("--freeze-epochs", type=whole(0), default=0, metavar="N", help="of them with the network frozen")
@@ -108,7 +119,6 @@ def main(argv=None):
     from mxft.faces.data.layout import read_face_set
     from mxft.faces.train import train_faces
     from mxft.faces.training.network import pretrained_backbone
-    from mxft.faces.training.options import FaceOptions
     from mxft.faces.training.verifying import load_targets
     from mxft.files.whole import require_file
     from mxft.heads import make_head
@@ -122,12 +132,14 @@ def main(argv=None):
     checkpoint = load_checkpoint(args.pretrained)
     backbone = pretrained_backbone(checkpoint, SIZE)
     options = FaceOptions(lr=args.lr, end_epoch=args.end_epoch, per_batch_size=args.per_batch_size, seed=args.seed,
-                          fc7_init=args.fc7_init, freeze_epochs=args.freeze_epochs, verbose=10**9)
+                          fc7_init=args.fc7_init, freeze_epochs=args.freeze_epochs, verbose=10**9,
+                          triplet_bag_size=args.triplet_bag_size, images_per_identity=args.images_per_identity)
     packed = prepare(args)
     faces = read_face_set(packed)
     before = held_out_top1(checkpoint, packed)
     targets, _ = load_targets(packed, SIZE)
-    head = make_head(args.loss_type, faces.num_classes, backbone.emb_size)
+    head = make_head(args.loss_type, faces.num_classes, backbone.emb_size,
+                     HeadOptions(triplet_alpha=args.triplet_alpha))
 
     def train_and_measure():
         result = train_faces(backbone, head, faces, prefix, options, [mx.cpu()], checkpoint, targets,

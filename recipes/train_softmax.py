@@ -16,6 +16,9 @@ checkpoint every parameter is loaded except an fc7 whose size differs; accuracy
 then starts near 0. Very many identities: --shard-fc7 divides fc7 over
 the devices, and --sample-rate 0.1 trains a tenth of the classes in a step,
 those of the batch among them; the others get no weight decay and no momentum.
+Triplets, --loss-type 12 with --per-batch-size 60: no fc7, the embedding alone;
+--verbose and --end-epoch count as elsewhere, an epoch is as many images as the
+set has. Wrong labels: --loss-type subcenter-arcface, then mxft drop-noisy.
 Files: PREFIX-symbol.json, PREFIX-best.params, PREFIX-last.params, numbered ones
 by --ckpt, PREFIX-log.jsonl, and the page of the run, PREFIX-report.html.
 
@@ -58,6 +61,7 @@ def parser():
     _add_run_flags(p.add_argument_group("run"))
     _add_network_flags(p.add_argument_group("network"))
     _add_head_flags(p.add_argument_group("head"))
+    _add_triplet_flags(p.add_argument_group("triplets (--loss-type 12 and 13)"))
     _add_optimizer_flags(p.add_argument_group("optimizer"))
     _add_data_flags(p.add_argument_group("images"))
     _add_finetuning_flags(p.add_argument_group("fine-tuning (not upstream's)"))
@@ -108,12 +112,13 @@ def _add_network_flags(g):
 
 def _add_head_flags(g):
     _flag(g, "--loss-type", "4", "0 softmax, 1 sphereface, 2 cosface, 4 arcface, 5 combined, 6 arcface-intra, 7 "
-          "arcface-inter; by number or name", metavar="TYPE")
+          "arcface-inter, 12 triplet, 13 triplet-angular, subcenter-arcface; by number or name", metavar="TYPE")
     _own(g, HeadOptions, "margin_m", "margin: radians for ArcFace, cosine for CosFace", real(), metavar="R")
     _own(g, HeadOptions, "margin_s", "scale of the logits", real(above=0), metavar="R")
     _own(g, HeadOptions, "margin_a", "factor on the angle (5)", real(), metavar="R")
     _own(g, HeadOptions, "margin_b", "cosine margin (5), weight of the extra loss (6, 7)", real(), metavar="R")
     _own(g, HeadOptions, "easy_margin", "1: no margin beyond 90 degrees", whole(0, 1))
+    _own(g, HeadOptions, "subcenters", "centres of each class of subcenter-arcface", whole(1))
     _own(g, HeadOptions, "margin", "m of SphereFace", whole(1))
     for name in ("beta", "beta_min", "gamma", "power", "scale"):
         _own(g, HeadOptions, name, "of SphereFace's annealing", real(), metavar="R")
@@ -122,6 +127,16 @@ def _add_head_flags(g):
     _own(g, HeadOptions, "fc7_lr_mult", "factor on the learning rate of fc7", real(least=0), metavar="R")
     _own(g, HeadOptions, "fc7_wd_mult", "factor on the weight decay of fc7", real(least=0), metavar="R")
     g.add_argument("--ce-loss", action="store_true", help="give the cross-entropy as an output of the saved symbol")
+
+
+def _add_triplet_flags(g):
+    _own(g, HeadOptions, "triplet_alpha", "margin: a squared distance (12) or radians (13)", real(above=0), metavar="R")
+    add_setting(g, FaceOptions, "triplet_bag_size", "images that are embedded at once to find triplets among them",
+                metavar="N")
+    add_setting(g, FaceOptions, "images_per_identity", "of an identity, at most, in a pass over all of them",
+                metavar="N")
+    add_setting(g, FaceOptions, "triplet_max_ap", "largest distance of a pair that makes a triplet; 0 for any",
+                metavar="R")
 
 
 def _add_optimizer_flags(g):

@@ -24,7 +24,7 @@ from mxft.faces.training.fit import FaceResult
 from mxft.faces.training.network import pretrained_backbone
 from mxft.faces.training.options import FaceOptions
 from mxft.faces.training.verifying import load_targets
-from mxft.heads import make_head
+from mxft.heads import find_loss_type, make_head
 from mxft.heads.options import HeadOptions
 from mxft.machine.notebook import near_path
 from mxft.network.checkpoint import Checkpoint, load_checkpoint
@@ -35,6 +35,7 @@ from mxft.workflows.told import say_page
 LOG = logging.getLogger("mxft")
 Pairs = Union[str, "os.PathLike[str]", PairSet]
 IMAGE_SHAPE = (3, 112, 112)  # of insightface's networks
+TRIPLETS, PARTS = (12, 13), 3  # losses that compare three images each
 LARGEST_BATCH, LEAST_BATCH, STEPS = 64, 8, 8  # where no batch is given: so many steps an epoch, if that can be
 
 
@@ -97,16 +98,18 @@ def finetune_faces(model: Model, data: str | os.PathLike[str] | FaceSet,
     pairs : str, os.PathLike, PairSet, or an iterable of them, optional
         Verification sets; those of lfw, cfp_fp and agedb_30 that lie beside the set when None.
     loss : int or str
-        ``"arcface"``, ``"cosface"``, ``"softmax"`` …, or insightface's number of it.
+        ``"arcface"``, ``"cosface"``, ``"softmax"``, ``"subcenter-arcface"``, ``"triplet"`` …, or insightface's number
+        of it.
     margin, scale : float, optional
-        m and s of the loss; 0.5 and 64 when None.
+        m and s of the loss; 0.5 and 64 when None. α of triplets; 0.3 when None.
     epochs : int
     learning_rate, momentum, wd : float
         Of SGD.
     batch_size : int, optional
-        Of each device. When None, an eighth of the images, from 8 to 64.
+        Of each device; with triplets a multiple of 3. When None, an eighth of the images, from 8 to 64 (6 to 63).
     fc7_init : {"imprint", "keep", "normal"}
-        The class centres: the mean embedding of each person; the checkpoint's where they fit; random.
+        The class centres: the mean embedding of each person; the checkpoint's where they fit; random. Triplets have
+        none.
     freeze : iterable of str
         Parameters that stay as they are: names, or patterns such as ``"stage1_*"``.
     freeze_epochs : int
@@ -150,10 +153,11 @@ def finetune_faces(model: Model, data: str | os.PathLike[str] | FaceSet,
         if faces.image_size not in (None, backbone.image_size):
             raise InputError(f"faces do not fit: expected images of {backbone.image_size}, which {checkpoint.name} "
                              f"takes, received {faces.image_size} in {faces.rec}")
-        head = make_head(loss, faces.num_classes, backbone.emb_size, _head_options(margin, scale))
+        head = make_head(loss, faces.num_classes, backbone.emb_size, _head_options(loss, margin, scale))
         options = FaceOptions(
-            lr=learning_rate, wd=wd, mom=momentum, per_batch_size=batch_size or _batch(len(faces.labels), cpus),
-            end_epoch=epochs, verbose=verify_every, fc7_init=fc7_init, freeze=tuple(freeze),
+            lr=learning_rate, wd=wd, mom=momentum,
+            per_batch_size=batch_size or _batch(len(faces.labels), cpus, 1 if head.centres else PARTS),
+            end_epoch=epochs, verbose=verify_every, fc7_init=fc7_init if head.centres else "keep", freeze=tuple(freeze),
             freeze_epochs=freeze_epochs, rand_mirror=mirror, seed=seed)
         targets = _targets(pairs, os.path.dirname(faces.rec) or ".", backbone.image_size)
         try:
@@ -165,16 +169,17 @@ def finetune_faces(model: Model, data: str | os.PathLike[str] | FaceSet,
     return FaceFinetuneResult(prefix, result)
 
 
-def _head_options(margin: float | None, scale: float | None) -> HeadOptions:
+def _head_options(loss: int | str, margin: float | None, scale: float | None) -> HeadOptions:
     """Return what a head is told of margin and scale, upstream's where they are None."""
-    given = {"margin_m": margin, "margin_s": scale}
+    of_triplets = find_loss_type(loss).number in TRIPLETS
+    given = {"triplet_alpha" if of_triplets else "margin_m": margin, "margin_s": scale}
     return HeadOptions(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
-def _batch(images: int, devices: int) -> int:
-    """Return the largest power of two that leaves `STEPS` steps an epoch, within the bounds."""
+def _batch(images: int, devices: int, parts: int = 1) -> int:
+    """Return the largest power of two that leaves `STEPS` steps an epoch, within the bounds; of it a multiple."""
     most = max(1, images // (STEPS * devices))
-    return min(LARGEST_BATCH, max(LEAST_BATCH, 1 << (most.bit_length() - 1)))
+    return min(LARGEST_BATCH, max(LEAST_BATCH, 1 << (most.bit_length() - 1))) // parts * parts
 
 
 def _targets(pairs: Pairs | Iterable[Pairs] | None, folder: str, image_size: Sequence[int]) -> list[PairSet]:

@@ -43,6 +43,7 @@ GROUPS = {
         "face-sets": "same people, images, wrong labels in sets; merge, clean",
         "pairs-pack": "pack a pairs file's images into a verification set (.bin)",
         "train-softmax": "insightface's train_softmax.py, its flags and defaults",
+        "drop-noisy": "a set without wrong labels, by Sub-center ArcFace",
         "embed": "embeddings of faces, of photographs too, as .npz",
         "enroll": "people into a gallery of embeddings",
         "identify": "who of a gallery is in the pictures",

@@ -12,17 +12,15 @@ import numpy as np
 from mxft import __version__
 from mxft.backbones.faces import initializer as backbone_initializer
 from mxft.compat import mx
-from mxft.faces.data.iterators import FaceIterator
 from mxft.faces.evaluation.identification import class_centres
 from mxft.faces.sets.overlap import tell_overlap
 from mxft.faces.training.announcing import announce, conclude, start_facts
 from mxft.faces.training.checkpoints import FaceRun
 from mxft.faces.training.fit import fit_faces
-from mxft.faces.training.imprint import embed_set, imprint_head
+from mxft.faces.training.imprint import EMBEDDING_BATCH, embed_as_trained, imprint_head
 from mxft.faces.training.memory import peak_memory
 from mxft.faces.training.preparation import prepare_faces
 from mxft.faces.training.verifying import Verifier
-from mxft.inference.executor import InferenceExecutor
 from mxft.machine.packages import require_packages
 from mxft.network.checkpoint import parent_entry
 from mxft.network.graph import Graph
@@ -35,7 +33,6 @@ from mxft.training.run import SilentRun
 
 LOG = logging.getLogger("mxft")
 
-EMBEDDING_BATCH = 32  # images a forward pass of verification and imprinting
 RANDOM_CENTRE = 0.01  # standard deviation of a random class centre's numbers, as upstream begins fc7
 
 
@@ -134,13 +131,11 @@ def _begin(run, task, targets, threads):
 def _imprinted(task, threads):
     """Return fc7's parameters with the class means of the training images in place of random centres."""
     head, transfer = task.network.head, task.transfer
-    executor = InferenceExecutor(task.backbone.symbol, transfer.arg_params, transfer.aux_params, task.image_shape,
-                                 EMBEDDING_BATCH, task.contexts[0])
-    images = FaceIterator(task.faces, EMBEDDING_BATCH, task.backbone.image_size, shuffle=False, threads=threads,
-                          last="pad")
-    centres, counts = class_centres(*embed_set(executor, images, "imprinting"), head.num_classes)
-    random = np.random.normal(0, RANDOM_CENTRE, centres.shape).astype(np.float32)
-    weight = imprint_head(random, centres, counts)
+    embeddings = embed_as_trained(task.backbone.symbol, (transfer.arg_params, transfer.aux_params), task.faces,
+                                  task.backbone.image_size, task.contexts[0], threads, "imprinting")
+    centres, counts = class_centres(embeddings, task.faces.labels, head.num_classes)
+    shape = head.variable_specs()[head.parameters[0]][0]
+    weight = imprint_head(np.random.normal(0, RANDOM_CENTRE, shape).astype(np.float32), centres, counts)
     LOG.info(f"fc7: {int((counts > 0).sum())} class centres imprinted from {int(counts.sum())} images")
     return {head.parameters[0]: mx.nd.array(weight)}
 

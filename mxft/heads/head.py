@@ -94,6 +94,11 @@ class Head(abc.ABC):
     extra_loss_name = None
     divisible = True  # whether a row's loss needs no centres but the row's own, beside its logits
 
+    @property
+    def centres(self):
+        """Class centres of all classes together: C, or K times as many, or 0 of a loss that has none."""
+        return self.num_classes
+
     def __init__(self, num_classes, emb_size, options=HeadOptions()):  # noqa: B008  frozen
         _require_size("num_classes", num_classes, 2, _MOST_CLASSES)
         _require_size("emb_size", emb_size, 1, _MOST_CLASSES)
@@ -210,12 +215,20 @@ class CosineHead(Head):
     def forward(self, F, embedding, label, fc7_weight):
         """Compute s·cosθ_j, with the margin in the label's; see Head.forward."""
         s = self.options.margin_s
-        centres = margin.unit_rows(F, fc7_weight)
-        logits = margin.class_logits(F, margin.unit_rows(F, embedding) * s, centres, self.num_classes)
+        centres = self.unit_centres(F, fc7_weight)
+        logits = self.class_logits(F, margin.unit_rows(F, embedding) * s, centres)
         target = margin.target_of(F, logits, label)
         cosine = target / s
         return Scores(self.move_target(F, logits, label, cosine), target, cosine,
                       self.penalty(F, cosine, label, centres))
+
+    def unit_centres(self, F, fc7_weight):
+        """Return the class centres at length 1, shape (C, E)."""
+        return margin.unit_rows(F, fc7_weight)
+
+    def class_logits(self, F, features, centres):
+        """Return the inner product of each feature with each class, shape (N, C)."""
+        return margin.class_logits(F, features, centres, self.num_classes)
 
     def move_target(self, F, logits, label, cosine):
         """Return the logits with the margin in those of the labels."""

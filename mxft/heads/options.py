@@ -5,6 +5,8 @@ import numbers
 
 from mxft.errors import InputError
 
+MOST_SUBCENTERS = 64  # upstream tried up to 10: more centres than a class has images are empty
+
 
 @dataclasses.dataclass(frozen=True)
 class HeadOptions:
@@ -32,6 +34,10 @@ class HeadOptions:
         the training script did not set β itself, and the script always did.
     fc7_no_bias : bool
         ``--fc7-no-bias``, plain softmax without a bias (type 0; no other type has one).
+    subcenters : int
+        ``--subcenters``, centres of each class of Sub-center ArcFace.
+    triplet_alpha : float
+        ``--triplet-alpha``, the margin of the triplet losses: a squared distance (type 12), radians (type 13).
     fc7_lr_mult, fc7_wd_mult : float
         ``--fc7-lr-mult`` and ``--fc7-wd-mult``, multipliers of the learning rate and weight decay of ``fc7_weight``.
 
@@ -59,12 +65,14 @@ class HeadOptions:
     power: float = 1.0
     scale: float = 0.9993
     fc7_no_bias: bool = False
+    subcenters: int = 3
+    triplet_alpha: float = 0.3
     fc7_lr_mult: float = 1.0
     fc7_wd_mult: float = 1.0
 
     def __post_init__(self):
         for name in ("margin_m", "margin_s", "margin_a", "margin_b", "beta", "beta_min", "gamma", "power", "scale",
-                     "fc7_lr_mult", "fc7_wd_mult"):
+                     "triplet_alpha", "fc7_lr_mult", "fc7_wd_mult"):
             value = getattr(self, name)
             require(isinstance(value, numbers.Real) and math.isfinite(value), "a finite number", name, value)
         require(self.margin_s > 0, "a scale above 0 (64 is usual)", "margin_s", self.margin_s)
@@ -74,6 +82,8 @@ class HeadOptions:
             require(getattr(self, name) >= 0, "at least 0", name, getattr(self, name))
         require(_is_whole(self.margin) and 1 <= self.margin <= 10, "a whole number from 1 to 10 (SphereFace: 4)",
                 "margin", self.margin)
+        require(_is_whole(self.subcenters) and 1 <= self.subcenters <= MOST_SUBCENTERS,
+                f"a whole number from 1 to {MOST_SUBCENTERS} (Sub-center ArcFace: 3)", "subcenters", self.subcenters)
         require(_is_whole(self.beta_freeze) and self.beta_freeze >= 0, "a whole number of steps, 0 or more",
                 "beta_freeze", self.beta_freeze)
         require(self.beta >= self.beta_min, f"at most beta={self.beta:g}", "beta_min", self.beta_min)

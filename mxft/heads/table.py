@@ -1,6 +1,7 @@
 """The loss types: number or name to head, and the published margins under their papers' names.
 
-The numbers are those of ``--loss-type`` in insightface's ``train_softmax.py``; 3 is not among them.
+The numbers are those of ``--loss-type`` in insightface's ``train_softmax.py``; 3 and 8 to 11 are not among them.
+Sub-center ArcFace, which upstream keeps in a script of its own, has a name alone.
 """
 import dataclasses
 import importlib
@@ -17,7 +18,7 @@ class LossType:
     Parameters
     ----------
     number : int or None
-        ``--loss-type``; None of a head that an installed package adds.
+        ``--loss-type``; None where upstream has none, as of a head that an installed package adds.
     name : str
     module, head : str
         Where the head is and what its class is called; imported when it is made.
@@ -39,9 +40,14 @@ LOSS_TYPES = (
     LossType(5, "combined", "mxft.heads.combined", "Combined", ("combine",)),
     LossType(6, "arcface-intra", "mxft.heads.arcface_intra", "ArcFaceIntra", ("intra",)),
     LossType(7, "arcface-inter", "mxft.heads.arcface_inter", "ArcFaceInter", ("inter",)),
+    LossType(12, "triplet", "mxft.heads.triplet", "Triplet"),
+    LossType(13, "triplet-angular", "mxft.heads.triplet", "AngularTriplet", ("atriplet",)),
+    LossType(None, "subcenter-arcface", "mxft.heads.subcenter_arcface", "SubcenterArcFace",
+             ("subcenter", "sub-center-arcface", "arcface-subcenter")),
 )
 
-# Name: (loss type, options that differ from the defaults). The rows of arXiv:1801.07698, Table 2.
+# Name: (loss type, options that differ from the defaults). The rows of arXiv:1801.07698, Table 2; then Sub-center
+# ArcFace (ECCV 2020, section 4.1) and FaceNet (arXiv:1503.03832, section 3.1).
 PRESETS = {
     "softmax": (0, {}),
     "norm-softmax": (4, {"margin_m": 0.0}),
@@ -51,6 +57,8 @@ PRESETS = {
     "arcface": (4, {"margin_m": 0.5}),
     "cm1": (5, {"margin_a": 1.0, "margin_m": 0.3, "margin_b": 0.2}),
     "cm2": (5, {"margin_a": 0.9, "margin_m": 0.4, "margin_b": 0.15}),
+    "subcenter-arcface": ("subcenter-arcface", {"margin_m": 0.5, "subcenters": 3}),
+    "facenet": (12, {"triplet_alpha": 0.2}),
 }
 
 
@@ -59,7 +67,7 @@ def loss_types():
 
     A name the table has stays the table's.
     """
-    taken = {name for row in LOSS_TYPES for name in (str(row.number), row.name, *row.aliases)}
+    taken = {name for row in LOSS_TYPES for name in _names(row)}
     added = (LossType(None, name.lower(), offers[0].module, offers[0].attr)
              for name, offers in installed(HEADS).items() if name.lower() not in taken)
     return (*LOSS_TYPES, *added)
@@ -89,7 +97,7 @@ def find_loss_type(loss_type):
     """
     wanted = "" if isinstance(loss_type, bool) else str(loss_type).strip().lower().replace("_", "-")
     for row in LOSS_TYPES:
-        if wanted in (str(row.number), row.name, *row.aliases):
+        if wanted in _names(row):
             return row
     rows = loss_types()
     for row in rows[len(LOSS_TYPES):]:
@@ -100,6 +108,10 @@ def find_loss_type(loss_type):
     near = nearest(wanted, names)
     raise InputError(f"loss type: expected one of {rows}, received loss_type={loss_type!r}"
                      f"{'; ' + near if near.startswith('nearest') else ''}")
+
+
+def _names(row):
+    return (row.name, *row.aliases) if row.number is None else (str(row.number), row.name, *row.aliases)
 
 
 def make_head(loss_type, num_classes, emb_size, options=HeadOptions()):  # noqa: B008  frozen
@@ -132,7 +144,7 @@ def make_head(loss_type, num_classes, emb_size, options=HeadOptions()):  # noqa:
     'arcface (loss type 4): (m1, m2, m3, s) = (1, 0.5, 0, 64); target logit s·cos(θ + m2)'
     """
     row = find_loss_type(loss_type)
-    if row.number is not None:
+    if row in LOSS_TYPES:
         return getattr(importlib.import_module(row.module), row.head)(num_classes, emb_size, options)
     from mxft.heads.head import Head
 
@@ -155,7 +167,7 @@ def preset(name, **overrides):
 
     Returns
     -------
-    (int, HeadOptions)
+    (int or str, HeadOptions)
 
     Raises
     ------

@@ -13,6 +13,8 @@ SCALARS = {"train_loss": "train/loss", "train_top1": "train/top1", "val_loss": "
            "val_top5": "val/top5", "train_f1": "train/f1", "val_f1": "val/f1", "val_map": "val/map",
            "train_mae": "train/mae", "val_mae": "val/mae", "val_r2": "val/r2", "loss": "train/loss",
            "correct": "train/top1", "margin_correct": "train/top1_with_margin", "target_cosine": "train/target_cosine",
+           "active": "train/triplets_with_loss", "nearer": "train/nearer_to_positive",
+           "positive_distance": "train/positive_distance", "negative_distance": "train/negative_distance",
            "lr": "lr", "images_per_second": "images_per_second"}
 
 

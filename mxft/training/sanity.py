@@ -48,6 +48,8 @@ class Steps:
         Whether early stopping may end the run before its last epoch.
     updates : int
         Updates an epoch where only whole batches are taken; 0 where what is left at its end makes one too.
+    batch_statistics : int
+        Layers that normalise with the mean and variance of the device's batch.
 
     Examples
     --------
@@ -68,6 +70,7 @@ class Steps:
     new_head: bool = True
     stops: bool = False
     updates: int = 0
+    batch_statistics: int = 0
 
     @property
     def an_epoch(self):
@@ -111,8 +114,8 @@ def doubts(steps, names=None):
     ['an epoch is one update: 96 images for training, `batch_size=128`; `batch_size=8` makes 12 updates']
     """
     names = {**_NAMES, **(names or {})}
-    return [line for rule in (_of_the_batch, _of_the_updates, _of_the_rate, _of_the_falls, _of_the_epochs)
-            for line in rule(steps, names)]
+    rules = (_of_one_image, _of_the_batch, _of_the_updates, _of_the_rate, _of_the_falls, _of_the_epochs)
+    return [line for rule in rules for line in rule(steps, names)]
 
 
 def recipe_doubts(recipe, stages, head_parameters, images, batches=1):
@@ -147,6 +150,14 @@ def warn(lines):
     """Log lines of `doubts`."""
     for line in lines:
         LOG.warning(f"warning: {line}")
+
+
+def _of_one_image(steps, names):
+    """With one image its own mean is the batch's: BatchNorm behind a dense layer makes the same of every image."""
+    if steps.batch == 1 and steps.batch_statistics:
+        yield (f"a batch of one image under BatchNorm: {plural(steps.batch_statistics, 'layer')} would normalise each "
+               "image by itself, and the one behind a dense layer makes the same of all; "
+               f"`{names['batch']}={LEAST_BATCH}`, on each device")
 
 
 def _of_the_batch(steps, names):

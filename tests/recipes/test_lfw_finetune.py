@@ -36,7 +36,8 @@ def few_people(testdata, tmp_path):
 
 @pytest.mark.parametrize("flags", [
     pytest.param([], marks=pytest.mark.long),
-    pytest.param(["--pixels", "14", "--fc7-init", "imprint"], marks=pytest.mark.long)])
+    pytest.param(["--pixels", "14", "--fc7-init", "imprint"], marks=pytest.mark.long),
+    pytest.param(["--pixels", "14", "--loss-type", "triplet", "--per-batch-size", "6"], marks=pytest.mark.long)])
 def test_the_published_network_is_finetuned_and_measured_before_and_after(flags, few_people, testdata, load_recipe,
                                                                           capsys):
     status = run_command("lfw_finetune", load_recipe("lfw_finetune").main, [
@@ -48,5 +49,6 @@ def test_the_published_network_is_finetuned_and_measured_before_and_after(flags,
     assert "packed 16 images of 4 identities" in said and "held out 4 images of 4 identities" in said
     before = re.search(r"held-out images at their own identity's centre: ([\d.]+) before, ([\d.]+) after", said)
     assert before and (flags or float(before.group(1)) == 1)
-    assert "imprinted from 16 images" in said or not flags
+    assert ("imprinted from 16 images" in said) == ("imprint" in flags)
+    assert ("of the triplets with one" in said) == ("triplet" in flags)
     assert re.search(r"lfw: [\d.]+ at step 0, [\d.]+ at step 2 ", said)

@@ -24,6 +24,7 @@ UPSTREAM = {
     "margin_a": 1.0, "margin_b": 0.0, "easy_margin": 0, "margin": 4, "beta": 1000.0, "beta_min": 5.0,
     "beta_freeze": 0, "gamma": 0.12, "power": 1.0, "scale": 0.9993, "rand_mirror": 1, "cutoff": 0, "color": 0,
     "images_filter": 0, "ce_loss": False,
+    "images_per_identity": 5, "triplet_bag_size": 3600, "triplet_alpha": 0.3, "triplet_max_ap": 0.0,  # train_triplet.py
 }
 
 
@@ -120,6 +121,21 @@ def test_a_run_has_a_page_that_can_be_made_again_and_its_sets_judged_again(run, 
     assert dict(rows)["best, evaluated again"] == dict(rows)["step 0 (best)"]
     assert run_verb("report", [f"{tmp_path}/new", "--records", "a.rec"]) == 2
     assert "--records: expected with a classification run, received the face run " in capsys.readouterr().err
+
+
+def test_triplets_train_the_embedding_and_are_verified(run, tmp_path):
+    status, said, error = run("--loss-type", "12", "--per-batch-size", "12", "--triplet-alpha", "1",
+                              "--triplet-bag-size", "24", "--images-per-identity", "6", "--frequent", "1")
+    assert status == 0, error
+    assert "head: triplet (loss type 12): loss max(0, |a - p|² - |a - n|² + α), α 1, 4 classes" in said
+    assert "fc7 of the checkpoint is left out: triplet trains the embedding alone" in said
+    assert re.search(r"bag 0: \d+ triplets of 60 pairs among 24 images\nepoch 1 step 1: [\d.]+ images/s, lr 0.01, loss "
+                     r"[\d.]+, [\d.]+ of the triplets with one, [\d.]+ nearer to the positive, distances [\d.]+ and ",
+                     said)
+    assert "[lfw][0]Accuracy-Flip: " in said and "[lfw][4]Accuracy-Flip: " in said
+    assert load_checkpoint(f"{tmp_path}/new/model,last").symbol.list_outputs() == ["fc1_output"]
+    status, _, error = run("--loss-type", "12", "--prefix", f"{tmp_path}/other/model")
+    assert status == 2 and "; try --per-batch-size 15\n" in error
 
 
 def test_a_page_that_fails_is_said_and_the_weights_stay(run, tmp_path, monkeypatch):

@@ -42,6 +42,8 @@ class FaceIterator(mx.io.DataIter):
         In an epoch.
     num_images : int
         In the set.
+    notes : sequence of str
+        What of the set a person should know.
     epoch : int
         Counted from 0. Setting it before an epoch's first batch gives that epoch's order: a run that resumes at
         epoch 3 sees what it would have seen.
@@ -65,6 +67,8 @@ class FaceIterator(mx.io.DataIter):
     >>> from mxft.faces.data.layout import read_face_set
     >>> train = FaceIterator(read_face_set("faces_emore"), 512, mirror=True)              # doctest: +SKIP
     """
+
+    notes = ()
 
     def __init__(self, face_set, batch_size, image_size=(112, 112), shuffle=True, seed=0, mirror=False, cutoff=0,
                  color=0, threads=None, last="drop", worker=0, workers=1):
@@ -107,6 +111,16 @@ class FaceIterator(mx.io.DataIter):
     def provide_label(self):
         return [mx.io.DataDesc("softmax_label", (self.batch_size,), np.float32, "N")]
 
+    def follow(self, embed, report=None):
+        """Be told how the network in training embeds: nothing here depends on it, unlike triplets' batches."""
+
+    def arrays(self):
+        """Return what is not in epoch and batch, for the state of a run: nothing."""
+        return {}
+
+    def restore(self, arrays):
+        """Resume from another's `arrays`: nothing is in them."""
+
     def go_to(self, epoch, batch):
         """Go to a batch of an epoch, both counted from 0; none before it is read."""
         if self._order is not None:
@@ -129,7 +143,8 @@ class FaceIterator(mx.io.DataIter):
             self._begin()
         if self._done >= self.batches:
             raise StopIteration
-        while self._asked < self.batches and self._decoder.wants_more:
+        known = self._batches_known()
+        while self._asked < known and self._decoder.wants_more:
             self._ask(self._asked)
             self._asked += 1
         try:
@@ -154,11 +169,19 @@ class FaceIterator(mx.io.DataIter):
         self._order = (np.random.RandomState([self._seed, self.epoch]).permutation(self.num_images) if self._shuffle
                        else np.arange(self.num_images))
 
+    def _batches_known(self):
+        """Return up to which batch of the epoch images are known: up to its end."""
+        return self.batches
+
     def _ask(self, batch):
+        draw = self._augmentation.draw(self._seed, self.epoch, self._place(batch) // self.batch_size, self.batch_size,
+                                       self.image_size)
+        self._decoder.ask(self._chosen(batch), draw)
+
+    def _chosen(self, batch):
+        """Return the images of a batch, positions in the set."""
         first = self._place(batch)
-        chosen = self._order.take(np.arange(first, first + self.batch_size), mode="wrap")
-        self._decoder.ask(chosen, self._augmentation.draw(self._seed, self.epoch, first // self.batch_size,
-                                                          self.batch_size, self.image_size))
+        return self._order.take(np.arange(first, first + self.batch_size), mode="wrap")
 
     def _place(self, batch):
         """Return where in the epoch's order a batch of this worker begins."""

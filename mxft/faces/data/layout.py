@@ -1,6 +1,6 @@
 """What a face training set holds, checked before training; follows insightface's face2rec2.py and image_iter.py."""
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
 import numpy as np
@@ -51,6 +51,11 @@ class FaceSet:
     dropped_identities: int = 0
     dropped_images: int = 0
     notes: tuple = ()
+
+    def at(self, rows):
+        """Return the set of the images at positions `rows`, int array, in that order; classes keep their numbers."""
+        columns = {name: getattr(self, name)[rows] for name in ("keys", "offsets", "sizes", "labels")}
+        return replace(self, **columns, identities=len(np.unique(columns["labels"])))
 
     def __str__(self):
         text = f"{len(self.labels)} images of {self.identities} identities in {self.rec}, {self.num_classes} classes"

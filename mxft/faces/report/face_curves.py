@@ -4,9 +4,12 @@ import numpy as np
 from mxft.report.figures import draw_svg, finish, legend_below, plain
 
 PICTURES = {"loss": {"loss": ""}, "accuracy": {"correct": "without margin", "margin_correct": "with margin"},
-            "target cosine": {"target_cosine": ""}, "learning rate": {"lr": ""}}
+            "target cosine": {"target_cosine": ""},
+            "part of the triplets": {"nearer": "nearer to the positive", "active": "with a loss"},
+            "distance in triplets": {"positive_distance": "to the positive", "negative_distance": "to the negative"},
+            "learning rate": {"lr": ""}}
 MOST_POINTS = 400  # a curve: a long run has thousands of lines in its log
-_STYLES = {"margin_correct": "--"}
+_STYLES = {"margin_correct": "--", "active": "--", "negative_distance": "--"}
 
 
 def face_curves_svg(runs):
@@ -57,11 +60,17 @@ def _quantity(runs, name, curves):
                 axes.plot(steps, values, _STYLES.get(key, "-"), color=f"C{number if len(runs) > 1 else place}",
                           marker="o" if len(steps) <= 30 else None, markersize=3,
                           label=plain(f"{label} {what}".strip()))
-        limits = {"accuracy": {"bottom": 0, "top": 1.02}, "target cosine": {"top": 1}}
+        limits = {"accuracy": {"bottom": 0, "top": 1.02}, "target cosine": {"top": 1},
+                  "part of the triplets": {"bottom": 0, "top": 1.02}}
         axes.set_ylim(**limits.get(name, {"bottom": 0, "top": 1.08 * highest or 1}))
-        axes.set_ylabel(name if name != "loss" else "cross-entropy")
+        axes.set_ylabel(name if name != "loss" or _of_triplets(runs) else "cross-entropy")
         _by_step(axes, len(runs) * len(curves) > 1)
     return draw
+
+
+def _of_triplets(runs):
+    """Whether a run's loss is that of triplets, which is no cross-entropy."""
+    return any("active" in row for run in runs.values() for row in run.intervals)
 
 
 def _by_step(axes, legend):

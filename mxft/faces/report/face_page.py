@@ -10,8 +10,12 @@ from mxft.report.template import asked, pretty, side_by_side, write_template
 from mxft.wording import duration, number, plural, size
 
 LINES = {"epoch": "epoch", "step": "step", "loss": "loss", "margin_correct": "accuracy with margin",
-         "correct": "without margin", "target_cosine": "target cosine", "lr": "learning rate",
+         "correct": "without margin", "target_cosine": "target cosine", "active": "triplets with a loss",
+         "nearer": "nearer to the positive", "positive_distance": "distance to the positive",
+         "negative_distance": "to the negative", "lr": "learning rate",
          "images_per_second": "images/s"}
+
+_ACCURACIES = {"correct": "accuracy without margin", "nearer": "triplets nearer to the positive"}
 
 
 def write_face_page(place, path=None, judged=None):
@@ -43,14 +47,16 @@ def write_face_page(place, path=None, judged=None):
     """
     files = FaceRunFiles(face_run_prefix(place) or place)
     curves = face_curves_svg({"": files})
+    columns = [key for key in LINES if any(key in row for row in files.intervals)]
     path = path or files.file("report.html")
     write_template(path, "face_run.html", title=files.name, summary=_summary(files), trouble=_trouble(files),
                    figures=_figures(files), measured=_measured(files), curves=side_by_side(curves) if curves else "",
                    verifications=_verifications(files, judged or {}), no_verification=_no_verification(files),
                    **asked(_settings(files), dataclasses.asdict(FaceOptions())),
                    transfer=transfer_facts(files.transfer), phases=_phases(files), head=files.start.get("head", ""),
-                   rates=_rates(files), spent=_spent(files), left=_left(files), line_columns=list(LINES.values()),
-                   lines=[[_cell(key, row.get(key)) for key in LINES] for row in files.intervals],
+                   rates=_rates(files), spent=_spent(files), left=_left(files),
+                   line_columns=[LINES[key] for key in columns],
+                   lines=[[_cell(key, row.get(key)) for key in columns] for row in files.intervals],
                    manifest=pretty(files.manifest))
     return path
 
@@ -87,8 +93,8 @@ def _figures(files):
         figures.append((f"{name}, step {files.best['step']}{change}", f"{row['accuracy']:.5f}"))
     if files.intervals:
         last = files.intervals[-1]
-        figures += [("accuracy without margin, last steps", f"{last['correct']:.4f}"),
-                    ("loss, last steps", f"{last['loss']:.3f}")]
+        figures += [(f"{what}, last steps", f"{last[key]:.4f}") for key, what in _ACCURACIES.items() if key in last]
+        figures.append(("loss, last steps", f"{last['loss']:.3f}"))
     return [*figures, ("steps", f"{files.steps:,}"),
             *([("time of training", duration(files.seconds))] if files.seconds else [])]
 

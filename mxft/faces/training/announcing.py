@@ -7,6 +7,7 @@ import shlex
 from mxft.faces.training.options import learning_rate_steps
 from mxft.faces.training.sharding import describe_shards
 from mxft.machine.notebook import told_path
+from mxft.network.graph import Graph
 from mxft.training.accumulation import updates_of
 from mxft.training.sanity import Steps, doubts, warn
 
@@ -89,7 +90,14 @@ def face_doubts(task):
                         len(task.contexts) * task.workers.gradients_an_update * options.accumulate, options.max_steps,
                         options.lr if trains else 0.0, options.mom, falls=tuple(falls),
                         new_head=transfer.new_head and options.fc7_init != "imprint",
-                        updates=updates_of(task.train.batches, options.accumulate)), _NAMES)
+                        updates=updates_of(task.train.batches, options.accumulate),
+                        batch_statistics=_batch_statistics(task)), _NAMES)
+
+
+def _batch_statistics(task):
+    """Return how many layers of the embedding network normalise with the statistics of the batch, in the last phase."""
+    symbol = task.stages[-1].plan.training_symbol(task.network.embedding)
+    return sum(node.op == "BatchNorm" and not node.flag("use_global_stats") for node in Graph(symbol).operators())
 
 
 def _say_which_images(task):
@@ -100,7 +108,7 @@ def _say_which_images(task):
     if workers.count > 1:
         LOG.info(f"{workers.describe()}: {workers.count} x {batches * train.batch_size} images a step; figures of the "
                  "log are those of rank 0's images")
-    for note in task.faces.notes:
+    for note in (*task.faces.notes, *train.notes):
         LOG.info(f"  {note}")
 
 
@@ -109,20 +117,25 @@ def _say_which_network(task):
     LOG.info(f"network: {backbone.name}, input {'x'.join(map(str, backbone.image_size))} RGB raw 0-255, embedding "
              f"{backbone.emb_size}")
     LOG.info(f"head: {head.describe()}, {head.num_classes} classes")
-    shards = describe_shards(task.options, head.num_classes, head.emb_size, len(task.contexts))
+    length = head.emb_size * head.centres // head.num_classes
+    shards = describe_shards(task.options, head.num_classes, length, len(task.contexts))
     if shards:
         LOG.info(shards)
     if task.checkpoint:
         LOG.info(f"{task.checkpoint.name}: {transfer.report.summary()}")
         for theirs, ours in transfer.renamed.items():
             LOG.info(f"  {ours} is called {theirs} in the checkpoint")
-        _say_what_is_new(transfer, task.options)
+        _say_what_is_new(transfer, head, task.options)
 
 
-def _say_what_is_new(transfer, options):
+def _say_what_is_new(transfer, head, options):
     if transfer.new_embedding:
-        LOG.info("the embedding layer begins again, as `reinit_embedding` asks; the class centres with it")
-    if transfer.new_head and options.fc7_init != "imprint":
+        LOG.info("the embedding layer begins again, as `reinit_embedding` asks"
+                 + "; the class centres with it" * transfer.new_head)
+    if not head.centres:
+        if any(row.name.startswith("fc7") for row in transfer.report.named("dropped")):
+            LOG.info(f"fc7 of the checkpoint is left out: {head.name} trains the embedding alone")
+    elif transfer.new_head and options.fc7_init != "imprint":
         higher = "" if transfer.new_embedding else " (`fc7_init='imprint'` starts higher)"
         LOG.info("fc7 is new: accuracy starts near 0, which is normal" + higher)
     elif not transfer.new_head:

@@ -12,8 +12,10 @@ import time
 from mxft.compat import mx
 from mxft.distributed.workers import join
 from mxft.errors import InputError, MxftError, RunError, describe_failure, plain_message
+from mxft.faces.data.triplet_iterator import NoTripletsLeft
 from mxft.faces.evaluation.verification_file import read_verifications
-from mxft.faces.training.meters import IntervalMeter
+from mxft.faces.training.imprint import embed_as_trained
+from mxft.faces.training.meters import IntervalMeter, told
 from mxft.faces.training.options import learning_rate_steps
 from mxft.faces.training.sharded_module import ShardedModule
 from mxft.freeze import FreezePlan, freeze_matching
@@ -39,7 +41,7 @@ class FaceResult:
     best, last : str or None
         ``"prefix,epoch"``.
     intervals : list of dict
-        The lines of the log: step, epoch, seconds, images_per_second, lr and the means of the `MONITORS`.
+        The lines of the log: step, epoch, seconds, images_per_second, lr and the means of the network's monitors.
     interrupted : str
         The signal that ended it, ``SIGINT`` for Ctrl-C; empty where none did.
         The weights are saved as last then.
@@ -177,19 +179,20 @@ class _Loop:
         self._network = network.in_half_precision() if options.fp16 else network
         self._train, self._run, self._verifier = train, run, verifier
         self._options, self._contexts, self._workers = options, contexts, join(options.kvstore)
-        self._meter, self._module, self._kept_at, self._losses = IntervalMeter(), None, 0, []
+        self._meter, self._module, self._kept_at, self._losses = IntervalMeter(network.monitors), None, 0, []
         self._steps_to_slow = learning_rate_steps(options, network.head.loss_type,
                                                   train.batch_size * self._workers.gradients_an_update)
         self._scheduled = tuple(network.head.scheduled(0))
         self._steps_an_epoch = updates_of(train.batches, options.accumulate)
         self._batch, self._there, self._settled, self._embedding_moved = 0, False, False, False
         self._snapshot_at = self._marked = 0  # batches done
+        self._exhausted = False
         self._loss_scale = LossScale(run.log) if options.fp16 else None
 
     @property
     def finished(self):
-        """Whether the steps asked for are done."""
-        return bool(self._options.max_steps) and self.step >= self._options.max_steps
+        """Whether the steps asked for are done, or no triplets are left."""
+        return self._exhausted or bool(self._options.max_steps) and self.step >= self._options.max_steps
 
     @property
     def _batches_done(self):
@@ -214,9 +217,20 @@ class _Loop:
             "lr_scheduler": self._schedule, "begin_num_update": self.step * self._workers.updates_a_batch,
             "rescale_grad": 1 / devices})
         self._module, self._random = module, has_random_layers(symbol)
+        self._train.follow(self._embed, self._report_mined)
         self._embedding_moved |= bool(set(plan.trainable) & set(self._network.embedding.list_arguments()))
         if not self.step:
             self._keep_beginning()
+
+    def _embed(self, faces):
+        """Return the embeddings of some faces with the weights as they are now."""
+        return embed_as_trained(self._network.embedding, self.parameters(), faces, self._train.image_size,
+                                self._contexts[0])
+
+    def _report_mined(self, **facts):
+        self._run.log("mined", step=self.step, **facts)
+        LOG.info(f"bag {facts['bag']}: {facts['triplets']:,} triplets of {facts['pairs']:,} pairs among "
+                 f"{facts['images']:,} images")
 
     def _keep_beginning(self):
         """Verify what the run begins with, and save it as best: training has to beat it."""
@@ -251,7 +265,7 @@ class _Loop:
             if not self._there:
                 self._train.reset()
             self._there = False
-            for batch in self._train:
+            for batch in self._batches():
                 self._train_on(batch)
                 if not self._module.held:
                     self._report_if_due()
@@ -261,8 +275,19 @@ class _Loop:
                 if self.finished:
                     break
             else:
-                self.epoch, self._batch = self.epoch + 1, 0
+                self.epoch, self._batch = (self.epoch, self._batch) if self._exhausted else (self.epoch + 1, 0)
         self._report_what_is_left()
+
+    def _batches(self):
+        """Yield the epoch's batches, up to where triplets have nothing more to teach: that ends the run."""
+        try:
+            yield from self._train
+        except NoTripletsLeft as error:
+            if not self.step:
+                raise
+            self._exhausted = True
+            LOG.warning(f"the run ends at step {self.step}: {error}; a larger one finds more")
+            self._run.log("exhausted", step=self.step, reason=plain_message(str(error)))
 
     def _report_if_due(self):
         if self.step % self._options.frequent == 0:
@@ -305,8 +330,7 @@ class _Loop:
         self._losses.append(figures["loss"])
         self._run.log("interval", **row)
         LOG.info(f"epoch {row['epoch']} step {self.step}: {rate:.1f} images/s, lr {row['lr']:.4g}, "
-                 f"loss {figures['loss']:.4f}, accuracy {figures['margin_correct']:.4f} with margin, "
-                 f"{figures['correct']:.4f} without, target cosine {figures['target_cosine']:.3f}")
+                 f"{told(figures)}")
         self._mark()
 
     def parameters(self):
@@ -343,7 +367,7 @@ class _Loop:
         if not self._run.state or self._snapshot_at == self._batches_done or not self._module.can_be_kept:
             return
         optimizer, arrays = module_state(self._module, *self.parameters())
-        arrays.update(self._meter.arrays())
+        arrays.update({**self._meter.arrays(), **self._train.arrays()})
         epoch, batch = divmod(self._batches_done, self._train.batches)
         self._run.state.save({
             "step": self.step, "epoch": epoch, "batch": batch, "optimizer": optimizer, "intervals": self.intervals,
@@ -359,6 +383,7 @@ class _Loop:
         self._snapshot_at = self._marked = self._batches_done
         self._meter.restore(arrays)
         self._train.go_to(self.epoch, self._batch)
+        self._train.restore(arrays)
         self._there = True
         kept = self._run.file("verification.json")
         self._verifier.restore(facts["history"], read_verifications(kept) if os.path.exists(kept) else {})

@@ -6,6 +6,39 @@ embedding, the first step already classifies, instead of starting from random ce
 import numpy as np
 
 from mxft.data.progress import progress
+from mxft.faces.data.iterators import FaceIterator
+from mxft.inference.executor import InferenceExecutor
+
+EMBEDDING_BATCH = 32  # images a forward pass of verification, imprinting and mining
+
+
+def embed_as_trained(embedding, parameters, faces, image_size, context, threads=None, label="embedding"):
+    """Embed a face set, each image once and as it is, with weights that are in training.
+
+    Parameters
+    ----------
+    embedding : mx.sym.Symbol
+    parameters : (dict, dict)
+        ``arg_params, aux_params``.
+    faces : FaceSet
+    image_size : (H, W)
+    context : mx.Context
+    threads : int, optional
+        For decoding.
+    label : str
+        Of the progress bar.
+
+    Returns
+    -------
+    numpy.ndarray
+        Float32 ``(N, D)``, in the order of the set.
+    """
+    executor = InferenceExecutor(embedding, *parameters, (3, *image_size), EMBEDDING_BATCH, context)
+    images = FaceIterator(faces, EMBEDDING_BATCH, image_size, shuffle=False, threads=threads, last="pad")
+    try:
+        return embed_set(executor, images, label)[0]
+    finally:
+        images.close()
 
 
 def embed_set(executor, iterator, label):
@@ -38,14 +71,15 @@ def imprint_head(weight, centres, counts):
     Parameters
     ----------
     weight : numpy.ndarray
-        Float32 ``(C, D)``: what the rows of classes without images keep.
+        Float32 ``(C, D)``: what the rows of classes without images keep. ``(C, K, D)``, K centres a class: the first
+        is imprinted, the others keep their rows.
     centres, counts : numpy.ndarray
         See `mxft.faces.evaluation.identification.class_centres`.
 
     Returns
     -------
     numpy.ndarray
-        Float32 ``(C, D)``.
+        Float32, as `weight`.
 
     Notes
     -----
@@ -54,4 +88,8 @@ def imprint_head(weight, centres, counts):
     of random ones (0.11 for D = 128) the first steps turned them away again, and MobileFaceNet on LFW's people had a
     loss of 13 over its first 20 steps instead of 1.7.
     """
-    return np.where((counts > 0)[:, None], centres, weight)
+    if weight.ndim == 2:
+        return np.where((counts > 0)[:, None], centres, weight)
+    imprinted = weight.copy()
+    imprinted[:, 0] = imprint_head(weight[:, 0], centres, counts)
+    return imprinted

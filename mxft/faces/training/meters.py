@@ -11,10 +11,15 @@ class IntervalMeter:
 
     Each batch's monitors are copied on the device and read only when the line is written: reading them at once would
     make the device wait for Python at every batch.
+
+    Parameters
+    ----------
+    monitors : tuple of str
+        What is measured, the loss first: of the `FaceNetwork`.
     """
 
-    def __init__(self):
-        self._steps = []
+    def __init__(self, monitors=MONITORS):
+        self._steps, self._monitors = [], monitors
 
     def saw(self, step, outputs):
         """Take the outputs of a batch of a step.
@@ -23,9 +28,9 @@ class IntervalMeter:
         ----------
         step : int
         outputs : list of list of mx.nd.NDArray
-            Of the bound network, not merged: for each output one array a device, the `MONITORS` last.
+            Of the bound network, not merged: for each output one array a device, the monitors last.
         """
-        self._steps.append((step, [[part.copy() for part in output] for output in outputs[-len(MONITORS):]]))
+        self._steps.append((step, [[part.copy() for part in output] for output in outputs[-len(self._monitors):]]))
 
     def arrays(self):
         """Return what was seen and not read yet, ``{"meter:BATCH:STEP:MONITOR:DEVICE": array}``, for `restore`."""
@@ -44,7 +49,7 @@ class IntervalMeter:
                        for (_, step), outputs in sorted(seen.items())]
 
     def read(self):
-        """Return the means as a dict of `MONITORS` and start new ones.
+        """Return the means as a dict of the monitors and start new ones.
 
         Raises
         ------
@@ -52,14 +57,30 @@ class IntervalMeter:
             A loss was not finite; the step is named.
         """
         steps, self._steps = self._steps, []
-        sums, images = np.zeros(len(MONITORS)), 0
+        sums, images = np.zeros(len(self._monitors)), 0
         for step, outputs in steps:
             values = [np.concatenate([part.asnumpy() for part in parts]) for parts in outputs]
             if not np.isfinite(values[0]).all():
                 raise RunError(f"training stopped: expected a finite loss, received {values[0].mean()} at step {step}")
             sums += [value.sum(dtype=np.float64) for value in values]
             images += len(values[0])
-        return dict(zip(MONITORS, (sums / max(1, images)).tolist()))
+        return dict(zip(self._monitors, (sums / max(1, images)).tolist()))
+
+
+def told(figures):
+    """Return the figures of a line of the log as a person reads them.
+
+    Examples
+    --------
+    >>> told({"loss": 0.11, "active": 0.75, "nearer": 0.9, "positive_distance": 0.6, "negative_distance": 0.8})
+    'loss 0.1100, 0.7500 of the triplets with one, 0.9000 nearer to the positive, distances 0.600 and 0.800'
+    """
+    if "active" in figures:
+        return (f"loss {figures['loss']:.4f}, {figures['active']:.4f} of the triplets with one, "
+                f"{figures['nearer']:.4f} nearer to the positive, distances {figures['positive_distance']:.3f} and "
+                f"{figures['negative_distance']:.3f}")
+    return (f"loss {figures['loss']:.4f}, accuracy {figures['margin_correct']:.4f} with margin, "
+            f"{figures['correct']:.4f} without, target cosine {figures['target_cosine']:.3f}")
 
 
 class MonitorMetric(mx.metric.EvalMetric):

@@ -45,6 +45,12 @@ class FaceOptions:
         Load a pretrained network with another embedding, and initialise that layer.
     rand_mirror : bool
     cutoff, color : int
+    triplet_bag_size : int
+        Images that are embedded at once to find triplets among them.
+    images_per_identity : int
+        Of an identity, at most, in a pass over all identities from which bags are cut.
+    triplet_max_ap : float
+        Largest distance of a pair of one identity that makes a triplet; 0 for any.
     seed : int
     rewrite : bool
         Bind the graph `mxft.rewrite` makes for speed; False binds the user's own.
@@ -78,6 +84,9 @@ class FaceOptions:
     rand_mirror: bool = setting(True, switch())
     cutoff: int = setting(0, whole(0))
     color: int = setting(0, whole(0))
+    triplet_bag_size: int = setting(3600, whole(3))
+    images_per_identity: int = setting(5, whole(2))
+    triplet_max_ap: float = setting(0.0, real(least=0))
     seed: int = setting(0, whole(0))
     rewrite: bool = setting(True, switch())
     kvstore: str = setting("device", one_of(*KVSTORES))

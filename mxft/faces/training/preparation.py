@@ -4,12 +4,16 @@ import dataclasses
 from mxft.compat import mx
 from mxft.distributed.workers import join
 from mxft.errors import InputError
+from mxft.faces.data.bags import Bags
 from mxft.faces.data.iterators import FaceIterator
+from mxft.faces.data.triplet_iterator import Mining, TripletIterator
 from mxft.faces.training.fit import phases
 from mxft.faces.training.memory import Division, available_memory, estimate_memory, require_memory
 from mxft.faces.training.network import attach_face_head
 from mxft.faces.training.sharding import check_sharding
 from mxft.faces.training.transfer import transfer_face
+from mxft.faces.training.triplets import check_triplets
+from mxft.heads.triplet import Triplet
 from mxft.network.normalisation import normalised_in_graph
 from mxft.rewrite import rewrite_for_training
 from mxft.training.precision import check_precision
@@ -35,7 +39,7 @@ class FacePreparation:
     workers : mxft.distributed.workers.Workers
     estimate : MemoryEstimate
     train : FaceIterator
-        Batches for all devices together.
+        Batches for all devices together; a TripletIterator where the head compares images.
     """
 
     backbone: object
@@ -78,8 +82,9 @@ def prepare_faces(backbone, head, faces, options, contexts, checkpoint=None, thr
     ------
     InputError
         An fc7 that cannot be divided as asked or is larger than an array can be, weights that do not go into the
-        network, patterns that freeze nothing, too few images for a batch, too little memory.
+        network, patterns that freeze nothing, too few images for a batch, too little memory; what triplets have not.
     """
+    check_triplets(options, head)
     if options.fc7_init == "imprint" and (checkpoint is None or options.reinit_embedding):
         raise InputError("fc7-init: expected a pretrained embedding to imprint from, received none; give `pretrained` "
                          "and leave `reinit_embedding` out")
@@ -93,12 +98,21 @@ def prepare_faces(backbone, head, faces, options, contexts, checkpoint=None, thr
     stages = phases(options, network, transfer.arg_params)
     workers = join(options.kvstore)
     _require_a_batch(faces, options, contexts, workers)
-    estimate = _require_memory(backbone, faces, options, contexts)
-    train = FaceIterator(faces, options.per_batch_size * len(contexts), backbone.image_size, shuffle=True,
-                         seed=options.seed, mirror=options.rand_mirror, cutoff=options.cutoff, color=options.color,
-                         threads=threads, worker=workers.rank, workers=workers.count)
+    estimate = _require_memory(backbone, head, faces, options, contexts)
+    train = _iterator(faces, head, options, len(contexts), workers, image_size=backbone.image_size, seed=options.seed,
+                      mirror=options.rand_mirror, cutoff=options.cutoff, color=options.color, threads=threads)
     return FacePreparation(backbone, network, faces, options, contexts, checkpoint, transfer, stages, workers, estimate,
                            train)
+
+
+def _iterator(faces, head, options, devices, workers, **images):
+    """Return the batches: of the whole set in a new order every epoch, or of triplets."""
+    batch_size = options.per_batch_size * devices
+    if not isinstance(head, Triplet):
+        return FaceIterator(faces, batch_size, shuffle=True, worker=workers.rank, workers=workers.count, **images)
+    bags = Bags(faces.labels, options.images_per_identity, options.triplet_bag_size, options.seed)
+    return TripletIterator(faces, batch_size, Mining(bags, head.distances, head.options.triplet_alpha,
+                                                     options.triplet_max_ap, devices), **images)
 
 
 def _with_raw_input(checkpoint, backbone):
@@ -115,11 +129,11 @@ def _with_raw_input(checkpoint, backbone):
 
 def _require_one_array(head):
     """Refuse more class centres than one array of a checkpoint can have, divided in training or not."""
-    numbers = head.num_classes * head.emb_size
+    numbers = head.centres * head.emb_size
     if numbers > MOST_NUMBERS and not mx.runtime.Features().is_enabled("INT64_TENSOR_SIZE"):
         raise InputError(f"fc7: expected at most {MOST_NUMBERS:,} numbers, which is as far as mxnet {mx.__version__} "
-                         f"counts in an array, received {head.num_classes:,} classes x {head.emb_size} = {numbers:,}; "
-                         f"`emb_size` {MOST_NUMBERS // head.num_classes}, or fewer identities (`images_filter`)")
+                         f"counts in an array, received {head.centres:,} centres x {head.emb_size} = {numbers:,}; "
+                         f"`emb_size` {MOST_NUMBERS // head.centres}, or fewer identities (`images_filter`)")
 
 
 def _require_a_batch(faces, options, contexts, workers):
@@ -132,14 +146,14 @@ def _require_a_batch(faces, options, contexts, workers):
                          f"{options.per_batch_size}; {advice}")
 
 
-def _require_memory(backbone, faces, options, contexts):
+def _require_memory(backbone, head, faces, options, contexts):
     """Estimate the memory the run needs on a device, refusing what cannot fit."""
     on_host = contexts[0].device_type == "cpu"
     sharing = len(contexts) if on_host else 1
     shape = (3, *backbone.image_size)
     embedding, _ = rewrite_for_training(backbone.symbol, contexts[0].device_type, options.rewrite)
     division = Division(len(contexts), options.sample_rate, on_host) if options.divides_fc7 else None
-    estimate = estimate_memory(embedding, faces.num_classes, backbone.emb_size, shape, sharing, division)
+    estimate = estimate_memory(embedding, head.centres, backbone.emb_size, shape, sharing, division)
     for context in contexts[:1] if sharing > 1 else contexts:
         require_memory(estimate, options.per_batch_size, available_memory(context),
                        options.accumulate if options.sample_rate == 1 else None)

@@ -40,6 +40,9 @@ def check_sharding(options, head, contexts):
     if options.accumulate > 1 and options.sample_rate < 1:
         raise InputError(f"sample-rate: expected batches that are updates beside it, received accumulate="
                          f"{options.accumulate}, whose batches would each draw other classes; leave one of the two out")
+    if not head.centres:
+        raise InputError(f"{asked}: expected a head with class centres, received loss-type={head.loss_type} "
+                         f"({head.name}), which has none to divide; leave {asked} out")
     if not head.divisible:
         raise InputError(f"{asked}: expected a head whose loss is made row by row, received loss-type="
                          f"{head.loss_type} ({head.name}), which weighs every class centre against every other; "
@@ -56,6 +59,7 @@ def describe_shards(options, num_classes, emb_size, devices):
     ----------
     options : FaceOptions
     num_classes, emb_size, devices : int
+        Numbers of a class: the embedding's, times the centres a class has.
 
     Returns
     -------

@@ -64,13 +64,14 @@ def transfer_face(network, checkpoint, image_shape, keep_head=True, reinit_embed
     own = embedding_parameters(network.embedding)
     if checkpoint is None:
         report, args, auxs = match_parameters(network.saved, {}, {}, image_shape)
-        return FaceTransfer(report, args, auxs, True, True)
+        return FaceTransfer(report, args, auxs, bool(network.head.parameters), True)
     checkpoint, renamed = _under_our_names(checkpoint, network.embedding)
     backbone, _, _ = match_parameters(network.embedding, checkpoint.arg_params, checkpoint.aux_params, image_shape)
     _refuse_other_architecture(backbone, own, checkpoint)
     if not reinit_embedding:
         _refuse_other_embedding(backbone, checkpoint)
-    keep_head = keep_head and not reinit_embedding and _head_fits(network.head, checkpoint)
+    keep_head = not network.head.parameters or (
+        keep_head and not reinit_embedding and _head_fits(network.head, checkpoint))
     new = set(network.head.scheduled(0)) | (own if reinit_embedding else set())
     new |= set() if keep_head else set(network.head.parameters)
     report, args, auxs = match_parameters(network.saved, checkpoint.arg_params, checkpoint.aux_params, image_shape, new)
@@ -181,7 +182,6 @@ def _refuse_non_finite(checkpoint, *parameter_sets):
 
 def _head_fits(head, checkpoint):
     """Whether the checkpoint has class centres of the head's shape under the head's names."""
-    shapes = {head.parameters[0]: (head.num_classes, head.emb_size)}
-    shapes.update(dict.fromkeys(head.parameters[1:], (head.num_classes,)))
+    shapes = {name: spec[0] for name, spec in head.variable_specs().items() if name in head.parameters}
     return all(name in checkpoint.arg_params and tuple(checkpoint.arg_params[name].shape) == shape
                for name, shape in shapes.items())

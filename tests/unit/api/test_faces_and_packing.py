@@ -58,6 +58,22 @@ def test_a_face_network_learns_people_and_is_slimmed_again(here, capsys):
     assert mxft.slim(result.model).name.endswith(", slim")
 
 
+def test_triplets_have_a_batch_of_three_parts_and_no_class_centres(here, capsys):
+    mxft.pack_faces("people", "faces", size=(16, 16))
+    capsys.readouterr()
+    result = mxft.finetune_faces("face,0", "faces", "runs/triplets/model", loss="triplet", margin=1.0, epochs=1)
+    out = capsys.readouterr().out
+    assert "steps an epoch of 6 images" in out and "loss max(0, |a - p|² - |a - n|² + α), α 1, 4 classes" in out
+    assert 0 < result.fit.steps <= 4 and load_checkpoint(result.model).symbol.list_outputs() == ["fc1_output"]
+
+
+def test_a_batch_of_one_image_is_warned_of(here, capsys):
+    mxft.pack_faces("people", "faces", size=(16, 16))
+    mxft.finetune_faces("face,0", "faces", "runs/one/model", batch_size=1, epochs=1)
+    said = capsys.readouterr().err
+    assert "a batch of one image under BatchNorm: 2 layers would normalise each image by itself" in said
+
+
 def test_the_sets_are_those_of_the_commands(here, capsys):
     mxft.pack_faces("people", "ours", size=(16, 16), hold_out=0.5)
     assert main(["face-pack", "people", "theirs", "--size", "16,16", "--hold-out", "0.5"]) == 0
@@ -74,6 +90,7 @@ def test_a_batch_leaves_some_steps_an_epoch():
     from mxft.api.face_training import _batch
 
     assert [_batch(images, 1) for images in (5, 80, 300, 5000)] == [8, 8, 32, 64] and _batch(300, 2) == 16
+    assert [_batch(images, 1, 3) for images in (5, 80, 300, 5000)] == [6, 6, 30, 63]
 
 
 @pytest.mark.parametrize("call, message", [

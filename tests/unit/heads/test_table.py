@@ -9,7 +9,7 @@ from mxft.errors import InputError
 from mxft.heads import LOSS_TYPES, PRESETS, HeadOptions, find_loss_type, make_head, preset
 
 NAMES = [(0, "softmax"), (1, "sphereface"), (2, "cosface"), (4, "arcface"), (5, "combined"), (6, "arcface-intra"),
-         (7, "arcface-inter")]
+         (7, "arcface-inter"), (12, "triplet"), (13, "triplet-angular")]
 
 
 @pytest.mark.parametrize("number, name", NAMES)
@@ -17,11 +17,19 @@ def test_a_head_by_number_text_and_name(number, name):
     for asked in (number, str(number), name, name.upper(), f" {name}", name.replace("-", "_")):
         head = make_head(asked, 10, 4)
         assert (head.loss_type, head.name, head.num_classes, head.emb_size) == (number, name, 10, 4)
-    assert len(LOSS_TYPES) == len(NAMES)
+    assert [row.name for row in LOSS_TYPES if row.number is not None] == [name for _, name in NAMES]
+
+
+def test_subcenter_arcface_has_a_name_and_no_number():
+    for asked in ("subcenter-arcface", "Subcenter_ArcFace", "subcenter"):
+        head = make_head(asked, 10, 4)
+        assert (head.loss_type, head.name) == (None, "subcenter-arcface")
+    with pytest.raises(InputError, match="13 triplet-angular, subcenter-arcface, received loss_type='none'"):
+        make_head("none", 10, 4)
 
 
 @pytest.mark.parametrize("alias, number", [("am-softmax", 2), ("a-softmax", 1), ("Sphere", 1), ("lmcl", 2), ("cos", 2),
-                                           ("combine", 5), ("intra", 6), ("inter", 7)])
+                                           ("combine", 5), ("intra", 6), ("inter", 7), ("atriplet", 13)])
 def test_aliases(alias, number):
     assert find_loss_type(alias).number == number
 
@@ -41,6 +49,7 @@ def test_defaults_are_upstreams():
     assert (o.margin_m, o.margin_s, o.margin_a, o.margin_b, o.easy_margin, o.margin) == (0.5, 64, 1, 0, False, 4)
     assert (o.beta, o.beta_min, o.beta_freeze, o.gamma, o.power, o.scale) == (1000, 5, 0, 0.12, 1, 0.9993)
     assert (o.fc7_no_bias, o.fc7_lr_mult, o.fc7_wd_mult) == (False, 1, 1)
+    assert (o.subcenters, o.triplet_alpha) == (3, 0.3)  # of subcenter_arcface and of train_triplet.py
 
 
 @pytest.mark.parametrize("options, words", [
@@ -60,6 +69,9 @@ def test_defaults_are_upstreams():
     ({"gamma": -0.1}, "gamma=-0.1"),
     ({"fc7_lr_mult": -1.0}, "received fc7_lr_mult=-1.0; give --fc7-lr-mult another value"),
     ({"fc7_wd_mult": math.nan}, "fc7_wd_mult=nan"),
+    ({"subcenters": 0}, "whole number from 1 to 64 (Sub-center ArcFace: 3), received subcenters=0; give --subcenters"),
+    ({"subcenters": 2.0}, "subcenters=2.0"),
+    ({"triplet_alpha": math.nan}, "finite number, received triplet_alpha=nan"),
 ])
 def test_options_no_head_could_use(options, words):
     with pytest.raises(InputError) as error:
@@ -93,11 +105,12 @@ def test_sizes_out_of_range(sizes):
 # (m1, m2, m3) as arXiv:1801.07698 Table 2 and the margins table of insightface's README name them.
 PUBLISHED = {"norm-softmax": (1, 0, 0), "sphereface": (4, 0, 0), "sphereface-1.35": (1.35, 0, 0),
              "cosface": (1, 0, 0.35), "arcface": (1, 0.5, 0), "cm1": (1, 0.3, 0.2), "cm2": (0.9, 0.4, 0.15),
-             "softmax": (1, 0, 0)}
+             "softmax": (1, 0, 0), "subcenter-arcface": (1, 0.5, 0)}
 
 
 def test_presets_are_the_published_margins():
-    assert set(PRESETS) == set(PUBLISHED)
+    assert set(PRESETS) == {*PUBLISHED, "facenet"} and make_head(12, 10, 4, preset("facenet")[1]).describe().endswith(
+        "α 0.2")  # FaceNet has no target logit
     for name, margins in PUBLISHED.items():
         loss_type, options = preset(name)
         head = make_head(loss_type, 10, 4, options)

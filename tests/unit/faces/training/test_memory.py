@@ -59,7 +59,7 @@ def test_more_centres_than_an_array_can_have_are_refused_before_any_memory_is():
     from mxft.heads import make_head
 
     backbone = FaceBackbone(face_network("y1", 512), "y1", 512)
-    with pytest.raises(InputError, match=r"fc7: expected at most 2,147,483,647 numbers, .* received 10,000,000 classes "
+    with pytest.raises(InputError, match=r"fc7: expected at most 2,147,483,647 numbers, .* received 10,000,000 centres "
                                          r"x 512 = 5,120,000,000; emb_size 214, or fewer identities"):
         prepare_faces(backbone, make_head(4, 10**7, 512), None, FaceOptions(shard_fc7=True), [mx.cpu(0), mx.cpu(1)])
 

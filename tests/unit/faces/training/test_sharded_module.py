@@ -61,6 +61,9 @@ def assert_close(ours, theirs, tolerance=1e-5):
 RUNS = {"softmax": {"loss_type": 0}, "sphereface": {"loss_type": 1, "head": {"beta": 100.0}},
         "cosface": {"loss_type": 2}, "arcface, three devices": {"contexts": 3},
         "combined": {"loss_type": 5, "head": {"margin_m": 0.3, "margin_b": 0.2}},
+        "subcenter": {"loss_type": "subcenter-arcface"},
+        "subcenter, three devices, imprinted": {"loss_type": "subcenter-arcface", "contexts": 3, "fc7_init": "imprint",
+                                                "head": {"subcenters": 2}},
         "intra": {"loss_type": 6, "head": {"margin_b": 1.0}},
         "multipliers": {"head": {"fc7_lr_mult": 3.0, "fc7_wd_mult": 5.0}}, "no momentum": {"mom": 0.0},
         "gradients added, the last three of an epoch": {"per_batch_size": 4, "accumulate": 4},
@@ -101,6 +104,7 @@ def test_files_are_those_of_the_undivided_network_and_go_back_and_forth(train, t
     {"contexts": 2, "shard_fc7": True, "end_epoch": 5},
     {"contexts": 2, "shard_fc7": True, "accumulate": 4, "per_batch_size": 4, "max_steps": 4},
     {"contexts": 2, "shard_fc7": True, "sample_rate": 0.5, "per_batch_size": 1},
+    {"contexts": 2, "shard_fc7": True, "sample_rate": 0.5, "per_batch_size": 1, "loss_type": "subcenter-arcface"},
     {"contexts": 1, "sample_rate": 0.5, "per_batch_size": 2, "loss_type": 0, "freeze_epochs": 1}])
 def test_a_killed_run_goes_on_bit_for_bit(settings, train, make_face_checkpoint):
     """Two devices without BatchNorm, whose moving statistics are the devices' mean in what is saved."""
