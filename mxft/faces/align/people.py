@@ -8,6 +8,7 @@ from mxft.errors import InputError, nearest
 from mxft.faces.align.landmark_list import ListedFaces, read_landmark_list
 from mxft.faces.align.picture import face_of_bytes
 from mxft.faces.data.face_images import Face
+from mxft.faces.data.plain_records import is_face_set
 from mxft.faces.data.sources import FaceFile, FaceSource
 from mxft.files.whole import sha256
 
@@ -37,6 +38,9 @@ def photographs_of_people(source, root, exclude, detector):
     InputError
         No people, rows without a label, a name to exclude that is not there.
     """
+    if is_face_set(source) or source.lower().endswith(".rec"):
+        raise InputError(f"`align`: expected photographs of people, received {source}, a set of faces that are aligned "
+                         "and packed; leave it out")
     if os.path.isdir(source):
         if root:
             raise InputError(f"`root`: expected a list, whose paths begin there, received the folder {source}")
