@@ -36,7 +36,7 @@ _UNIT = {"bn1": "_bn1", "conv1": "_conv1", "bn2": "_bn2", "prelu": "_relu1", "co
          "downsample.0": "_conv1sc", "downsample.1": "_sc"}
 _MBF_BLOCK = {"layers.0.layers": "_conv_sep", "layers.1.layers": "_conv_dw", "layers.2.layers": "_conv_proj"}
 NOT_IMPORTED = {
-    **dict.fromkeys(("r2060", "iresnet2060"), "2,060 layers, of which no weights are published"),
+    **dict.fromkeys(("r2060", "iresnet2060"), "a network of 2,060 layers, which is not built"),
     **{name: "a vision transformer, which MXNet 1.9 has no layers for" for name in ("vit_t", "vit_s", "vit_b", "vit_l",
                                                                                     "vit_h")}}
 

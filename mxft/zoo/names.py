@@ -1,6 +1,6 @@
 """From a name a person types to the row of the zoo it means."""
 from mxft.errors import InputError, nearest
-from mxft.zoo import datasets, faces, gluon, hub, symbols
+from mxft.zoo import datasets, detectors, faces, gluon, hub, symbols
 
 
 def models():
@@ -10,7 +10,12 @@ def models():
 
 def rows():
     """Return every row of the zoo, models first."""
-    return (*models(), *datasets.DATASETS)
+    return (*models(), *_files())
+
+
+def _files():
+    """Return the rows that are no checkpoint: detectors of several networks, and data sets."""
+    return (*detectors.DETECTORS, *datasets.DATASETS)
 
 
 def find(name):
@@ -24,8 +29,8 @@ def find_model(name):
 
 
 def find_dataset(name):
-    """Return the row for a data set name; an unknown one is refused with the nearest names."""
-    return _find(name, datasets.DATASETS, "data set")
+    """Return the row for the name of a data set or a detector; an unknown one is refused with the nearest names."""
+    return _find(name, _files(), "data set")
 
 
 def is_name(name):
