@@ -9,13 +9,8 @@ def models():
 
 
 def rows():
-    """Return every row of the zoo, models first."""
-    return (*models(), *_files())
-
-
-def _files():
-    """Return the rows that are no checkpoint: detectors of several networks, and data sets."""
-    return (*detectors.DETECTORS, *datasets.DATASETS)
+    """Return every row of the zoo, those of one source together, data sets last."""
+    return (*symbols.MODELS, *faces.MODELS, *detectors.DETECTORS, *gluon.models(), *hub.MODELS, *datasets.DATASETS)
 
 
 def find(name):
@@ -30,7 +25,7 @@ def find_model(name):
 
 def find_dataset(name):
     """Return the row for the name of a data set or a detector; an unknown one is refused with the nearest names."""
-    return _find(name, _files(), "data set")
+    return _find(name, (*datasets.DATASETS, *detectors.DETECTORS), "data set")
 
 
 def is_name(name):
