@@ -123,3 +123,14 @@ def embed(net, pixels):
     """Return the float32 embeddings ``(N, D)`` of raw pixels ``(N, 3, 112, 112)``, as arcface_torch feeds them."""
     with torch.no_grad():
         return net(torch.from_numpy(pixels).float().div(255).sub(0.5).div(0.5)).numpy()
+
+
+def export(net, path, exporter, free):
+    """Write a network as ONNX by PyTorch's ``legacy`` or ``dynamo`` exporter, its batch open or of one image."""
+    images = torch.zeros(2 if free else 1, 3, 112, 112)
+    if exporter == "legacy":
+        axes = {"dynamic_axes": {"data": {0: "N"}}} if free else {}
+        torch.onnx.export(net, images, path, dynamo=False, input_names=["data"], opset_version=11, **axes)
+        return
+    shapes = {"dynamic_shapes": ({0: torch.export.Dim("N")},)} if free else {}
+    torch.onnx.export(net, images, path, dynamo=True, input_names=["data"], external_data=False, verbose=False, **shapes)

@@ -1,0 +1,168 @@
+"""Face networks in ONNX: which of a pack it is, how pixels go in, and that a batch of one does not stay one."""
+import zipfile
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from mxft.backbones.gluon import MEAN  # noqa: E402
+from mxft.errors import InputError  # noqa: E402
+from mxft.faces.evaluation.embedding import embedding_executor  # noqa: E402
+from mxft.importing.onnx import import_onnx  # noqa: E402
+
+RNG = np.random.RandomState(0)
+PIXELS = RNG.randint(0, 256, (2, 3, 112, 112)).astype(np.float32)
+WEIGHTS = {name: (RNG.randn(*shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+           for name, shape in (("w", (8, 3, 16, 16)), ("k", (64, 392)))}
+WEIGHTS.update(a=RNG.uniform(-0.2, 0.5, (8, 1, 1)).astype(np.float32), c=RNG.randn(64).astype(np.float32),
+               g=RNG.uniform(0.5, 1.5, 64).astype(np.float32), m=RNG.randn(64).astype(np.float32))
+
+
+def node(op, inputs, output, name=None, **attributes):
+    return helper.make_node(op, inputs, [output], name=name or f"{op}_{output}", **attributes)
+
+
+def save(path, side=112, first=(), flat=("Flatten",), outputs=1, inputs=1, batch=1, end=64, constants=None):
+    """Write a network of insightface's kind: Conv, PRelu with (C, 1, 1) slopes, Gemm, BatchNormalization."""
+    values = {**WEIGHTS, **(constants or {})}
+    values["k"] = np.resize(values["k"], (end, 8 * (side // 16) ** 2))
+    values.update({name: values[name][:end] for name in "cgm"})
+    start = first[-1].output[0] if first else "data"
+    nodes = [*first, node("Conv", [start, "w"], "x", strides=[16, 16]), node("PRelu", ["x", "a"], "r")]
+    if flat == ("Flatten",):
+        nodes.append(node("Flatten", ["r"], "f"))
+    else:
+        values["shape"] = np.array(flat, np.int64)
+        nodes.append(node("Reshape", ["r", "shape"], "f"))
+    nodes += [node("Gemm", ["f", "k", "c"], "e", transB=1), node("BatchNormalization", ["e", "g", "c", "m", "g"], "y0")]
+    nodes += [node("Identity", ["y0"], f"y{number}") for number in range(1, outputs)]
+    graph = helper.make_graph(
+        nodes, "net", [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, 3, side, side])
+                       for name in ("data", "target")[:inputs]],
+        [helper.make_tensor_value_info(f"y{number}", TensorProto.FLOAT, None) for number in range(outputs)],
+        [numpy_helper.from_array(value, name) for name, value in values.items()])
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 11)])
+    onnx.save(onnx.shape_inference.infer_shapes(model), str(path))
+    return str(path)
+
+
+def formula(inputs):
+    """The embeddings of ``(N, 3, 112, 112)`` inputs, float64."""
+    views = inputs.astype(np.float64).reshape(len(inputs), 3, 7, 16, 7, 16)
+    x = np.einsum("nciajb,ocab->noij", views, WEIGHTS["w"].astype(np.float64))
+    x = np.where(x > 0, x, WEIGHTS["a"] * x).reshape(len(inputs), -1) @ WEIGHTS["k"].T + WEIGHTS["c"]
+    return WEIGHTS["g"] * (x - WEIGHTS["m"]) / np.sqrt(WEIGHTS["g"] + 1e-5) + WEIGHTS["c"]
+
+
+def embed(checkpoint):
+    return embedding_executor(checkpoint, len(PIXELS)).forward(PIXELS)
+
+
+SCALARS = {"mean": np.array([127.5], np.float32), "scale": np.array([0.0078125], np.float32)}
+NORMALISED = (node("Sub", ["data", "mean"], "n0", "_minusscalar0"), node("Mul", ["n0", "scale"], "n1", "_mulscalar0"))
+UNIT = {"mean": np.array([0.5], np.float32), "scale": np.array([2], np.float32)}
+CHANNELS = {"mean": np.array([120, 110, 100], np.float32).reshape(1, 3, 1, 1), "scale": np.float32(0.01)}
+
+
+@pytest.mark.parametrize("first, constants, fed, said", [
+    ((), {}, lambda x: (x - 127.5) / 127.5,
+     "the graph does not normalise by itself: it is given (pixel - 127.5) / 127.5, as insightface's arcface_onnx.py"),
+    (NORMALISED, SCALARS, lambda x: (x - 127.5) / 128, "the graph normalises by itself: it is given raw pixels"),
+    (NORMALISED, UNIT, lambda x: (x / 255 - 0.5) * 2, "the graph normalises by itself: it is given pixels / 255"),
+    (NORMALISED, CHANNELS, lambda x: (x - CHANNELS["mean"]) * 0.01, "it is given raw pixels"),
+    ((node("BatchNormalization", ["data", "one", "zero", "hundred", "one"], "n0"),),
+     {"one": np.ones(3, np.float32), "zero": np.zeros(3, np.float32), "hundred": np.full(3, 100, np.float32)},
+     lambda x: x - 100, "it is given raw pixels"),
+], ids=["none, as PyTorch exports", "MXNet's own", "from 0 to 1", "a number a channel", "MXNet's input version 2"])
+def test_pixels_go_in_as_insightface_feeds_them(tmp_path, caplog, first, constants, fed, said):
+    checkpoint = import_onnx(save(tmp_path / "net.onnx", first=first, constants=constants))
+    assert said in caplog.text
+    np.testing.assert_allclose(embed(checkpoint), formula(fed(PIXELS)), rtol=1e-3, atol=1e-3)
+    assert checkpoint.manifest["embedding"] == checkpoint.anatomy.require_embedding().name
+
+
+@pytest.mark.parametrize("settings, classes", [({"side": 96}, None), ({"end": 7}, None),
+                                               ({}, [str(number) for number in range(64)])],
+                         ids=["another size", "seven numbers", "class names"])
+def test_what_is_no_face_network_keeps_imagenets_normalisation(tmp_path, settings, classes):
+    assert import_onnx(save(tmp_path / "net.onnx", **settings), classes).input_spec.mean == tuple(MEAN)
+
+
+@pytest.mark.parametrize("batch, flat", [(1, ("Flatten",)), ("N", ("Flatten",)), (1, (1, -1)), ("None", (1, -1)),
+                                         (1, (1, 392)), ("N", (-1, 392)), ("N", (0, -1))])
+def test_a_batch_of_one_is_written_into_nothing(tmp_path, batch, flat):
+    """torch2onnx.py exports one image and renames its axis "None": the 1 of a Reshape stays there."""
+    checkpoint = import_onnx(save(tmp_path / "net.onnx", batch=batch, flat=flat))
+    np.testing.assert_allclose(embed(checkpoint), formula((PIXELS - 127.5) / 127.5), rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture
+def pack(tmp_path):
+    """The folder of a pack: detector, landmarks, attributes, a swapper, and the recognition network."""
+    folder = tmp_path / "buffalo_x"
+    folder.mkdir()
+    save(folder / "det_10g.onnx", 640, outputs=9)
+    save(folder / "2d106det.onnx", 192)
+    save(folder / "1k3d68.onnx", 192)
+    save(folder / "genderage.onnx", 96)
+    save(folder / "inswapper.onnx", 128, inputs=2)
+    save(folder / "w600k_r50.onnx")
+    return folder
+
+
+def test_of_a_pack_the_recognition_network_is_taken(pack, tmp_path):
+    with zipfile.ZipFile(tmp_path / "buffalo_x.zip", "w") as packed:
+        for path in pack.iterdir():
+            packed.write(path, f"buffalo_x/{path.name}")
+    wanted = formula((PIXELS - 127.5) / 127.5)
+    for path in (pack, tmp_path / "buffalo_x.zip"):
+        checkpoint = import_onnx(path)
+        assert checkpoint.manifest["source"] == f"onnx, w600k_r50.onnx of {path.name}"
+        np.testing.assert_allclose(embed(checkpoint), wanted, rtol=1e-4, atol=1e-4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["buffalo_x", "buffalo_x.zip"]
+
+
+def test_a_pack_without_one_or_with_two_is_refused_with_what_is_in_it(pack, tmp_path):
+    save(pack / "w600k_mbf.onnx")
+    with pytest.raises(InputError, match=r"expected one face recognition network .*received 2 in .*buffalo_x: "
+                                         r"1k3d68.onnx \(landmarks\), 2d106det.onnx \(landmarks\), det_10g.onnx "
+                                         r"\(detection\), genderage.onnx \(attributes\), inswapper.onnx \(something "
+                                         r"else\), w600k_mbf.onnx \(recognition\), w600k_r50.onnx \(recognition\); "
+                                         "give the file itself"):
+        import_onnx(pack)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="received 0 in .*empty: no .onnx file"):
+        import_onnx(tmp_path / "empty")
+    (tmp_path / "half.zip").write_bytes(b"PK half of it")
+    with pytest.raises(InputError):
+        import_onnx(tmp_path / "half.zip")
+
+
+def test_a_shape_that_depends_on_the_image_is_refused(tmp_path):
+    nodes = [node("Shape", ["data"], "s"), node("Reshape", ["data", "s"], "y")]
+    graph = helper.make_graph(nodes, "net", [helper.make_tensor_value_info("data", TensorProto.FLOAT, [1, 3, "H", "W"])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, "H", "W"])])
+    path = str(tmp_path / "net.onnx")
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 11)]), path)
+    with pytest.raises(InputError, match="expected a tensor of a known size but for the batch, received"):
+        import_onnx(path)
+
+
+@pytest.mark.parametrize("arch", ["mbf", "r18", *(pytest.param(name, marks=pytest.mark.long)
+                                                  for name in ("r50", "r100"))])
+@pytest.mark.parametrize("exporter", ["legacy", "dynamo"])
+@pytest.mark.parametrize("free", [False, True], ids=["batch of one", "open batch"])
+def test_what_pytorch_exports_computes_the_same(tmp_path, arch, exporter, free):
+    """The networks of tests/support/torch_faces.py, all numbers random: equal to 1e-5 of the largest."""
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    from tests.support import torch_faces
+
+    net, path = torch_faces.network(arch), str(tmp_path / "net.onnx")
+    torch_faces.export(net, path, exporter, free)
+    wanted = torch_faces.embed(net, PIXELS)
+    assert np.abs(embed(import_onnx(path)) - wanted).max() < 1e-5 * np.abs(wanted).max()
