@@ -109,7 +109,7 @@ def _told(checkpoint, spec, model):
 
 
 def _use(checkpoint, model):
-    """Return what can be done with it: the layer for a new head, or the flags of train_softmax.py for a face network."""
+    """Return what can be done with it: the layer for a new head; of a face network train_softmax.py's flags."""
     from mxft.network.anatomy.outputs import EMBEDDING, FACE_SIZES
 
     anatomy = checkpoint.anatomy

@@ -37,8 +37,8 @@ _UNIT = {"bn1": "_bn1", "conv1": "_conv1", "bn2": "_bn2", "prelu": "_relu1", "co
 _MBF_BLOCK = {"layers.0.layers": "_conv_sep", "layers.1.layers": "_conv_dw", "layers.2.layers": "_conv_proj"}
 NOT_IMPORTED = {
     **dict.fromkeys(("r2060", "iresnet2060"), "a network of 2,060 layers, which is not built"),
-    **{name: "a vision transformer, which MXNet 1.9 has no layers for" for name in ("vit_t", "vit_s", "vit_b", "vit_l",
-                                                                                    "vit_h")}}
+    **dict.fromkeys(("vit_t", "vit_s", "vit_b", "vit_l", "vit_h"),
+                    "a vision transformer, which MXNet 1.9 has no layers for")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,12 +140,16 @@ def looks_like(entries):
     >>> looks_like({f"layer{i}.{n}.conv1.weight": 0 for i, n in ((1, 2), (2, 3), (3, 13), (4, 2))})
     'r50'
     """
-    counts = [1 + max((int(found[1]) for found in map(re.compile(rf"layer{stage}\.(\d+)\.conv1\.weight$").match, entries)
-                       if found), default=-1) for stage in (1, 2, 3, 4)]
-    named = next((name for name, units in UNITS.items() if units == tuple(counts)), None)
+    counts = tuple(1 + _last(rf"layer{stage}\.(\d+)\.conv1\.weight", entries, -1) for stage in (1, 2, 3, 4))
+    named = next((name for name, units in UNITS.items() if units == counts), None)
     if named is None and "conv_sep.layers.0.weight" in entries:
         named = "mbf_large" if any(name.startswith("layers.1.layers.1.layers.") for name in entries) else "mbf"
     return named
+
+
+def _last(pattern, entries, default):
+    """Return the largest number a pattern finds in the names of a state dict."""
+    return max((int(found[1]) for found in (re.fullmatch(pattern, name) for name in entries) if found), default=default)
 
 
 def _advice(entries, name):
@@ -198,10 +202,9 @@ def _convert_iresnet(values):
 
 def _mbf_blocks(entries):
     """Return (residual blocks of each stage, width in units of y1's) of a state dict."""
-    counts = [1 + max((int(found[1]) for found in map(re.compile(rf"layers\.{stage}\.layers\.(\d+)\.layers\.2\."
-                                                                 r"layers\.0\.weight$").match, entries) if found),
-                      default=0) for stage in (1, 3, 5, 7)]
-    return tuple(counts), max(len(entries.get("layers.0.layers.0.weight", ())) // 64, 1)
+    counts = tuple(1 + _last(rf"layers\.{stage}\.layers\.(\d+)\.layers\.2\.layers\.0\.weight", entries, 0)
+                   for stage in (1, 3, 5, 7))
+    return counts, max(len(entries.get("layers.0.layers.0.weight", ())) // 64, 1)
 
 
 def _mbf_symbol(entries, emb_size):

@@ -37,8 +37,8 @@ def fold(node, attributes, inputs, shape):
         return _shape(attributes, shape)
     if node.op_type not in _FOLDED or any(value is None for value in inputs):
         if node.op_type in SHAPE_OPERATORS:
-            raise InputError(f"{node.op_type} {node.name or node.output[0]}: expected it in the computation of a shape, "
-                             "received it on numbers of the network")
+            raise InputError(f"{node.op_type} {node.name or node.output[0]}: expected it in the computation of a "
+                             "shape, received it on numbers of the network")
         return None
     return _FOLDED[node.op_type](inputs, attributes)
 

@@ -43,7 +43,8 @@ class Plain:
         spread = like.std(axes)
         gamma = self._array(name + ".weight", shape, lambda s: 1 if fixed else self._rng.uniform(0.5, 1.5, s))
         beta = self._array(name + ".bias", shape, lambda s: self._rng.randn(*s) * 0.2)
-        mean = self._array(name + ".running_mean", shape, lambda s: like.mean(axes) + spread * self._rng.randn(*s) * 0.2)
+        mean = self._array(name + ".running_mean", shape,
+                           lambda s: like.mean(axes) + spread * self._rng.randn(*s) * 0.2)
         variance = self._array(name + ".running_var", shape, lambda s: spread ** 2 * self._rng.uniform(0.5, 1.5, s))
         gamma, beta, mean, variance = (v.reshape(-1, *(1,) * (x.ndim - 2)) for v in (gamma, beta, mean, variance))
         return gamma * (x - mean) / np.sqrt(variance + EPS) + beta

@@ -133,4 +133,5 @@ def export(net, path, exporter, free):
         torch.onnx.export(net, images, path, dynamo=False, input_names=["data"], opset_version=11, **axes)
         return
     shapes = {"dynamic_shapes": ({0: torch.export.Dim("N")},)} if free else {}
-    torch.onnx.export(net, images, path, dynamo=True, input_names=["data"], external_data=False, verbose=False, **shapes)
+    torch.onnx.export(net, images, path, dynamo=True, input_names=["data"], external_data=False, verbose=False,
+                      **shapes)

@@ -137,7 +137,8 @@ def test_what_does_not_fit_is_refused(state_dicts, tmp_path):
                            r".*\); its layers are those of r18$"),
              (r18, "mbf", "expected the embedding layer's features.layers.2.weight, received .*; its layers are those "
                           "of r18$"),
-             (state_dicts["mbf"][0], "r50", "expected the embedding layer's fc.weight, .*; its layers are those of mbf"),
+             (state_dicts["mbf"][0], "r50", "expected the embedding layer's fc.weight, .*; its layers are those of "
+                                            "mbf$"),
              (r18, "r2060", "received arch='r2060', a network of 2,060 layers, which is not built"),
              (r18, "iresnet2060", "received arch='iresnet2060', a network of 2,060 layers"),
              (r18, "vit_b", "received arch='vit_b', a vision transformer"),

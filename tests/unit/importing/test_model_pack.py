@@ -7,55 +7,15 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import TensorProto, helper  # noqa: E402
 
 from mxft.backbones.gluon import MEAN  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 from mxft.faces.evaluation.embedding import embedding_executor  # noqa: E402
 from mxft.importing.onnx import import_onnx  # noqa: E402
+from tests.support.onnx_faces import formula, node, save  # noqa: E402
 
-RNG = np.random.RandomState(0)
-PIXELS = RNG.randint(0, 256, (2, 3, 112, 112)).astype(np.float32)
-WEIGHTS = {name: (RNG.randn(*shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
-           for name, shape in (("w", (8, 3, 16, 16)), ("k", (64, 392)))}
-WEIGHTS.update(a=RNG.uniform(-0.2, 0.5, (8, 1, 1)).astype(np.float32), c=RNG.randn(64).astype(np.float32),
-               g=RNG.uniform(0.5, 1.5, 64).astype(np.float32), m=RNG.randn(64).astype(np.float32))
-
-
-def node(op, inputs, output, name=None, **attributes):
-    return helper.make_node(op, inputs, [output], name=name or f"{op}_{output}", **attributes)
-
-
-def save(path, side=112, first=(), flat=("Flatten",), outputs=1, inputs=1, batch=1, end=64, constants=None):
-    """Write a network of insightface's kind: Conv, PRelu with (C, 1, 1) slopes, Gemm, BatchNormalization."""
-    values = {**WEIGHTS, **(constants or {})}
-    values["k"] = np.resize(values["k"], (end, 8 * (side // 16) ** 2))
-    values.update({name: values[name][:end] for name in "cgm"})
-    start = first[-1].output[0] if first else "data"
-    nodes = [*first, node("Conv", [start, "w"], "x", strides=[16, 16]), node("PRelu", ["x", "a"], "r")]
-    if flat == ("Flatten",):
-        nodes.append(node("Flatten", ["r"], "f"))
-    else:
-        values["shape"] = np.array(flat, np.int64)
-        nodes.append(node("Reshape", ["r", "shape"], "f"))
-    nodes += [node("Gemm", ["f", "k", "c"], "e", transB=1), node("BatchNormalization", ["e", "g", "c", "m", "g"], "y0")]
-    nodes += [node("Identity", ["y0"], f"y{number}") for number in range(1, outputs)]
-    graph = helper.make_graph(
-        nodes, "net", [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, 3, side, side])
-                       for name in ("data", "target")[:inputs]],
-        [helper.make_tensor_value_info(f"y{number}", TensorProto.FLOAT, None) for number in range(outputs)],
-        [numpy_helper.from_array(value, name) for name, value in values.items()])
-    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 11)])
-    onnx.save(onnx.shape_inference.infer_shapes(model), str(path))
-    return str(path)
-
-
-def formula(inputs):
-    """The embeddings of ``(N, 3, 112, 112)`` inputs, float64."""
-    views = inputs.astype(np.float64).reshape(len(inputs), 3, 7, 16, 7, 16)
-    x = np.einsum("nciajb,ocab->noij", views, WEIGHTS["w"].astype(np.float64))
-    x = np.where(x > 0, x, WEIGHTS["a"] * x).reshape(len(inputs), -1) @ WEIGHTS["k"].T + WEIGHTS["c"]
-    return WEIGHTS["g"] * (x - WEIGHTS["m"]) / np.sqrt(WEIGHTS["g"] + 1e-5) + WEIGHTS["c"]
+PIXELS = np.random.RandomState(0).randint(0, 256, (2, 3, 112, 112)).astype(np.float32)
 
 
 def embed(checkpoint):
@@ -144,17 +104,17 @@ def test_a_pack_without_one_or_with_two_is_refused_with_what_is_in_it(pack, tmp_
 
 def test_a_shape_that_depends_on_the_image_is_refused(tmp_path):
     nodes = [node("Shape", ["data"], "s"), node("Reshape", ["data", "s"], "y")]
-    graph = helper.make_graph(nodes, "net", [helper.make_tensor_value_info("data", TensorProto.FLOAT, [1, 3, "H", "W"])],
-                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, "H", "W"])])
+    data, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, "H", "W"]) for name in ("data", "y"))
+    graph = helper.make_graph(nodes, "net", [data], [y])
     path = str(tmp_path / "net.onnx")
     onnx.save(helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 11)]), path)
     with pytest.raises(InputError, match="expected a tensor of a known size but for the batch, received"):
         import_onnx(path)
 
 
-@pytest.mark.parametrize("arch", ["mbf", "r18", *(pytest.param(name, marks=pytest.mark.long)
-                                                  for name in ("r50", "r100"))])
-@pytest.mark.parametrize("exporter", ["legacy", "dynamo"])
+@pytest.mark.parametrize("arch", ["mbf", *(pytest.param(name, marks=pytest.mark.long)
+                                           for name in ("r18", "r50", "r100"))])
+@pytest.mark.parametrize("exporter", ["legacy", pytest.param("dynamo", marks=pytest.mark.long)])
 @pytest.mark.parametrize("free", [False, True], ids=["batch of one", "open batch"])
 def test_what_pytorch_exports_computes_the_same(tmp_path, arch, exporter, free):
     """The networks of tests/support/torch_faces.py, all numbers random: equal to 1e-5 of the largest."""
