@@ -33,7 +33,8 @@ def parser():
 
     p = Parser(prog="mxft import", description="Turn another framework's weights into an MXNet checkpoint.",
                epilog=EXAMPLES)
-    p.add_argument("--from", dest="source", choices=sources(), help="whose names the file has")
+    p.add_argument("--from", dest="source", choices=sources(), metavar="SOURCE",
+                   help=f"whose names the file has: {', '.join(sources())}")
     p.add_argument("--arch", metavar="NAME", help="the network, as its source calls it (not for onnx)")
     p.add_argument("--weights", metavar="FILE", help=".safetensors, .pth, .h5 or .onnx; of onnx also a model pack")
     p.add_argument("--prefix", metavar="PREFIX", help="of the files to write")
@@ -81,7 +82,8 @@ def _list(only=None):
 
     for source in [only] if only else sources():
         try:
-            known = "any classifier of its usual operators" if source == "onnx" else ", ".join(architectures(source))
+            known = ("any classifier or face network of its usual operators" if source == "onnx" else
+                     ", ".join(architectures(source)))
         except MxftError as error:
             known = str(error)
         print(f"{source}: {known}")

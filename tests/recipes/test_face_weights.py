@@ -41,8 +41,8 @@ def test_an_onnx_face_network_is_imported_and_fine_tuned(here, train, capsys):
     save(here / "net.onnx", flat=(1, -1))
     assert run_verb("import", ["--from", "onnx", "--weights", "net.onnx", "--prefix", "net"]) == 0
     told = capsys.readouterr().out
-    assert "; y0 is the embedding of a face: train_softmax.py takes it with --network pretrained --pretrained net,0\n" \
-        in told
+    assert "; BatchNormalization_y0 is the embedding of a face: train_softmax.py takes it with --network pretrained " \
+        "--pretrained net,0\n" in told
     assert "input: 112x112 RGB, (pixel - [127.5, 127.5, 127.5]) x [0.00784314, 0.00784314, 0.00784314]\n" in told
     status, said = train("--network", "pretrained", "--pretrained", "net,0", "--lr", "0")
     assert status == 0 and "epoch 1 step 3: " in said
