@@ -125,8 +125,12 @@ class FaceArchitecture:
                   for kind, called in _KINDS if f"{ours}_{kind}" in shapes}
         require_same_arrays({name: shapes[ours] for ours, name in theirs.items()}, entries, what,
                             _advice(entries, self.name))
-        values = self.convert({ours: entries[name].astype(np.float64) for ours, name in theirs.items()})
-        arrays = {ours: mx.nd.array(value, dtype="float32") for ours, value in values.items()}
+        values = {ours: entries[name].astype(np.float64) for ours, name in theirs.items()}
+        wrong = next((theirs[ours] for ours, value in values.items() if not np.isfinite(value).all()
+                      or ours.endswith("_moving_var") and value.min() < 0), None)
+        if wrong:
+            raise InputError(f"{what}: expected finite numbers and variances of at least 0, received others in {wrong}")
+        arrays = {ours: mx.nd.array(value, dtype="float32") for ours, value in self.convert(values).items()}
         names = set(symbol.list_auxiliary_states())
         return ({name: value for name, value in arrays.items() if name not in names},
                 {name: value for name, value in arrays.items() if name in names})
@@ -140,16 +144,16 @@ def looks_like(entries):
     >>> looks_like({f"layer{i}.{n}.conv1.weight": 0 for i, n in ((1, 2), (2, 3), (3, 13), (4, 2))})
     'r50'
     """
-    counts = tuple(1 + _last(rf"layer{stage}\.(\d+)\.conv1\.weight", entries, -1) for stage in (1, 2, 3, 4))
+    counts = tuple(_count(rf"layer{stage}\.\d+\.conv1\.weight", entries) for stage in (1, 2, 3, 4))
     named = next((name for name, units in UNITS.items() if units == counts), None)
     if named is None and "conv_sep.layers.0.weight" in entries:
         named = "mbf_large" if any(name.startswith("layers.1.layers.1.layers.") for name in entries) else "mbf"
     return named
 
 
-def _last(pattern, entries, default):
-    """Return the largest number a pattern finds in the names of a state dict."""
-    return max((int(found[1]) for found in (re.fullmatch(pattern, name) for name in entries) if found), default=default)
+def _count(pattern, entries):
+    """Return how many names of a state dict have a form: what a file can have no more of than it has arrays."""
+    return sum(re.fullmatch(pattern, name) is not None for name in entries)
 
 
 def _advice(entries, name):
@@ -202,9 +206,10 @@ def _convert_iresnet(values):
 
 def _mbf_blocks(entries):
     """Return (residual blocks of each stage, width in units of y1's) of a state dict."""
-    counts = tuple(1 + _last(rf"layers\.{stage}\.layers\.(\d+)\.layers\.2\.layers\.0\.weight", entries, 0)
+    counts = tuple(max(_count(rf"layers\.{stage}\.layers\.\d+\.layers\.2\.layers\.0\.weight", entries), 1)
                    for stage in (1, 3, 5, 7))
-    return counts, max(len(entries.get("layers.0.layers.0.weight", ())) // 64, 1)
+    width, *_ = (*np.shape(entries.get("layers.0.layers.0.weight")), 0)
+    return counts, max(width // 64, 1)
 
 
 def _mbf_symbol(entries, emb_size):

@@ -151,6 +151,15 @@ def test_what_does_not_fit_is_refused(state_dicts, tmp_path):
     save_file({**state, "fc.weight": np.zeros((EMB_SIZE, 512 * 36), np.float32)}, str(tmp_path / "96.safetensors"))
     with pytest.raises(InputError, match=r"1 of another shape \(fc.weight \(64, 25088\), received \(64, 18432\)\)"):
         import_weights("arcface-torch", tmp_path / "96.safetensors", "r18")
+    damaged = {**state, "bn1.running_var": -state["bn1.running_var"]}
+    save_file(damaged, str(tmp_path / "negative.safetensors"))
+    with pytest.raises(InputError, match="expected finite numbers and variances of at least 0, received others in bn1"):
+        import_weights("arcface-torch", tmp_path / "negative.safetensors", "r18")
+    save_file({"layers.3.layers.99999999.layers.2.layers.0.weight": np.zeros(1),
+               "layers.0.layers.0.weight": np.zeros(()), "features.layers.2.weight": np.zeros((2, 3))},
+              str(tmp_path / "hostile.safetensors"))
+    with pytest.raises(InputError, match="expected the 130 arrays of that network, received 3: 128 missing"):
+        import_weights("arcface-torch", tmp_path / "hostile.safetensors", "mbf")
     save_file({"a": np.zeros(2)}, str(tmp_path / "other.safetensors"))
     with pytest.raises(InputError, match="is it a state_dict of insightface's arcface_torch"):
         import_weights("arcface-torch", tmp_path / "other.safetensors", "r18")
