@@ -141,7 +141,8 @@ def looks_like(entries):
 
     Examples
     --------
-    >>> looks_like({f"layer{i}.{n}.conv1.weight": 0 for i, n in ((1, 2), (2, 3), (3, 13), (4, 2))})
+    >>> units = enumerate((3, 4, 14, 3), 1)
+    >>> looks_like({f"layer{stage}.{i}.conv1.weight": 0 for stage, count in units for i in range(count)})
     'r50'
     """
     counts = tuple(_count(rf"layer{stage}\.\d+\.conv1\.weight", entries) for stage in (1, 2, 3, 4))
