@@ -8,7 +8,6 @@ layer without bias whose last BatchNorm has a scale that learns.
 from mxft.backbones.embedding_output import normalize_input
 from mxft.compat import mx
 
-BLOCKS = {"mbf": (1, 4, 6, 2), "mbf_large": (2, 8, 12, 4)}
 _EPS = 1e-5
 _GROUPS = 64      # of the second convolution
 _LAST = 512       # channels of the last map
@@ -20,7 +19,8 @@ def mbf(blocks, multiplier, emb_size):
     Parameters
     ----------
     blocks : tuple of int
-        Residual blocks of its four stages; a first stage of one is a single convolution.
+        Residual blocks of its four stages, 1, 4, 6, 2 of mbf and 2, 8, 12, 4 of mbf_large; a first stage of one is a
+        single convolution.
     multiplier : int
         Width between the blocks, in units of y1's.
     emb_size : int
@@ -33,7 +33,7 @@ def mbf(blocks, multiplier, emb_size):
 
     Examples
     --------
-    >>> mbf(BLOCKS["mbf"], 2, 512).infer_shape(data=(1, 3, 112, 112))[1]
+    >>> mbf((1, 4, 6, 2), 2, 512).infer_shape(data=(1, 3, 112, 112))[1]
     [(1, 512)]
     """
     with mx.name.NameManager():
