@@ -11,7 +11,7 @@ import tempfile
 
 import numpy as np
 
-from mxft.errors import InputError
+from mxft.errors import InputError, RunError
 from mxft.files.archive import extract_tar
 from mxft.importing.onnx_file import parse_onnx
 from mxft.network.anatomy.outputs import EMBEDDING, FACE_SIZES
@@ -50,8 +50,11 @@ def recognition_network(path):
         return
     with tempfile.TemporaryDirectory(prefix="mxft-pack-") as scratch:
         folder = path if os.path.isdir(path) else extract_tar(path, os.path.join(scratch, "pack"))
-        found = _find(folder, path)
-        yield found, f"{os.path.basename(found)} of {os.path.basename(os.path.normpath(path))}"
+        try:
+            found = _find(folder, path)
+            yield found, f"{os.path.basename(found)} of {os.path.basename(os.path.normpath(path))}"
+        except (InputError, RunError) as error:  # names the pack, and not where it was unpacked
+            raise type(error)(error.message.replace(folder, path)) from None
 
 
 def _is_pack(path):

@@ -147,10 +147,12 @@ def _conv(t, node, attributes):
 
 def _batch_norm(t, node, attributes):
     gamma, beta, mean, variance = (t.constant(node, position) for position in range(1, 5))
+    # of an embedding insightface keeps it at 1, in MXNet and in PyTorch; a scale that was trained is none
+    kept_at_1 = len(t.shapes.get(node.input[0], ())) == 2 and bool((gamma == 1).all())
     return mx.sym.BatchNorm(t.symbol(node.input[0]), t.parameter("gamma", gamma), t.parameter("beta", beta),
                             t.parameter("moving_mean", mean, True), t.parameter("moving_var", variance, True),
                             eps=attributes.get("epsilon", 1e-5), momentum=attributes.get("momentum", 0.9),
-                            fix_gamma=False, name=t.name)
+                            fix_gamma=kept_at_1, name=t.name)
 
 
 def _dense(t, data, weight, bias):

@@ -13,6 +13,7 @@ from mxft.backbones.gluon import MEAN  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 from mxft.faces.evaluation.embedding import embedding_executor  # noqa: E402
 from mxft.importing.onnx import import_onnx  # noqa: E402
+from mxft.network.graph import Graph  # noqa: E402
 from tests.support.onnx_faces import formula, node, save  # noqa: E402
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (2, 3, 112, 112)).astype(np.float32)
@@ -60,6 +61,15 @@ def test_a_batch_of_one_is_written_into_nothing(tmp_path, batch, flat):
     np.testing.assert_allclose(embed(checkpoint), formula((PIXELS - 127.5) / 127.5), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("gamma, fixed", [(np.ones(64, np.float32), "True"), (None, "False")])
+def test_a_scale_that_was_kept_at_1_is_kept_there(tmp_path, gamma, fixed):
+    """insightface does not train the scale of the embedding's BatchNorm, in MXNet (fix_gamma) as in PyTorch."""
+    constants = {} if gamma is None else {"g": gamma}
+    checkpoint = import_onnx(save(tmp_path / "net.onnx", constants=constants))
+    node, = (node for node in Graph(checkpoint.symbol).operators() if node.op == "BatchNorm")
+    assert node.attrs["fix_gamma"] == fixed
+
+
 @pytest.fixture
 def pack(tmp_path):
     """The folder of a pack: detector, landmarks, attributes, a swapper, and the recognition network."""
@@ -98,8 +108,12 @@ def test_a_pack_without_one_or_with_two_is_refused_with_what_is_in_it(pack, tmp_
     with pytest.raises(InputError, match="received 0 in .*empty: no .onnx file"):
         import_onnx(tmp_path / "empty")
     (tmp_path / "half.zip").write_bytes(b"PK half of it")
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="half.zip"):
         import_onnx(tmp_path / "half.zip")
+    with zipfile.ZipFile(tmp_path / "damaged.zip", "w") as packed:
+        packed.writestr("pack/w600k_r50.onnx", b"half of it")
+    with pytest.raises(InputError, match=f"expected an ONNX model, received {tmp_path}/damaged.zip/pack/w600k_r50.onnx"):
+        import_onnx(tmp_path / "damaged.zip")
 
 
 def test_a_shape_that_depends_on_the_image_is_refused(tmp_path):
