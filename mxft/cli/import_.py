@@ -117,9 +117,21 @@ def _use(checkpoint, model):
     anatomy = checkpoint.anatomy
     if anatomy.output().kind == EMBEDDING and checkpoint.input_spec.to_dict()["size"] in FACE_SIZES:
         return (f"{anatomy.require_embedding().name} is the embedding of a face: train_softmax.py takes it with "
-                f"{_face_flags(checkpoint.manifest)} --pretrained {model}")
+                f"{_face_flags(checkpoint.manifest)} --pretrained {model}{_folded(checkpoint)}")
     return (f"a new head is put on {anatomy.feature.name}" if anatomy.feature else
             "no classifier is found: name the layer for a new head with --layer")
+
+
+def _folded(checkpoint):
+    """Return what to mind where an exporter folded BatchNorms into convolutions, whose biases tell it."""
+    from mxft.network.graph import Graph
+
+    convolutions = [node for node in Graph(checkpoint.symbol).operators() if node.op == "Convolution"]
+    folded = [node for node in convolutions if node.attrs.get("no_bias", "False") != "True"]
+    if 2 * len(folded) <= len(convolutions):
+        return ""
+    return (f" --lr 0.001, or lower: BatchNorms are folded into {len(folded)} of its {len(convolutions)} convolutions, "
+            "and do not steady training any more")
 
 
 def _face_flags(manifest):

@@ -14,13 +14,14 @@ def node(op, inputs, output, name=None, **attributes):
     return helper.make_node(op, inputs, [output], name=name or f"{op}_{output}", **attributes)
 
 
-def save(path, side=112, first=(), flat=("Flatten",), outputs=1, inputs=1, batch=1, end=64, constants=None):
+def save(path, side=112, first=(), flat=("Flatten",), outputs=1, inputs=1, batch=1, end=64, constants=None,
+         bias=False):
     """Write a network of insightface's kind: Conv, PRelu with (C, 1, 1) slopes, Gemm, BatchNormalization."""
-    values = {**WEIGHTS, **(constants or {})}
+    values = {**WEIGHTS, **(constants or {}), **({"b": np.zeros(8, np.float32)} if bias else {})}
     values["k"] = np.resize(values["k"], (end, 8 * (side // 16) ** 2))
     values.update({name: values[name][:end] for name in "cgm"})
     start = first[-1].output[0] if first else "data"
-    nodes = [*first, node("Conv", [start, "w"], "x", strides=[16, 16]), node("PRelu", ["x", "a"], "r")]
+    nodes = [*first, node("Conv", [start, "w", *["b"] * bias], "x", strides=[16, 16]), node("PRelu", ["x", "a"], "r")]
     if flat == ("Flatten",):
         nodes.append(node("Flatten", ["r"], "f"))
     else:
