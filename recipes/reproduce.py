@@ -159,7 +159,7 @@ def _fetched(name):
     from mxft import zoo
 
     try:
-        return zoo.get_dataset(name) if isinstance(zoo.find(name), zoo.Dataset) else zoo.get_model(name)
+        return zoo.get_model(name) if zoo.find(name).is_checkpoint else zoo.get_dataset(name)
     except InputError as error:
         print(error, file=sys.stderr)
         return None

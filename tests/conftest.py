@@ -270,7 +270,7 @@ def server(monkeypatch):
 @pytest.fixture
 def mirror(tmp_path, monkeypatch):
     """A folder named in MXFT_MIRRORS; its ``put`` writes a file below it, and no real address of the zoo is asked."""
-    from mxft.zoo import datasets, faces, gluon, hub, symbols
+    from mxft.zoo import datasets, detectors, faces, gluon, hub, symbols
 
     folder = tmp_path / "mirror"
     folder.mkdir()
@@ -283,6 +283,8 @@ def mirror(tmp_path, monkeypatch):
     for source, table in ((datasets, "DATASETS"), (faces, "MODELS")):
         monkeypatch.setattr(source, table, tuple(dataclasses.replace(row, urls=(DEAD + row.name,))
                                                  for row in getattr(source, table)))
+    monkeypatch.setattr(detectors, "DETECTORS", tuple(dataclasses.replace(row, base=DEAD)
+                                                      for row in detectors.DETECTORS))
 
     def put(name, content):
         path = folder / name

@@ -111,10 +111,10 @@ def import_weights(source: str, weights: str | os.PathLike[str], arch: str | Non
 
     Parameters
     ----------
-    source : {"torchvision", "timm", "efficientnet-pytorch", "keras", "onnx"}
+    source : {"torchvision", "timm", "efficientnet-pytorch", "keras", "arcface-torch", "onnx"}
         Whose names the file has; or a source of an installed package.
     weights : str or os.PathLike
-        ``.safetensors``, ``.pth``, ``.h5`` or ``.onnx``.
+        ``.safetensors``, ``.pth``, ``.h5`` or ``.onnx``; of ONNX also a model pack of insightface's, a folder or zip.
     arch : str, optional
         The network, as its source calls it; none of ONNX.
     classes : sequence of str, optional

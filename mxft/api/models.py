@@ -44,7 +44,7 @@ def find_model(text: str) -> str:
         return text
     from mxft import zoo
 
-    if not zoo.is_name(text) or isinstance(zoo.find(text), zoo.Dataset):
+    if not zoo.is_name(text) or not zoo.find(text).is_checkpoint:
         return _model_or_refused(text)
     model: Optional[str] = zoo.cached_model(text)
     if model is None:
@@ -66,7 +66,8 @@ def _model_or_refused(text: str) -> str:
     try:
         parse_model(text)
     except InputError as error:
-        near = nearest(text.lower(), [name for row in zoo.rows() for name in (row.name, *row.aliases)])
+        near = nearest(text.lower(), [name for row in zoo.rows() if row.is_checkpoint
+                                           for name in (row.name, *row.aliases)])
         raise InputError(f"{error}; in the zoo {near}" if near.startswith("nearest") else str(error)) from None
     return text
 
@@ -178,7 +179,8 @@ def fetch(name: str) -> str:
     Returns
     -------
     str
-        Of a model ``"prefix,epoch"``, of a data set the path of its file: what the other calls take.
+        Of a model ``"prefix,epoch"``, of a data set the path of its file, of a detector that of its folder: what the
+        other calls take.
 
     Raises
     ------
@@ -195,7 +197,7 @@ def fetch(name: str) -> str:
     from mxft import zoo
 
     with telling():
-        found: str = zoo.get_dataset(name) if isinstance(zoo.find(name), zoo.Dataset) else zoo.get_model(name)
+        found: str = zoo.get_model(name) if zoo.find(name).is_checkpoint else zoo.get_dataset(name)
     return found
 
 
@@ -222,4 +224,4 @@ def list_models(pattern: str = "", *, cached: bool = False) -> list[str]:
     from mxft.zoo.listing import matching
 
     rows = matching(zoo.rows(), pattern, zoo.cache_folder() if cached else None)
-    return [row.name for row in rows if not isinstance(row, zoo.Dataset)]
+    return [row.name for row in rows if row.is_checkpoint]

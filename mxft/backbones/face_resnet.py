@@ -109,9 +109,28 @@ def face_resnet(depth, versions):
     mx.sym.Symbol
         ``(N, 512, H/16, W/16)``; 2048 channels with bottlenecks, half the size at input version 0.
     """
-    body, bottleneck = _stem(versions), depth in _BOTTLENECK
+    return residual_network(STAGES[depth], depth in _BOTTLENECK, versions)
+
+
+def residual_network(counts, bottleneck, versions):
+    """Return the last map of a face ResNet of any depth.
+
+    Parameters
+    ----------
+    counts : tuple of int
+        Residual units of each of the four stages.
+    bottleneck : bool
+        Units of 1x1, 3x3, 1x1 convolutions and four times the channels; of two 3x3 ones otherwise.
+    versions : mxft.backbones.versions.Versions
+
+    Returns
+    -------
+    mx.sym.Symbol
+        See `face_resnet`.
+    """
+    body = _stem(versions)
     unit = {1: _unit1, 2: _unit2, 3: _unit3}[versions.unit]
-    for stage, (count, width) in enumerate(zip(STAGES[depth], _WIDTHS), 1):
+    for stage, (count, width) in enumerate(zip(counts, _WIDTHS), 1):
         width *= 4 if bottleneck else 1
         for number in range(1, count + 1):
             first = number == 1

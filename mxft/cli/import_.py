@@ -1,4 +1,4 @@
-"""``mxft import``: weights of PyTorch, timm, Keras or ONNX as an ordinary MXNet checkpoint."""
+"""``mxft import``: weights of PyTorch, timm, insightface, Keras or ONNX as an ordinary MXNet checkpoint."""
 from mxft.commandline.arguments import Parser, add_input_options, input_spec, whole
 from mxft.errors import InputError, MxftError
 
@@ -11,13 +11,18 @@ examples:
   mxft import --from keras --arch vgg16 --weights vgg16.h5 --prefix models/vgg16
   mxft import --from onnx --weights net.onnx --image-shape 3,224,224 \\
       --prefix models/net
+  mxft import --from arcface-torch --arch r50 --weights backbone.pth \\
+      --prefix models/r50
+  mxft import --from onnx --weights buffalo_l.zip --prefix models/w600k-r50
   mxft import --list
 
 Nothing in a weight file is executed. .safetensors are read without PyTorch;
 .pth needs torch, .h5 h5py, .onnx onnx and onnxruntime, and pip install
 'mxft[import]' brings them all. An ONNX network is compared with ONNX Runtime
 before it is written. ResNets of PyTorch are GluonCV's v1b, those of Keras
-Gluon's v1. The manifest holds the input the network is usually published with;
+Gluon's v1, the iresnets of arcface-torch insightface's own r18 … r100. Of a
+model pack, a zip or a folder of .onnx files, the face recognition network is
+imported. The manifest holds the input the network is usually published with;
 --image-shape, --rgb-mean, --rgb-std and --resize state another.
 """
 
@@ -28,9 +33,10 @@ def parser():
 
     p = Parser(prog="mxft import", description="Turn another framework's weights into an MXNet checkpoint.",
                epilog=EXAMPLES)
-    p.add_argument("--from", dest="source", choices=sources(), help="whose names the file has")
+    p.add_argument("--from", dest="source", choices=sources(), metavar="SOURCE",
+                   help=f"whose names the file has: {', '.join(sources())}")
     p.add_argument("--arch", metavar="NAME", help="the network, as its source calls it (not for onnx)")
-    p.add_argument("--weights", metavar="FILE", help=".safetensors, .pth, .h5 or .onnx")
+    p.add_argument("--weights", metavar="FILE", help=".safetensors, .pth, .h5 or .onnx; of onnx also a model pack")
     p.add_argument("--prefix", metavar="PREFIX", help="of the files to write")
     p.add_argument("--epoch", type=whole(0), default=0, metavar="N", help="number of the .params file (default: 0)")
     p.add_argument("--classes", metavar="FILE", help="names of the outputs, one a line, for the manifest")
@@ -66,7 +72,7 @@ def main(argv=None):
     checkpoint.manifest["input"] = spec.to_dict()
     checkpoint = with_usual_input(checkpoint, spec, size, args.resize)
     model = checkpoint.save(args.prefix, args.epoch)
-    print(_told(checkpoint, checkpoint.input_spec))
+    print(_told(checkpoint, checkpoint.input_spec, model))
     print(f"wrote {model}: {args.prefix}-symbol.json, -{args.epoch:04d}.params, -manifest.json")
 
 
@@ -76,7 +82,8 @@ def _list(only=None):
 
     for source in [only] if only else sources():
         try:
-            known = "any classifier of its usual operators" if source == "onnx" else ", ".join(architectures(source))
+            known = ("any classifier or face network of its usual operators" if source == "onnx" else
+                     ", ".join(architectures(source)))
         except MxftError as error:
             known = str(error)
         print(f"{source}: {known}")
@@ -94,13 +101,42 @@ def _check(args):
                          f"arch={args.arch!r}")
 
 
-def _told(checkpoint, spec):
+def _told(checkpoint, spec, model):
     """Return what a person wants to know of what was imported."""
     numbers = sum(value.size for value in checkpoint.arg_params.values())
-    anatomy = checkpoint.anatomy
-    outputs = ", ".join(f"{output.size or ''} {output.kind}".strip() for output in anatomy.outputs)
-    head = (f"a new head is put on {anatomy.feature.name}" if anatomy.feature else
-            "no classifier is found: name the layer for a new head with --layer")
+    outputs = ", ".join(f"{output.size or ''} {output.kind}".strip() for output in checkpoint.anatomy.outputs)
     return (f"{checkpoint.manifest['source']}: {len(checkpoint.arg_params)} tensors ({numbers:,} parameters), "
-            f"{len(checkpoint.aux_params)} moving statistics, {outputs}; {head}\n"
+            f"{len(checkpoint.aux_params)} moving statistics, {outputs}; {_use(checkpoint, model)}\n"
             f"input: {spec.describe()}")
+
+
+def _use(checkpoint, model):
+    """Return what can be done with it: the layer for a new head; of a face network train_softmax.py's flags."""
+    from mxft.network.anatomy.outputs import EMBEDDING, FACE_SIZES
+
+    anatomy = checkpoint.anatomy
+    if anatomy.output().kind == EMBEDDING and checkpoint.input_spec.to_dict()["size"] in FACE_SIZES:
+        return (f"{anatomy.require_embedding().name} is the embedding of a face: train_softmax.py takes it with "
+                f"{_face_flags(checkpoint.manifest)} --pretrained {model}{_folded(checkpoint)}")
+    return (f"a new head is put on {anatomy.feature.name}" if anatomy.feature else
+            "no classifier is found: name the layer for a new head with --layer")
+
+
+def _folded(checkpoint):
+    """Return what to mind where an exporter folded BatchNorms into convolutions, whose biases tell it."""
+    from mxft.network.graph import Graph
+
+    convolutions = [node for node in Graph(checkpoint.symbol).operators() if node.op == "Convolution"]
+    folded = [node for node in convolutions if node.attrs.get("no_bias", "False") != "True"]
+    if 2 * len(folded) <= len(convolutions):
+        return ""
+    return (f" --lr 0.001, or lower: BatchNorms are folded into {len(folded)} of its {len(convolutions)} convolutions, "
+            "and do not steady training any more")
+
+
+def _face_flags(manifest):
+    """Return the flags with which train_softmax.py trains an imported network."""
+    known = manifest.get("network") or {}
+    if not known.get("version_output"):
+        return "--network pretrained"
+    return f"--network {known['name']} --version-output {known['version_output']} --emb-size {known['emb_size']}"

@@ -15,8 +15,9 @@ examples:
   mxft zoo where resnet-50
 
 The last line of `get` on stdout is what other verbs take: prefix,epoch of a
-checkpoint, or the path of a file. MXFT_MIRRORS=base,base names mirrors
-(addresses or folders) to ask first; what is cached works without a network.
+checkpoint, the path of a file, or a detector's folder. MXFT_MIRRORS=base,base
+names mirrors (addresses or folders) to ask first; what is cached works without
+a network.
 Names: gluon:NAME is GluonCV's, mxnet:NAME MXNet's own Gluon zoo.
 """
 
@@ -74,10 +75,10 @@ def _list(args):
 def _get(args):
     from mxft import zoo
 
-    if isinstance(zoo.find(args.name), zoo.Dataset):
-        print(zoo.get_dataset(args.name, args.cache, files=args.file))
-    else:
+    if zoo.find(args.name).is_checkpoint:
         print(zoo.get_model(args.name, args.cache, fallback=not args.no_fallback, files=args.file))
+    else:
+        print(zoo.get_dataset(args.name, args.cache, files=args.file))
     return 0
 
 

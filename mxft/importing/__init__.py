@@ -1,4 +1,4 @@
-"""Weights of PyTorch, timm, Keras and ONNX as ordinary MXNet checkpoints."""
+"""Weights of PyTorch, timm, insightface, Keras and ONNX as ordinary MXNet checkpoints."""
 import importlib
 import os
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from mxft.errors import InputError, nearest
 from mxft.plugins import IMPORTERS, installed, load
 
-SOURCES = ("torchvision", "timm", "efficientnet-pytorch", "keras", "onnx")
+SOURCES = ("torchvision", "timm", "efficientnet-pytorch", "keras", "arcface-torch", "onnx")
 
 
 def sources():
@@ -42,7 +42,7 @@ def import_weights(source, weights, arch=None, classes=None, input_size=None):
 
     Parameters
     ----------
-    source : {"torchvision", "timm", "efficientnet-pytorch", "keras", "onnx"}
+    source : {"torchvision", "timm", "efficientnet-pytorch", "keras", "arcface-torch", "onnx"}
         Whose names the file has; or a source of an installed package.
     weights : str or os.PathLike
         See `mxft.importing.weight_files.read_weights` and `mxft.importing.onnx.import_onnx`.
@@ -57,7 +57,8 @@ def import_weights(source, weights, arch=None, classes=None, input_size=None):
     Returns
     -------
     mxft.network.checkpoint.Checkpoint
-        Scores without a softmax; ResNets in GluonCV's v1b layout (of Keras in Gluon's v1).
+        Scores without a softmax; ResNets in GluonCV's v1b layout (of Keras in Gluon's v1). Of ``arcface-torch`` an
+        embedding, under the names of insightface's MXNet networks.
 
     Raises
     ------
@@ -77,12 +78,13 @@ def import_weights(source, weights, arch=None, classes=None, input_size=None):
     if source == "onnx":
         from mxft.importing.onnx import import_onnx
         return import_onnx(weights, classes, input_size)
-    from mxft.importing.architecture import import_into
+    from mxft.importing.arcface_torch import NOT_IMPORTED
     from mxft.importing.weight_files import read_weights
 
     table = architectures(source)
     name = arch.split(".")[0] if source == "timm" else arch
     if name not in table:
-        raise InputError(f"import from {source}: expected one of {', '.join(table)}, received arch={arch!r}; "
-                         f"{nearest(name, table)}")
-    return import_into(table[name], read_weights(weights), f"{source} {arch}, {os.path.basename(weights)}", classes)
+        why = NOT_IMPORTED.get(name) if source == "arcface-torch" else None
+        raise InputError(f"import from {source}: expected one of {', '.join(table)}, received arch={arch!r}"
+                         f"{f', {why}' if why else f'; {nearest(name, table)}'}")
+    return table[name].checkpoint(read_weights(weights), f"{source} {arch}, {os.path.basename(weights)}", classes)

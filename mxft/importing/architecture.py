@@ -38,6 +38,10 @@ class Architecture:
     mean: tuple = MEAN
     scale: tuple = SCALE
 
+    def checkpoint(self, entries, what, classes=None):
+        """Return the Checkpoint of these weights: see `import_into`."""
+        return import_into(self, entries, what, classes)
+
 
 def gluon(name, store):
     """Return what builds a network of a Gluon store with so many classes."""
@@ -119,21 +123,36 @@ def _fill(network, entries, what):
     from mxft.compat import mx
 
     parameters = network._collect_params_with_prefix()  # what save_parameters writes under
-    entries = {name: array for name, array in entries.items() if not name.endswith("num_batches_tracked")}
-    missing = [name for name in parameters if name not in entries]
-    surplus = [name for name in entries if name not in parameters]
-    unlike = [f"{name} {_shape_text(parameters[name].shape)}, received {entries[name].shape}" for name in parameters
-              if name in entries and not _fits(parameters[name].shape, entries[name].shape)]
-    if missing or surplus or unlike:
-        wrong = {"missing": missing, "left over": surplus, "of another shape": unlike}
-        parts = [f"{len(names)} {word} ({'; '.join(names[:3])}{', …' if len(names) > 3 else ''})"
-                 for word, names in wrong.items() if names]
-        raise InputError(f"{what}: expected the {len(parameters)} arrays of that network, received {len(entries)}: "
-                         f"{', '.join(parts)}; is `arch` right?")
+    require_same_arrays({name: parameter.shape for name, parameter in parameters.items()}, entries, what)
     for name, parameter in parameters.items():
         parameter.shape = entries[name].shape
         parameter.initialize(ctx=mx.cpu())
         parameter.set_data(mx.nd.array(np.ascontiguousarray(entries[name]), dtype="float32"))
+
+
+def require_same_arrays(shapes, entries, what, advice="is `arch` right?"):
+    """Refuse (InputError) entries of which one is missing, left over or of another shape.
+
+    Parameters
+    ----------
+    shapes : dict of str to tuple of int
+        What is wanted; 0 for an axis that is not known.
+    entries : dict of str to numpy.ndarray
+        What a file has; BatchNorm's ``num_batches_tracked`` may be among them.
+    what, advice : str
+        Beginning and end of the message.
+    """
+    entries = {name: array for name, array in entries.items() if not name.endswith("num_batches_tracked")}
+    missing = [name for name in shapes if name not in entries]
+    surplus = [name for name in entries if name not in shapes]
+    unlike = [f"{name} {_shape_text(shape)}, received {entries[name].shape}" for name, shape in shapes.items()
+              if name in entries and not _fits(shape, entries[name].shape)]
+    if missing or surplus or unlike:
+        wrong = {"missing": missing, "left over": surplus, "of another shape": unlike}
+        parts = [f"{len(names)} {word} ({'; '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+                 for word, names in wrong.items() if names]
+        raise InputError(f"{what}: expected the {len(shapes)} arrays of that network, received {len(entries)}: "
+                         f"{', '.join(parts)}; {advice}")
 
 
 def _shape_text(shape):

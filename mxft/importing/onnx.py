@@ -7,6 +7,7 @@ import numpy as np
 
 from mxft.errors import InputError, RunError, last_line
 from mxft.files.whole import require_file
+from mxft.importing.model_pack import face_input, is_face_network, recognition_network
 from mxft.importing.onnx_file import read_onnx
 from mxft.machine.packages import require_package
 from mxft.network.graph_file import graph_of
@@ -22,7 +23,8 @@ def import_onnx(path, classes=None, input_size=None, seed=0):
     Parameters
     ----------
     path : str or os.PathLike
-        A model of one input ``(N, C, H, W)``, C = 1 or 3, and one output or several.
+        A model of one input ``(N, C, H, W)``, C = 1 or 3, and one output or several. Of the folder or zip of one of
+        insightface's model packs the face recognition network is taken.
     classes : list of str, optional
         Names of the outputs.
     input_size : int, optional
@@ -34,8 +36,9 @@ def import_onnx(path, classes=None, input_size=None, seed=0):
     -------
     mxft.network.checkpoint.Checkpoint
         The input is called ``data``, parameters after their nodes. The manifest has what `mxft.deploy.onnx` noted in
-        the file. Of another's file it has size and classes, and of a colour network ImageNet's mean and deviation,
-        which an ONNX file does not tell: name others where they are others.
+        the file. Of another's file it has size and classes, and what an ONNX file does not tell: of a face network
+        the normalisation of insightface's, see `mxft.importing.model_pack.face_input`, of another colour network
+        ImageNet's mean and deviation. Name others where they are others.
 
     Raises
     ------
@@ -49,31 +52,42 @@ def import_onnx(path, classes=None, input_size=None, seed=0):
     >>> import_onnx("resnet18.onnx").symbol.list_arguments()[0]        # doctest: +SKIP
     'data'
     """
+    path = os.fspath(path)
+    if not os.path.isdir(path):
+        path = require_file(path, "weights")
+    with recognition_network(path) as (file, name):
+        return _imported(file, f"onnx, {name}", classes, input_size, seed)
+
+
+def _imported(path, what, classes, input_size, seed):
+    """Return the Checkpoint of one ONNX file; `what` stands in messages and the manifest."""
     from mxft.backbones.gluon import MEAN, SCALE
     from mxft.importing.onnx_operators import OPERATORS
     from mxft.network.checkpoint import Checkpoint
     from mxft.network.input_spec import InputSpec
 
-    path = require_file(path, "weights")
     model = read_onnx(path, OPERATORS)
     symbol, arg_params, aux_params, found = _translate(model, path)
     facts = _noted(model, path)
     side = input_size or 224
     shape = (found[1] or 3, found[2] or side, found[3] or side)
-    what = f"onnx, {os.path.basename(path)}"
     _refuse_sizes(symbol, shape, arg_params, path)
     outputs = symbol.infer_shape(data=(1, *shape))[1][0][-1]
     if classes is not None and outputs != len(classes):
         raise InputError(f"{what}: expected the names of {outputs} classes, received {len(classes)}")
+    names = facts.get("classes") if classes is None else list(classes)
+    checkpoint = Checkpoint(symbol, arg_params, aux_params, {
+        **facts, "input": InputSpec(shape).to_dict(), "classes": names if names and len(names) == outputs else None,
+        "parent": None, "source": what}, what)
     if "input" in facts:
         spec = dataclasses.replace(InputSpec.from_dict(facts["input"]), shape=shape)
+    elif is_face_network(checkpoint):
+        spec = face_input(model.graph, shape)
+        checkpoint.manifest["embedding"] = checkpoint.anatomy.output().name
     else:
         mean, scale = (MEAN, SCALE) if shape[0] == 3 else ((0.0,) * 3, (1.0,) * 3)
         spec = InputSpec(shape, tuple(mean), tuple(scale), round(min(shape[1:]) / 0.875))
-    names = facts.get("classes") if classes is None else list(classes)
-    checkpoint = Checkpoint(symbol, arg_params, aux_params, {
-        **facts, "input": spec.to_dict(), "classes": names if names and len(names) == outputs else None,
-        "parent": None, "source": what}, what)
+    checkpoint.manifest["input"] = spec.to_dict()
     _check(checkpoint, path, shape, seed)
     return checkpoint
 

@@ -50,7 +50,7 @@ def read_onnx(path, operators):
     """
     require_packages("onnx", "onnxruntime", what="importing ONNX")
     onnx = require_package("onnx", "importing ONNX")
-    model = _parsed(onnx, path)
+    model = parse_onnx(path)
     try:
         _require_text(model)
         _check_model(onnx, model)
@@ -64,7 +64,9 @@ def read_onnx(path, operators):
         raise _not_onnx(path, error) from None
 
 
-def _parsed(onnx, path):
+def parse_onnx(path):
+    """Return the onnx.ModelProto of a file as it is, nothing in it checked; InputError where it is none."""
+    onnx = require_package("onnx", "importing ONNX")
     size = os.path.getsize(path)
     if size > MOST_BYTES:
         raise InputError(f"{path}: expected at most 2 GB, which is ONNX's limit, received {size:,} bytes")

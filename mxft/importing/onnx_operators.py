@@ -7,6 +7,7 @@ import numpy as np
 
 from mxft.compat import mx
 from mxft.errors import InputError, last_line
+from mxft.importing.onnx_folding import SHAPE_OPERATORS, fold
 
 _PLAIN = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Softplus": "softrelu"}
 _LOWEST = -3.4e38
@@ -48,8 +49,13 @@ class Translation:
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         self.name = self._free_name(node)
         try:
+            constant = fold(node, attributes, [self.values[name] if self.is_constant(name) else None
+                                               for name in node.input], self.shapes.get(node.input[0]))
+            if constant is not None:
+                self.values[node.output[0]] = constant
+                return
             found = OPERATORS[node.op_type](self, node, attributes)
-        except Refused:
+        except InputError:
             raise
         except _UNLIKE_ONNX as error:
             raise Refused(f"{node.op_type} {self.name}: expected inputs and attributes as ONNX has them, received "
@@ -141,10 +147,12 @@ def _conv(t, node, attributes):
 
 def _batch_norm(t, node, attributes):
     gamma, beta, mean, variance = (t.constant(node, position) for position in range(1, 5))
+    # of an embedding insightface keeps it at 1, in MXNet and in PyTorch; a scale that was trained is none
+    kept_at_1 = len(t.shapes.get(node.input[0], ())) == 2 and bool((gamma == 1).all())
     return mx.sym.BatchNorm(t.symbol(node.input[0]), t.parameter("gamma", gamma), t.parameter("beta", beta),
                             t.parameter("moving_mean", mean, True), t.parameter("moving_var", variance, True),
                             eps=attributes.get("epsilon", 1e-5), momentum=attributes.get("momentum", 0.9),
-                            fix_gamma=False, name=t.name)
+                            fix_gamma=kept_at_1, name=t.name)
 
 
 def _dense(t, data, weight, bias):
@@ -253,7 +261,8 @@ def _flatten(t, node, attributes):
 def _reshape(t, node, _):
     shape = [int(size) for size in t.constant(node, 1)]
     had = t.shapes.get(node.input[0], ())
-    if had and shape[0] in (had[0], -1, 0) and (shape[0] != -1 or -1 not in shape[1:]):
+    of_batch = had and (shape[0] in (had[0], -1, 0) or (shape[0] == 1 and not had[0]))  # 1: as PyTorch saw it
+    if of_batch and (shape[0] != -1 or -1 not in shape[1:]):
         rest = int(np.prod(had[1:]))
         if len(shape) == 2 and shape[1] in (-1, rest):
             return mx.sym.Flatten(t.symbol(node.input[0]), name=t.name)
@@ -393,5 +402,5 @@ OPERATORS = {
     "LpNormalization": _of_length_one, "ConvTranspose": _conv_transpose,
     "ReduceSum": _reduce("sum"), "ReduceMax": _reduce("max"), "ReduceL2": _reduce("norm"),
     **{name: _of_each(name.lower()) for name in ("Sqrt", "Exp", "Log", "Abs", "Erf", "Softsign")},
-    "Neg": _of_each("negative"), "Reciprocal": _of_each("reciprocal"),
+    "Neg": _of_each("negative"), "Reciprocal": _of_each("reciprocal"), **dict.fromkeys(SHAPE_OPERATORS, _same),
 }

@@ -10,7 +10,7 @@ from mxft.machine.packages import require_package
 
 _SAFETENSORS_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
                        "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+_WRAPPERS = ("state_dict", "state_dict_backbone", "model_state_dict", "model", "net")
 
 
 def read_weights(path):
@@ -36,7 +36,8 @@ def read_weights(path):
     Notes
     -----
     PyTorch's files are pickles: they are opened with ``weights_only=True``, which refuses anything that could run. A
-    ``state_dict`` or ``model`` entry is looked into, and ``module.`` in front of all names (DataParallel) is dropped.
+    ``state_dict``, ``state_dict_backbone`` (arcface_torch's ``checkpoint_gpu_0.pt``) or ``model`` entry is looked into,
+    and ``module.`` in front of all names (DataParallel) is dropped.
 
     Examples
     --------
@@ -54,7 +55,8 @@ def read_weights(path):
     arrays = {name: _as_float32(array) for name, array in readers[ending](path).items()}
     if not arrays:
         raise InputError(f"weights cannot be read: expected arrays, received none in {path}")
-    return arrays
+    prefix = "module." if all(name.startswith("module.") for name in arrays) else ""
+    return {name[len(prefix):]: array for name, array in arrays.items()}
 
 
 def _as_float32(array):
@@ -100,8 +102,6 @@ def _read_torch(path):
     if not isinstance(found, dict) or not found or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise InputError(f"weights cannot be read: expected a state_dict in {path}, received "
                          f"{type(found).__name__}; save one with torch.save(model.state_dict(), path)")
-    if all(name.startswith("module.") for name in found):
-        found = {name[len("module."):]: value for name, value in found.items()}
     return {name: (tensor.float() if tensor.is_floating_point() else tensor).numpy() for name, tensor in found.items()}
 
 

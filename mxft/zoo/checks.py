@@ -25,12 +25,22 @@ def symbol_flaw(path):
 
 def face_symbol_flaw(path):
     """Check a symbol of insightface's: its embedding is called fc1."""
+    return _layer_flaw(path, lambda name: name == "fc1", "insightface's network with an embedding fc1")
+
+
+def retinaface_symbol_flaw(path):
+    """Check a symbol of insightface's RetinaFace: its scores are called face_rpn_cls_prob_…."""
+    return _layer_flaw(path, lambda name: str(name).startswith("face_rpn_cls_prob"),
+                       "insightface's RetinaFace with its layers face_rpn_cls_prob_…")
+
+
+def _layer_flaw(path, is_wanted, what):
     wrong = symbol_flaw(path)
     if wrong:
         return wrong
     with open(path, encoding="utf-8") as f:
-        names = {node.get("name") for node in json.load(f)["nodes"]}
-    return None if "fc1" in names else "expected insightface's network with an embedding fc1, received a symbol without"
+        found = any(is_wanted(node.get("name")) for node in json.load(f)["nodes"])
+    return None if found else f"expected {what}, received a symbol without"
 
 
 def params_flaw(path):

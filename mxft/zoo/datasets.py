@@ -26,6 +26,7 @@ class Dataset(Row):
     md5: Optional[str] = None
     about: str = ""
 
+    is_checkpoint = False
     group = "data sets"
 
     @property

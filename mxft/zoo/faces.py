@@ -2,7 +2,8 @@
 
 Facts: insightface's model zoo (model_zoo/README.md, wiki Model-Zoo: accuracy, where they are handed out), Open Model
 Zoo's face-recognition-*-arcface/model.yml of 2019-2020 (archives, Dropbox addresses, size, sha256), and insightface's
-Python package 0.1 (model_store.py: addresses, sha1 of the parameters).
+Python package 0.1 (model_store.py: addresses, sha1 of the parameters). MS1M refined (v2) is what train.py calls
+``emore``. GluonCV has no face networks.
 """
 import os
 import re
@@ -15,7 +16,7 @@ from mxft.files.download import FetchError, flaw
 from mxft.files.whole import write_json
 from mxft.network.input_spec import InputSpec
 from mxft.zoo.cache import MIRRORS_VARIABLE, own_mirrors, say
-from mxft.zoo.checks import face_symbol_flaw, params_flaw
+from mxft.zoo.checks import face_symbol_flaw, params_flaw, retinaface_symbol_flaw
 from mxft.zoo.parts import Part, described, handed_over, unpack
 from mxft.zoo.row import Row
 
@@ -45,6 +46,8 @@ class FaceModel(Row):
 
     group = "insightface: MXNet checkpoints for aligned faces"
     licence = "insightface: for non-commercial research only"
+    measures = ("LFW", "CFP-FP", "AgeDB-30")
+    symbol_flaw = staticmethod(face_symbol_flaw)
 
     def prefix(self, folder):
         """Return the checkpoint's prefix in the cache `folder`."""
@@ -99,8 +102,8 @@ class FaceModel(Row):
         return ("sha256", self.sha256, self.archive) if self.sha256 else None
 
     def published(self):
-        """Return the accuracy on the verification sets."""
-        return dict(zip(("LFW", "CFP-FP", "AgeDB-30"), self.scores))
+        """Return the published numbers by their measure: of the verification sets the accuracy."""
+        return dict(zip(self.measures, self.scores))
 
     def manifest(self):
         """Return what the checkpoint's manifest says."""
@@ -114,7 +117,7 @@ class FaceModel(Row):
 
     def _files(self, folder):
         prefix = self.prefix(folder)
-        return (Part(prefix + "-symbol.json", check=face_symbol_flaw),
+        return (Part(prefix + "-symbol.json", check=self.symbol_flaw),
                 Part(prefix + "-0000.params", hashes={"sha1": self.sha1} if self.sha1 else {}, check=params_flaw))
 
     def _unpack(self, packed, folder):
@@ -138,6 +141,22 @@ class FaceModel(Row):
         if wrong:
             say(f"note: {os.path.basename(copy)} has what it should, but is not the archive Open Model Zoo recorded: "
                 f"{wrong}")
+
+
+class RetinaFace(FaceModel):
+    """One RetinaFace (arXiv:1905.00641): pictures of any size, RGB, raw 0-255, to boxes, landmarks and their scores.
+
+    `scores` are the published average precisions on WIDER FACE. Its layers are there to look at and to fine-tune;
+    ``mxft face-align`` does not use it.
+    """
+
+    group = "insightface: MXNet face detectors"
+    measures = ("WIDER easy", "medium", "hard")
+    symbol_flaw = staticmethod(retinaface_symbol_flaw)
+
+    def manifest(self):
+        """Return what the checkpoint's manifest says: no size, as it takes any."""
+        return {"classes": None, "parent": None, "source": f"insightface {self.name}, {self.archive}"}
 
 
 def _members(path):
@@ -166,7 +185,8 @@ MODELS = (
               _dropbox("tj96fsm6t6rq8ye", "model-r100-arcface-ms1m-refine-v2.zip"), (.9977, .9827, .9828), 162345348,
               "eab0e5bcca81c070f56ffb11a1c32d7b2e574a8bb94f32590e7b48b355c13d1f",
               pages=("https://drive.google.com/file/d/1Hc5zUfBATaXUgcU2haUNa7dcaZSw95h2/view",
-                     "https://pan.baidu.com/s/1wuRTf2YIsKt76TxFufsRNA"), aliases=("model-r100-ii",)),
+                     "https://pan.baidu.com/s/1wuRTf2YIsKt76TxFufsRNA"),
+              aliases=("model-r100-ii", "r100-arcface-emore")),
     FaceModel("lresnet50e-ir", "LResNet50E-IR, ArcFace, MS1M refined (v1), embedding 512",
               "model-r50-arcface-ms1m-refine-v1.zip",
               _dropbox("ou8v3c307vyzawc", "model-r50-arcface-ms1m-refine-v1.zip"), (.9980, .9274, .9776),
@@ -190,4 +210,15 @@ MODELS = (
     FaceModel("genderage_v1", "gender and age of a face, of insightface's Python package 0.1, 202 numbers",
               "genderage_v1.zip", (_PACKAGE + "genderage_v1.zip",),
               sha1="7dd8111652b7aac2490c5dcddeb268e53ac643e6", aliases=("gender-age",)),
+    RetinaFace("retinaface_r50_v1", "RetinaFace, ResNet-50, of insightface's Python package 0.1",
+               "retinaface_r50_v1.zip", (_PACKAGE + "retinaface_r50_v1.zip",), (.965, .956, .904),
+               sha1="39fd1e087a2a2ed70a154ac01fecaa86c315d01b",
+               pages=("https://drive.google.com/file/d/1wm-6K688HQEx_H90UdAIuKv-NAsKBu85/view",
+                      "https://pan.baidu.com/s/1C6nKq122gJxRhb37vK0_LQ"), aliases=("retinaface-r50",)),
+    RetinaFace("retinaface_mnet025_v1", "RetinaFace, MobileNet 0.25, of insightface's Python package 0.1",
+               "retinaface_mnet025_v1.zip", (_PACKAGE + "retinaface_mnet025_v1.zip",),
+               sha1="2c9de8116d1f448fd1d4661f90308faae34c990a"),
+    RetinaFace("retinaface_mnet025_v2", "RetinaFace, MobileNet 0.25, of insightface's Python package 0.1",
+               "retinaface_mnet025_v2.zip", (_PACKAGE + "retinaface_mnet025_v2.zip",),
+               sha1="0db1d07921d005e6c9a5b38e059452fc5645e5a4", aliases=("retinaface-mnet025",)),
 )

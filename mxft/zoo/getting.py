@@ -79,12 +79,13 @@ def get_model(name, cache=None, progress=True, fallback=True, files=()):
 
 
 def get_dataset(name, cache=None, progress=True, files=()):
-    """Return the path of a zoo data set's verified file in the cache, fetching it the first time.
+    """Return the path of a data set's verified file, or of a detector's folder, in the cache, fetched the first time.
 
     Parameters
     ----------
     name : str
-        ``caltech256`` (the archive of photographs), ``caltech-256-60-train.rec`` or ``caltech-256-60-val.rec``.
+        ``caltech256`` (the archive of photographs), ``caltech-256-60-train.rec``, ``caltech-256-60-val.rec``; or
+        ``mtcnn-insightface``, whose files are in a folder.
     cache : str, optional
         Folder to keep files in, see `cache_folder`.
     progress : bool

@@ -1,6 +1,6 @@
 """From a name a person types to the row of the zoo it means."""
 from mxft.errors import InputError, nearest
-from mxft.zoo import datasets, faces, gluon, hub, symbols
+from mxft.zoo import datasets, detectors, faces, gluon, hub, symbols
 
 
 def models():
@@ -9,8 +9,8 @@ def models():
 
 
 def rows():
-    """Return every row of the zoo, models first."""
-    return (*models(), *datasets.DATASETS)
+    """Return every row of the zoo, those of one source together, data sets last."""
+    return (*symbols.MODELS, *faces.MODELS, *detectors.DETECTORS, *gluon.models(), *hub.MODELS, *datasets.DATASETS)
 
 
 def find(name):
@@ -24,8 +24,8 @@ def find_model(name):
 
 
 def find_dataset(name):
-    """Return the row for a data set name; an unknown one is refused with the nearest names."""
-    return _find(name, datasets.DATASETS, "data set")
+    """Return the row for the name of a data set or a detector; an unknown one is refused with the nearest names."""
+    return _find(name, (*datasets.DATASETS, *detectors.DETECTORS), "data set")
 
 
 def is_name(name):

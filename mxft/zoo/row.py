@@ -15,6 +15,7 @@ class Row:
     whether it is there (`cached`), and brings it there (`get`).
     """
 
+    is_checkpoint = True  # one that verbs take as a model
     group = ""
     licence = None
     note = None

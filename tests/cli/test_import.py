@@ -2,6 +2,7 @@
 import json
 import os
 
+import numpy as np
 import pytest
 
 from mxft.cli import run_verb
@@ -46,6 +47,25 @@ def test_the_list_has_every_source(capsys):
     assert run_verb("import", ["--list"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("torchvision: resnet18, ") and "\ntimm: " in said and "\nonnx: any classifier" in said
+    assert "\narcface-torch: r18, r34, r50, r100, r200, mbf, mbf_large, iresnet18, " in said
+
+
+def test_of_a_face_network_it_says_how_to_train_it(here, capsys):
+    """And of another network's file which one it looks like; nothing is written then."""
+    from safetensors.numpy import save_file
+
+    from tests.support import numpy_faces
+    net = numpy_faces.Plain()
+    numpy_faces.mbf(net, np.zeros((1, 3, 112, 112)), 16)
+    save_file(net.state, "backbone.safetensors")
+    command = ["--from", "arcface-torch", "--weights", "backbone.safetensors", "--prefix", "net", "--arch"]
+    assert run_verb("import", [*command, "r100"]) == 2
+    assert capsys.readouterr().err.endswith("; its layers are those of mbf\n") and not os.path.exists("net-symbol.json")
+    assert run_verb("import", [*command, "mbf"]) == 0
+    assert capsys.readouterr().out == (
+        "arcface-torch mbf, backbone.safetensors: 183 tensors (1,804,576 parameters), 100 moving statistics, 16 "
+        "embedding; fc1 is the embedding of a face: train_softmax.py takes it with --network pretrained --pretrained "
+        "net,0\ninput: 112x112 RGB, raw 0-255\nwrote net,0: net-symbol.json, -0000.params, -manifest.json\n")
 
 
 @pytest.mark.parametrize("words, message", [

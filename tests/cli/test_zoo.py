@@ -221,7 +221,7 @@ def test_the_list_is_one_table_by_source(mirror, capsys):
     assert status == 0
     for row in zoo.rows():
         assert sum(line.split(" ")[0] in (row.name, row.name + ",") for line in lines) == 1, row.name
-    assert {row.group + ":" for row in zoo.rows()} <= set(lines) and len(lines) == len(zoo.rows()) + 2 * 6 + 1
+    assert {row.group + ":" for row in zoo.rows()} <= set(lines) and len(lines) == len(zoo.rows()) + 2 * 7 + 1
     assert [line.split() for line in lines if line.startswith("gluon:resnet50_v1b ")] == [
         ["gluon:resnet50_v1b", "224", "scaled", "top-1", "0.7767", "sha1", "0ecdba34"]]
 
@@ -242,7 +242,7 @@ def test_the_list_takes_a_pattern_and_what_is_cached(mirror, capsys):
 def test_the_list_as_json(mirror, capsys):
     status, out, _ = mxft(capsys, "list", "lresnet100", "--json")
     assert (status, json.loads(out)) == (0, [{
-        "name": "lresnet100e-ir", "aliases": ["model-r100-ii"],
+        "name": "lresnet100e-ir", "aliases": ["model-r100-ii", "r100-arcface-emore"],
         "source": "insightface: MXNet checkpoints for aligned faces",
         "about": "LResNet100E-IR, ArcFace, MS1M refined (v2), embedding 512",
         "note": None, "published": {"LFW": 0.9977, "CFP-FP": 0.9827, "AgeDB-30": 0.9828}, "bytes": 162345348,

@@ -25,7 +25,8 @@ def parameters_of(network):
 
 
 def test_every_network_of_every_source_has_its_names_recorded():
-    assert sorted(NAMES) == sorted(f"{source} {arch}" for source in SOURCES[:-1] for arch in architectures(source))
+    classifiers = [source for source in SOURCES if source not in ("arcface-torch", "onnx")]
+    assert sorted(NAMES) == sorted(f"{source} {arch}" for source in classifiers for arch in architectures(source))
 
 
 @pytest.mark.parametrize("source, arch", ROWS)

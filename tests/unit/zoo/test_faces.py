@@ -122,6 +122,36 @@ def test_names_inside_an_archive_lead_nowhere_else(mirror, known, tmp_path):
     assert not (tmp_path / "model-symbol.json").exists()
 
 
+RETINAFACE = json.dumps({"nodes": [{"op": "Reshape", "name": "face_rpn_cls_prob_reshape_stride32"}]}).encode()
+
+
+@pytest.mark.parametrize("name, sha1", [
+    ("retinaface_r50_v1", "39fd1e087a2a2ed70a154ac01fecaa86c315d01b"),
+    ("retinaface_mnet025_v1", "2c9de8116d1f448fd1d4661f90308faae34c990a"),
+    ("retinaface_mnet025_v2", "0db1d07921d005e6c9a5b38e059452fc5645e5a4")])
+def test_a_retinaface_is_taken_by_its_layers_and_its_sha1(mirror, tmp_path, monkeypatch, name, sha1):
+    """Sums of model_store.py, insightface's Python package 0.1; its archives hold R50-… or mnet.25-… in a folder."""
+    row = zoo.find_model(name)
+    assert (row.sha1, row.archive) == (sha1, f"{name}.zip")
+    monkeypatch.setattr(faces, "MODELS", (dataclasses.replace(row, sha1=hashlib.sha1(PARAMS).hexdigest()),))
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr(f"{name}/R50-symbol.json", RETINAFACE)
+        packed.writestr(f"{name}/R50-0000.params", PARAMS)
+    assert zoo.get_model(name, files=[str(path)]) == f"{mirror.cache}/models/{name}/model,0"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("R50-symbol.json", SYMBOL)
+        packed.writestr("R50-0000.params", PARAMS)
+    with pytest.raises(InputError, match="expected insightface's RetinaFace with its layers face_rpn_cls_prob_…, "
+                                         "received a symbol without; it was left as it is"):
+        zoo.get_model(name, files=[str(path)])
+
+
+def test_names_of_the_recognition_programs_are_aliases():
+    assert zoo.find_model("r100-arcface-emore").name == "lresnet100e-ir"
+    assert zoo.find_model("gender-age").name == "genderage_v1"
+
+
 @pytest.mark.data
 @pytest.mark.parametrize("name, folder, sha1", [("mobilefacenet-y1", "mobilefacenet-y1", None),
                                                 ("genderage_v1", "gender-age", True)])
