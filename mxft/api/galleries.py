@@ -10,7 +10,7 @@ from typing import Any, Union
 from mxft.api.models import Model, find_model, open_model
 from mxft.api.telling import telling
 from mxft.devices import contexts
-from mxft.errors import InputError, MxftError
+from mxft.errors import InputError, MxftError, RunError
 from mxft.faces.align.detection import make_detector
 from mxft.faces.align.folder import AlignResult, align_folder
 from mxft.faces.align.landmark_list import ListedFaces, read_landmark_list
@@ -117,7 +117,7 @@ def enroll(people: Path, model: Model | None = None, path: Path | None = None, *
     path : str or os.PathLike, optional
         The ``.npz`` to write.
     add : Gallery, str or os.PathLike, optional
-        A gallery whose people are kept.
+        A gallery whose people are kept, and its threshold where that was given or is of pairs.
     threshold : float, optional
         The cosine above which a face is somebody's.
     pairs : str, os.PathLike or PairSet, optional
@@ -147,6 +147,8 @@ def enroll(people: Path, model: Model | None = None, path: Path | None = None, *
     ------
     InputError
         No face, several thresholds, too few pairs for `far`, or a gallery of another network.
+    RunError
+        Somebody else has written the gallery to `add` to meanwhile.
 
     Examples
     --------
@@ -157,6 +159,7 @@ def enroll(people: Path, model: Model | None = None, path: Path | None = None, *
     if path is not None:
         require_gallery_name(os.fspath(path))
     with telling():
+        state = _state(add)
         before = load_gallery(os.fspath(add)) if isinstance(add, (str, os.PathLike)) else add
         if model is None and before is None:
             raise InputError("`model`: expected a face network, received none; mxft zoo list names some")
@@ -167,9 +170,13 @@ def enroll(people: Path, model: Model | None = None, path: Path | None = None, *
         found, embedded = enrol(embedder, opened, reader)
         if before is not None:
             found = before.with_more(found)
-        found = _with_threshold(found, embedder, threshold, pairs, far, fpir)
+        kept = before is not None and fpir is None and pairs is None and threshold is None and _is_given(before)
+        found = found if kept else _with_threshold(found, embedder, threshold, pairs, far, fpir)
         _tell(embedded, opened, notes=True)
         if path is not None:
+            if _state(add) != state:
+                raise RunError(f"gallery is not written: expected {add} as it was read, received another, which "
+                               "somebody has written since; the same call adds to that")
             found.save(os.fspath(path))
     return found
 
@@ -232,7 +239,7 @@ def identify(gallery: Gallery | Path, pictures: Path | Iterable[Path], *, model:
         reader = face_reader(embedder, images, detector, choose, turned, min_size, confidence, every)
         found = embedder.embed(opened, reader, "identifying")
         _tell(found, opened)
-        limit = known.threshold if threshold is None else threshold
+        limit = known.threshold if threshold is None else _cosine(threshold)
         rows: list[NamedFace] = name_faces(known, found, opened.names, top, pool, limit)
         if limit is None and rows:
             LOG.warning("no threshold: the nearest person is given, whoever it is; `threshold` makes strangers unknown")
@@ -288,6 +295,19 @@ def compare_faces(model: Model, left: Path, right: Path, *, threshold: float | N
         limit, origin = threshold_of(embedder, threshold, pairs, far)
     result: Comparison = compare(found.vectors[0], found.vectors[1], limit, origin)
     return result
+
+
+def _state(path: Any) -> tuple[int, int] | None:
+    """Return what tells whether a gallery's file has been written again."""
+    if not isinstance(path, (str, os.PathLike)) or not os.path.isfile(path):
+        return None
+    status = os.stat(path)
+    return status.st_ino, status.st_mtime_ns
+
+
+def _is_given(gallery: Gallery) -> bool:
+    """Whether a gallery's threshold was given or taken from pairs: it holds for more people of the same network."""
+    return gallery.threshold is not None and not str(gallery.facts.get("threshold_from", "")).startswith("FPIR")
 
 
 def _require_one_threshold(threshold: float | None, pairs: Any, fpir: float | None) -> None:
@@ -350,12 +370,18 @@ def threshold_of(embedder: Embedder, threshold: float | None, pairs: PairSet | P
     """
     _require_one_threshold(threshold, pairs, None)
     if threshold is not None:
-        return threshold, "as given"
+        return _cosine(threshold), "as given"
     if pairs is None:
         return None, ""
     found: tuple[float, str] = embedder.threshold(pairs if isinstance(pairs, PairSet) else load_pairs(os.fspath(pairs)),
                                                   far)
     return found
+
+
+def _cosine(threshold: float) -> float:
+    if not -1 <= threshold <= 1:
+        raise InputError(f"`threshold`: expected a cosine from -1 to 1, received threshold={threshold}")
+    return threshold
 
 
 def _with_threshold(gallery: Gallery, embedder: Embedder, threshold: float | None, pairs: Any, far: float,

@@ -14,7 +14,7 @@ from mxft.data.classes import write_classes
 from mxft.errors import InputError, RunError
 from mxft.features.files import check_feature_path, side_paths
 from mxft.features.view_file import differing
-from mxft.files.whole import require_folder, whole_file, whole_path, write_json
+from mxft.files.whole import lock, require_folder, whole_file, whole_path, write_json
 
 _HEADER = 192  # bytes kept free for the .npy header, whose row count is known at the end; a multiple of 64
 
@@ -91,18 +91,10 @@ class FeatureWriter:
             _unlink(self._progress)
 
     def _lock(self):
-        try:
-            import fcntl
-        except ImportError:
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(self._file):
             self._file.close()
             raise InputError(f"feature file: expected one extraction at a time, received {self.path!r}, which another "
-                             "process is writing") from None
-        except OSError:  # a file system without locks
-            return
+                             "process is writing")
 
     def _take_up(self):
         """Read how far an earlier extraction came; say in `stale` why it does not count."""

@@ -78,7 +78,7 @@ def read_features(path):
     require_file(path, "feature file")
     try:
         found = _read_npz(path) if path.endswith(".npz") else _read_npy(path)
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"feature file cannot be read: expected features, labels and names as mxft extract-features "

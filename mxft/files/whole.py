@@ -174,3 +174,24 @@ def check_writable(folder, what):
     except OSError as error:
         raise InputError(f"{what}: expected a folder that can be written to, received {folder!r} "
                          f"({(error.strerror or str(error)).lower()} in {place})") from None
+
+
+def lock(file):
+    """Return whether nobody else writes to an open file; True where the file system or platform has no locks.
+
+    Parameters
+    ----------
+    file : file object
+        Holds the lock until it is closed; a process that is killed gives it up.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True

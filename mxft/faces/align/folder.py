@@ -4,9 +4,11 @@ Follows insightface's src/align/align_lfw.py and its kin, which wrote a crop whe
 """
 import dataclasses
 import os
+import re
 import time
 from collections import Counter
 from functools import partial
+from hashlib import sha256
 
 from mxft.data.images import BadImage
 from mxft.data.packing import one_opencv_thread, ordered_map, read_image
@@ -14,7 +16,7 @@ from mxft.data.picture_folders import require_pictures
 from mxft.data.pictures import is_archive, unpacked_folder
 from mxft.data.progress import progress
 from mxft.errors import InputError, RunError
-from mxft.faces.align.journal import Journal
+from mxft.faces.align.journal import Journal, remove_crops
 from mxft.faces.align.picture import AlignedPicture, align_picture, encoded
 from mxft.files.whole import require_file, require_folder, whole_file
 from mxft.machine.quiet import quiet_native
@@ -101,7 +103,8 @@ def align_folder(source, folder, finder, options, num_thread=None, force=False, 
     Notes
     -----
     ``ann/1.heic`` becomes ``ann/1.jpg``; where two pictures would have one name, ``ann/1.heic.jpg``. Of several faces
-    the first is ``ann/1.jpg``, the next ``ann/1-2.jpg``. Pictures themselves are only read.
+    the first is ``ann/1.jpg``, the next ``ann/1-2.jpg``. A picture that has changed is done again, and its old crops
+    go; those of a picture that is no longer there stay. Pictures themselves are only read.
 
     Examples
     --------
@@ -117,13 +120,15 @@ def align_folder(source, folder, finder, options, num_thread=None, force=False, 
     settings = {**finder.settings, **dataclasses.asdict(options)}
     require_folder(folder)
     journal = Journal(folder, settings, force)
-    names = _output_names(paths)
-    todo = [path for path in paths if not _is_done(journal.rows.get(path), root, path, folder)]
+    names = _output_names(paths, options)
+    todo = [path for path in paths if not _is_done(journal.rows.get(path), root, path, folder,
+                                                   names[path], options.encoding)]
     work = partial(_align, root=root, finder=finder, options=options)
     threads = num_thread or os.cpu_count() or 1
     try:
         with journal, one_opencv_thread(), quiet_native(), \
                 progress(len(todo), f"aligning into {folder}", "pictures", show) as advance:
+            _remove_stale(folder, journal.rows, todo)
             for path, state, found in ordered_map(work, todo, threads):
                 row = {"path": path, **state, "found": found.found, "note": found.note,
                        "faces": _write(folder, names[path], found.faces, options)}
@@ -160,11 +165,37 @@ def _require_outside(root, folder):
                          "the next call would take the crops for pictures")
 
 
-def _output_names(paths):
-    """Return {path: path of its crop without the ending}; the whole name is kept where two would be one."""
-    stems = {path: _inside(os.path.splitext(path)[0]) for path in paths}
-    counted = Counter(stem.lower() for stem in stems.values())
-    return {path: stem if counted[stem.lower()] == 1 else _inside(path) for path, stem in stems.items()}
+def _output_names(paths, options):
+    """Return {path: path of its crop without the ending}, no two of which meet, whatever faces the pictures have.
+
+    It is the picture's name without its ending; with it where that is another's too, or one of another's further
+    faces (``1-2`` beside ``1``), or a folder's.
+    """
+    names = {path: _inside(os.path.splitext(path)[0]) for path in paths}
+    for longer in (lambda path: _inside(path), lambda path: f"{_inside(path)}~{_digest(path)}"):
+        clashing = _clashing(names, options)
+        while any(names[path] != longer(path) for path in clashing):
+            names.update({path: longer(path) for path in clashing})
+            clashing = _clashing(names, options)
+    return names
+
+
+def _clashing(names, options):
+    """Return the paths whose crops could have the name of another's; large and small letters are one."""
+    counted = Counter(name.lower() for name in names.values())
+    folders = {os.path.dirname(name).lower() for name in names.values()}
+    folders |= {folder[:end] for folder in folders for end in range(len(folder)) if folder[end] == os.sep}
+
+    def clashes(name):
+        first = re.fullmatch(r"(.+)-[0-9]+", name, re.DOTALL)
+        return (counted[name] > 1 or name + options.encoding in folders
+                or (options.every and first is not None and counted[first[1]]))
+
+    return [path for path, name in names.items() if clashes(name.lower())]
+
+
+def _digest(path):
+    return sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def _inside(path):
@@ -175,15 +206,28 @@ def _inside(path):
     return os.path.join(*parts)
 
 
-def _is_done(row, root, path, folder):
-    """Whether an earlier call did a picture that has not changed since, and its crops are there."""
+def _is_done(row, root, path, folder, name, encoding):
+    """Whether an earlier call did a picture that has not changed since, and its crops are there under these names."""
     if row is None:
         return False
     try:
-        return _state(os.path.join(root, path)) == {name: row.get(name) for name in ("bytes", "changed")} and all(
-            os.path.isfile(os.path.join(folder, face["file"])) for face in row["faces"])
+        return _state(os.path.join(root, path)) == {field: row.get(field) for field in ("bytes", "changed")} and all(
+            face["file"] == _file(name, number, encoding) and os.path.isfile(os.path.join(folder, face["file"]))
+            for number, face in enumerate(row["faces"], 1))
     except OSError:
         return False
+
+
+def _remove_stale(folder, rows, todo):
+    """Remove the crops of pictures that are to be done again: they may get others, fewer, or other names."""
+    again = set(todo)
+    remove_crops(folder, [rows[path] for path in todo if path in rows],
+                 [row for path, row in rows.items() if path not in again])
+
+
+def _file(name, number, encoding):
+    """Return the path of a picture's face, by its number from 1."""
+    return name + (f"-{number}" if number > 1 else "") + encoding
 
 
 def _state(path):
@@ -197,8 +241,9 @@ def _align(path, root, finder, options):
     try:
         state = _state(full)
         return path, state, align_picture(read_image(full), finder, options, path)
-    except (BadImage, FileNotFoundError) as error:
-        reason = str(error) if isinstance(error, BadImage) else "missing"
+    except (BadImage, OSError) as error:
+        reason = (str(error) if isinstance(error, BadImage) else "missing" if isinstance(error, FileNotFoundError)
+                  else (error.strerror or str(error)).lower())
         return path, {"bytes": -1, "changed": -1}, AlignedPicture([], -1, reason)
 
 
@@ -206,7 +251,7 @@ def _write(folder, name, faces, options):
     """Write the crops of a picture; return what the journal says of them."""
     written = []
     for number, face in enumerate(faces, 1):
-        file = name + (f"-{number}" if number > 1 else "") + options.encoding
+        file = _file(name, number, options.encoding)
         path = os.path.join(folder, file)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with whole_file(path) as f:

@@ -3,6 +3,7 @@ import json
 import os
 
 from mxft.errors import InputError
+from mxft.files.whole import lock
 
 NAME = "aligned.jsonl"
 MOST_LINE = 1 << 20  # bytes; a picture with a thousand faces takes a fifth of it
@@ -27,7 +28,7 @@ class Journal:
     Raises
     ------
     InputError
-        The folder holds crops made with other settings, or something else than crops.
+        The folder holds crops made with other settings, or something else than crops; or another process writes to it.
 
     Notes
     -----
@@ -38,20 +39,18 @@ class Journal:
     def __init__(self, folder, settings, force=False):
         self._path, self.rows, self._file = os.path.join(folder, NAME), {}, None
         self._settings = json.loads(json.dumps(settings))
-        end = 0
-        if os.path.isfile(self._path):
-            lines, end = _read(self._path)
-            if force:
-                _remove_crops(folder, lines[1:])
-                end = 0
-            else:
-                self._require_same(folder, lines)
-                self.rows = {row["path"]: row for row in lines[1:]}
-        elif os.path.isdir(folder) and os.listdir(folder) and not force:
+        lines, self._end, self._size = _read(self._path) if os.path.isfile(self._path) else ([], 0, 0)
+        entries = [name for name in os.listdir(folder) if name != NAME] if os.path.isdir(folder) else []
+        if force:
+            remove_crops(folder, lines[1:])
+            self._end = 0
+        elif lines:
+            self._require_same(folder, lines)
+            self.rows = {row["path"]: row for row in lines[1:]}
+        elif entries:
             raise InputError(f"folder is taken: expected one that is new or empty, or that holds aligned faces, "
-                             f"received {folder} with {len(os.listdir(folder))} entries and no {NAME}; choose another, "
-                             "or write into it with `force`")
-        self._end = end
+                             f"received {folder} with {len(entries)} entries and no {NAME} with a whole line; choose "
+                             "another, or write into it with `force`")
 
     def _require_same(self, folder, lines):
         before = lines[0] if lines else {}
@@ -65,11 +64,24 @@ class Journal:
     def __enter__(self):
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         self._file = os.fdopen(handle, "r+b")
+        self._require_alone()
         self._file.truncate(self._end)
         self._file.seek(self._end)
         if not self._end:
             self._write(self._settings)
         return self
+
+    def _require_alone(self):
+        """Refuse to write what another process writes, or has written since the rows were read."""
+        try:
+            if lock(self._file) and os.fstat(self._file.fileno()).st_size == self._size:
+                return
+        except OSError:
+            self._file.close()
+            raise
+        self._file.close()
+        raise InputError(f"folder is taken: expected one call at a time, received {os.path.dirname(self._path)}, which "
+                         "another process is writing to; the same call continues when that has ended")
 
     def __exit__(self, *_):
         self._file.close()
@@ -91,10 +103,19 @@ class Journal:
         self._file.flush()
 
 
-def _remove_crops(folder, rows):
-    """Remove the crops an earlier call wrote: names of the new ones may differ, and nobody would tell them apart."""
-    above = os.path.realpath(folder)
-    for face in (face for row in rows for face in row["faces"]):
+def remove_crops(folder, rows, kept=()):
+    """Remove the crops an earlier call wrote: names of the new ones may differ, and nobody would tell them apart.
+
+    Parameters
+    ----------
+    folder : str
+    rows : list of dict
+        Of the journal.
+    kept : iterable of dict
+        Rows whose crops stay.
+    """
+    above, kept = os.path.realpath(folder), {face["file"] for row in kept for face in row["faces"]}
+    for face in (face for row in rows for face in row["faces"] if face["file"] not in kept):
         path = os.path.join(folder, face["file"])
         if os.path.isfile(path) and os.path.commonpath([os.path.realpath(path), above]) == above:
             os.unlink(path)
@@ -106,16 +127,17 @@ def _short(value):
 
 
 def _read(path):
-    """Return the whole lines of a journal as dicts, and where the last of them ends, in bytes."""
+    """Return the whole lines of a journal as dicts, where the last of them ends, and its size, in bytes."""
     lines, end = [], 0
     with open(path, "rb") as f:
+        size = os.fstat(f.fileno()).st_size
         for line in iter(lambda: f.readline(MOST_LINE), b""):
             value = _parsed(line)
             if value is None or (lines and not _is_row(value)):
                 break
             lines.append(value)
             end += len(line)
-    return lines, end
+    return lines, end, size
 
 
 def _parsed(line):

@@ -127,7 +127,7 @@ def _with_boxes(split, flags, names, numbers, path):
         if len(values) not in (0, 1, 4, 5):
             raise InputError(f"bad row in {path}, line {line}: expected a path with a label, a box of four numbers or "
                              f"five landmarks of ten, received {len(values)} numbers in {' '.join(words)[:120]!r}")
-        label = f"{values[0]:g}" if len(values) in (1, 5) else None
+        label = _label(values[0], path, line) if len(values) in (1, 5) else None
         box = values[-4:] if len(values) > 1 else None
         rows.append(Listed(name, label, box, None, flag == "1", line))
     return rows
@@ -153,12 +153,19 @@ def _with_landmarks(split, flags, names, numbers, path):
                              f"rows, received {len(values)} in {' '.join(words)[:120]!r}")
         has = len(values) == width
         before = values[:start] if has else values
-        rows.append(Listed(name, f"{before[0]:g}" if len(before) in (1, 5) else None,
+        rows.append(Listed(name, _label(before[0], path, line) if len(before) in (1, 5) else None,
                            before[-4:] if len(before) in (4, 5) else None,
                            _ORDERS[order](values[None, start:start + 10])[0] if has else None, flag == "1", line))
     told = [{0: "", 1: "label", 4: "box", 5: "label and box"}.get(start, ""), order,
             "score" if start + 10 < width else ""]
     return rows, ", ".join(filter(None, told))
+
+
+def _label(value, path, line):
+    """Return a label as text; refuse one so large that it could be its neighbour's."""
+    if abs(value) >= 2 ** 53:
+        raise InputError(f"bad row in {path}, line {line}: expected a label below {2 ** 53}, received {value:g}")
+    return str(int(value)) if value.is_integer() else repr(float(value))
 
 
 def _distances(landmarks):
@@ -213,14 +220,26 @@ class ListedFaces:
             raise InputError(f"pictures of the list are missing: expected them in {root or 'the working directory'}, "
                              f"received none of {len(self.paths)}, as {self.paths[0]!r}; `root` says where they lie")
 
-    def labels(self, path):
-        """Return the label of a picture as text, None where its row has none."""
-        return self._rows[path][0].label
+    def label(self, path):
+        """Return the label of a picture as text, None where its row has none.
+
+        Raises
+        ------
+        InputError
+            It shows several people, by the list: which of its faces is whose would be a guess.
+        """
+        first, *others = self._rows[path]
+        for row in others:
+            if row.label != first.label:
+                raise InputError(f"picture of two people: expected one label of {path}, received {first.label} on line "
+                                 f"{first.line} of the list and {row.label} on line {row.line}; leave one of them out")
+        return first.label
 
     def of(self, name, image):
         """Return the faces of the picture called `name`."""
         rows = [row for row in self._rows[name] if row.landmarks is not None]
-        likely = [row.landmarks for row in rows if landmark_distance(row.landmarks) <= WRONG_FACE]
+        likely = [row.landmarks for row in rows if landmark_distance(row.landmarks) <= WRONG_FACE
+                  and _lies_in(row.landmarks.mean(axis=0), image)]
         if likely:
             found = [detections_of(points) for points in likely]
             return Detections(*(np.concatenate(parts) for parts in zip(*found)))
@@ -242,10 +261,14 @@ class ListedFaces:
         """Return why a picture has no face."""
         rows = self._rows[name]
         if any(row.landmarks is not None for row in rows):
-            return f"landmarks of line {rows[0].line} are no face's"
+            return f"landmarks of line {rows[0].line} are no face's, or lie outside of the picture"
         if self._detector is None:
             return f"line {rows[0].line} names no landmarks"
         return f"no face found{' in the box of the list' if rows[0].box is not None else ''}"
+
+
+def _lies_in(point, image):
+    return bool((point >= 0).all() and (point < image.shape[1::-1]).all())
 
 
 def _shared(boxes, box):

@@ -56,7 +56,7 @@ def photographs_of_people(source, root, exclude, detector):
         finder = ListedFaces(rows, root or "", detector, sha256(source))
         people = {}
         for path in finder.paths:
-            people.setdefault(finder.labels(path), []).append(path)
+            people.setdefault(finder.label(path), []).append(path)
         people = dict(sorted(people.items(), key=lambda one: (len(one[0]), one[0])))
     for name in exclude:
         if name not in people:

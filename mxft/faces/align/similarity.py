@@ -75,11 +75,12 @@ def similarity_transform(source, target):
     [[2.0, 0.0, 5.0], [0.0, 2.0, 5.0]]
     """
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
-    finite = np.isfinite(source).all() and np.isfinite(target).all()
-    spread = source.var(axis=0).sum() if finite else 0
-    if spread < 1e-9:
+    finite = len(source) and np.isfinite(source).all() and np.isfinite(target).all()
+    with np.errstate(over="ignore", invalid="ignore"):  # of points beyond all pictures, which are refused
+        spread = source.var(axis=0).sum() if finite else 0
+    if not 1e-9 <= spread < np.inf:
         raise InputError("points cannot be aligned: expected landmarks in different places, received "
-                         f"{source.round(2).tolist()}")
+                         f"{[[float(f'{value:.8g}') for value in point] for point in source.tolist()]}")
     middle, goal = source.mean(axis=0), target.mean(axis=0)
     left, singular, right = np.linalg.svd((target - goal).T @ (source - middle) / len(source))
     signs = np.array([1.0, np.sign(np.linalg.det(left @ right)) or 1.0])

@@ -1,10 +1,11 @@
 """Embeddings as a file for other programs, ``.npz``: vectors of unit length, their norms, names, labels, boxes."""
 import json
-import zipfile
 
 import numpy as np
 
 from mxft.errors import InputError
+from mxft.faces.gallery.gallery import check_facts, check_vectors
+from mxft.files.arrays import read_arrays
 from mxft.files.whole import require_file, whole_path
 
 FORMAT = "mxft face embeddings 1"
@@ -49,17 +50,27 @@ def read_embeddings(path):
     """
     require_file(path, "embeddings")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if str(arrays["format"]) != FORMAT:
-                raise ValueError(f"its format is {str(arrays['format'])[:40]!r}")
-            found = {name: arrays[name] for name in ("embeddings", "norms", "boxes", "scores")}
-            found |= {"names": arrays["names"].tolist(), "labels": arrays["labels"].tolist(),
-                      "facts": json.loads(str(arrays["facts"]))}
-        rows = len(found["names"])
-        if found["embeddings"].ndim != 2 or len(found["embeddings"]) != rows or len(found["labels"]) != rows:
-            raise ValueError(f"{found['embeddings'].shape} embeddings have {rows} names")
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, TypeError, RecursionError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        found = read_arrays(path, ("format", "embeddings", "norms", "boxes", "scores", "names", "labels", "facts"))
+        if str(found["format"]) != FORMAT:
+            raise ValueError(f"its format is {str(found['format'])[:40]!r}")
+        _check(found)
+        facts = json.loads(str(found["facts"]))
+        check_facts(facts)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"embeddings cannot be read: expected a file that mxft embed has written, received {path} "
-                         f"({reason[:200]})") from None
-    return found
+                         f"({str(error)[:200]})") from None
+    return {**found, "names": found["names"].tolist(), "labels": found["labels"].tolist(), "facts": facts}
+
+
+def _check(found):
+    """Raise ValueError where the arrays are not what `write_embeddings` writes, or do not belong together."""
+    check_vectors(found["embeddings"])
+    rows = len(found["embeddings"])
+    for name, shape in (("norms", (rows,)), ("scores", (rows,)), ("boxes", (rows, 4))):
+        if found[name].shape != shape or found[name].dtype != np.float32:
+            raise ValueError(f"{rows} embeddings have {name} {found[name].dtype} {found[name].shape}")
+    if not np.isfinite(found["norms"]).all():
+        raise ValueError("a norm is not finite")
+    for name in ("names", "labels"):
+        if found[name].shape != (rows,) or found[name].dtype.kind != "U":
+            raise ValueError(f"{rows} embeddings have {name} {found[name].dtype} {found[name].shape}")

@@ -2,17 +2,18 @@
 import dataclasses
 import hashlib
 import json
-import math
-import zipfile
 
 import numpy as np
 
 from mxft.errors import InputError
+from mxft.files.arrays import read_arrays
 from mxft.files.whole import require_file, whole_path
 from mxft.wording import BriefRepr, is_plain, plural
 
 FORMAT = "mxft face gallery 1"
 _TOLERANCE = 1e-3     # that the length of an embedding may be off 1
+_EQUAL = 0.9999       # cosine of two embeddings of one picture
+_LARGEST = 1 << 16    # pixels of an edge
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -76,14 +77,20 @@ class Gallery(BriefRepr):
     def with_more(self, other):
         """Return a gallery of these people and another's; who is in both has the images of both.
 
+        An image that is in both, by its person, name and embedding, counts once.
+
         Raises
         ------
         InputError
             They were made with other networks or in another way.
         """
         require_same_network(self.facts, other.facts, "the gallery that is there")
-        labels = [self.names[i] for i in self.owners] + [other.names[i] for i in other.owners]
-        return Gallery.of(labels, np.concatenate([self.vectors, other.vectors]), [*self.images, *other.images],
+        labels, theirs = [self.names[i] for i in self.owners], [other.names[i] for i in other.owners]
+        known = {key: row for row, key in enumerate(zip(labels, self.images))}
+        new = [row for row, key in enumerate(zip(theirs, other.images))
+               if key not in known or self.vectors[known[key]] @ other.vectors[row] < _EQUAL]
+        return Gallery.of(labels + [theirs[row] for row in new], np.concatenate([self.vectors, other.vectors[new]]),
+                          [*self.images, *(other.images[row] for row in new)],
                           {**self.facts, **{name: value for name, value in other.facts.items() if value is not None}})
 
     def save(self, path):
@@ -130,37 +137,62 @@ def load_gallery(path):
     """
     require_file(path, "gallery")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if str(arrays["format"]) != FORMAT:
-                raise ValueError(f"its format is {str(arrays['format'])[:40]!r}")
-            gallery = Gallery(arrays["names"].tolist(), arrays["embeddings"], arrays["owners"],
-                              arrays["images"].tolist(), json.loads(str(arrays["facts"])))
+        arrays = read_arrays(path, ("format", "embeddings", "owners", "names", "images", "facts"))
+        if str(arrays["format"]) != FORMAT:
+            raise ValueError(f"its format is {str(arrays['format'])[:40]!r}")
+        for name in ("names", "images"):
+            if arrays[name].ndim != 1 or arrays[name].dtype.kind != "U":
+                raise ValueError(f"{name} are {arrays[name].dtype} {arrays[name].shape}")
+        gallery = Gallery(arrays["names"].tolist(), arrays["embeddings"], arrays["owners"],
+                          arrays["images"].tolist(), json.loads(str(arrays["facts"])))
         _check(gallery)
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, TypeError, RecursionError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"gallery cannot be read: expected one mxft enroll has written, received {path} "
-                         f"({reason[:200]})") from None
+                         f"({str(error)[:200]})") from None
     return gallery
 
 
 def _check(gallery):
     """Raise ValueError where the parts of a gallery do not belong together."""
     vectors, owners, names = gallery.vectors, gallery.owners, gallery.names
-    if vectors.ndim != 2 or vectors.dtype != np.float32 or not len(vectors):
-        raise ValueError(f"embeddings are {vectors.dtype} {vectors.shape}")
+    check_vectors(vectors)
     if owners.shape != vectors.shape[:1] or owners.dtype != np.int64 or len(gallery.images) != len(owners):
         raise ValueError(f"{len(vectors)} embeddings have {owners.shape} owners and {len(gallery.images)} images")
     if (np.diff(owners) < 0).any() or owners[0] != 0 or owners[-1] != len(names) - 1 or len(np.unique(owners)) != len(
             names) or len(set(names)) != len(names):
         raise ValueError("people and embeddings do not belong together")
-    if not all(isinstance(name, str) and is_plain(name) for name in (*names, *gallery.images)):
-        raise ValueError("a name is no line of text")
-    lengths = np.linalg.norm(vectors, axis=1)
+    for name in (*names, *gallery.images):
+        if not (isinstance(name, str) and is_plain(name)):
+            raise ValueError(f"a name is no line of text: {str(name)[:80]!r}")
+    check_facts(gallery.facts)
+
+
+def check_vectors(vectors):
+    """Raise ValueError where an array is not one of embeddings: float32 ``(M, D)`` of unit length."""
+    if vectors.ndim != 2 or vectors.dtype != np.float32 or not vectors.size:
+        raise ValueError(f"embeddings are {vectors.dtype} {vectors.shape}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(vectors, axis=1)
     if not (np.abs(lengths - 1) < _TOLERANCE).all():
         raise ValueError("an embedding is not of unit length")
-    threshold = gallery.facts.get("threshold")
-    if threshold is not None and not (isinstance(threshold, (int, float)) and math.isfinite(threshold)):
-        raise ValueError(f"its threshold is {threshold!r}")
+
+
+def check_facts(facts):
+    """Raise ValueError where what is said of a network is of another kind than `network_facts` and `enroll` say."""
+    if not isinstance(facts, dict):
+        raise ValueError(f"its facts are {type(facts).__name__}")
+    for name in ("model", "weights", "path", "threshold_from"):
+        if not (facts.get(name) is None or isinstance(facts[name], str) and is_plain(facts[name])):
+            raise ValueError(f"its {name} is {str(facts[name])[:80]!r}")
+    if not isinstance(facts.get("flip", True), bool):
+        raise ValueError(f"its flip is {str(facts['flip'])[:80]!r}")
+    size = facts.get("image_size")
+    if size is not None and not (isinstance(size, (list, tuple)) and len(size) == 2
+                                 and all(isinstance(edge, int) and 1 <= edge <= _LARGEST for edge in size)):
+        raise ValueError(f"its image_size is {str(size)[:80]!r}")
+    threshold = facts.get("threshold")
+    if threshold is not None and not (isinstance(threshold, (int, float)) and -1 <= threshold <= 1):
+        raise ValueError(f"its threshold is {str(threshold)[:80]!r}")
 
 
 def network_facts(checkpoint, flip, image_size):

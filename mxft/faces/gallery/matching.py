@@ -5,6 +5,7 @@ from mxft.errors import InputError
 
 MEAN, MAXIMUM = "mean", "max"
 POOLS = (MEAN, MAXIMUM)
+SAMPLE = 2000                   # embeddings of a gallery that are asked for among its other people
 QUERIES, ROWS = 256, 1 << 16    # of one block of cosines: 64 MB
 
 
@@ -30,7 +31,7 @@ def nearest_people(gallery, vectors, top=1, pool=MEAN):
     Raises
     ------
     InputError
-        Another pool, or embeddings of another length than the gallery's.
+        Another pool, no people to tell, or embeddings of another length than the gallery's.
 
     Examples
     --------
@@ -41,6 +42,8 @@ def nearest_people(gallery, vectors, top=1, pool=MEAN):
     """
     if pool not in POOLS:
         raise InputError(f"`pool`: expected one of {', '.join(POOLS)}, received pool={pool!r}")
+    if top < 1:
+        raise InputError(f"`top`: expected a number of people from 1 on, received top={top}")
     if vectors.ndim != 2 or vectors.shape[1] != gallery.vectors.shape[1]:
         raise InputError(f"embeddings do not fit the gallery: expected {gallery.vectors.shape[1]} numbers each, "
                          f"received {vectors.shape}")
@@ -85,7 +88,7 @@ def _blocks(owners):
         start = stop
 
 
-def best_of_others(gallery, pool=MEAN, sample=2000, seed=0):
+def best_of_others(gallery, pool=MEAN, sample=SAMPLE, seed=0):
     """Return the highest cosine that embeddings of the gallery have with people who are not theirs.
 
     It is what strangers who resemble these people would score: from it follows how often one is named.

@@ -95,6 +95,71 @@ def test_all_faces_and_names_that_would_be_one(photos):
         "0.bmp-2.jpg", "0.bmp-3.jpg", "0.bmp.jpg", "0.png.jpg"]
 
 
+def test_no_crop_has_the_name_of_another(photos):
+    """``a.jpg.png`` beside ``a.jpg`` and ``a.png``; ``p-2`` beside the second face of ``p``; a folder called x.jpg."""
+    for name in ("a.bmp", "a.png", "a.bmp.png", "p-2.png", "p-2.bmp-2.png", "x.png", "x.jpg/1.png"):
+        picture(photos / "names" / name, 1)
+    picture(photos / "names" / "p.png", 3)
+    for every in (False, True):
+        align_folder("names", f"out{every}", Finder(), AlignOptions(size=(32, 32), every=every), 2, show=False)
+        rows = [json.loads(line) for line in lines_of(f"out{every}/aligned.jsonl")][1:]
+        files = [face["file"] for row in rows for face in row["faces"]]
+        assert len(set(files)) == len(files) == (10 if every else 8)
+        assert sorted(files) == sorted(name for name in files_of(f"out{every}") if name.endswith(".jpg"))
+
+
+def test_a_picture_that_comes_later_gives_what_one_call_would_have(photos):
+    """``two-2.png`` has a crop that is the second face of ``two.png`` when that comes."""
+    (photos / "photos" / "bob" / "album" / "two.png").rename(photos / "later.png")
+    picture(photos / "photos" / "bob" / "album" / "two-2.png", 1, 9)
+    align("first", every=True)
+    (photos / "later.png").rename(photos / "photos" / "bob" / "album" / "two.png")
+    align("first", every=True)
+    align("whole", every=True)
+    first, whole = ({name: data for name, data in files_of(out).items() if name.endswith(".jpg")}
+                    for out in ("first", "whole"))
+    assert first == whole
+
+
+def test_the_crops_of_a_picture_that_changed_go(photos):
+    align(every=True)
+    assert "bob/album/two-2.jpg" in files_of("aligned")
+    picture(photos / "photos" / "bob" / "album" / "two.png", 1, 5)
+    os.utime(photos / "photos" / "bob" / "album" / "two.png", (1, 1))
+    align(every=True)
+    assert "bob/album/two-2.jpg" not in files_of("aligned") and "bob/album/two.jpg" in files_of("aligned")
+
+
+def test_a_journal_cut_before_its_first_line_is_none(photos):
+    (photos / "aligned").mkdir()
+    (photos / "aligned" / "aligned.jsonl").write_text('{"detec')
+    assert align().faces == 7
+
+
+def test_two_calls_at_once_are_refused(photos):
+    class Second(Finder):
+        def __call__(self, image):
+            with pytest.raises(InputError, match="expected one call at a time, received .*aligned, which another"):
+                align(finder=Finder())
+            return super().__call__(image)
+
+    assert align(finder=Second(), threads=1).faces == 7
+    assert align().done_before == 8
+
+
+def test_a_picture_that_may_not_be_read_is_one_of_many(photos, monkeypatch):
+    real = module.read_image
+
+    def read_image(path):
+        if path.endswith("3.png"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(module, "read_image", read_image)
+    result = align()
+    assert result.unreadable == 2 and "ann/3.png\tpermission denied" in lines_of(result.notes_path)
+
+
 def test_a_second_call_looks_at_what_is_new_only(photos):
     align()
     before = files_of("aligned")

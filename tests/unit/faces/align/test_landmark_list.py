@@ -60,12 +60,17 @@ def test_rows_with_a_box_alone_or_nothing(tmp_path):
     ("a.jpg 1 x y\n", r"bad row in .*, line 1: expected a path and numbers"),
     ("7\ta.jpg\t1\n", r"bad row in .*, line 1: .*0 or 1 before the path"),
     (f"a.jpg 0 {numbers(POINTS[0], ' ')}\nb.jpg 0 1 2 3\n", r"bad row in .*, line 2: expected 11 .* received 4"),
+    ("a.jpg 0 " + " ".join(["1e308", "-1e308"] * 5) + "\n", "numbers are no face's in any order"),
+    (f"a.jpg 1e30 {numbers(POINTS[0], ' ')}\n", "bad row in .*, line 1: expected a label below"),
     ("a.jpg 0 9 9 9 9 9 9 9 9 9 9\n", "numbers are no face's in any order"),
     ("a.jpg 0 " + " ".join(map(str, range(0, 100, 10))) + "\n", "numbers are no face's in any order")])
 def test_refusals_name_the_line(text, message, tmp_path):
     (tmp_path / "list.txt").write_text(text)
     with pytest.raises(InputError, match=message):
         read_landmark_list(tmp_path / "list.txt")
+
+
+SEEN = np.zeros((100, 120, 3), np.uint8)
 
 
 @pytest.fixture
@@ -81,7 +86,7 @@ def listed(pictures, text, detector=None):
 
 
 def test_a_listed_face_is_where_the_list_says(pictures):
-    found = listed(pictures, f"a.jpg 0 {numbers(POINTS[0], ' ')}\n").of("a.jpg", None)
+    found = listed(pictures, f"a.jpg 0 {numbers(POINTS[0], ' ')}\n").of("a.jpg", SEEN)
     assert np.allclose(found.landmarks[0], POINTS[0], atol=0.06)
     left, top = found.boxes[0, :2]
     assert left < POINTS[0][:, 0].min() and top < POINTS[0][:, 1].min()
@@ -89,7 +94,26 @@ def test_a_listed_face_is_where_the_list_says(pictures):
 
 def test_landmarks_of_nobody_are_left_out_with_the_line(pictures):
     faces = listed(pictures, rows(lambda n, p: f"{'abc'[n]}.jpg 0 {numbers(p, ' ')}") + "d.jpg 0" + " 5" * 10 + "\n")
-    assert len(faces.of("d.jpg", None)) == 0 and faces.missing("d.jpg") == "landmarks of line 4 are no face's"
+    assert len(faces.of("d.jpg", SEEN)) == 0
+    assert faces.missing("d.jpg") == "landmarks of line 4 are no face's, or lie outside of the picture"
+
+
+def test_a_face_outside_of_the_picture_is_none(pictures):
+    """The list is of the pictures at another size: a crop would be black."""
+    faces = listed(pictures, f"a.jpg 0 {numbers(POINTS[0] + 1000, ' ')}\n")
+    assert len(faces.of("a.jpg", SEEN)) == 0 and "outside of the picture" in faces.missing("a.jpg")
+
+
+def test_large_labels_stay_different(tmp_path):
+    (tmp_path / "list.txt").write_text("".join(f"{label}.jpg {label} {numbers(POINTS[0], ' ')}\n"
+                                               for label in (1234567, 1234568)))
+    assert [row.label for row in read_landmark_list(tmp_path / "list.txt")[0]] == ["1234567", "1234568"]
+
+
+def test_a_picture_of_two_people_has_no_label(pictures):
+    faces = listed(pictures, f"a.jpg 0 {numbers(POINTS[0], ' ')}\na.jpg 1 {numbers(POINTS[0] + 3, ' ')}\n")
+    with pytest.raises(InputError, match="picture of two people: .* received 0 on line 1 of the list and 1 on line 2"):
+        faces.label("a.jpg")
 
 
 def test_of_a_box_alone_the_detector_finds_the_face_in_it(pictures):

@@ -41,7 +41,9 @@ def test_mirrored_points_give_no_reflection():
     assert np.linalg.det(matrix[:, :2]) > 0
 
 
-@pytest.mark.parametrize("points", [np.zeros((5, 2)), np.full((5, 2), np.nan), np.full((5, 2), np.inf)])
+@pytest.mark.parametrize("points", [np.zeros((5, 2)), np.full((5, 2), np.nan), np.full((5, 2), np.inf),
+                                    np.zeros((0, 2)), REFERENCE * 1e200,
+                                    np.array([[1e308, -1e308]] * 4 + [[-1e308, 1e308]])])
 def test_points_in_one_place_are_refused(points):
     with pytest.raises(InputError, match="points cannot be aligned"):
         similarity_transform(points, REFERENCE)

@@ -3,11 +3,12 @@ import numpy as np
 import pytest
 
 from mxft.errors import InputError
-from mxft.faces.gallery import matching
+from mxft.faces.gallery import enrolment, matching
 from mxft.faces.gallery.embedding import EmbeddedFaces
 from mxft.faces.gallery.enrolment import expected_fpir, own_threshold
 from mxft.faces.gallery.gallery import Gallery, load_gallery
 from mxft.faces.gallery.identification import identify, write_table
+from mxft.faces.gallery.images import FaceImages
 from mxft.faces.gallery.matching import best_of_others, nearest_people, threshold_at_fpir
 
 
@@ -103,6 +104,41 @@ def test_people_come_in_the_order_of_their_names_and_more_can_come():
         first.with_more(Gallery.of(["Cy"], unit(np.ones((1, 3))), ["c"], {"weights": "other", "flip": True}))
 
 
+def test_a_picture_that_is_added_twice_counts_once():
+    one = Gallery.of(["Ann", "Bob"], unit(np.eye(2)), ["a", "b"], {"weights": "w"})
+    assert one.with_more(one).images == ["a", "b"]
+    other = Gallery.of(["Ann", "Bob"], unit(np.eye(2)[::-1]), ["a", "b"], {"weights": "w"})
+    assert one.with_more(other).images == ["a", "a", "b", "b"]   # of the same names, and other pictures
+
+
+@pytest.mark.parametrize("fpir", [0, 1, 2, -1, float("nan")])
+def test_a_rate_is_between_0_and_1(fpir):
+    with pytest.raises(InputError, match="fpir: expected a rate between 0 and 1, received fpir="):
+        own_threshold(Gallery.of(["Ann", "Bob"], unit(np.eye(2)), ["a", "b"], {}), fpir)
+
+
+def test_a_rate_finer_than_the_sample_asks_more_images(monkeypatch):
+    """1 in 50 of 60 images, where 10 are asked for else: no threshold came of it, without a word."""
+    monkeypatch.setattr(enrolment, "SAMPLE", 10)
+    vectors = unit(np.random.default_rng(0).normal(size=(60, 8)))
+    gallery = Gallery.of([f"p{i % 20:02d}" for i in range(60)], vectors, list(map(str, range(60))), {})
+    threshold, told = own_threshold(gallery, 0.02)
+    assert threshold == np.sort(best_of_others(gallery, sample=60))[-2] and "of 60 images" in told
+
+
+@pytest.mark.parametrize("name, message", [("unknown", "which strangers are called"), ("a\nb", "expected one line")])
+def test_names_that_mislead_are_refused_before_any_work(name, message):
+    images = FaceImages(["1.jpg"], [name], None, [True])
+    with pytest.raises(InputError, match="name cannot be enrolled: .*" + message):
+        enrolment.enrol(None, images)
+
+
+def test_nobody_is_not_a_number_of_people():
+    gallery = Gallery.of(["Ann"], unit(np.ones((1, 2))), ["a"], {})
+    with pytest.raises(InputError, match="top: expected a number of people from 1 on, received top=0"):
+        nearest_people(gallery, gallery.vectors, 0)
+
+
 @pytest.mark.parametrize("change, reason", [
     ({"format": np.array("other")}, "its format is 'other'"), ({"embeddings": None}, "missing"),
     ({"embeddings": np.ones((3, 2))}, "embeddings are float64"), ({"owners": np.array([0, 1])}, "3 embeddings have"),
@@ -110,7 +146,11 @@ def test_people_come_in_the_order_of_their_names_and_more_can_come():
     ({"embeddings": np.full((3, 2), np.nan, np.float32)}, "not of unit length"),
     ({"names": np.array(["Ann\x1b[31m", "Bob"])}, "a name is no line"), ({"facts": np.array("[")}, "Expecting value"),
     ({"facts": np.array('{"threshold": "high"}')}, "its threshold is 'high'"),
-    ({"names": np.array([{}, 1], object)}, "Object arrays cannot be loaded")])
+    ({"names": np.array([{}, 1], object)}, "names is object"), ({"facts": np.array("[]")}, "its facts are list"),
+    ({"facts": np.array('{"flip": 3}')}, "its flip is '3'"), ({"names": np.array(["Ann", "B\nob"])}, "no line of text: 'B.*nob'"),
+    ({"facts": np.array('{"image_size": [1e9, -3]}')}, "its image_size"),
+    ({"facts": np.array('{"threshold": NaN}')}, "its threshold is 'nan'"),
+    ({"facts": np.array('{"threshold_from": "\\u001b[2J"}')}, "its threshold_from")])
 def test_a_damaged_gallery_is_refused(change, reason, tmp_path):
     parts = {"format": np.array("mxft face gallery 1"), "embeddings": unit(np.ones((3, 2))),
              "owners": np.array([0, 1, 1]), "names": np.array(["Ann", "Bob"]), "images": np.array(["a", "b", "c"]),
