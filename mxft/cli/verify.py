@@ -6,6 +6,7 @@ from mxft.commandline.arguments import Parser, real, whole
 from mxft.commandline.faces import add_detector_options, add_network_options
 from mxft.commandline.verification import (
     FOLDS,
+    check_written,
     refuse_of_pictures,
     set_paths,
     verify_file,
@@ -62,8 +63,6 @@ def parser():
 
 def main(argv=None):
     """Run ``mxft verify``."""
-    import os
-
     args = parser().parse_args(argv)
     if args.embeddings:
         return verify_file(args)
@@ -74,14 +73,9 @@ def main(argv=None):
     refuse_of_pictures(args)
     paths = set_paths(args)
     from mxft.api.models import find_model
-    from mxft.files.whole import check_writable
     from mxft.network.checkpoint import load_checkpoint
 
-    if args.plots:
-        check_writable(args.plots, "--plots")
-    for flag, path in (("--report", args.report), ("--json", args.json)):
-        if path:
-            check_writable(os.path.dirname(os.path.abspath(path)), flag)
+    check_written(args)
     checkpoint = load_checkpoint(find_model(args.model))
     write_results(verify_sets(checkpoint, paths, args), checkpoint.name, args)
     return 0
@@ -100,6 +94,10 @@ def compare_pictures(args):
         if getattr(args, name):
             raise InputError(f"`{name}`: expected verification sets, received the pictures "
                              f"{' and '.join(args.pictures[:2])}; leave one out")
+    if args.folds != FOLDS:
+        raise InputError(f"`folds`: expected verification sets, received folds={args.folds} beside two pictures; leave "
+                         "it out")
+    check_written(args)
     given = threshold_settings(args)
     images = open_face_images(args.pictures)
     if len(images) != 2:

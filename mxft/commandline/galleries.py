@@ -36,6 +36,10 @@ def face_service(args):
     from mxft.faces.gallery.reading import AUTO, FaceReader
     from mxft.faces.serving.application import FaceService
 
+    for name in ("synset", "output_name", "resize", "rgb_mean", "rgb_std", "mean_image"):
+        if getattr(args, name) is not None:
+            raise InputError(f"`{name}`: expected a network that names pictures, received {name}="
+                             f"{getattr(args, name)} beside faces; leave it out")
     given = threshold_settings(args)
     is_gallery = args.model.endswith(".npz")
     if is_gallery and args.gallery:

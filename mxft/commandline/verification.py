@@ -141,6 +141,8 @@ def verify_file(args):
         if getattr(args, name):
             raise InputError(f"`embeddings`: expected no network and no other images, received "
                              f"`{name}={getattr(args, name)!r}` beside it; leave one out")
+    _refuse_of_networks(args)
+    check_written(args)
     found = read_embeddings(args.embeddings)
     left, right, issame = pairs_of(found, args.pairs, args.embeddings)
     vectors = found["embeddings"]
@@ -153,6 +155,34 @@ def verify_file(args):
     row = {"name": name, "path": args.embeddings, "flip": flip, **result.to_dict()}
     write_results([(name, result, row)], found["facts"].get("model", args.embeddings), args)
     return 0
+
+
+def _refuse_of_networks(args):
+    """Refuse flags that say how a network is run, or which faces of pictures are taken: the embeddings are there."""
+    from mxft.errors import InputError
+
+    for name in ("threshold", "far", "detector", "min_size", "confidence", "choose", "turned", "every", "no_flip",
+                 "image_size", "data_nthreads", "gpus"):
+        value = getattr(args, name)
+        if value not in (None, False, ""):
+            raise InputError(f"`{name}`: expected a network to embed with, received {name}={value} beside "
+                             f"`embeddings` {args.embeddings}; leave one out")
+    if args.images != "auto":
+        raise InputError(f"`images`: expected a network to embed with, received images={args.images!r} beside "
+                         f"`embeddings` {args.embeddings}; leave one out")
+
+
+def check_written(args):
+    """Refuse, before any work, files that could not be written."""
+    import os
+
+    from mxft.files.whole import check_writable
+
+    if args.plots:
+        check_writable(args.plots, "--plots")
+    for flag, path in (("--report", args.report), ("--json", args.json)):
+        if path:
+            check_writable(os.path.dirname(os.path.abspath(path)), flag)
 
 
 def refuse_of_pictures(args):

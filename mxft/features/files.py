@@ -1,12 +1,12 @@
 """Feature files for other programs: ``.npz``, or ``.npy`` with labels and names beside it."""
 import dataclasses
 import os
-import zipfile
 
 import numpy as np
 
 from mxft.data.classes import read_classes
 from mxft.errors import InputError
+from mxft.files.arrays import DAMAGE
 from mxft.files.whole import require_file
 from mxft.wording import BriefRepr
 

@@ -5,7 +5,10 @@ import cv2
 import numpy as np
 import pytest
 
+from mxft.api import galleries
 from mxft.cli import main
+from mxft.errors import InputError
+from mxft.faces.gallery.gallery import load_gallery
 from tests.support.lfw import lfw_faces
 
 pytestmark = pytest.mark.data
@@ -104,11 +107,53 @@ def test_a_threshold_comes_from_pairs(people, model, capsys):
     (["verify", "people/p0/1.png", "photos/0.jpg", "--threshold", "0.1", "--pairs", "x"], "--threshold: expected one"),
     (["verify", "people/p0/1.png", "photos/0.jpg", "--bin", "x.bin"], "--bin: expected verification sets, received"),
     (["verify", "--bin", "x.bin", "--threshold", "0.4"], "--threshold: expected two pictures to compare"),
+    (["verify", "people/p0/1.png", "photos/0.jpg", "--folds", "3"], "--folds: expected verification sets, received"),
+    (["verify", "people/p0/1.png", "photos/0.jpg", "--json", "photos/0.jpg/a"], "--json: expected a folder that can"),
     (["enroll", "photos/nobody.jpg", "g.npz"], "no face to embed"),
     (["enroll", "people", "g.txt"], "gallery is not written: expected a file ending in .npz")])
 def test_refusals_are_one_line_and_exit_2(people, model, capsys, words, message):
     status, out, err = run(capsys, *words, "--model", model)
     assert status == 2 and err.count("\n") == 1 and message in err
+
+
+@pytest.mark.parametrize("words, name", [
+    (["--threshold", "0.3"], "threshold"), (["--no-flip"], "no-flip"), (["--image-size", "64"], "image-size"),
+    (["--detector", "mtcnn"], "detector"), (["--images", "aligned"], "images"), (["--gpus", "0"], "gpus")])
+def test_what_embeddings_have_no_use_for_is_refused(capsys, words, name):
+    status, _, err = run(capsys, "verify", "--embeddings", "e.npz", *words)
+    assert status == 2 and f"--{name}: expected a network to embed with, received" in err
+
+
+def test_a_page_of_faces_refuses_what_names_pictures(capsys):
+    status, _, err = run(capsys, "serve", "x,0", "--faces", "--port", "0", "--resize", "256")
+    assert status == 2 and "--resize: expected a network that names pictures, received resize=256 beside faces" in err
+
+
+def test_who_is_there_twice_and_a_given_threshold_stays(people, model, capsys):
+    assert run(capsys, "enroll", "people", "g.npz", "--model", model, "--threshold", "0.4")[0] == 0
+    once = load_gallery("g.npz")
+    assert run(capsys, "enroll", "people", "g.npz", "--add")[0] == 0
+    again = load_gallery("g.npz")
+    assert again.threshold == once.threshold == 0.4 and again.images == once.images
+
+
+def test_a_gallery_that_somebody_else_writes_meanwhile_is_not_lost(people, model, capsys, monkeypatch):
+    assert run(capsys, "enroll", "people", "g.npz", "--model", model)[0] == 0
+    real = galleries.enrol
+
+    def meanwhile(*given):
+        load_gallery("g.npz").save("g.npz")
+        return real(*given)
+
+    monkeypatch.setattr(galleries, "enrol", meanwhile)
+    status, _, err = run(capsys, "enroll", "people", "g.npz", "--add")
+    assert status == 3 and "gallery is not written: expected g.npz as it was read, received another" in err
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), 2.0])
+def test_a_threshold_is_a_cosine(people, model, threshold):
+    with pytest.raises(InputError, match="threshold: expected a cosine from -1 to 1, received threshold="):
+        galleries.compare_faces(model, "people/p0/1.png", "people/p0/1.png", threshold=threshold)
 
 
 def test_a_gallery_of_another_network_is_refused(people, model, capsys, testdata):

@@ -147,7 +147,8 @@ def test_nobody_is_not_a_number_of_people():
     ({"names": np.array(["Ann\x1b[31m", "Bob"])}, "a name is no line"), ({"facts": np.array("[")}, "Expecting value"),
     ({"facts": np.array('{"threshold": "high"}')}, "its threshold is 'high'"),
     ({"names": np.array([{}, 1], object)}, "names is object"), ({"facts": np.array("[]")}, "its facts are list"),
-    ({"facts": np.array('{"flip": 3}')}, "its flip is '3'"), ({"names": np.array(["Ann", "B\nob"])}, "no line of text: 'B.*nob'"),
+    ({"facts": np.array('{"flip": 3}')}, "its flip is '3'"),
+    ({"names": np.array(["Ann", "B\nob"])}, "no line of text: 'B.*nob'"),
     ({"facts": np.array('{"image_size": [1e9, -3]}')}, "its image_size"),
     ({"facts": np.array('{"threshold": NaN}')}, "its threshold is 'nan'"),
     ({"facts": np.array('{"threshold_from": "\\u001b[2J"}')}, "its threshold_from")])
