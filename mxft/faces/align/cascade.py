@@ -13,6 +13,7 @@ from mxft.faces.align.detection import Detections, smallest_face
 CELL, STRIDE = 12, 2              # of the proposal network: what one of its outputs sees, and their distance
 FACTOR = 0.709                    # from one scale of a picture to the next
 PROPOSED, REFINED = 0.6, 0.7      # scores that a face must have to reach the next network
+MOST_PLACES = 16384               # of one scale, before those that overlap are left out
 MOST_PROPOSALS = 4096             # of a picture, the best of all scales: a page of noise would ask for millions
 
 
@@ -110,6 +111,9 @@ def _of_scale(propose, image, scale):
     scaled = load_cv2().resize(image, (width, height))
     scores, offsets = propose(as_input(scaled[np.newaxis]))
     rows, columns = np.nonzero(scores > PROPOSED)
+    if len(rows) > MOST_PLACES:  # a page of faces or noise: hours, each compared with each
+        best = np.sort(np.argsort(-scores[rows, columns], kind="stable")[:MOST_PLACES])
+        rows, columns = rows[best], columns[best]
     corner = STRIDE * np.column_stack([columns, rows]) + 1
     boxes = np.column_stack([np.round(corner / scale), np.round((corner + CELL) / scale), scores[rows, columns],
                              offsets[:, rows, columns].T]).astype(np.float64)

@@ -270,7 +270,8 @@ def _write_notes(path, rows):
     with whole_file(path) as f:
         f.write(b"path\tnote\n")
         for row in noted:
-            f.write("\t".join(row).encode("utf-8", "surrogateescape") + b"\n")
+            cells = [cell.translate({9: "\\t", 10: "\\n", 13: "\\r"}) for cell in row]  # a file's name may hold them
+            f.write("\t".join(cells).encode("utf-8", "surrogateescape") + b"\n")
     return path
 
 

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 
+from mxft.compat import mx
 from mxft.errors import InputError, MissingFileError
 from mxft.faces.align.cascade import Cascade, Networks
 from mxft.files.whole import sha256
@@ -49,10 +50,16 @@ def mxnet_cascade(name, min_size=None, confidence=0.9):
         if not os.path.isfile(path):
             raise MissingFileError(f"detector is not whole: expected det1 to det3 of insightface's MTCNN, received "
                                    f"detector={name!r} without {os.path.basename(path)}")
-    networks = [_Network(load_checkpoint(f"{prefix}{number},{EPOCH}"), gives)
-                for number, gives in zip((1, 2, 3), _GIVES)]
+    try:
+        networks = _as_networks(*(_Network(load_checkpoint(f"{prefix}{number},{EPOCH}"), gives)
+                                  for number, gives in zip((1, 2, 3), _GIVES)))
+        _check(networks, name)
+    except mx.base.MXNetError as error:
+        raise InputError(f"detector cannot be used: expected det1 to det3 of insightface's MTCNN, received "
+                         f"detector={name!r}, which MXNet cannot run as they are "
+                         f"({' '.join(str(error).split())[:120]})") from None
     version = "mtcnn (MXNet) " + " ".join(sha256(path)[:12] for path in paths)
-    return Cascade(_as_networks(*networks), "mtcnn (MXNet)", version, min_size, confidence)
+    return Cascade(networks, "mtcnn (MXNet)", version, min_size, confidence)
 
 
 def _as_networks(first, second, third):
@@ -69,6 +76,21 @@ def _as_networks(first, second, third):
         return scores[:, 1], offsets, landmarks
 
     return Networks(propose, refine, output)
+
+
+def _check(networks, name):
+    """Refuse networks that give other shapes than the cascade's, or no numbers, for one small input each."""
+    found = [(networks.propose(np.zeros((1, 3, 14, 20), np.float32)), ((2, 5), (4, 2, 5))),
+             (networks.refine(np.zeros((1, 3, 24, 24), np.float32)), ((1,), (1, 4))),
+             (networks.output(np.zeros((1, 3, 48, 48), np.float32)), ((1,), (1, 4), (1, 10)))]
+    for number, (arrays, shapes) in enumerate(found, 1):
+        received = tuple(array.shape for array in arrays)
+        if received != shapes:
+            raise InputError(f"detector cannot be used: expected outputs of {shapes} from det{number} of insightface's "
+                             f"MTCNN, received {received} in detector={name!r}")
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise InputError(f"detector cannot be used: expected finite numbers from det{number}, received NaN or "
+                             f"infinity in detector={name!r}; damaged parameters?")
 
 
 class _Network:

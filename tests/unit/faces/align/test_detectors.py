@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mxft.errors import InputError, MissingFileError, RunError
-from mxft.faces.align import packaged
+from mxft.faces.align import cascade, packaged
 from mxft.faces.align.cascade import Cascade, Networks, suppress
 from mxft.faces.align.detection import Detections, make_detector, smallest_face
 from tests.support.cascade import SlowCascade, write_checkpoints
@@ -149,3 +149,19 @@ def test_other_networks_than_the_three_are_refused(tmp_path, checkpoints):
 def test_detections_can_be_chosen():
     found = Detections(np.array([[0, 0, 10, 30], [0, 0, 20, 20.0]]), np.array([0.9, 0.8]), np.zeros((2, 5, 2)))
     assert found.sizes.tolist() == [30, 20] and len(found) == 2 and found.only([1]).scores.tolist() == [0.8]
+
+
+def test_a_page_of_faces_is_bounded_before_they_are_compared(monkeypatch):
+    """Every place of the picture is a proposal: without a bound each is compared with each."""
+    seen = []
+    real = cascade.suppress
+    monkeypatch.setattr(cascade, "suppress", lambda boxes, *rest: seen.append(len(boxes)) or real(boxes, *rest))
+    monkeypatch.setattr(cascade, "MOST_PLACES", 50)
+
+    def propose(planes):
+        height, width = (planes.shape[2] - 10) // 2, (planes.shape[3] - 10) // 2
+        scores = np.linspace(0.7, 0.9, height * width).reshape(height, width)
+        return scores, np.zeros((4, height, width))
+
+    boxes = cascade._of_scale(propose, np.zeros((60, 60, 3), np.uint8), 1.0)
+    assert seen == [50] and boxes[:, 4].max() == pytest.approx(0.9)

@@ -147,6 +147,11 @@ def test_two_calls_at_once_are_refused(photos):
     assert align().done_before == 8
 
 
+def test_a_name_of_two_lines_is_one_row_of_the_notes(photos):
+    (photos / "photos" / "a\n\tb.jpg").write_bytes(b"cut")
+    assert len(lines_of(align().notes_path)) == 5 and "a\\n\\tb.jpg\t" in pathlib.Path("aligned/notes.tsv").read_text()
+
+
 def test_a_picture_that_may_not_be_read_is_one_of_many(photos, monkeypatch):
     real = module.read_image
 
