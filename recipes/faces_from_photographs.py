@@ -1,4 +1,4 @@
-"""Faces, from the photograph to the name: align, pack, fine-tune, verify, enrol, identify.
+"""Faces, from the photograph to the name: align, pack, train, verify, enrol.
 
     python recipes/faces_from_photographs.py
     python recipes/faces_from_photographs.py --faces lfw-112x112.tar \\
@@ -19,8 +19,8 @@ What is done, and what it says:
      (mxft.pack_pairs)
   3  the network is fine-tuned on the people, its class centres imprinted
      (mxft.finetune_faces), and verified on those pairs before and after
-  4  the people are enrolled, and the faces of new pictures named, by the network
-     before and after (mxft.enroll, mxft.identify)
+  4  the people are enrolled, and the faces of new pictures named, by the
+     network before and after (mxft.enroll, mxft.identify)
 """
 import itertools
 import os
