@@ -11,7 +11,7 @@ last one is a new picture, which nothing is trained on. --faces: aligned faces,
 LFW's for instance, from which photographs are made: pasted into scenes of
 640x480 at random size, angle and place, some with a stranger beside. Without
 either, faces are drawn. Without --model a small network is trained first on
-aligned faces of other people, which takes half a minute.
+aligned faces of other people, which takes a minute.
 
 What is done, and what it says:
   1  the faces are found, turned and cropped (mxft.align_faces)
@@ -145,15 +145,15 @@ def trained_here(args):
 
     print("\nNo --model: a small network is trained on drawn faces of other people first")
     folder = pathlib.Path(args.run, "first", "people")
-    for person, image in itertools.product(range(2000, 2040), range(8)):
+    for person, image in itertools.product(range(2000, 2100), range(6)):
         path = folder / str(person) / f"{image}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), drawn_face(person, image))
     faces = os.path.join(args.run, "first", "faces")
     mxft.pack_faces(str(folder), faces)
     symbol = face_network("m1", 64, versions=Versions(multiplier=0.125))
-    head = make_head("cosface", 40, 64, HeadOptions(margin_m=0.2, margin_s=16.0))
-    options = FaceOptions(lr=0.1, lr_steps=(25,), end_epoch=6, per_batch_size=64, frequent=5, seed=args.seed)
+    head = make_head("cosface", 100, 64, HeadOptions(margin_m=0.2, margin_s=16.0))
+    options = FaceOptions(lr=0.1, lr_steps=(84,), end_epoch=5, per_batch_size=25, frequent=20, seed=args.seed)
     train_faces(FaceBackbone(symbol, "m1", 64), head, read_face_set(faces), os.path.join(args.run, "first", "model"),
                 options, [mx.cpu()])
     return os.path.join(args.run, "first", "model") + ",last"
