@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 
-from mxft.compat import mx
 from mxft.errors import InputError
 from mxft.faces.align.detection import Detections
 from mxft.faces.align.options import AlignOptions
@@ -21,19 +20,12 @@ from mxft.faces.gallery.images import FaceImages, open_face_images
 from mxft.faces.gallery.pairs import pairs_of
 from mxft.faces.gallery.reading import FaceReader
 from mxft.faces.pairs.bin_file import write_pairs
-from mxft.network.checkpoint import Checkpoint
+from tests.support.small_networks import small_faces
 
 
 @pytest.fixture(scope="module")
 def embedder():
-    """A face network of two layers: 16 numbers of a 112x112 face."""
-    body = mx.sym.Convolution((mx.sym.Variable("data") - 127.5) * 0.0078125, kernel=(8, 8), stride=(8, 8), num_filter=4,
-                              name="conv0")
-    symbol = mx.sym.FullyConnected(mx.sym.Flatten(mx.sym.Activation(body, act_type="relu")), num_hidden=16, name="fc1")
-    rng = np.random.default_rng(0)
-    shapes = dict(zip(symbol.list_arguments(), symbol.infer_shape(data=(1, 3, 112, 112))[0]))
-    parameters = {name: mx.nd.array(rng.normal(0, 0.1, shape)) for name, shape in shapes.items() if name != "data"}
-    return Embedder(Checkpoint(symbol, parameters, {}, {"embedding": "fc1"}), batch_size=4)
+    return Embedder(small_faces(), batch_size=4)
 
 
 def face(seed, size=(112, 112)):
