@@ -1,4 +1,4 @@
-"""Faces: who of 423 people is it, or a stranger? One image of each enrolled, before and after fine-tuning.
+"""Faces: who of 423 people is it, or a stranger? One image of each is enrolled.
 
     python recipes/lfw_identification.py --lfw lfw-112x112.tar \\
         --model mobilefacenet-y1/model,0

@@ -27,10 +27,12 @@ from mxft.faces.gallery.reading import ALIGNED, AUTO, FaceReader
 from mxft.faces.pairs.bin_file import PairSet, load_pairs
 from mxft.files.whole import sha256
 from mxft.network.checkpoint import Checkpoint
+from mxft.wording import plural
 
 LOG = logging.getLogger("mxft")
 Path = Union[str, "os.PathLike[str]"]
 FAR = 1e-3
+MOST_TOLD = 10  # pictures without a face that are named
 
 
 def align_faces(source: Path, folder: Path, *, detector: str = MTCNN, landmarks: Path | None = None,
@@ -422,6 +424,12 @@ def model_of(gallery: Gallery | None) -> str:
 
 
 def _tell(found: Any, images: FaceImages, notes: bool = False) -> None:
-    """Log which images have no face, and with `notes` which have several."""
-    for number, reason in sorted({**found.problems, **(found.notes if notes else {})}.items()):
+    """Log which images have no face, the first ones by name, and with `notes` how many have several."""
+    for number, reason in sorted(found.problems.items())[:MOST_TOLD]:
         LOG.warning(f"{images.names[number]}: {reason}")
+    if len(found.problems) > MOST_TOLD:
+        LOG.warning(f"… and {len(found.problems) - MOST_TOLD} more without a face, of {len(images)}")
+    if notes and found.notes:
+        number, note = min(found.notes.items())
+        LOG.warning(f"{plural(len(found.notes), 'picture')} with several faces: {images.names[number]}: {note}"
+                    + " …" * (len(found.notes) > 1))

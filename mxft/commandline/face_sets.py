@@ -5,15 +5,15 @@ from mxft.errors import InputError
 
 
 def find_embedder(args):
-    """Return the Embedder of the flags, None without ``--model``."""
+    """Return the SetEmbedder of the flags, None without ``--model``."""
     if not args.model:
         return None
     from mxft.api.models import find_model
     from mxft.devices import contexts
-    from mxft.faces.sets.embedding import Embedder
+    from mxft.faces.sets.embedding import SetEmbedder
     from mxft.network.checkpoint import load_checkpoint
 
-    return Embedder(load_checkpoint(find_model(args.model)), args.image_size, args.batch_size,
+    return SetEmbedder(load_checkpoint(find_model(args.model)), args.image_size, args.batch_size,
                     contexts(args.gpus)[0], args.data_nthreads)
 
 
@@ -71,12 +71,12 @@ def _write(args, found):
 
 def _take(args):
     """Leave out what a list names."""
-    from mxft.faces.sets.images import FaceImages
+    from mxft.faces.sets.images import SetImages
 
     refuse_beside(args, ("model", "threshold", "strangers", "min_images", "list", "page"), "no --take beside it")
     if not args.out:
         raise InputError("--take: expected --out DIR beside it, received none")
-    _write_set(FaceImages(args.set), args.take, args)
+    _write_set(SetImages(args.set), args.take, args)
     return 0
 
 

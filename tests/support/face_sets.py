@@ -23,7 +23,7 @@ def colour(person):
 
 
 class ColourEmbedder:
-    """Embeds an image by the hue of its mean colour, COLOURS numbers; see `mxft.faces.sets.embedding.Embedder`."""
+    """Embeds an image by the hue of its mean colour, COLOURS numbers; see `mxft.faces.sets.embedding.SetEmbedder`."""
 
     def embed(self, images, name):
         rows, bad = np.full((len(images), COLOURS), np.nan, np.float32), {}

@@ -2,6 +2,7 @@
 import numpy as np
 
 from mxft.compat import mx
+from mxft.network.checkpoint import Checkpoint
 
 DATA = (2, 3, 8, 8)
 
@@ -44,3 +45,14 @@ def forward(symbol, args, auxs=()):
     executor.copy_params_from(args, dict(auxs), allow_extra_params=True)
     image = mx.nd.array(np.random.RandomState(9).normal(size=DATA))
     return [output.asnumpy() for output in executor.forward(is_train=False, data=image)]
+
+
+def small_faces(seed=0):
+    """Return the Checkpoint of a face network of two layers: 16 numbers of a 112x112 face."""
+    body = mx.sym.Convolution((mx.sym.Variable("data") - 127.5) * 0.0078125, kernel=(8, 8), stride=(8, 8), num_filter=4,
+                              name="conv0")
+    symbol = mx.sym.FullyConnected(mx.sym.Flatten(mx.sym.Activation(body, act_type="relu")), num_hidden=16, name="fc1")
+    rng = np.random.default_rng(seed)
+    shapes = dict(zip(symbol.list_arguments(), symbol.infer_shape(data=(1, 3, 112, 112))[0]))
+    parameters = {name: mx.nd.array(rng.normal(0, 0.1, shape)) for name, shape in shapes.items() if name != "data"}
+    return Checkpoint(symbol, parameters, {}, {"embedding": "fc1"})

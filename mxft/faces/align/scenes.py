@@ -32,8 +32,8 @@ def make_scene(crops, rng, size=SCENE, sizes=(60, 220), most_degrees=20, backgro
     rng : numpy.random.Generator
     size : (H, W)
         Of the scene.
-    sizes : (int, int)
-        Smallest and largest edge of a pasted crop in pixels.
+    sizes : (int, int), or a sequence of them
+        Smallest and largest edge of a pasted crop in pixels, of all or of each.
     most_degrees : float
         A face is turned by up to so much.
     background : numpy.ndarray, optional
@@ -48,8 +48,9 @@ def make_scene(crops, rng, size=SCENE, sizes=(60, 220), most_degrees=20, backgro
     height, width = size
     scene = (_noise(rng, size) if background is None else load_cv2().resize(background, (width, height))).astype(float)
     column, faces = width / len(crops), []
-    for number, crop in enumerate(crops):
-        edge = rng.uniform(sizes[0], min(sizes[1], column / 1.2, height / 1.2))
+    each = sizes if isinstance(sizes[0], (tuple, list)) else [sizes] * len(crops)
+    for number, (crop, (low, high)) in enumerate(zip(crops, each)):
+        edge = rng.uniform(low, min(high, column / 1.2, height / 1.2))
         angle = np.deg2rad(rng.uniform(-most_degrees, most_degrees))
         reach = 0.6 * edge
         centre = [column * number + rng.uniform(reach, max(column - reach, reach + 1)),

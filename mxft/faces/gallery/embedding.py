@@ -8,6 +8,7 @@ import numpy as np
 from mxft.data.images import BadImage
 from mxft.data.packing import one_opencv_thread, ordered_map
 from mxft.errors import InputError, RunError
+from mxft.faces.evaluation.embedding import forward_views
 from mxft.wording import plural
 
 
@@ -113,9 +114,7 @@ def _read(images, reader, number):
 
 def _forward(executor, pixels, flip):
     """Return the embeddings (n, D) of uint8 RGB pixels, with those of their mirror images, and the lengths (n,)."""
-    planes = np.ascontiguousarray(np.stack(pixels).transpose(0, 3, 1, 2), dtype=np.float32)
-    views = (planes, np.ascontiguousarray(planes[..., ::-1])) if flip else (planes,)
-    found = np.stack([executor.forward(view).reshape(len(pixels), -1) for view in views])
+    found = forward_views(executor, np.stack(pixels), flip)
     return found.sum(axis=0), np.linalg.norm(found, axis=2).mean(axis=0)
 
 

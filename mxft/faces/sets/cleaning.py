@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mxft.errors import InputError
-from mxft.faces.sets.images import FaceImages
+from mxft.faces.sets.images import SetImages
 from mxft.faces.sets.labels import (
     FAR,
     LEAST_IMAGES,
@@ -31,7 +31,7 @@ class WrongLabels:
 
     Attributes
     ----------
-    faces : FaceImages
+    faces : SetImages
     results : mxft.faces.sets.labels.LabelResults
     bad : dict of int to str
         Images that cannot be read, and why.
@@ -41,7 +41,7 @@ class WrongLabels:
         Images of a person that is results.
     """
 
-    faces: FaceImages
+    faces: SetImages
     results: LabelResults
     bad: dict
     strangers: float
@@ -86,7 +86,7 @@ def find_wrong_labels(source, embedder, threshold=None, strangers=STRANGERS, lea
     ----------
     source : str
         A face set, ``.rec`` file or folder of people.
-    embedder : mxft.faces.sets.embedding.Embedder
+    embedder : mxft.faces.sets.embedding.SetEmbedder
     threshold, strangers, least
         See `mxft.faces.sets.labels.judge_labels`.
 
@@ -99,7 +99,7 @@ def find_wrong_labels(source, embedder, threshold=None, strangers=STRANGERS, lea
     >>> print(find_wrong_labels("faces", Embedder(checkpoint)))                           # doctest: +SKIP
     faces: 5,985 images of 423 people
     """
-    faces = FaceImages(source)
+    faces = SetImages(source)
     embeddings, bad = embedder.embed(faces, faces.path)
     return WrongLabels(faces, judge_labels(embeddings, faces.labels, len(faces.names), threshold, strangers, least),
                        bad, strangers, least)
@@ -131,7 +131,7 @@ def write_clean_set(faces, gone, folder, force=False, show=None):
 
     Parameters
     ----------
-    faces : FaceImages
+    faces : SetImages
     gone : sequence of int, or str
         Places of the images, or a table of them: see `write_wrong_labels`.
     folder : str
@@ -152,7 +152,7 @@ def write_clean_set(faces, gone, folder, force=False, show=None):
 
     Examples
     --------
-    >>> write_clean_set(FaceImages("faces"), "wrong-labels.tsv", "faces-clean")           # doctest: +SKIP
+    >>> write_clean_set(SetImages("faces"), "wrong-labels.tsv", "faces-clean")           # doctest: +SKIP
     (5962, 423)
     """
     require_target(folder, [faces.path], force)

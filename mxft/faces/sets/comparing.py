@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mxft.errors import InputError
-from mxft.faces.sets.images import FaceImages
+from mxft.faces.sets.images import SetImages
 from mxft.faces.sets.labels import clean_centres
 from mxft.faces.sets.lists import write_table
 from mxft.faces.sets.merging import PAIR_COLUMNS
@@ -21,7 +21,7 @@ class CompareResult:
 
     Attributes
     ----------
-    first, second : FaceImages
+    first, second : SetImages
     pairs : list of (int, int, float or None, str)
         Labels in the first and the second set, the cosine of the centres (None by name alone), and by what they were
         found: BY_FACE, BY_NAME or BY_BOTH. With faces, names alone make no pair.
@@ -39,8 +39,8 @@ class CompareResult:
         Images and identities in `folder`.
     """
 
-    first: FaceImages
-    second: FaceImages
+    first: SetImages
+    second: SetImages
     pairs: list
     other_faces: list
     threshold: float
@@ -90,7 +90,7 @@ def compare_sets(first, second, embedder=None, threshold=None, false_pairs=FALSE
     ----------
     first, second : str
         Face sets, ``.rec`` files or folders of people.
-    embedder : mxft.faces.sets.embedding.Embedder, optional
+    embedder : mxft.faces.sets.embedding.SetEmbedder, optional
         By names alone when None.
     threshold, false_pairs
         See `mxft.faces.sets.people.same_people`.
@@ -124,7 +124,7 @@ def compare_sets(first, second, embedder=None, threshold=None, false_pairs=FALSE
     """
     if folder:
         require_target(folder, (first, second), force)
-    sets = FaceImages(first), FaceImages(second)
+    sets = SetImages(first), SetImages(second)
     named = all(faces.named for faces in sets)
     if embedder is None and not named:
         unnamed = next(faces.path for faces in sets if not faces.named)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mxft.data.progress import progress
-from mxft.faces.sets.images import FaceImages
+from mxft.faces.sets.images import SetImages
 from mxft.faces.sets.lists import write_table
 from mxft.faces.sets.prints import KINDS, Prints, alike, groups, take_prints, too_many
 from mxft.wording import plural
@@ -86,7 +86,7 @@ def find_set_duplicates(sources, list_path=None, threads=None, show=None):
     >>> print(find_set_duplicates(["faces-a", "faces-b"]))                                # doctest: +SKIP
     9,600 images: 12 duplicates in 12 groups
     """
-    sets = [FaceImages(source) for source in sources]
+    sets = [SetImages(source) for source in sources]
     taken = []
     for faces in sets:
         with progress(len(faces), f"reading {faces.path}", show=show) as advance:

@@ -11,7 +11,7 @@ from mxft.faces.data.sources import read_source
 from mxft.wording import plural
 
 
-class FaceImages(Sequence):
+class SetImages(Sequence):
     """The encoded images of a set, each read when it is asked for.
 
     Parameters
@@ -40,7 +40,7 @@ class FaceImages(Sequence):
 
     Examples
     --------
-    >>> faces = FaceImages("faces_emore")                                                 # doctest: +SKIP
+    >>> faces = SetImages("faces_emore")                                                 # doctest: +SKIP
     >>> len(faces[0]), faces.names[faces.labels[0]]                                       # doctest: +SKIP
     (5213, '0')
     """

@@ -54,7 +54,7 @@ def find_images(faces, path):
 
     Parameters
     ----------
-    faces : FaceImages
+    faces : SetImages
     path : str
 
     Returns

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mxft.errors import InputError, nearest
-from mxft.faces.sets.images import FaceImages
+from mxft.faces.sets.images import SetImages
 from mxft.faces.sets.lists import read_table
 from mxft.faces.sets.people import person_numbers, same_names
 from mxft.faces.sets.writing import require_target, write_people
@@ -87,7 +87,7 @@ def merge_sets(sources, folder, join_names=False, join_list=None, force=False, s
     if len(sources) < 2:
         raise InputError(f"nothing to merge: expected two sets or more, received {len(sources)}")
     require_target(folder, sources, force)
-    sets = [FaceImages(source) for source in sources]
+    sets = [SetImages(source) for source in sources]
     stems = _stems(sets)
     pairs = [*(_pairs_by_name(sets) if join_names else ()), *(_pairs_of_list(sets, join_list) if join_list else ())]
     people = person_numbers(sum(len(each.names) for each in sets), pairs)

@@ -11,7 +11,7 @@ from mxft.data.progress import progress
 from mxft.faces.data.records import Damage, RecordFile
 from mxft.faces.evaluation.pair_scoring import distinct_images
 from mxft.faces.sets.centres import directions, nearest_others, stranger_cosines, threshold_at
-from mxft.faces.sets.images import FaceImages
+from mxft.faces.sets.images import SetImages
 from mxft.faces.sets.labels import clean_centres
 from mxft.faces.sets.lists import write_table
 from mxft.faces.sets.people import USUAL_THRESHOLD
@@ -90,7 +90,7 @@ def measure_overlap(source, pair_sets, embedder=None, threshold=None, list_path=
     source : str
         A face set, ``.rec`` file or folder of people.
     pair_sets : sequence of mxft.faces.pairs.bin_file.PairSet
-    embedder : mxft.faces.sets.embedding.Embedder, optional
+    embedder : mxft.faces.sets.embedding.SetEmbedder, optional
         Of a network that tells people apart; images alone are compared when None.
     threshold : float, optional
         Cosine of an image with a training person's centre. By default what one in a hundred images of a stranger would
@@ -109,7 +109,7 @@ def measure_overlap(source, pair_sets, embedder=None, threshold=None, list_path=
     >>> print(*measure_overlap("faces", [load_pairs("faces/lfw.bin")]))                   # doctest: +SKIP
     lfw: 3,702 of 7,701 images are in the training set (3702 same bytes), in 4,310 of 6,000 pairs
     """
-    faces = FaceImages(source)
+    faces = SetImages(source)
     with progress(len(faces), f"reading {source}", show=show) as advance:
         prints = take_prints(faces, threads, advance)
     people = _known_people(faces, embedder, threshold) if embedder else None

@@ -32,7 +32,7 @@ def write_people(folder, people, image_size, show=None):
     Parameters
     ----------
     folder : str
-    people : sequence of (str, list of (str, FaceImages, int))
+    people : sequence of (str, list of (str, SetImages, int))
         The name of each, and of each image its path for ``train.lst``, its set and its place in it. A person without
         images is left out.
     image_size : (H, W)
@@ -91,7 +91,7 @@ def write_some(folder, faces, kept, show=None):
     Parameters
     ----------
     folder : str
-    faces : FaceImages
+    faces : SetImages
     kept : numpy.ndarray
         Bool ``(N,)``.
     show : bool, optional

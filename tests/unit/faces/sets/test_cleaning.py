@@ -9,7 +9,7 @@ from mxft.errors import InputError
 from mxft.faces.report.cleaning_page import write_cleaning_page
 from mxft.faces.sets import cleaning
 from mxft.faces.sets.cleaning import find_wrong_labels, write_clean_set, write_wrong_labels
-from mxft.faces.sets.images import FaceImages
+from mxft.faces.sets.images import SetImages
 from mxft.faces.sets.lists import read_table
 from tests.support.face_sets import COLOURS, SIZE, ColourEmbedder, person_image, write_set
 
@@ -51,19 +51,19 @@ def test_a_set_with_very_many_wrong_labels_is_told(noisy, monkeypatch):
 
 
 def test_the_clean_set_is_the_rest_byte_for_byte(noisy, tmp_path):
-    found, before = found_in(noisy), FaceImages(noisy)
+    found, before = found_in(noisy), SetImages(noisy)
     write_wrong_labels(str(tmp_path / "wrong.tsv"), found)
     for number, gone in enumerate((found.results.goes.nonzero()[0], str(tmp_path / "wrong.tsv"))):
         folder = str(tmp_path / f"clean{number}")
         assert write_clean_set(before, gone, folder, show=False) == (60, 11)
-        after = FaceImages(folder)
+        after = SetImages(folder)
         kept = np.flatnonzero(~found.results.goes).tolist()
         assert [after[i] for i in range(60)] == [before[i] for i in kept]
         assert [after.paths[i] for i in range(60)] == [before.paths[i] for i in kept] and after.names == before.names
 
 
 def test_the_size_is_that_of_the_first_image_that_can_be_read():
-    faces = FaceImages.__new__(FaceImages)
+    faces = SetImages.__new__(SetImages)
     faces.__dict__.update(path="set", paths=["p0/0.png"] * 2, _source=Broken())
     assert faces.image_size == SIZE
 
@@ -80,10 +80,10 @@ class Broken:
 
 
 def test_a_person_all_of_whose_images_go_takes_no_label(noisy, tmp_path):
-    faces = FaceImages(noisy)
+    faces = SetImages(noisy)
     gone = [at for at, label in enumerate(faces.labels) if label == 2 or faces.paths[at] == "p<3>/5.png"]
     assert write_clean_set(faces, gone, str(tmp_path / "out"), show=False) == (55, 10)
-    assert "p2" not in FaceImages(str(tmp_path / "out")).names
+    assert "p2" not in SetImages(str(tmp_path / "out")).names
 
 
 @pytest.mark.parametrize("text, message", [
@@ -94,7 +94,7 @@ def test_a_person_all_of_whose_images_go_takes_no_label(noisy, tmp_path):
 def test_a_list_of_other_images_is_refused(noisy, tmp_path, text, message):
     (tmp_path / "list.tsv").write_text(text)
     with pytest.raises(InputError, match=message):
-        write_clean_set(FaceImages(noisy), str(tmp_path / "list.tsv"), str(tmp_path / "out"), show=False)
+        write_clean_set(SetImages(noisy), str(tmp_path / "list.tsv"), str(tmp_path / "out"), show=False)
     assert not (tmp_path / "out").exists()
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from mxft.errors import InputError
 from mxft.faces.sets.comparing import compare_sets
-from mxft.faces.sets.images import FaceImages
+from mxft.faces.sets.images import SetImages
 from mxft.faces.sets.lists import read_table
 from mxft.faces.sets.merging import PAIR_COLUMNS, merge_sets
 from tests.support.face_sets import ColourEmbedder, person_image, write_set
@@ -40,7 +40,7 @@ def test_without_a_network_names_decide(sets):
 def test_what_is_listed_joins_and_what_is_left_is_apart(sets, tmp_path):
     pairs = str(tmp_path / "pairs.tsv")
     result = compare_sets(*sets, ColourEmbedder(), 0.95, list_path=pairs, folder=str(tmp_path / "apart"), show=False)
-    assert result.written == (8, 2) and FaceImages(str(tmp_path / "apart")).names == ["Cy", "Dee"]
+    assert result.written == (8, 2) and SetImages(str(tmp_path / "apart")).names == ["Cy", "Dee"]
     assert read_table(pairs, PAIR_COLUMNS) == [(sets[0], "Ada", sets[1], "ada"), (sets[0], "Bob", sets[1], "Robert")]
     assert compare_sets(str(tmp_path / "apart"), sets[1], ColourEmbedder(), 0.95).pairs == []
     merged = merge_sets(sets, str(tmp_path / "all"), join_list=pairs, show=False)

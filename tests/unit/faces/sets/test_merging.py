@@ -4,7 +4,7 @@ import pytest
 
 from mxft.errors import InputError
 from mxft.faces.data.layout import read_face_set
-from mxft.faces.sets.images import FaceImages
+from mxft.faces.sets.images import SetImages
 from mxft.faces.sets.merging import merge_sets
 from tests.support.face_sets import SIZE, person_image, write_set
 from tests.support.images import encoded
@@ -20,7 +20,7 @@ def sets(tmp_path):
 
 
 def people_of(folder):
-    faces = FaceImages(str(folder))
+    faces = SetImages(str(folder))
     found = {name: [] for name in faces.names}
     for at, label in enumerate(faces.labels):
         found[faces.names[label]].append(faces[at])
