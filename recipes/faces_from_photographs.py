@@ -26,6 +26,7 @@ import itertools
 import os
 import pathlib
 import random
+import shlex
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -173,7 +174,7 @@ def pack_other_pairs(args):
         different.append((chosen.choice(crops[left]), chosen.choice(crops[right]), False))
     pairs = [pair for both in zip(same, different) for pair in both]
     path = os.path.join(args.run, "others.bin")
-    print(mxft.pack_pairs(pairs, path))
+    mxft.pack_pairs(pairs, path)
     return path
 
 
@@ -258,10 +259,11 @@ def tell(args, shown, before, after, first, second, tuned, page):
     for label, number in ((f"new pictures whose person is named, of {len(shown)}", 0),
                           ("faces given another's name", 1), ("faces called unknown", 2)):
         print(f"{label:44} {first[number]:8d} {second[number]:8d}")
+    run, model = shlex.quote(args.run), shlex.quote(tuned)
     print(f"\nthe page of the training: {page}\na picture with its names: {args.run}/named.png\n\nnext:\n"
-          f"  mxft identify {args.run}/gallery.npz {args.run}/new --top 3\n"
-          f"  mxft serve {args.run}/gallery.npz\n"
-          f"  mxft slim --model {tuned} --output {args.run}/slim")
+          f"  mxft identify {run}/gallery.npz {run}/new --top 3\n"
+          f"  mxft serve {run}/gallery.npz\n"
+          f"  mxft slim --model {model} --output {run}/slim")
 
 
 if __name__ == "__main__":

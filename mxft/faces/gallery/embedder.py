@@ -9,6 +9,7 @@ from mxft.faces.gallery.images import open_face_images
 from mxft.faces.gallery.reading import FaceReader
 from mxft.faces.pairs.bin_file import check_images
 from mxft.machine.quiet import quiet_native
+from mxft.settings import height_width
 
 
 class Embedder:
@@ -43,9 +44,8 @@ class Embedder:
 
     def __init__(self, checkpoint, flip=True, image_size=None, batch_size=32, context=None, rewrite=True, threads=None):
         spec = checkpoint.input_spec
-        self.image_size = tuple(image_size) if image_size else (112, 112) if spec is None else tuple(spec.shape[1:])
-        if len(self.image_size) != 2:
-            raise InputError(f"`image_size`: expected (H, W) in pixels, received image_size={image_size}")
+        self.image_size = (height_width(image_size, "image_size") if image_size
+                           else (112, 112) if spec is None else tuple(spec.shape[1:]))
         self.flip, self.threads = flip, threads
         self.executor = embedding_executor(checkpoint, batch_size, self.image_size, context, rewrite)
         self.facts = network_facts(checkpoint, flip, self.image_size)

@@ -48,6 +48,9 @@ def read_embeddings(path):
         Not such a file, or a damaged one.
     """
     require_file(path, "embeddings")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"embeddings cannot be read: expected a file that mxft embed has written, received {path}, "
+                         "which is no .npz file, or one cut short")
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if str(arrays["format"]) != FORMAT:

@@ -2,6 +2,7 @@
 import numpy as np
 
 from mxft.errors import InputError
+from mxft.settings import whole
 
 MEAN, MAXIMUM = "mean", "max"
 POOLS = (MEAN, MAXIMUM)
@@ -30,7 +31,7 @@ def nearest_people(gallery, vectors, top=1, pool=MEAN):
     Raises
     ------
     InputError
-        Another pool, or embeddings of another length than the gallery's.
+        Another pool, no people to return, or embeddings of another length than the gallery's.
 
     Examples
     --------
@@ -44,6 +45,8 @@ def nearest_people(gallery, vectors, top=1, pool=MEAN):
     if vectors.ndim != 2 or vectors.shape[1] != gallery.vectors.shape[1]:
         raise InputError(f"embeddings do not fit the gallery: expected {gallery.vectors.shape[1]} numbers each, "
                          f"received {vectors.shape}")
+    if not whole(1).accepts(top):
+        raise InputError(f"`top`: expected {whole(1).expected}, received top={top!r}")
     top = min(top, len(gallery.names))
     rows, owners = (gallery.templates(), np.arange(len(gallery.names))) if pool == MEAN else (gallery.vectors,
                                                                                               gallery.owners)

@@ -167,7 +167,7 @@ def test_folders_that_are_refused(photos):
 
 def test_no_face_anywhere_is_an_error_that_names_the_list(photos):
     with pytest.raises(RunError, match="no face was aligned: .* 1 without a face and 1 that cannot be read; "
-                                       "out/notes.tsv lists them"):
+                                       "out/notes.tsv lists them; the first is .*: "):
         for name in [*(f"ann/{n}.png" for n in range(6)), "bob/album/two.png"]:
             os.remove(f"photos/{name}")
         align("out")
