@@ -162,7 +162,7 @@ def trained_here(args):
 
 
 def pack_other_pairs(args):
-    """Pack every pair of one person, and as many of two, of the people in RUN/others-aligned; return the .bin."""
+    """Pack every pair of one person, and as many of two, of the people in RUN/others-aligned; return the result."""
     import mxft
 
     root = pathlib.Path(args.run, "others-aligned")
@@ -174,8 +174,7 @@ def pack_other_pairs(args):
         different.append((chosen.choice(crops[left]), chosen.choice(crops[right]), False))
     pairs = [pair for both in zip(same, different) for pair in both]
     path = os.path.join(args.run, "others.bin")
-    mxft.pack_pairs(pairs, path)
-    return path
+    return mxft.pack_pairs(pairs, path)
 
 
 def named(model, args, shown, pairs):
@@ -184,9 +183,10 @@ def named(model, args, shown, pairs):
     The threshold comes from pairs of other people: images that the network was trained on make a lower one.
     """
     import mxft
+    from mxft.faces.gallery.embedder import least_rate
 
     gallery = mxft.enroll(os.path.join(args.run, "photographs"), model, os.path.join(args.run, "gallery.npz"),
-                          pairs=pairs, far=0.01)
+                          pairs=pairs.path, far=least_rate(pairs.different, 0.01))
     print(f"gallery: {gallery}")
     rows = mxft.identify(gallery, list(shown))
     right = {row.image for row in rows if row.name == shown[row.image]}
@@ -232,7 +232,8 @@ def main(argv=None):
     print("\n2  pack")
     faces = os.path.join(args.run, "faces")
     mxft.pack_faces(os.path.join(args.run, "photographs-aligned"), faces)
-    pairs = pack_other_pairs(args)
+    packed = pack_other_pairs(args)
+    pairs = packed.path
     print("\n3  fine-tune and verify")
     before = mxft.verify(model, pairs)
     # a published network, and few images of few people: small steps; one trained here: a small margin
@@ -243,7 +244,7 @@ def main(argv=None):
     tuned = result.fit.last
     after = mxft.verify(tuned, pairs)
     print("\n4  enrol and identify")
-    first, second = named(model, args, shown, pairs), named(tuned, args, shown, pairs)
+    first, second = named(model, args, shown, packed), named(tuned, args, shown, packed)
     draw(second[0], os.path.join(args.run, "named.png"))
     tell(args, shown, before, after, first[1], second[1], tuned, result.report)
     return 0

@@ -121,7 +121,7 @@ def enroll(people: Path, model: Model | None = None, path: Path | None = None, *
     model : str, os.PathLike or Checkpoint
         A face network, see `mxft.finetune`; that of the gallery to `add` to when None.
     path : str or os.PathLike, optional
-        The ``.npz`` to write.
+        The ``.npz`` to write; one that is there is replaced.
     add : Gallery, str or os.PathLike, optional
         A gallery whose people are kept. Images that are in it already are not added again. Its threshold stays where
         none is named; one that was taken from the people enrolled is taken from all of them now.
