@@ -144,8 +144,8 @@ def test_a_journal_that_was_altered_is_not_trusted(photos):
 
 def test_other_settings_are_refused_or_begin_anew(photos):
     align()
-    with pytest.raises(InputError, match=r"faces were aligned with other settings there: .* with margin=0.0 and not 0.5; "
-                                         r"choose another folder, or replace it with .?force"):
+    with pytest.raises(InputError, match=r"faces were aligned with other settings there: .* with margin=0.0 and not "
+                                         r"0.5; choose another folder, or replace it with .?force"):
         align(margin=0.5)
     align(force=True, margin=0.5, encoding=".png")
     assert "ann/0.png" in files_of("aligned") and "ann/0.jpg" not in files_of("aligned")
