@@ -367,7 +367,7 @@ def threshold_of(embedder: Embedder, threshold: float | None, pairs: PairSet | P
 
 def _added(before: Gallery, found: Gallery) -> Gallery:
     """Return a gallery with the people of another; images that are in it already are told."""
-    both = before.with_more(found)
+    both: Gallery = before.with_more(found)
     again = len(before.owners) + len(found.owners) - len(both.owners)
     if again:
         LOG.warning(f"{again} of {plural(len(found.owners), 'image')} already in the gallery, not added again")
