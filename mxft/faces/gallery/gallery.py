@@ -96,9 +96,12 @@ class Gallery(BriefRepr):
         here, numbers = np.zeros(len(other.owners), bool), {name: number for number, name in enumerate(self.names)}
         for person, name in enumerate(other.names):
             if name in numbers:
-                of_theirs, of_ours = other.owners == person, self.owners == numbers[name]
-                here[of_theirs] = (other.vectors[of_theirs] @ self.vectors[of_ours].T).max(axis=1) > 1 - _SAME
+                theirs, ours = other._rows_of(person), self._rows_of(numbers[name])
+                here[theirs] = (other.vectors[theirs] @ self.vectors[ours].T).max(axis=1) > 1 - _SAME
         return here
+
+    def _rows_of(self, person):
+        return slice(*np.searchsorted(self.owners, (person, person + 1)))
 
     def save(self, path):
         """Write the gallery, whole or not at all."""

@@ -149,3 +149,13 @@ def test_faces_are_named_or_unknown(tmp_path):
     lines = (tmp_path / "who.csv").read_text().splitlines()
     assert lines[0] == "image,left,top,right,bottom,name,nearest1,cosine1,nearest2,cosine2"
     assert lines[1].startswith("x.jpg,1.0,2.0,3.0,4.0,Ann,Ann,0.99503") and lines[2].startswith("y.jpg,,,,,unknown,Bob")
+
+
+def test_an_image_that_is_there_already_is_not_added_again():
+    gallery, more = made(6), made(6, seed=1)
+    both = gallery.with_more(more)
+    assert len(both.owners) == len(gallery.owners) + len(more.owners) and both.names == gallery.names
+    again = both.with_more(more)
+    assert np.array_equal(again.vectors, both.vectors) and again.images == both.images
+    renamed = Gallery.of([f"x{owner}" for owner in more.owners], more.vectors, more.images, more.facts)
+    assert len(both.with_more(renamed).owners) == len(both.owners) + len(more.owners)      # another person's stay
