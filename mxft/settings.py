@@ -165,6 +165,24 @@ def check_settings(options, path=""):
                          f"`{path}{field.name}={value!r}`{near}")
 
 
+def height_width(value, name="size"):
+    """Return a size in pixels as ``(H, W)``; InputError of anything but two whole numbers of at least 1.
+
+    Examples
+    --------
+    >>> height_width([112, 96])
+    (112, 96)
+    >>> height_width(112)
+    Traceback (most recent call last):
+    mxft.errors.InputError: size: expected height and width in pixels, such as (112, 112), received size=112
+    """
+    size, one = plain(value), whole(1)
+    if not (isinstance(size, tuple) and len(size) == 2 and all(map(one.accepts, size))):
+        raise InputError(f"`{name}`: expected height and width in pixels, such as (112, 112), received "
+                         f"{name}={value!r}")
+    return size
+
+
 def plain(value):
     """Return a NumPy scalar as Python's own, an array or a list as a tuple of them; anything else as it is.
 

@@ -26,6 +26,7 @@ import itertools
 import os
 import pathlib
 import random
+import shlex
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -161,7 +162,7 @@ def trained_here(args):
 
 
 def pack_other_pairs(args):
-    """Pack every pair of one person, and as many of two, of the people in RUN/others-aligned; return the .bin."""
+    """Pack every pair of one person, and as many of two, of the people in RUN/others-aligned; return the result."""
     import mxft
 
     root = pathlib.Path(args.run, "others-aligned")
@@ -173,8 +174,7 @@ def pack_other_pairs(args):
         different.append((chosen.choice(crops[left]), chosen.choice(crops[right]), False))
     pairs = [pair for both in zip(same, different) for pair in both]
     path = os.path.join(args.run, "others.bin")
-    print(mxft.pack_pairs(pairs, path))
-    return path
+    return mxft.pack_pairs(pairs, path)
 
 
 def named(model, args, shown, pairs):
@@ -183,9 +183,10 @@ def named(model, args, shown, pairs):
     The threshold comes from pairs of other people: images that the network was trained on make a lower one.
     """
     import mxft
+    from mxft.faces.gallery.embedder import least_rate
 
     gallery = mxft.enroll(os.path.join(args.run, "photographs"), model, os.path.join(args.run, "gallery.npz"),
-                          pairs=pairs, far=0.01)
+                          pairs=pairs.path, far=least_rate(pairs.different, 0.01))
     print(f"gallery: {gallery}")
     rows = mxft.identify(gallery, list(shown))
     right = {row.image for row in rows if row.name == shown[row.image]}
@@ -231,7 +232,8 @@ def main(argv=None):
     print("\n2  pack")
     faces = os.path.join(args.run, "faces")
     mxft.pack_faces(os.path.join(args.run, "photographs-aligned"), faces)
-    pairs = pack_other_pairs(args)
+    packed = pack_other_pairs(args)
+    pairs = packed.path
     print("\n3  fine-tune and verify")
     before = mxft.verify(model, pairs)
     # a published network, and few images of few people: small steps; one trained here: a small margin
@@ -242,7 +244,7 @@ def main(argv=None):
     tuned = result.fit.last
     after = mxft.verify(tuned, pairs)
     print("\n4  enrol and identify")
-    first, second = named(model, args, shown, pairs), named(tuned, args, shown, pairs)
+    first, second = named(model, args, shown, packed), named(tuned, args, shown, packed)
     draw(second[0], os.path.join(args.run, "named.png"))
     tell(args, shown, before, after, first[1], second[1], tuned, result.report)
     return 0
@@ -258,10 +260,11 @@ def tell(args, shown, before, after, first, second, tuned, page):
     for label, number in ((f"new pictures whose person is named, of {len(shown)}", 0),
                           ("faces given another's name", 1), ("faces called unknown", 2)):
         print(f"{label:44} {first[number]:8d} {second[number]:8d}")
+    run, model = shlex.quote(args.run), shlex.quote(tuned)
     print(f"\nthe page of the training: {page}\na picture with its names: {args.run}/named.png\n\nnext:\n"
-          f"  mxft identify {args.run}/gallery.npz {args.run}/new --top 3\n"
-          f"  mxft serve {args.run}/gallery.npz\n"
-          f"  mxft slim --model {tuned} --output {args.run}/slim")
+          f"  mxft identify {run}/gallery.npz {run}/new --top 3\n"
+          f"  mxft serve {run}/gallery.npz\n"
+          f"  mxft slim --model {model} --output {run}/slim")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from mxft.api.pictures import Picture, as_files
 from mxft.api.telling import telling
 from mxft.data.progress import progress
 from mxft.devices import contexts
-from mxft.errors import InputError, RunError
+from mxft.errors import RunError
 from mxft.evaluation.packing import folder_packing
 from mxft.evaluation.prediction import image_iterator
 from mxft.faces.evaluation.embedding import embedding_executor
@@ -26,6 +26,7 @@ from mxft.machine.quiet import quiet_native
 from mxft.network.checkpoint import Checkpoint
 from mxft.network.input_spec import InputSpec
 from mxft.network.transfer import check_fits
+from mxft.settings import height_width
 from mxft.surgery import cut_at
 from mxft.wording import BriefRepr
 
@@ -180,9 +181,8 @@ def verify(model: Model, pairs: str | os.PathLike[str] | PairSet, *, folds: int 
         checkpoint = open_model(model)
         pair_set = pairs if isinstance(pairs, PairSet) else load_pairs(os.fspath(pairs))
         spec = checkpoint.input_spec
-        size = tuple(image_size) if image_size else (112, 112) if spec is None else spec.shape[1:]
-        if len(size) != 2:
-            raise InputError(f"`image_size`: expected (H, W) in pixels, received image_size={image_size}")
+        size = (height_width(image_size, "image_size") if image_size
+                else (112, 112) if spec is None else tuple(spec.shape[1:]))
         check_images(pair_set, size)
         check_folds(len(pair_set.issame), folds)
         executor = embedding_executor(checkpoint, batch_size, size, contexts(gpus)[0])

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Union
 
+import numpy as np
+
 from mxft.api.models import Model, find_model, open_model
 from mxft.api.telling import telling
 from mxft.devices import contexts
@@ -27,12 +29,14 @@ from mxft.faces.gallery.reading import ALIGNED, AUTO, FaceReader
 from mxft.faces.pairs.bin_file import PairSet, load_pairs
 from mxft.files.whole import sha256
 from mxft.network.checkpoint import Checkpoint
+from mxft.settings import height_width
 from mxft.wording import plural
 
 LOG = logging.getLogger("mxft")
 Path = Union[str, "os.PathLike[str]"]
 FAR = 1e-3
 MOST_TOLD = 10  # pictures without a face that are named
+_AT_IT = "; at it "     # begins what a threshold would do to the people enrolled
 
 
 def align_faces(source: Path, folder: Path, *, detector: str = MTCNN, landmarks: Path | None = None,
@@ -88,7 +92,7 @@ def align_faces(source: Path, folder: Path, *, detector: str = MTCNN, landmarks:
     >>> print(align_faces("photos", "aligned"))                                  # doctest: +SKIP
     aligned 95 faces of 96 pictures into aligned (112 x 112, 11.3 pictures/s)
     """
-    options = AlignOptions((int(size[0]), int(size[1])), margin, choose, every, turned, quality, encoding)
+    options = AlignOptions(height_width(size), margin, choose, every, turned, quality, encoding)
     finder: Any = None
     with telling():
         rows, how = read_landmark_list(os.fspath(landmarks)) if landmarks else ([], "")
@@ -117,9 +121,10 @@ def enroll(people: Path, model: Model | None = None, path: Path | None = None, *
     model : str, os.PathLike or Checkpoint
         A face network, see `mxft.finetune`; that of the gallery to `add` to when None.
     path : str or os.PathLike, optional
-        The ``.npz`` to write.
+        The ``.npz`` to write; one that is there is replaced.
     add : Gallery, str or os.PathLike, optional
-        A gallery whose people are kept, and its threshold where that was given or is of pairs.
+        A gallery whose people are kept. Images that are in it already are not added again. Its threshold stays where
+        none is named; one that was taken from the people enrolled is taken from all of them now.
     threshold : float, optional
         The cosine above which a face is somebody's.
     pairs : str, os.PathLike or PairSet, optional
@@ -171,9 +176,8 @@ def enroll(people: Path, model: Model | None = None, path: Path | None = None, *
         found: Gallery
         found, embedded = enrol(embedder, opened, reader)
         if before is not None:
-            found = before.with_more(found)
-        kept = before is not None and fpir is None and pairs is None and threshold is None and _is_given(before)
-        found = found if kept else _with_threshold(found, embedder, threshold, pairs, far, fpir)
+            found = _added(before, found)
+        found = _with_threshold(found, embedder, threshold, pairs, far, fpir)
         _tell(embedded, opened, notes=True)
         if path is not None:
             if _state(add) != state:
@@ -307,11 +311,6 @@ def _state(path: Any) -> tuple[int, int] | None:
     return status.st_ino, status.st_mtime_ns
 
 
-def _is_given(gallery: Gallery) -> bool:
-    """Whether a gallery's threshold was given or taken from pairs: it holds for more people of the same network."""
-    return gallery.threshold is not None and not str(gallery.facts.get("threshold_from", "")).startswith("FPIR")
-
-
 def _require_one_threshold(threshold: float | None, pairs: Any, fpir: float | None) -> None:
     given = [name for name, value in (("threshold", threshold), ("pairs", pairs), ("fpir", fpir)) if value is not None]
     if len(given) > 1:
@@ -386,24 +385,47 @@ def _cosine(threshold: float) -> float:
     return threshold
 
 
+def _added(before: Gallery, found: Gallery) -> Gallery:
+    """Return a gallery with the people of another; images that are in it already are told."""
+    both: Gallery = before.with_more(found)
+    again = len(before.owners) + len(found.owners) - len(both.owners)
+    if again:
+        LOG.warning(f"{again} of {plural(len(found.owners), 'image')} already in the gallery, not added again")
+    return both
+
+
 def _with_threshold(gallery: Gallery, embedder: Embedder, threshold: float | None, pairs: Any, far: float,
                     fpir: float | None) -> Gallery:
-    """Return a gallery with the threshold that was asked for; its own where there are images enough; else none."""
+    """Return a gallery with the threshold that was asked for; its own where there are images enough; else none.
+
+    Where nothing is asked for, the threshold of a gallery that was added to stays if it was given or of pairs; one of
+    the people enrolled (`facts` has its ``fpir``) is measured again on all of them.
+    """
+    facts = gallery.facts
     limit, origin = threshold_of(embedder, threshold, pairs, far)
+    if limit is None and fpir is None:
+        fpir = facts.get("fpir")
+        if fpir is None and gallery.threshold is not None:
+            limit, origin = gallery.threshold, str(facts.get("threshold_from", "as given")).partition(_AT_IT)[0]
+    own = None
     if limit is None:
+        own = FPIR if fpir is None else fpir
         try:
-            limit, origin = own_threshold(gallery, FPIR if fpir is None else fpir)
+            limit, origin = own_threshold(gallery, own)
         except InputError:
             if fpir is not None:
                 raise
-            LOG.warning("no threshold: too few people and images to find one, so that nobody will be called unknown; "
-                        "`threshold` or `pairs` give one")
+            LOG.warning(f"no threshold: {plural(len(gallery.owners), 'image')} of "
+                        f"{plural(len(gallery.names), 'person', 'people')} are too few to find one (two people and "
+                        f"{np.ceil(1 / own):.0f} images), so that nobody will be called unknown; `threshold` or "
+                        "`pairs` give one")
     else:
         rate = expected_fpir(gallery, limit)
         if rate is not None:
-            origin += f"; at it {rate:.1%} of the images enrolled would be taken for somebody else"
-    facts = {**gallery.facts, "threshold": None if limit is None else round(float(limit), 6), "threshold_from": origin}
-    return dataclasses.replace(gallery, facts=facts)
+            origin += f"{_AT_IT}{rate:.1%} of the images enrolled would be taken for somebody else"
+    return dataclasses.replace(gallery, facts={
+        **facts, "threshold": None if limit is None else round(float(limit), 6), "threshold_from": origin,
+        "fpir": None if limit is None else own})
 
 
 def model_of(gallery: Gallery | None) -> str:

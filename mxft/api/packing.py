@@ -18,6 +18,7 @@ from mxft.faces.data.packing import pack_faces as pack
 from mxft.faces.pairs import bin_file
 from mxft.faces.pairs.lists import PairRow
 from mxft.options import QUALITY
+from mxft.settings import height_width
 from mxft.workflows.told import say_split
 
 LOG = logging.getLogger("mxft")
@@ -125,7 +126,7 @@ def pack_faces(source: str | os.PathLike[str], folder: str | os.PathLike[str], *
     423
     """
     with telling():
-        wanted = (int(size[0]), int(size[1]))
+        wanted = height_width(size)
         packed: FacePackResult = pack(source, folder, None, wanted, min_images, hold_out, seed, exclude=exclude,
                                       num_thread=threads or os.cpu_count() or 1, force=force,
                                       align=AlignOptions(wanted) if align else None,
@@ -164,7 +165,7 @@ def pack_pairs(pairs: str | os.PathLike[str] | Iterable[tuple[str, str, bool]], 
     ...                                                                # doctest: +SKIP
     mine.bin: 2 pairs (1 same, 1 different) of 3 images, 112x112
     """
-    wanted = (int(size[0]), int(size[1])) if size else None
+    wanted = height_width(size) if size else None
     packed: bin_file.PackedPairs
     with telling():
         if isinstance(pairs, (str, os.PathLike)):

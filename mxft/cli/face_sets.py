@@ -18,7 +18,6 @@ person. Sources are only read: what is written is a new set in --out. The
 cosines are of --model's embeddings and class centres; mxft face-sets ACTION
 --help says which threshold is taken.
 """
-ACTIONS = ("compare", "merge", "duplicates", "clean", "overlap")
 
 
 def parser():
@@ -26,7 +25,7 @@ def parser():
     p = Parser(prog="mxft face-sets", epilog=EXAMPLES,
                description="Find the same people, the same images and wrong labels in face sets;\n"
                            "merge and clean them.")
-    actions = p.add_subparsers(dest="action", metavar="|".join(ACTIONS), required=True)
+    actions = p.add_subparsers(dest="action", metavar="action", required=True)
     _add_compare(actions)
     _add_merge(actions)
     _add_duplicates(actions)
@@ -39,8 +38,8 @@ def _add_compare(actions):
     p = actions.add_parser("compare", help="the people that are in two sets",
                            description="Find the people that are in two sets: by the cosine of their centres,\nand by "
                            "name; without --model by name alone.")
-    p.add_argument("first", metavar="SET")
-    p.add_argument("second", metavar="SET2")
+    p.add_argument("first", metavar="SET", help="face set, .rec, or folder of people")
+    p.add_argument("second", metavar="SET2", help="the one it is compared with")
     p.add_argument("--threshold", type=real(above=-1, below=1), metavar="R",
                    help="least cosine of two centres (default: what different people of these sets would reach "
                         "--false-pairs times in all the pairs compared)")
@@ -63,7 +62,7 @@ def _add_duplicates(actions):
     p = actions.add_parser("duplicates", help="images that stand several times", description="Find images that stand "
                            "several times: the same bytes, the same pixels, or\nnear (another size or quality), within "
                            "a person, under two names, in two sets.")
-    p.add_argument("sets", nargs="+", metavar="SET")
+    p.add_argument("sets", nargs="+", metavar="SET", help="one or more: face set, .rec, or folder of people")
     p.add_argument("--list", metavar="FILE", help="write them, an image a line")
     p.add_argument("--data-nthreads", type=whole(1), metavar="N", help="decoding threads (default: one a core)")
 
@@ -72,7 +71,7 @@ def _add_clean(actions):
     p = actions.add_parser("clean", help="images whose label seems wrong", description="Find images that are far from "
                            "the centre of their person, or nearer to\nanother's; list them, show them, write a set "
                            "without them.")
-    p.add_argument("set", metavar="SET")
+    p.add_argument("set", metavar="SET", help="face set, .rec, or folder of people")
     _add_out(p, "write the set without them")
     p.add_argument("--list", metavar="FILE", help="write what goes and why (default: wrong-labels.tsv in --out)")
     p.add_argument("--page", metavar="FILE", help="write a page to look at it (default: wrong-labels.html in --out)")

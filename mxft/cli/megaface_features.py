@@ -1,5 +1,6 @@
 """``mxft megaface-features``: feature files for MegaFace's kit; insightface's gen_megaface.py and remove_noises.py."""
 from mxft.commandline.arguments import Parser, add_device_options, add_rewrite_option, face_size, whole
+from mxft.wording import plural
 
 EXAMPLES = """\
 examples:
@@ -124,5 +125,6 @@ def _clean(args, images, noises):
         folders = os.path.join(args.output, kind), os.path.join(args.clean, kind)
         result = (clean_facescrub(images[kind], theirs, *folders, args.algo, args.seed) if kind == "facescrub"
                   else clean_megaface(images[kind], theirs, *folders, args.algo))
-        unknown = f"; {result.unknown:,} noises are not in the list of images" if result.unknown else ""
-        print(f"{result.folder}: {result.written:,} features, {result.noises:,} of them noises{unknown}", flush=True)
+        unknown = f"; {plural(result.unknown, 'noise')} not in the list of images" if result.unknown else ""
+        print(f"{result.folder}: {result.written:,} features, of them {plural(result.noises, 'noise')}{unknown}",
+              flush=True)

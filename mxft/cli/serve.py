@@ -5,6 +5,7 @@ import sys
 from mxft.cli.classifier_options import add_classifier_options
 from mxft.commandline.arguments import Parser, real, whole
 from mxft.errors import InputError
+from mxft.wording import plural
 
 EXAMPLES = """\
 examples:
@@ -97,7 +98,11 @@ def _serve_faces(args):
         service = face_service(args)
         max_bytes = args.max_megabytes * 1_000_000
         app = create_face_app(service, max_bytes, _names_of_here(args.host))
-        people = f"a gallery of {len(service.gallery.names)} people" if service.gallery else "two pictures at a time"
+        people = (f"a gallery of {plural(len(service.gallery.names), 'person', 'people')}" if service.gallery
+                  else "two pictures at a time")
+        if service.threshold is None:
+            told = "the nearest person is given, whoever it is" if service.gallery else "no verdict on two pictures"
+            print(f"no threshold: {told}; --threshold or --pairs gives one", file=sys.stderr)
         _say_served(args, f"{service.name}, {people}", listening)
         serve(app, listening, args.threads, max_bytes)
     return 0

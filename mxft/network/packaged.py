@@ -7,6 +7,8 @@ Amazon SageMaker's image classification writes ``model.tar.gz`` with ``image-cla
 import json
 import os
 import shlex
+import tarfile
+import zipfile
 
 from mxft.errors import InputError
 from mxft.files.archive import extract_once
@@ -14,6 +16,7 @@ from mxft.files.cache import cache_folder
 
 _IMPORTED = {".onnx": "--from onnx", ".safetensors": "--from timm --arch NAME", ".h5": "--from keras --arch NAME",
              ".pth": "--from torchvision --arch NAME", ".pt": "--from torchvision --arch NAME"}
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip", ".mar", ".model")  # by name, where one is cut short
 _SYMBOL, MOST_FACTS = "-symbol.json", 1 << 24  # bytes of a file of facts
 
 
@@ -47,6 +50,7 @@ def packaged_prefix(path):
     folder = path
     if os.path.isfile(path):
         _refuse_weights(path)
+        _refuse_others(path)
         folder = extract_once(path, os.path.join(cache_folder(), "unpacked"))
     prefixes = _prefixes(folder)
     if len(prefixes) != 1:
@@ -64,6 +68,13 @@ def _refuse_weights(path):
         raise InputError(f"model: expected an MXNet checkpoint, received {path}, weights of another framework; "
                          f"mxft import {source} --weights {shlex.quote(path)} --prefix {shlex.quote(prefix)} makes one "
                          "of them")
+
+
+def _refuse_others(path):
+    """Refuse what is no archive, a picture for instance, before unpacking it fails with advice about downloads."""
+    if not (tarfile.is_tarfile(path) or zipfile.is_zipfile(path) or path.lower().endswith(_ARCHIVES)):
+        raise InputError(f"model: expected 'prefix,epoch', a folder or an archive with one checkpoint, received "
+                         f"{path}, a file that is none of them")
 
 
 def facts_beside(prefix):

@@ -49,6 +49,13 @@ def test_refusals_are_one_line_and_exit_2(people, capsys):
     assert os.listdir() == ["people"]
 
 
+def test_photographs_are_told_what_aligns_them(here, capsys):
+    write_classes("photos", ("Ada", "Bob"), 2, lambda number, label: np.full((60, 90, 3), 90, np.uint8))
+    assert run("photos", "faces") == 2
+    err = capsys.readouterr().err
+    assert "would stretch the face; all are in faces/train.bad.tsv; --align finds and aligns the faces of" in err
+
+
 def test_size_and_part():
     assert face_size("112") == face_size("112,112") == (112, 112) and face_size("20,16") == (20, 16)
     assert part_or_number("0.2") == 0.2 and part_or_number("3") == 3 and isinstance(part_or_number("3"), int)

@@ -39,6 +39,8 @@ def test_compare_lists_and_merge_joins(here, capsys):
     assert run("compare", "a", "b", "--model", "colour,0", "--list", "pairs.tsv", "--out", "apart") == 0
     out = capsys.readouterr().out
     assert "in both: 2 of 6 people (33.3%) and 2 of 3" in out and "do not train on a and test on b" in out
+    assert ": 2 pairs, 1 of the same name, 1 of other names\n" in out
+    assert "\nother names, to be looked at before they are joined: p0 = other (1.00)\n" in out
     assert run("merge", "a", "b", "--out", "all", "--join-list", "pairs.tsv") == 0
     assert capsys.readouterr().out == ("merged 39 images of 7 identities into all; 2 people joined with the same "
                                        "person under another label\n")
@@ -83,6 +85,8 @@ def test_duplicates_and_overlap(here, capsys):
     (("compare", "a", "b", "--threshold", "0.5"), "--threshold: expected --model beside it, received threshold=0.5"),
     (("compare", "a", "b", "--model", "colour,0", "--threshold", "0.5", "--false-pairs", "2"),
      "--false-pairs: expected no --threshold beside it, received false_pairs=2.0"),
+    (("comapre", "a", "b"), "action: expected one of 'compare', 'merge', 'duplicates', 'clean', 'overlap', received "
+                            "action='comapre'; mxft face-sets --help shows them all"),
     (("compare", "a", "gone"), "is missing: expected a file, received 'gone'"),
     (("merge", "a", "--out", "o"), "nothing to merge: expected two sets or more, received 1"),
     (("merge", "a", "b"), "expected --out, received none"),

@@ -36,8 +36,8 @@ def test_features_and_then_without_noises(here, capsys):
     assert run("--model", "face,0", *FACESCRUB, *MEGAFACE, "--clean", "clean", *noises) == 0
     assert capsys.readouterr().out.splitlines() == [
         "out/facescrub: 4 features", "out/megaface: 2 features",
-        "clean/facescrub: 4 features, 1 of them noises; 1 noises are not in the list of images",
-        "clean/megaface: 2 features, 1 of them noises"]
+        "clean/facescrub: 4 features, of them 1 noise; 1 noise not in the list of images",
+        "clean/megaface: 2 features, of them 1 noise"]
     feature = read_feature("clean/megaface/9/x@N0/6.png_y1.bin")
     assert len(feature) == 13 and feature[12] == 100
     first = (here / "clean/facescrub/Ann/2.png_y1.bin").read_bytes()

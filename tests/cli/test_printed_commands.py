@@ -117,7 +117,7 @@ ELSEWHERE = {
     "give `image_size` {},{}": "tests/unit/faces/data/test_iterators.py",
     "images that can be decoded, received at key": "tests/unit/faces/data/test_packing.py",
     "which has no cross-entropy; leave `ce_loss` out": "tests/unit/faces/training/test_triplets.py",
-    "steps done; best ……, last …": "tests/recipes/test_train_softmax.py",
+    "… done; best ……, last …": "tests/recipes/test_train_softmax.py",
     "mxft recipe": "tests/cli/test_recipe.py", "name: expected that of a recipe": "tests/cli/test_recipe.py",
     "and nothing ends the run before; say": "tests/unit/training/test_sanity.py",
     "expected one without checkpoints": "tests/unit/faces/training/test_checkpoints.py",

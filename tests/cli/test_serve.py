@@ -192,7 +192,8 @@ def test_a_person_drops_pictures_on_the_page(service, folder, capsys):
 
 @pytest.mark.parametrize("words, message", [
     (["gone.tar"], "model: expected 'prefix,epoch', received model='gone.tar'"),
-    (["net-0000.params"], "cannot unpack net-0000.params: expected a whole tar or zip archive"),
+    (["net-0000.params"], "model cannot be opened: expected a folder, PREFIX,EPOCH, or the .tar of a bundle, received "
+                         "model='net-0000.params', a file that is no tar archive"),
     (["net,0", "--port", "65536"], "--port: expected a whole number from 0 to 65535, received port='65536'"),
     (["net,0", "--host", "192.0.2.7"], "--host: expected an address of this machine, received host='192.0.2.7'"),
     (["net,0", "--max-megabytes", "0"], "--max-megabytes: expected a whole number from 1 to 1000"),

@@ -83,7 +83,7 @@ def test_what_is_no_face_gets_a_sentence(client, body, status, sentence):
 def test_forms_with_other_numbers_of_files(client, faces, service):
     answer = client.post("/verify", data=form(scene(faces[:1])))
     assert answer.status_code == 400
-    assert answer.get_json()["error"] == "Expected two pictures as a form with two files, received 1 files."
+    assert answer.get_json()["error"] == "Expected two pictures as a form with two files, received 1 file."
     answer = client.post("/nothing")
     assert answer.get_json()["error"].endswith("pictures are posted to /verify and /identify.")
     alone = FaceService(service._embedder, "y1", service._one, service._every)

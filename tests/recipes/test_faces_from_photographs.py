@@ -35,11 +35,11 @@ def test_refusals_come_before_any_work(recipe, here, capsys):
 @pytest.mark.data
 def test_scenes_of_lfw_become_names(recipe, testdata, here, capsys):
     status = run(recipe, "--faces", testdata / "data" / "lfw-112x112.tar", "--model",
-                 f"{testdata}/models/mobilefacenet-y1/model,0", "--people", 8, "--epochs", 1, "--run", "run")
+                 f"{testdata}/models/mobilefacenet-y1/model,0", "--people", 6, "--epochs", 1, "--run", "run")
     out = capsys.readouterr().out
-    assert status == 0 and "new pictures whose person is named, of 8" in out
+    assert status == 0 and "new pictures whose person is named, of 6" in out
     named = next(line for line in out.splitlines() if line.startswith("new pictures whose person is named"))
-    assert int(named.split()[-1]) >= 6 and pathlib.Path("run/named.png").is_file()
+    assert int(named.split()[-1]) >= 4 and pathlib.Path("run/named.png").is_file()
 
 
 @pytest.mark.long

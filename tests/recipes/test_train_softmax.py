@@ -81,6 +81,13 @@ def test_upstreams_defaults_on_few_images_are_warned_of(run, tmp_path):
     assert len(read_log(tmp_path / "new" / "model-log.jsonl")[0]["warnings"]) == 4
 
 
+def test_the_learning_rate_that_suits_triplets_is_not_doubted(run):
+    """The gradient of a triplet is far smaller than that of a softmax with scale 64: recipes/face_losses.md."""
+    status, _, said = run("--loss-type", "12", "--per-batch-size", "12", "--lr", "0.05", "--max-steps", "1",
+                          "--triplet-alpha", "1", "--triplet-bag-size", "24", "--images-per-identity", "6")
+    assert status == 0 and "learning rate too high" not in said
+
+
 def test_the_warning_counts_the_steps_the_run_makes(run):
     """48 images are 9 whole batches of 5."""
     status, told, said = run("--per-batch-size", "5", "--end-epoch", "1")

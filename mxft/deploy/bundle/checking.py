@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import tarfile
 import tempfile
 
 import numpy as np
@@ -54,6 +55,9 @@ def opened_bundle(path):
     if not os.path.isfile(path):
         yield path
         return
+    if not (tarfile.is_tarfile(path) or os.fspath(path).endswith(".tar")):
+        raise InputError(f"model cannot be opened: expected a folder, PREFIX,EPOCH, or the .tar of a bundle, received "
+                         f"model={os.fspath(path)!r}, a file that is no tar archive")
     with tempfile.TemporaryDirectory(prefix="mxft-bundle-") as folder:
         yield only_child(extract_tar(path, os.path.join(folder, "bundle"), progress=False))
 

@@ -59,9 +59,9 @@ class AlignResult:
     def __str__(self):
         fresh = self.pictures - self.done_before
         rate = f", {fresh / max(self.seconds, 1e-9):.1f} pictures/s" if fresh else ""
-        before = f", {self.done_before} of them done before" if self.done_before else ""
-        text = (f"aligned {plural(self.faces, 'face')} of {plural(self.pictures, 'picture')}{before} into "
-                f"{self.folder} ({self.size[0]} x {self.size[1]}{rate})")
+        before = f"; {plural(self.done_before, 'picture')} done before" if self.done_before else ""
+        text = (f"aligned {plural(self.faces, 'face')} of {plural(self.pictures, 'picture')} into "
+                f"{self.folder} ({self.size[0]} x {self.size[1]}{rate}){before}")
         counted = [f"{number} {what}" for number, what in ((self.without, "without a face"),
                                                            (self.unreadable, "that cannot be read"),
                                                            (self.several, "with several faces")) if number]
@@ -280,7 +280,9 @@ def _result(folder, rows, before, notes, options, seconds):
     unreadable = sum(row["found"] < 0 for row in rows)
     without = sum(not row["faces"] for row in rows) - unreadable
     if not faces:
+        first = next(row for row in rows if not row["faces"])
         raise RunError(f"no face was aligned: expected one in at least one of {plural(len(rows), 'picture')}, received "
-                       f"{without} without a face and {unreadable} that cannot be read; {notes} lists them")
+                       f"{without} without a face and {unreadable} that cannot be read; {notes} lists them; the "
+                       f"first is {first['path']}: {first['note']}")
     return AlignResult(os.fspath(folder), len(rows), faces, without, unreadable,
                        sum(row["found"] > 1 for row in rows), before, notes, options.size, seconds)

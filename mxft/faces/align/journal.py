@@ -58,8 +58,8 @@ class Journal:
         if differing:
             told = ", ".join(f"{name}={_short(before.get(name))} and not {_short(self._settings[name])}"
                              for name in differing)
-            raise InputError(f"faces are aligned otherwise there: expected a folder made with these settings, received "
-                             f"{folder} with {told}; choose another folder, or replace it with `force`")
+            raise InputError(f"faces were aligned with other settings there: expected a folder made with these, "
+                             f"received {folder} with {told}; choose another folder, or replace it with `force`")
 
     def __enter__(self):
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)

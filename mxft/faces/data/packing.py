@@ -317,10 +317,11 @@ def _refuse(sets, total, strict, source, bad_path, hold_out):
     """Raise where nothing was packed or held out, or with `strict` where anything was left out."""
     if sets.bad and (strict or not sets.names):
         name, path, reason = sets.bad[0]
+        cure = ("`align` finds and aligns the faces of photographs" if "stretch the face" in reason else
+                "repair or remove them, or say with `root` what a list's paths are relative to")
         expected = "every image to be whole (`strict`)" if strict else "at least one identity that can be packed"
         raise InputError(f"nothing packed from {source}: expected {expected}, received {len(sets.bad)} bad images of "
-                         f"{total}, the first of {name!r}, path={path!r}: {reason}; all are in {bad_path}; repair or "
-                         "remove them, or say with `root` what a list's paths are relative to")
+                         f"{total}, the first of {name!r}, path={path!r}: {reason}; all are in {bad_path}; {cure}")
     if hold_out and not sets.held.images:
         raise InputError("nothing to hold out: expected an identity with enough images, received hold_out="
                          f"{hold_out:g} and {sets.train.images} images of {len(sets.names)} identities; "

@@ -1,4 +1,6 @@
 """A face network made ready to embed images: bound once, asked for a folder, two pictures or a verification set."""
+import math
+
 from mxft.data.progress import progress
 from mxft.errors import InputError
 from mxft.faces.evaluation.embedding import embedding_executor
@@ -9,6 +11,7 @@ from mxft.faces.gallery.images import open_face_images
 from mxft.faces.gallery.reading import FaceReader
 from mxft.faces.pairs.bin_file import check_images
 from mxft.machine.quiet import quiet_native
+from mxft.settings import height_width
 
 
 class Embedder:
@@ -43,9 +46,8 @@ class Embedder:
 
     def __init__(self, checkpoint, flip=True, image_size=None, batch_size=32, context=None, rewrite=True, threads=None):
         spec = checkpoint.input_spec
-        self.image_size = tuple(image_size) if image_size else (112, 112) if spec is None else tuple(spec.shape[1:])
-        if len(self.image_size) != 2:
-            raise InputError(f"`image_size`: expected (H, W) in pixels, received image_size={image_size}")
+        self.image_size = (height_width(image_size, "image_size") if image_size
+                           else (112, 112) if spec is None else tuple(spec.shape[1:]))
         self.flip, self.threads = flip, threads
         self.executor = embedding_executor(checkpoint, batch_size, self.image_size, context, rewrite)
         self.facts = network_facts(checkpoint, flip, self.image_size)
@@ -96,9 +98,25 @@ class Embedder:
         check_images(pair_set, self.image_size)
         different = int((~pair_set.issame).sum())
         if not far * different >= 1:
+            larger = f", or `far` {least_rate(different):g}" if different > 1 else ""
             raise InputError(f"`far`: expected a rate of at least one of the {different} different pairs of "
-                             f"{pair_set.name}, received far={far:g}; a set with more pairs, or `far` "
-                             f"{1 / max(different, 1):.2g}")
+                             f"{pair_set.name}, received far={far:g}; a set with more pairs{larger}")
         with quiet_native(), progress(len(distinct_images(pair_set)[0]), f"threshold from {pair_set.name}") as advance:
             found = verify_pairs(self.executor, pair_set, 1, self.flip, self.image_size, self.threads, advance)
         return 1 - found.threshold_at(far) / 2, f"FAR {far:g} of {different:,} different pairs of {pair_set.name}"
+
+
+def least_rate(different, wanted=0.0):
+    """Return the false accept rate that is wanted, or the least that so many different pairs can measure: one of them.
+
+    Parameters
+    ----------
+    different : int
+    wanted : float
+
+    Examples
+    --------
+    >>> least_rate(90, 0.01), least_rate(3000, 0.01)
+    (0.011112, 0.01)
+    """
+    return max(wanted, math.ceil(1e6 / different) / 1e6)

@@ -1,5 +1,6 @@
 """Embeddings as a file for other programs, ``.npz``: vectors of unit length, their norms, names, labels, boxes."""
 import json
+import zipfile
 
 import numpy as np
 
@@ -49,6 +50,9 @@ def read_embeddings(path):
         Not such a file, or a damaged one.
     """
     require_file(path, "embeddings")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"embeddings cannot be read: expected a file that mxft embed has written, received {path}, "
+                         "which is no .npz file, or one cut short")
     try:
         found = read_arrays(path, ("format", "embeddings", "norms", "boxes", "scores", "names", "labels", "facts"))
         if str(found["format"]) != FORMAT:

@@ -2,6 +2,7 @@
 import dataclasses
 import hashlib
 import json
+import zipfile
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from mxft.wording import BriefRepr, is_plain, plural
 
 FORMAT = "mxft face gallery 1"
 _TOLERANCE = 1e-3     # that the length of an embedding may be off 1
-_EQUAL = 0.9999       # cosine of two embeddings of one picture
+_SAME = 1e-5          # that the cosine of one image's embedding with itself may be off 1
 _LARGEST = 1 << 16    # pixels of an edge
 
 
@@ -32,7 +33,7 @@ class Gallery(BriefRepr):
         M names of the images they are of.
     facts : dict
         ``model`` and ``weights`` (a digest) of the network, ``flip``, ``image_size``; ``threshold`` (a cosine) with
-        ``threshold_from`` (in words), where there is one.
+        ``threshold_from`` (in words), where there is one, and ``fpir`` of one taken from these people.
     """
 
     names: list
@@ -61,7 +62,7 @@ class Gallery(BriefRepr):
 
     @property
     def threshold(self):
-        """The cosine from which on a face is taken for the person it is nearest to, or None."""
+        """The cosine above which a face is taken for the person it is nearest to, or None."""
         return self.facts.get("threshold")
 
     def counts(self):
@@ -75,9 +76,9 @@ class Gallery(BriefRepr):
         return (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)).astype(np.float32)
 
     def with_more(self, other):
-        """Return a gallery of these people and another's; who is in both has the images of both.
+        """Return a gallery of these people and another's; who is in both has the images of both, each once.
 
-        An image that is in both, by its person, name and embedding, counts once.
+        An image is in both where a person has the same embedding in both, to 1e-5 of the cosine.
 
         Raises
         ------
@@ -85,13 +86,23 @@ class Gallery(BriefRepr):
             They were made with other networks or in another way.
         """
         require_same_network(self.facts, other.facts, "the gallery that is there")
-        labels, theirs = [self.names[i] for i in self.owners], [other.names[i] for i in other.owners]
-        known = {key: row for row, key in enumerate(zip(labels, self.images))}
-        new = [row for row, key in enumerate(zip(theirs, other.images))
-               if key not in known or self.vectors[known[key]] @ other.vectors[row] < _EQUAL]
-        return Gallery.of(labels + [theirs[row] for row in new], np.concatenate([self.vectors, other.vectors[new]]),
-                          [*self.images, *(other.images[row] for row in new)],
+        fresh = np.flatnonzero(~self._has(other))
+        labels = [self.names[i] for i in self.owners] + [other.names[i] for i in other.owners[fresh]]
+        return Gallery.of(labels, np.concatenate([self.vectors, other.vectors[fresh]]),
+                          [*self.images, *(other.images[i] for i in fresh)],
                           {**self.facts, **{name: value for name, value in other.facts.items() if value is not None}})
+
+    def _has(self, other):
+        """Return bool ``(M,)``: which embeddings of another gallery the same person has here."""
+        here, numbers = np.zeros(len(other.owners), bool), {name: number for number, name in enumerate(self.names)}
+        for person, name in enumerate(other.names):
+            if name in numbers:
+                theirs, ours = other._rows_of(person), self._rows_of(numbers[name])
+                here[theirs] = (other.vectors[theirs] @ self.vectors[ours].T).max(axis=1) > 1 - _SAME
+        return here
+
+    def _rows_of(self, person):
+        return slice(*np.searchsorted(self.owners, (person, person + 1)))
 
     def save(self, path):
         """Write the gallery, whole or not at all."""
@@ -108,7 +119,7 @@ class Gallery(BriefRepr):
 
     def __str__(self):
         threshold = "no threshold" if self.threshold is None else (
-            f"a face counts from cosine {self.threshold:.4f} on ({self.facts.get('threshold_from', 'as given')})")
+            f"a face counts above cosine {self.threshold:.4f} ({self.facts.get('threshold_from', 'as given')})")
         return (f"{plural(len(self.names), 'person', 'people')}, {plural(len(self.owners), 'embedding')} of "
                 f"{self.vectors.shape[1]} numbers by {self.facts.get('model', 'a network')}; {threshold}")
 
@@ -136,6 +147,9 @@ def load_gallery(path):
         Not a gallery as `Gallery.save` writes it, or a damaged one.
     """
     require_file(path, "gallery")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"gallery cannot be read: expected one mxft enroll has written, received {path}, which is no "
+                         ".npz file, or one cut short")
     try:
         arrays = read_arrays(path, ("format", "embeddings", "owners", "names", "images", "facts"))
         if str(arrays["format"]) != FORMAT:
@@ -193,6 +207,9 @@ def check_facts(facts):
     threshold = facts.get("threshold")
     if threshold is not None and not (isinstance(threshold, (int, float)) and -1 <= threshold <= 1):
         raise ValueError(f"its threshold is {str(threshold)[:80]!r}")
+    fpir = facts.get("fpir")
+    if fpir is not None and not (isinstance(fpir, (int, float)) and 0 < fpir < 1):
+        raise ValueError(f"its fpir is {str(fpir)[:80]!r}")
 
 
 def network_facts(checkpoint, flip, image_size):

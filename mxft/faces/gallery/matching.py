@@ -2,6 +2,7 @@
 import numpy as np
 
 from mxft.errors import InputError
+from mxft.settings import whole
 
 MEAN, MAXIMUM = "mean", "max"
 POOLS = (MEAN, MAXIMUM)
@@ -31,7 +32,7 @@ def nearest_people(gallery, vectors, top=1, pool=MEAN):
     Raises
     ------
     InputError
-        Another pool, no people to tell, or embeddings of another length than the gallery's.
+        Another pool, no people to return, or embeddings of another length than the gallery's.
 
     Examples
     --------
@@ -42,11 +43,11 @@ def nearest_people(gallery, vectors, top=1, pool=MEAN):
     """
     if pool not in POOLS:
         raise InputError(f"`pool`: expected one of {', '.join(POOLS)}, received pool={pool!r}")
-    if top < 1:
-        raise InputError(f"`top`: expected a number of people from 1 on, received top={top}")
     if vectors.ndim != 2 or vectors.shape[1] != gallery.vectors.shape[1]:
         raise InputError(f"embeddings do not fit the gallery: expected {gallery.vectors.shape[1]} numbers each, "
                          f"received {vectors.shape}")
+    if not whole(1).accepts(top):
+        raise InputError(f"`top`: expected {whole(1).expected}, received top={top!r}")
     top = min(top, len(gallery.names))
     rows, owners = (gallery.templates(), np.arange(len(gallery.names))) if pool == MEAN else (gallery.vectors,
                                                                                               gallery.owners)

@@ -10,6 +10,7 @@ from mxft.deploy.serving.pictures import FORMATS, RefusedPicture, check_picture
 from mxft.faces.gallery.comparison import compare
 from mxft.faces.gallery.identification import identify
 from mxft.faces.gallery.images import FaceImages
+from mxft.wording import plural
 
 TOP = 3
 
@@ -129,5 +130,5 @@ def _files(count):
     files = [file for name in request.files for file in request.files.getlist(name)]
     if len(files) != count:
         wanted = "two pictures as a form with two files" if count == 2 else "one picture at a time"
-        abort(400, f"Expected {wanted}, received {len(files) or 'no'} files.")
+        abort(400, f"Expected {wanted}, received {plural(len(files), 'file') if files else 'no files'}.")
     return [file.read() for file in files]

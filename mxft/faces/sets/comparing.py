@@ -75,7 +75,11 @@ class CompareResult:
                if self.measured else "not measured")
         counts = [sum(pair[3] == how for pair in self.pairs) for how in (BY_BOTH, BY_FACE)]
         lines = [f"found by the cosine of their centres, {self.threshold:.3f} or more ({why}): "
-                 f"{counts[0]} of the same name, {counts[1]} of other names"]
+                 f"{plural(sum(counts), 'pair')}, {counts[0]} of the same name, {counts[1]} of other names"]
+        if counts[1]:
+            told = some([f"{self.first.names[a]} = {self.second.names[b]} ({cosine:.2f})"
+                         for a, b, cosine, how in self.pairs if how == BY_FACE])
+            lines.append(f"other names, to be looked at before they are joined: {told}")
         if self.other_faces:
             told = some([f"{self.first.names[a]} ({cosine:.2f})" for a, _, cosine in self.other_faces])
             lines.append(f"same name, other face, not counted: {told}")

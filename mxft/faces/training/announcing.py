@@ -6,10 +6,12 @@ import shlex
 
 from mxft.faces.training.options import learning_rate_steps
 from mxft.faces.training.sharding import describe_shards
+from mxft.heads.triplet import Triplet
 from mxft.machine.notebook import told_path
 from mxft.network.graph import Graph
 from mxft.training.accumulation import updates_of
 from mxft.training.sanity import Steps, doubts, warn
+from mxft.wording import plural
 
 LOG = logging.getLogger("mxft")
 _NAMES = {"batch": "per_batch_size", "rate": "lr", "epochs": "end_epoch", "end": "max_steps"}
@@ -88,10 +90,15 @@ def face_doubts(task):
     trains = any(loaded & set(stage.plan.trainable) for stage in task.stages)
     return doubts(Steps(len(task.faces.labels), options.per_batch_size, options.end_epoch,
                         len(task.contexts) * task.workers.gradients_an_update * options.accumulate, options.max_steps,
-                        options.lr if trains else 0.0, options.mom, falls=tuple(falls),
+                        _rate_of_doubts(task) if trains else 0.0, options.mom, falls=tuple(falls),
                         new_head=transfer.new_head and options.fc7_init != "imprint",
                         updates=updates_of(task.train.batches, options.accumulate),
                         batch_statistics=_batch_statistics(task)), _NAMES)
+
+
+def _rate_of_doubts(task):
+    """Return the learning rate to judge; 0 of triplets, whose gradient is far smaller than a scaled softmax's."""
+    return 0.0 if isinstance(task.network.head, Triplet) else task.options.lr
 
 
 def _batch_statistics(task):
@@ -160,5 +167,5 @@ def conclude(result, verifier, best_step=None):
                  "interrupted before training began: nothing to save")
         return
     of = " (step 0: no verification since was better)" if best_step == 0 else ""
-    LOG.info(f"{result.steps} steps done; best {result.best}{of}, last {result.last}; "
+    LOG.info(f"{plural(result.steps, 'step')} done; best {result.best}{of}, last {result.last}; "
              f"for deployment: mxft slim --model {shlex.quote(result.best)}")

@@ -50,6 +50,33 @@ def test_what_contradicts_is_refused_as_by_the_command(photos, model):
         mxft.enroll("photos")
 
 
+@pytest.mark.data
+def test_a_threshold_from_the_people_is_measured_again_when_some_are_added(photos, model):
+    first = mxft.enroll("photos", model, fpir=0.5)
+    (photos / "more").mkdir()
+    (photos / "photos" / "p1").rename(photos / "more" / "p2")
+    both = mxft.enroll("more", add=first)
+    assert both.facts["fpir"] == 0.5 and both.facts["threshold_from"].startswith("FPIR 0.5 of 6 images")
+    assert both.threshold > first.threshold + 0.1     # p2 is p1 under another name
+    with pytest.raises(InputError, match="^top: expected a whole number of at least 1, received top=0"):
+        mxft.identify(first, "photos", top=0)
+
+
+@pytest.mark.parametrize("call", [lambda: mxft.align_faces("photos", "out", size=96),
+                                  lambda: mxft.pack_faces("photos", "out", size=96),
+                                  lambda: mxft.pack_pairs("pairs.txt", "out.bin", size=96)])
+def test_a_size_is_height_and_width(call):
+    with pytest.raises(InputError, match=r"^size: expected height and width in pixels, such as \(112, 112\), received "
+                                         "size=96"):
+        call()
+
+
+@pytest.mark.data
+def test_the_size_of_the_network_is_height_and_width(photos, model):
+    with pytest.raises(InputError, match="^image_size: expected height and width in pixels, .* image_size=112"):
+        mxft.enroll("photos", model, image_size=112)
+
+
 def test_landmarks_of_a_list_need_no_detector(here):
     (here / "pictures").mkdir()
     cv2.imwrite("pictures/a.png", np.random.default_rng(0).integers(0, 256, (120, 130, 3), dtype=np.uint8))

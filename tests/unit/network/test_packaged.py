@@ -7,10 +7,11 @@ import zipfile
 
 import pytest
 
+from mxft.deploy.bundle.checking import opened_bundle
 from mxft.errors import InputError
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.locating import parse_model
-from mxft.network.packaged import facts_beside
+from mxft.network.packaged import facts_beside, packaged_prefix
 
 CLASSES = ["ant", "bee", "crab"]
 
@@ -98,3 +99,14 @@ def test_files_that_are_no_archives_of_a_checkpoint(text, message, packed, tmp_p
     (tmp_path / "model.tar.gz").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError, match=message):
         load_checkpoint("model.tar.gz")
+
+
+def test_a_picture_is_no_model(tmp_path):
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(b"\xff\xd8\xff" + bytes(2000))
+    with pytest.raises(InputError, match=r"^model: expected 'prefix,epoch', a folder or an archive with one "
+                                         r"checkpoint, received .*cat.jpg, a file that is none of them"):
+        packaged_prefix(str(path))
+    with pytest.raises(InputError, match="^model cannot be opened: .*cat.jpg', a file that is no tar archive"), \
+            opened_bundle(str(path)):
+        pass

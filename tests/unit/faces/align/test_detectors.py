@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mxft.compat import mx
 from mxft.errors import InputError, MissingFileError, RunError
 from mxft.faces.align import cascade, packaged
 from mxft.faces.align.cascade import Cascade, Networks, suppress
@@ -143,6 +144,19 @@ def test_other_networks_than_the_three_are_refused(tmp_path, checkpoints):
         for ending in ("symbol.json", "0001.params"):
             shutil.copy(f"{checkpoints}/det{other}-{ending}", tmp_path / f"det{number}-{ending}")
     with pytest.raises(InputError, match="detector cannot be used: expected outputs of"):
+        make_detector(str(tmp_path))
+
+
+def test_networks_that_cannot_be_run_are_refused_before_the_first_picture(tmp_path, checkpoints):
+    for name in os.listdir(checkpoints):
+        shutil.copy(f"{checkpoints}/{name}", tmp_path / name)
+    arrays = mx.nd.load(str(tmp_path / "det2-0001.params"))
+    mx.nd.save(str(tmp_path / "det2-0001.params"), {name: value * np.nan for name, value in arrays.items()})
+    with pytest.raises(InputError, match="detector cannot be used: expected finite numbers from det2, received NaN"):
+        make_detector(str(tmp_path))
+    symbol = tmp_path / "det1-symbol.json"
+    symbol.write_text(symbol.read_text().replace('"name": "data"', '"name": "input"'))
+    with pytest.raises(InputError, match="detector cannot be used: .* which MXNet cannot run as they are"):
         make_detector(str(tmp_path))
 
 

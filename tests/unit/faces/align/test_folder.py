@@ -214,8 +214,8 @@ def test_a_journal_that_was_altered_is_not_trusted(photos):
 
 def test_other_settings_are_refused_or_begin_anew(photos):
     align()
-    with pytest.raises(InputError, match=r"faces are aligned otherwise there: .* with margin=0.0 and not 0.5; choose "
-                                         r"another folder, or replace it with .?force"):
+    with pytest.raises(InputError, match=r"faces were aligned with other settings there: .* with margin=0.0 and not "
+                                         r"0.5; choose another folder, or replace it with .?force"):
         align(margin=0.5)
     align(force=True, margin=0.5, encoding=".png")
     assert "ann/0.png" in files_of("aligned") and "ann/0.jpg" not in files_of("aligned")
@@ -237,7 +237,7 @@ def test_folders_that_are_refused(photos):
 
 def test_no_face_anywhere_is_an_error_that_names_the_list(photos):
     with pytest.raises(RunError, match="no face was aligned: .* 1 without a face and 1 that cannot be read; "
-                                       "out/notes.tsv lists them"):
+                                       "out/notes.tsv lists them; the first is .*: "):
         for name in [*(f"ann/{n}.png" for n in range(6)), "bob/album/two.png"]:
             os.remove(f"photos/{name}")
         align("out")

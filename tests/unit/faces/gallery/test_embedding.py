@@ -13,7 +13,7 @@ from mxft.faces.align.options import AlignOptions
 from mxft.faces.align.similarity import REFERENCE
 from mxft.faces.data.packing import pack_faces
 from mxft.faces.gallery.comparison import compare
-from mxft.faces.gallery.embedder import Embedder
+from mxft.faces.gallery.embedder import Embedder, least_rate
 from mxft.faces.gallery.embedding import require_faces
 from mxft.faces.gallery.embedding_file import read_embeddings, write_embeddings
 from mxft.faces.gallery.images import FaceImages, open_face_images
@@ -160,3 +160,8 @@ def test_a_comparison_says_what_its_threshold_is():
 def test_images_of_several_sources_are_read_in_order(here):
     parts = FaceImages(["a", "b"], ["", ""], lambda number: b"%d" % number, [False, False])
     assert [parts.read(number) for number in range(len(parts))] == [b"0", b"1"]
+
+
+def test_the_least_rate_of_some_pairs_is_one_that_they_can_measure():
+    assert all(least_rate(different) * different >= 1 for different in range(1, 5000))
+    assert least_rate(90) == 0.011112 and float(f"{least_rate(90):g}") * 90 >= 1

@@ -104,13 +104,6 @@ def test_people_come_in_the_order_of_their_names_and_more_can_come():
         first.with_more(Gallery.of(["Cy"], unit(np.ones((1, 3))), ["c"], {"weights": "other", "flip": True}))
 
 
-def test_a_picture_that_is_added_twice_counts_once():
-    one = Gallery.of(["Ann", "Bob"], unit(np.eye(2)), ["a", "b"], {"weights": "w"})
-    assert one.with_more(one).images == ["a", "b"]
-    other = Gallery.of(["Ann", "Bob"], unit(np.eye(2)[::-1]), ["a", "b"], {"weights": "w"})
-    assert one.with_more(other).images == ["a", "a", "b", "b"]   # of the same names, and other pictures
-
-
 @pytest.mark.parametrize("fpir", [0, 1, 2, -1, float("nan")])
 def test_a_rate_is_between_0_and_1(fpir):
     with pytest.raises(InputError, match="fpir: expected a rate between 0 and 1, received fpir="):
@@ -133,12 +126,6 @@ def test_names_that_mislead_are_refused_before_any_work(name, message):
         enrolment.enrol(None, images)
 
 
-def test_nobody_is_not_a_number_of_people():
-    gallery = Gallery.of(["Ann"], unit(np.ones((1, 2))), ["a"], {})
-    with pytest.raises(InputError, match="top: expected a number of people from 1 on, received top=0"):
-        nearest_people(gallery, gallery.vectors, 0)
-
-
 @pytest.mark.parametrize("change, reason", [
     ({"format": np.array("other")}, "its format is 'other'"), ({"embeddings": None}, "missing"),
     ({"embeddings": np.ones((3, 2))}, "embeddings are float64"), ({"owners": np.array([0, 1])}, "3 embeddings have"),
@@ -150,6 +137,7 @@ def test_nobody_is_not_a_number_of_people():
     ({"facts": np.array('{"flip": 3}')}, "its flip is '3'"),
     ({"names": np.array(["Ann", "B\nob"])}, "no line of text: 'B.*nob'"),
     ({"facts": np.array('{"image_size": [1e9, -3]}')}, "its image_size"),
+    ({"facts": np.array('{"fpir": "x"}')}, "its fpir is 'x'"),
     ({"facts": np.array('{"threshold": NaN}')}, "its threshold is 'nan'"),
     ({"facts": np.array('{"threshold_from": "\\u001b[2J"}')}, "its threshold_from")])
 def test_a_damaged_gallery_is_refused(change, reason, tmp_path):
@@ -190,3 +178,13 @@ def test_faces_are_named_or_unknown(tmp_path):
     lines = (tmp_path / "who.csv").read_text().splitlines()
     assert lines[0] == "image,left,top,right,bottom,name,nearest1,cosine1,nearest2,cosine2"
     assert lines[1].startswith("x.jpg,1.0,2.0,3.0,4.0,Ann,Ann,0.99503") and lines[2].startswith("y.jpg,,,,,unknown,Bob")
+
+
+def test_an_image_that_is_there_already_is_not_added_again():
+    gallery, more = made(6), made(6, seed=1)
+    both = gallery.with_more(more)
+    assert len(both.owners) == len(gallery.owners) + len(more.owners) and both.names == gallery.names
+    again = both.with_more(more)
+    assert np.array_equal(again.vectors, both.vectors) and again.images == both.images
+    renamed = Gallery.of([f"x{owner}" for owner in more.owners], more.vectors, more.images, more.facts)
+    assert len(both.with_more(renamed).owners) == len(both.owners) + len(more.owners)      # another person's stay
