@@ -8,7 +8,7 @@ import os
 import numpy as np
 
 from mxft.compat import mx
-from mxft.errors import InputError
+from mxft.errors import InputError, RunError
 from mxft.faces.data.records import RecordFile
 from mxft.faces.data.set_writer import FaceSetWriter
 from mxft.faces.data.sources import NAMES
@@ -81,6 +81,8 @@ def drop_noisy(checkpoint, faces, folder, threshold=THRESHOLD, context=None, thr
     InputError
         A checkpoint without class centres or with those of other classes; a set that stands in `folder`; a threshold
         that leaves nothing.
+    RunError
+        Embeddings that are not finite.
 
     Notes
     -----
@@ -105,6 +107,9 @@ def drop_noisy(checkpoint, faces, folder, threshold=THRESHOLD, context=None, thr
             raise InputError(f"class centres do not fit: expected {embeddings.shape[1]} numbers each, as the embedding "
                              f"of {checkpoint.name} has, received {centres.shape[2]}")
         angles[rows] = angles_to_dominant(embeddings, faces.labels[rows], centres)[0]
+    if not np.isfinite(angles).all():  # neither near nor far: it would be dropped as noise
+        raise RunError(f"embeddings are not finite: expected numbers, received NaN or infinity for "
+                       f"{int((~np.isfinite(angles)).sum())} of {len(angles)} images; did {checkpoint.name} diverge?")
     kept = angles < threshold
     if not kept.any():
         raise InputError(f"threshold: expected some images within it, received threshold={threshold:g} with the "

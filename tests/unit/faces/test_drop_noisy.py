@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.errors import InputError
+from mxft.errors import InputError, RunError
 from mxft.faces.data.layout import read_face_set
 from mxft.faces.data.records import RecordFile
 from mxft.faces.data.set_writer import FaceSetWriter
@@ -86,6 +86,13 @@ def test_upstreams_parts_and_a_plain_head_are_read(checkpoint, faces):
     np.testing.assert_array_equal(class_subcentres(checkpoint, CLASSES), centres)
     checkpoint.arg_params = {"fc7_weight": mx.nd.array(centres[:, 1])}
     np.testing.assert_array_equal(class_subcentres(checkpoint, CLASSES), centres[:, 1:2])
+
+
+def test_a_network_that_diverged_drops_nothing(checkpoint, faces, tmp_path):
+    checkpoint.arg_params["fc1_weight"][:] = np.nan
+    with pytest.raises(RunError, match="embeddings are not finite: .* for 32 of 32 images"):
+        drop_noisy(checkpoint, faces, str(tmp_path / "cleaned"), 30)
+    assert not (tmp_path / "cleaned" / "property").exists()
 
 
 def test_what_does_not_fit_is_refused_and_leaves_nothing(checkpoint, faces, tmp_path):

@@ -126,6 +126,22 @@ def test_nobody_at_all(people, embedder):
         require_faces(found, images)
 
 
+@pytest.mark.parametrize("change, reason", [
+    ({"embeddings": np.full((2, 2), np.nan, np.float32)}, "not of unit length"), ({"embeddings": np.eye(2)}, "float64"),
+    ({"norms": np.array([1, np.inf], np.float32)}, "a norm is not finite"), ({"names": np.arange(2)}, "names int64"),
+    ({"labels": np.array(["Ann"])}, "labels <U3"), ({"boxes": np.zeros((2, 3), np.float32)}, "boxes float32"),
+    ({"facts": np.array("[]")}, "its facts are list"), ({"scores": None}, "scores is missing")])
+def test_a_damaged_file_of_embeddings_is_refused(change, reason, here):
+    good = {"format": np.array("mxft face embeddings 1"), "embeddings": np.eye(2, dtype=np.float32),
+            "norms": np.ones(2, np.float32), "names": np.array(["a", "b"]), "labels": np.array(["", "Bob"]),
+            "boxes": np.zeros((2, 4), np.float32), "scores": np.zeros(2, np.float32), "facts": np.array("{}")}
+    np.savez("e.npz", **good)
+    assert read_embeddings("e.npz")["names"] == ["a", "b"]
+    np.savez("e.npz", **{name: value for name, value in {**good, **change}.items() if value is not None})
+    with pytest.raises(InputError, match="embeddings cannot be read: expected a file that mxft embed has .*" + reason):
+        read_embeddings("e.npz")
+
+
 def test_embeddings_in_a_file_and_the_pairs_of_a_list(people, embedder):
     images = open_face_images(["people"])
     write_embeddings("e.npz", embedder.embed(images), images, embedder.facts)
