@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from mxft.api.models import Model, input_of, open_model
 from mxft.api.pictures import Picture, as_files
 from mxft.api.telling import telling
+from mxft.data.images import BadImage, inspect
+from mxft.data.packing import read_image
 from mxft.data.progress import progress
 from mxft.devices import contexts
 from mxft.errors import RunError
@@ -28,7 +31,9 @@ from mxft.network.input_spec import InputSpec
 from mxft.network.transfer import check_fits
 from mxft.settings import height_width
 from mxft.surgery import cut_at
-from mxft.wording import BriefRepr
+from mxft.wording import BriefRepr, plural
+
+LOG = logging.getLogger("mxft")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -107,6 +112,8 @@ def embed(model: Model, pictures: Picture | Iterable[Picture], *, layer: str | N
         checkpoint = open_model(model, image_shape)
         spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std, InputSpec())
         check_fits(checkpoint, spec)
+        if layer is None and checkpoint.anatomy.embedding and not resize:
+            _tell_photographs(paths, spec.shape[1:])
         layer = layer or _layer_of(checkpoint)
         packing = {**folder_packing(checkpoint, spec), **({"resize": resize} if resize else {})}
         with image_iterator(paths, spec, packing, batch_size, threads) as (iterator, problems):
@@ -117,6 +124,20 @@ def embed(model: Model, pictures: Picture | Iterable[Picture], *, layer: str | N
         vectors = unit_rows(vectors).astype(np.float32)
     return Embeddings(vectors, [name for number, name in enumerate(names) if number not in problems], layer,
                       {names[number]: reason for number, reason in problems.items()})
+
+
+def _tell_photographs(paths: Sequence[str], size: Sequence[int]) -> None:
+    """Say that pictures of another size than a face network's are taken whole, as if they were aligned faces."""
+    others = 0
+    for path in paths:
+        try:
+            file = inspect(read_image(path))
+            others += bool(file.width) and (file.height, file.width) != tuple(size)
+        except BadImage:  # told by whoever reads it
+            continue
+    if others:
+        LOG.warning(f"{others} of {plural(len(paths), 'picture')} are not of {size[1]}x{size[0]}: they are resized "
+                    "whole, no face is looked for; mxft.align_faces finds and aligns the faces of photographs")
 
 
 def _layer_of(checkpoint: Checkpoint) -> str:

@@ -7,6 +7,7 @@ import mxft
 from mxft.errors import InputError
 from mxft.faces.align.similarity import REFERENCE
 from tests.support.lfw import lfw_faces
+from tests.support.small_networks import small_faces
 
 
 @pytest.fixture
@@ -84,3 +85,14 @@ def test_landmarks_of_a_list_need_no_detector(here):
     assert mxft.align_faces("pictures", "out", landmarks="list.txt", encoding=".png").faces == 1
     crop, whole = cv2.imread("out/a.png"), cv2.imread("pictures/a.png")
     assert np.abs(crop.astype(int) - whole[:112, :112]).mean() < 2
+
+
+def test_embed_says_that_photographs_are_taken_whole(here, caplog):
+    small_faces().save("small", 0)
+    cv2.imwrite("face.png", np.full((112, 112, 3), 60, np.uint8))
+    cv2.imwrite("photo.png", np.full((200, 300, 3), 60, np.uint8))
+    with caplog.at_level("INFO", logger="mxft"):
+        assert len(mxft.embed("small,0", "face.png", image_shape=(3, 112, 112))) == 1
+        assert "resized whole" not in caplog.text
+        mxft.embed("small,0", ["face.png", "photo.png"], image_shape=(3, 112, 112))
+    assert "1 of 2 pictures are not of 112x112: they are resized whole, no face is looked for" in caplog.text
