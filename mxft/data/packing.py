@@ -178,8 +178,10 @@ def ordered_map(function, items, num_thread):
     """Map `function` over `items` on threads, yielding results in order with a bounded number in flight.
 
     Threads and not processes: OpenCV lets go of the interpreter lock while it decodes, resizes and encodes, and no
-    image is copied from one process to another.
+    image is copied from one process to another. Fewer threads than one are refused (InputError).
     """
+    if num_thread < 1:
+        raise InputError(f"threads: expected a number from 1 on, received {num_thread}")
     if num_thread == 1:
         yield from map(function, items)
         return

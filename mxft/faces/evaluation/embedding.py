@@ -41,6 +41,8 @@ def embedding_executor(checkpoint, batch_size, image_size=(112, 112), context=No
     InputError
         No embedding is found, a parameter is missing, or the network does not take images of that size.
     """
+    if batch_size < 1:
+        raise InputError(f"`batch_size`: expected a number of images from 1 on, received batch_size={batch_size}")
     checkpoint = normalised_in_graph(checkpoint)
     network = internal_output(checkpoint.symbol, checkpoint.anatomy.require_embedding().index)
     return InferenceExecutor(network, checkpoint.arg_params, checkpoint.aux_params, (3, *image_size), batch_size,

@@ -148,3 +148,9 @@ def test_no_more_images_are_in_flight_than_the_window_holds():
         done += 1
         assert begun <= done + 16
     assert done == 500
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_fewer_threads_than_one_are_refused(threads):
+    with pytest.raises(InputError, match=f"threads: expected a number from 1 on, received {threads}"):
+        list(ordered_map(abs, [1], threads))
