@@ -205,10 +205,11 @@ def draw(rows, path):
         left, top, right, bottom = map(int, row.box)
         colour = (90, 90, 90) if row.name == "unknown" else (176, 114, 76)
         cv2.rectangle(picture, (left, top), (right, bottom), colour, 2)
-        cv2.putText(picture, row.name.replace("_", " "), (max(left - 10, 2), max(top - 8, 16)),
-                    cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 3, cv2.LINE_AA)
-        cv2.putText(picture, row.name.replace("_", " "), (max(left - 10, 2), max(top - 8, 16)),
-                    cv2.FONT_HERSHEY_SIMPLEX, 0.6, (30, 30, 30), 1, cv2.LINE_AA)
+        name, place = row.name.replace("_", " "), (max(left, 2), max(top - 6, 16))
+        (width, height), below = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 1)
+        cv2.rectangle(picture, (place[0] - 2, place[1] - height - 3), (place[0] + width + 2, place[1] + below),
+                      (255, 255, 255), -1)
+        cv2.putText(picture, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6, (30, 30, 30), 1, cv2.LINE_AA)
     cv2.imwrite(path, picture)
 
 
