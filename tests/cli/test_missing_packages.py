@@ -39,7 +39,8 @@ COMMANDS = ["split photos out", "im2rec --list out photos", "inspect train.rec",
             "ijb --model net,0 --meta ijbc --plots plots",
             "megaface-features --model net,0 --output out --facescrub-lst a --facescrub-root b",
             "face-align photos out", "embed photos a.npz --model net,0", "enroll photos a.npz --model net,0",
-            "identify a.npz photos", "face-sets duplicates faces",
+            "identify a.npz photos", "drop-noisy --model net,0 --data-dir faces --output out",
+            "face-sets duplicates faces",
             "face-sets compare a b --model net,0", "verify --model net,0 --bin a.bin", "slim --model net,0"]
 
 
