@@ -238,7 +238,7 @@ def main(argv=None):
     print("\n3  fine-tune and verify")
     before = mxft.verify(model, pairs)
     # a published network, and few images of few people: small steps; one trained here: a small margin
-    settings = {"learning_rate": 0.001, "batch_size": 16} if args.model else {
+    settings = {"learning_rate": 0.001} if args.model else {
         "loss": "cosface", "margin": 0.2, "scale": 16.0, "learning_rate": 0.02, "batch_size": 16}
     result = mxft.finetune_faces(model, faces, os.path.join(args.run, "model"), pairs=pairs, seed=args.seed,
                                  epochs=args.epochs or (3 if args.model else 12), **settings)

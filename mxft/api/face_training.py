@@ -177,9 +177,13 @@ def _head_options(loss: int | str, margin: float | None, scale: float | None) ->
 
 
 def _batch(images: int, devices: int, parts: int = 1) -> int:
-    """Return the largest power of two that leaves `STEPS` steps an epoch, within the bounds; of it a multiple."""
+    """Return the largest power of two that leaves `STEPS` steps an epoch, within the bounds; of it a multiple.
+
+    No more than there are images; triplets (`parts` 3) are mined from them, as many as a batch takes.
+    """
     most = max(1, images // (STEPS * devices))
-    return min(LARGEST_BATCH, max(LEAST_BATCH, 1 << (most.bit_length() - 1))) // parts * parts
+    size = min(LARGEST_BATCH, max(LEAST_BATCH, 1 << (most.bit_length() - 1))) // parts * parts
+    return size if parts > 1 else min(size, max(1, images // devices))
 
 
 def _targets(pairs: Pairs | Iterable[Pairs] | None, folder: str, image_size: Sequence[int]) -> list[PairSet]:

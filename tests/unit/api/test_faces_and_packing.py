@@ -89,7 +89,7 @@ def test_the_sets_are_those_of_the_commands(here, capsys):
 def test_a_batch_leaves_some_steps_an_epoch():
     from mxft.api.face_training import _batch
 
-    assert [_batch(images, 1) for images in (5, 80, 300, 5000)] == [8, 8, 32, 64] and _batch(300, 2) == 16
+    assert [_batch(images, 1) for images in (5, 80, 300, 5000)] == [5, 8, 32, 64] and _batch(300, 2) == 16
     assert [_batch(images, 1, 3) for images in (5, 80, 300, 5000)] == [6, 6, 30, 63]
 
 
