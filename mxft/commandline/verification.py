@@ -19,12 +19,12 @@ def verify_sets(checkpoint, paths, args):
         Name, result and row of the JSON file.
     """
     from mxft.devices import contexts
-    from mxft.faces.evaluation.embedding import embedding_executor
+    from mxft.faces.evaluation.embedding import embedding_executor, input_size
     from mxft.faces.evaluation.verification import check_folds
     from mxft.faces.pairs.bin_file import check_images, load_pairs
 
     context = contexts(args.gpus)[0]
-    size = args.image_size or _image_size(checkpoint)
+    size = args.image_size or input_size(checkpoint)
     sets = with_different_names([load_pairs(path) for path in paths])
     for pair_set in sets:
         check_images(pair_set, size)
@@ -77,12 +77,6 @@ def with_different_names(sets):
             name, count = f"{pair_set.name}-{count}", count + 1
         names.append(name)
     return [dataclasses.replace(pair_set, name=name) for pair_set, name in zip(sets, names)]
-
-
-def _image_size(checkpoint):
-    """Return the size a network takes: its manifest's, or insightface's."""
-    spec = checkpoint.input_spec
-    return (112, 112) if spec is None else spec.shape[1:]
 
 
 def _verify(executor, pair_set, path, size, args):
