@@ -60,9 +60,7 @@ def compare(left, right, threshold=None, threshold_from=""):
 
 def write_comparison(path, comparison, names, found):
     """Write a comparison as JSON: both pictures with their faces, distance, cosine, threshold, verdict."""
-    faces = [{"image": name, "box": None if np.isnan(box).any() else [round(float(edge), 1) for edge in box],
-              "score": None if np.isnan(score) else round(float(score), 4)}
-             for name, box, score in zip(names, found.boxes, found.scores)]
+    faces = [{"image": name, **found.place(row)} for row, name in enumerate(names)]
     write_json(path, {"faces": faces, "squared_distance": comparison.squared_distance, "cosine": comparison.cosine,
                       "threshold": comparison.threshold, "threshold_from": comparison.threshold_from,
                       "same": comparison.same})
