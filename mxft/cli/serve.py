@@ -3,7 +3,7 @@ import os
 import sys
 
 from mxft.cli.classifier_options import add_classifier_options
-from mxft.commandline.arguments import Parser, whole
+from mxft.commandline.arguments import Parser, refuse_flags, whole
 from mxft.commandline.galleries import add_threshold_options, face_service
 from mxft.errors import InputError
 from mxft.wording import plural
@@ -57,10 +57,7 @@ def main(argv=None):
     _prepare()
     if args.faces or args.gallery or args.model.endswith(".npz"):
         return _serve_faces(args)
-    for name in ("threshold", "pairs", "far", "detector"):
-        if getattr(args, name) is not None:
-            raise InputError(f"`{name}`: expected `faces` beside it, or a gallery, received {name}="
-                             f"{getattr(args, name)} with neither")
+    refuse_flags(args, ("threshold", "pairs", "far", "detector"), "`faces` beside it, or a gallery", "with neither")
     from mxft.deploy.bundle.signature import counted, signature_of
     from mxft.deploy.serving.application import create_app
     from mxft.deploy.serving.server import bind, serve

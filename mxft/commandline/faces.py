@@ -1,5 +1,5 @@
 """How commands are told to find and embed faces: the flags, and what they make."""
-from mxft.commandline.arguments import add_device_options, add_rewrite_option, face_size, real, whole
+from mxft.commandline.arguments import add_device_options, add_rewrite_option, face_size, real, refuse_flags, whole
 from mxft.faces.align.options import CONFIDENCE, MTCNN, PART, SMALLEST
 
 
@@ -72,23 +72,13 @@ def finder_of(args, root=""):
 
 def refuse_without_align(args):
     """Refuse flags that say how faces are found where none are looked for."""
-    from mxft.errors import InputError
-
-    for name in ("detector", "min_size", "confidence", "choose", "turned"):
-        value = getattr(args, name)
-        if value not in (None, False):
-            raise InputError(f"`{name}`: expected `align` beside it, received {name}={value} alone")
+    refuse_flags(args, ("detector", "min_size", "confidence", "choose", "turned"), "`align` beside it", "alone")
 
 
 def _refuse_unheard(args, path):
     """Refuse flags of a detector where none is needed."""
-    from mxft.errors import InputError
-
-    for name, value in (("detector", args.detector), ("min_size", args.min_size), ("confidence", args.confidence),
-                        ("turned", args.turned or None)):
-        if value is not None:
-            raise InputError(f"`{name}`: expected pictures to look for faces in, received {name}={value} beside "
-                             f"`landmarks` {path}, which names every landmark; leave it out")
+    refuse_flags(args, ("detector", "min_size", "confidence", "turned"), "pictures to look for faces in",
+                 f"beside `landmarks` {path}, which names every landmark; leave it out")
 
 
 def add_network_options(p, required=True, told=""):

@@ -1,6 +1,6 @@
 """Galleries as commands use them: where a threshold comes from, and what the face page is served with."""
 
-from mxft.commandline.arguments import real
+from mxft.commandline.arguments import real, refuse_flags
 
 
 def add_threshold_options(group, told, pairs="verification set (.bin) to take the threshold from"):
@@ -47,10 +47,8 @@ def face_service(args):
     from mxft.faces.gallery.thresholds import threshold_of
     from mxft.faces.serving.application import FaceService
 
-    for name in ("synset", "output_name", "resize", "rgb_mean", "rgb_std", "mean_image"):
-        if getattr(args, name) is not None:
-            raise InputError(f"`{name}`: expected a network that names pictures, received {name}="
-                             f"{getattr(args, name)} beside faces; leave it out")
+    refuse_flags(args, ("synset", "output_name", "resize", "rgb_mean", "rgb_std", "mean_image"),
+                 "a network that names pictures", "beside faces; leave it out")
     given = threshold_settings(args)
     is_gallery = args.model.endswith(".npz")
     if is_gallery and args.gallery:
