@@ -14,7 +14,7 @@ from mxft.faces.align.detection import make_detector
 from mxft.faces.align.folder import AlignResult, align_folder
 from mxft.faces.align.landmark_list import open_listed
 from mxft.faces.align.options import CONFIDENCE, LARGEST, MTCNN, AlignOptions
-from mxft.faces.gallery.comparison import Comparison, compare
+from mxft.faces.gallery.comparison import Comparison, compare, embed_two
 from mxft.faces.gallery.embedder import Embedder
 from mxft.faces.gallery.enrolment import enrol
 from mxft.faces.gallery.gallery import Gallery, load_gallery, require_gallery_name, require_same_network
@@ -284,7 +284,7 @@ def compare_faces(model: Model, left: Path, right: Path, *, threshold: float | N
     Raises
     ------
     InputError
-        A picture without a face.
+        A picture without a face, or a folder of several.
 
     Examples
     --------
@@ -293,14 +293,9 @@ def compare_faces(model: Model, left: Path, right: Path, *, threshold: float | N
     """
     with telling():
         opened = open_face_images([left, right])
-        if len(opened) != 2:
-            raise InputError(f"pictures cannot be compared: expected two, received {len(opened)}")
         embedder = _embedder(model, flip, image_size, 2, gpus, True, None)
         reader = face_reader(embedder, images, detector, choose, turned, min_size, confidence)
-        found = embedder.embed(opened, reader, show=False)
-        for number, reason in found.problems.items():
-            raise InputError(f"no comparison: expected a face in both pictures, received {opened.names[number]}: "
-                             f"{reason}")
+        found = embed_two(embedder, opened, reader)
         limit, origin = threshold_of(embedder, threshold, pairs, far)
     result: Comparison = compare(found.vectors[0], found.vectors[1], limit, origin)
     return result

@@ -83,7 +83,7 @@ def compare_pictures(args):
     """Compare two pictures and print what came out; return the exit status."""
     from mxft.command.flags import as_flags
     from mxft.commandline.faces import embedder_of, reader_of
-    from mxft.faces.gallery.comparison import compare, write_comparison
+    from mxft.faces.gallery.comparison import compare, embed_two, write_comparison
     from mxft.faces.gallery.images import open_face_images
     from mxft.faces.gallery.thresholds import threshold_of
 
@@ -97,13 +97,8 @@ def compare_pictures(args):
     check_written(args)
     given = threshold_settings(args)
     images = open_face_images(args.pictures)
-    if len(images) != 2:
-        raise InputError(f"pictures cannot be compared: expected two, received {len(images)}; mxft enroll and mxft "
-                         "identify compare many")
     embedder = embedder_of(args)
-    found = embedder.embed(images, reader_of(args, embedder))
-    for number, reason in found.problems.items():
-        raise InputError(f"no comparison: expected a face in both pictures, received {images.names[number]}: {reason}")
+    found = embed_two(embedder, images, reader_of(args, embedder))
     comparison = compare(found.vectors[0], found.vectors[1], *threshold_of(embedder, **given))
     for number, name in enumerate(images.names):
         print(f"{name}: {_face(found, number)}")

@@ -3,6 +3,7 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
+from mxft.errors import InputError
 from mxft.files.whole import write_json
 
 
@@ -30,6 +31,33 @@ class Comparison(NamedTuple):
         return (f"{told}\n{'same person' if self.same else 'different people'}: the cosine is "
                 f"{'above' if self.same else 'not above'} {self.threshold:.4f}, squared distance "
                 f"{2 - 2 * self.threshold:.4f} ({self.threshold_from})")
+
+
+def embed_two(embedder, images, reader):
+    """Embed the faces of two pictures.
+
+    Parameters
+    ----------
+    embedder : mxft.faces.gallery.embedder.Embedder
+    images : mxft.faces.gallery.images.FaceImages
+    reader : mxft.faces.gallery.reading.FaceReader
+
+    Returns
+    -------
+    mxft.faces.gallery.embedding.EmbeddedFaces
+
+    Raises
+    ------
+    InputError
+        Not two pictures, or one without a face.
+    """
+    if len(images) != 2:
+        raise InputError(f"pictures cannot be compared: expected two, received {len(images)}; mxft enroll and mxft "
+                         "identify compare many")
+    found = embedder.embed(images, reader, show=False)
+    for number, reason in found.problems.items():
+        raise InputError(f"no comparison: expected a face in both pictures, received {images.names[number]}: {reason}")
+    return found
 
 
 def compare(left, right, threshold=None, threshold_from=""):
