@@ -19,7 +19,7 @@ from mxft.devices import contexts
 from mxft.errors import RunError
 from mxft.evaluation.packing import folder_packing
 from mxft.evaluation.prediction import image_iterator
-from mxft.faces.evaluation.embedding import embedding_executor
+from mxft.faces.evaluation.embedding import embedding_executor, input_size
 from mxft.faces.evaluation.identification import unit_rows
 from mxft.faces.evaluation.pair_scoring import distinct_images, verify_pairs
 from mxft.faces.evaluation.verification import FOLDS, Verification, check_folds
@@ -201,9 +201,7 @@ def verify(model: Model, pairs: str | os.PathLike[str] | PairSet, *, folds: int 
     with telling(), quiet_native():
         checkpoint = open_model(model)
         pair_set = pairs if isinstance(pairs, PairSet) else load_pairs(os.fspath(pairs))
-        spec = checkpoint.input_spec
-        size = (height_width(image_size, "image_size") if image_size
-                else (112, 112) if spec is None else tuple(spec.shape[1:]))
+        size = height_width(image_size, "image_size") if image_size else input_size(checkpoint)
         check_images(pair_set, size)
         check_folds(len(pair_set.issame), folds)
         executor = embedding_executor(checkpoint, batch_size, size, contexts(gpus)[0])

@@ -1,13 +1,10 @@
 """``mxft.align_faces``, ``enroll``, ``identify`` and ``compare_faces``: from photographs of people to their names."""
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Union
-
-import numpy as np
 
 from mxft.api.models import Model, find_model, open_model
 from mxft.api.telling import telling
@@ -15,28 +12,26 @@ from mxft.devices import contexts
 from mxft.errors import InputError, MxftError, RunError
 from mxft.faces.align.detection import make_detector
 from mxft.faces.align.folder import AlignResult, align_folder
-from mxft.faces.align.landmark_list import ListedFaces, read_landmark_list
+from mxft.faces.align.landmark_list import open_listed
 from mxft.faces.align.options import CONFIDENCE, LARGEST, MTCNN, AlignOptions
-from mxft.faces.gallery.comparison import Comparison, compare
+from mxft.faces.gallery.comparison import Comparison, compare, embed_two
 from mxft.faces.gallery.embedder import Embedder
-from mxft.faces.gallery.enrolment import FPIR, enrol, expected_fpir, own_threshold
+from mxft.faces.gallery.enrolment import enrol
 from mxft.faces.gallery.gallery import Gallery, load_gallery, require_gallery_name, require_same_network
 from mxft.faces.gallery.identification import NamedFace
 from mxft.faces.gallery.identification import identify as name_faces
 from mxft.faces.gallery.images import FaceImages, open_face_images
 from mxft.faces.gallery.matching import MEAN
 from mxft.faces.gallery.reading import ALIGNED, AUTO, FaceReader
-from mxft.faces.pairs.bin_file import PairSet, load_pairs
-from mxft.files.whole import sha256
+from mxft.faces.gallery.thresholds import FAR, require_cosine, require_one_threshold, threshold_of, with_threshold
+from mxft.faces.pairs.bin_file import PairSet
 from mxft.network.checkpoint import Checkpoint
 from mxft.settings import height_width
 from mxft.wording import plural
 
 LOG = logging.getLogger("mxft")
 Path = Union[str, "os.PathLike[str]"]
-FAR = 1e-3
 MOST_TOLD = 10  # pictures without a face that are named
-_AT_IT = "; at it "     # begins what a threshold would do to the people enrolled
 
 
 def align_faces(source: Path, folder: Path, *, detector: str = MTCNN, landmarks: Path | None = None,
@@ -72,7 +67,9 @@ def align_faces(source: Path, folder: Path, *, detector: str = MTCNN, landmarks:
     quality : int
         Of JPEGs, 1 to 100.
     encoding : {".jpg", ".png"}
+        Of the crops.
     threads : int, optional
+        Pictures worked on at a time; one a core when None.
     force : bool
         Replace the crops in a folder that is taken.
 
@@ -93,15 +90,13 @@ def align_faces(source: Path, folder: Path, *, detector: str = MTCNN, landmarks:
     aligned 95 faces of 96 pictures into aligned (112 x 112, 11.3 pictures/s)
     """
     options = AlignOptions(height_width(size), margin, choose, every, turned, quality, encoding)
-    finder: Any = None
+
+    def detector_for(needed: bool) -> Any:
+        return make_detector(detector, min_size, confidence) if needed else None
+
     with telling():
-        rows, how = read_landmark_list(os.fspath(landmarks)) if landmarks else ([], "")
-        if not rows or not all(row.landmarks is not None or row.aligned for row in rows):
-            finder = make_detector(detector, min_size, confidence)
-        if rows:
-            LOG.info(f"landmarks: {sum(row.landmarks is not None for row in rows)} of {len(rows)} rows of {landmarks}"
-                     + f", read as {how}" * bool(how))
-            finder = ListedFaces(rows, os.fspath(source), finder, sha256(str(landmarks)))
+        finder: Any = (open_listed(os.fspath(landmarks), os.fspath(source), detector_for) if landmarks
+                       else detector_for(True))
         result: AlignResult = align_folder(os.fspath(source), os.fspath(folder), finder, options, threads, force)
     return result
 
@@ -142,9 +137,13 @@ def enroll(people: Path, model: Model | None = None, path: Path | None = None, *
     image_size : (H, W), optional
         What the network takes; the manifest's, or 112x112, when None.
     batch_size : int
+        Faces computed at a time.
     gpus : str
+        ``"0"``; empty for the CPU.
     rewrite : bool
+        Change the graph into a faster one that computes the same.
     threads : int, optional
+        For reading and finding faces; one a core when None.
 
     Returns
     -------
@@ -160,9 +159,9 @@ def enroll(people: Path, model: Model | None = None, path: Path | None = None, *
     Examples
     --------
     >>> print(enroll("people", "models/y1,0", "gallery.npz"))                     # doctest: +SKIP
-    423 people, 5,985 embeddings of 128 numbers by models/y1,0; a face counts from cosine 0.4512 on (…)
+    423 people, 5,985 embeddings of 128 numbers by models/y1,0; a face counts above cosine 0.4512 (…)
     """
-    _require_one_threshold(threshold, pairs, fpir)
+    require_one_threshold(threshold, pairs, fpir)
     if path is not None:
         require_gallery_name(os.fspath(path))
     with telling():
@@ -177,7 +176,7 @@ def enroll(people: Path, model: Model | None = None, path: Path | None = None, *
         found, embedded = enrol(embedder, opened, reader)
         if before is not None:
             found = _added(before, found)
-        found = _with_threshold(found, embedder, threshold, pairs, far, fpir)
+        found = with_threshold(found, embedder, threshold, pairs, far, fpir)
         _tell(embedded, opened, notes=True)
         if path is not None:
             if _state(add) != state:
@@ -213,9 +212,13 @@ def identify(gallery: Gallery | Path, pictures: Path | Iterable[Path], *, model:
     detector, choose, turned, min_size, confidence
         Of photographs: see `align_faces`.
     batch_size : int
+        Faces computed at a time.
     gpus : str
+        ``"0"``; empty for the CPU.
     rewrite : bool
+        Change the graph into a faster one that computes the same.
     threads : int, optional
+        For reading and finding faces; one a core when None.
 
     Returns
     -------
@@ -245,7 +248,7 @@ def identify(gallery: Gallery | Path, pictures: Path | Iterable[Path], *, model:
         reader = face_reader(embedder, images, detector, choose, turned, min_size, confidence, every)
         found = embedder.embed(opened, reader, "identifying")
         _tell(found, opened)
-        limit = known.threshold if threshold is None else _cosine(threshold)
+        limit = known.threshold if threshold is None else require_cosine(threshold)
         rows: list[NamedFace] = name_faces(known, found, opened.names, top, pool, limit)
         if limit is None and rows:
             LOG.warning("no threshold: the nearest person is given, whoever it is; `threshold` makes strangers unknown")
@@ -281,7 +284,7 @@ def compare_faces(model: Model, left: Path, right: Path, *, threshold: float | N
     Raises
     ------
     InputError
-        A picture without a face.
+        A picture without a face, or a folder of several.
 
     Examples
     --------
@@ -290,14 +293,9 @@ def compare_faces(model: Model, left: Path, right: Path, *, threshold: float | N
     """
     with telling():
         opened = open_face_images([left, right])
-        if len(opened) != 2:
-            raise InputError(f"pictures cannot be compared: expected two, received {len(opened)}")
         embedder = _embedder(model, flip, image_size, 2, gpus, True, None)
         reader = face_reader(embedder, images, detector, choose, turned, min_size, confidence)
-        found = embedder.embed(opened, reader, show=False)
-        for number, reason in found.problems.items():
-            raise InputError(f"no comparison: expected a face in both pictures, received {opened.names[number]}: "
-                             f"{reason}")
+        found = embed_two(embedder, opened, reader)
         limit, origin = threshold_of(embedder, threshold, pairs, far)
     result: Comparison = compare(found.vectors[0], found.vectors[1], limit, origin)
     return result
@@ -309,12 +307,6 @@ def _state(path: Any) -> tuple[int, int] | None:
         return None
     status = os.stat(path)
     return status.st_ino, status.st_mtime_ns
-
-
-def _require_one_threshold(threshold: float | None, pairs: Any, fpir: float | None) -> None:
-    given = [name for name, value in (("threshold", threshold), ("pairs", pairs), ("fpir", fpir)) if value is not None]
-    if len(given) > 1:
-        raise InputError(f"`{given[0]}`: expected one threshold, received `{given[1]}` beside it; leave one out")
 
 
 def _embedder(model: Any, flip: bool, image_size: Sequence[int] | None, batch_size: int, gpus: str, rewrite: bool,
@@ -359,32 +351,6 @@ def face_reader(embedder: Embedder, images: str = AUTO, detector: str | None = N
     return FaceReader(embedder.image_size, images, finder, options)
 
 
-def threshold_of(embedder: Embedder, threshold: float | None, pairs: PairSet | Path | None,
-                 far: float = FAR) -> tuple[float | None, str]:
-    """Return the threshold that was given or that pairs give, and where it comes from; None where nothing says one.
-
-    Parameters
-    ----------
-    embedder : mxft.faces.gallery.embedder.Embedder
-    threshold, pairs, far
-        See `enroll`.
-    """
-    _require_one_threshold(threshold, pairs, None)
-    if threshold is not None:
-        return _cosine(threshold), "as given"
-    if pairs is None:
-        return None, ""
-    found: tuple[float, str] = embedder.threshold(pairs if isinstance(pairs, PairSet) else load_pairs(os.fspath(pairs)),
-                                                  far)
-    return found
-
-
-def _cosine(threshold: float) -> float:
-    if not -1 <= threshold <= 1:
-        raise InputError(f"`threshold`: expected a cosine from -1 to 1, received threshold={threshold}")
-    return threshold
-
-
 def _added(before: Gallery, found: Gallery) -> Gallery:
     """Return a gallery with the people of another; images that are in it already are told."""
     both: Gallery = before.with_more(found)
@@ -392,40 +358,6 @@ def _added(before: Gallery, found: Gallery) -> Gallery:
     if again:
         LOG.warning(f"{again} of {plural(len(found.owners), 'image')} already in the gallery, not added again")
     return both
-
-
-def _with_threshold(gallery: Gallery, embedder: Embedder, threshold: float | None, pairs: Any, far: float,
-                    fpir: float | None) -> Gallery:
-    """Return a gallery with the threshold that was asked for; its own where there are images enough; else none.
-
-    Where nothing is asked for, the threshold of a gallery that was added to stays if it was given or of pairs; one of
-    the people enrolled (`facts` has its ``fpir``) is measured again on all of them.
-    """
-    facts = gallery.facts
-    limit, origin = threshold_of(embedder, threshold, pairs, far)
-    if limit is None and fpir is None:
-        fpir = facts.get("fpir")
-        if fpir is None and gallery.threshold is not None:
-            limit, origin = gallery.threshold, str(facts.get("threshold_from", "as given")).partition(_AT_IT)[0]
-    own = None
-    if limit is None:
-        own = FPIR if fpir is None else fpir
-        try:
-            limit, origin = own_threshold(gallery, own)
-        except InputError:
-            if fpir is not None:
-                raise
-            LOG.warning(f"no threshold: {plural(len(gallery.owners), 'image')} of "
-                        f"{plural(len(gallery.names), 'person', 'people')} are too few to find one (two people and "
-                        f"{np.ceil(1 / own):.0f} images), so that nobody will be called unknown; `threshold` or "
-                        "`pairs` give one")
-    else:
-        rate = expected_fpir(gallery, limit)
-        if rate is not None:
-            origin += f"{_AT_IT}{rate:.1%} of the images enrolled would be taken for somebody else"
-    return dataclasses.replace(gallery, facts={
-        **facts, "threshold": None if limit is None else round(float(limit), 6), "threshold_from": origin,
-        "fpir": None if limit is None else own})
 
 
 def model_of(gallery: Gallery | None) -> str:

@@ -90,7 +90,8 @@ def pack_faces(source: str | os.PathLike[str], folder: str | os.PathLike[str], *
     Parameters
     ----------
     source : str or os.PathLike
-        A folder with a folder of images a person: aligned faces, or with `align` photographs.
+        A folder with a folder of images a person: aligned faces, or with `align` photographs. Or a list of aligned
+        faces, a face set, or a ``.rec``.
     folder : str or os.PathLike
         Of the files to write: ``property``, ``train.lst``, ``train.rec``, ``train.idx``, ``identities.txt``.
     min_images : int
@@ -142,7 +143,8 @@ def pack_pairs(pairs: str | os.PathLike[str] | Iterable[tuple[str, str, bool]], 
     Parameters
     ----------
     pairs : str, os.PathLike, or an iterable of (left, right, same)
-        LFW's ``pairs.txt``, a list with lines ``left right 0|1``, or two paths and whether they show one person.
+        LFW's ``pairs.txt``, a list with lines ``left right 0|1``, the lists of CFP, AgeDB, CALFW, CPLFW or YouTube
+        Faces; or two paths and whether they show one person.
     path : str or os.PathLike
         The ``.bin`` file; one that is there is replaced.
     root : str or os.PathLike

@@ -1,5 +1,6 @@
 """``mxft embed``: images of faces to embeddings in a file."""
 import os
+import sys
 
 from mxft.commandline.arguments import Parser
 from mxft.commandline.faces import add_detector_options, add_network_options
@@ -31,7 +32,7 @@ def parser():
 def main(argv=None):
     """Run ``mxft embed``."""
     args = parser().parse_args(argv)
-    from mxft.commandline.faces import embedder_of, reader_of, tell_problems
+    from mxft.commandline.faces import embedder_of, reader_of
     from mxft.errors import InputError
     from mxft.faces.gallery.embedding import require_faces
     from mxft.faces.gallery.embedding_file import write_embeddings
@@ -47,8 +48,15 @@ def main(argv=None):
     found = embedder.embed(images, reader_of(args, embedder))
     require_faces(found, images)
     write_embeddings(args.out, found, images, embedder.facts)
-    status = tell_problems(found, images)
+    status = _tell_problems(found, images)
     people = len({images.labels[i] for i in found.images} - {""})
     print(f"{args.out}: {plural(len(found.vectors), 'face')} of {plural(len(images), 'image')}, "
           f"{plural(people, 'label')}, {found.vectors.shape[1]} numbers each")
     return status
+
+
+def _tell_problems(found, images):
+    """Write on standard error which images have no face, or several; return 3 where one cannot be read."""
+    for number, reason in sorted({**found.problems, **found.notes}.items()):
+        print(f"{images.names[number]}: {reason}", file=sys.stderr)
+    return 3 if any(not reason.startswith("no ") for reason in found.problems.values()) else 0

@@ -3,6 +3,7 @@ import os
 
 from mxft.commandline.arguments import Parser, real
 from mxft.commandline.faces import add_detector_options, add_network_options
+from mxft.commandline.galleries import add_threshold_options, threshold_settings
 
 EXAMPLES = """\
 examples:
@@ -28,10 +29,7 @@ def parser():
     p.add_argument("--add", action="store_true", help="keep who is in the gallery already, with the same network")
     p.add_argument("--force", action="store_true", help="replace a gallery that is there")
     group = p.add_argument_group("from where on a face is somebody's")
-    group.add_argument("--threshold", type=real(-1, most=1), metavar="C", help="a cosine")
-    group.add_argument("--pairs", metavar="FILE.bin", help="verification set to take the threshold from")
-    group.add_argument("--far", type=real(above=0, below=1), metavar="R",
-                       help="false accept rate on these pairs (default: 0.001)")
+    add_threshold_options(group, "a cosine")
     group.add_argument("--fpir", type=real(above=0, below=1), metavar="R",
                        help="share of strangers that may be named, judged by the people enrolled (default: 0.01)")
     add_network_options(p, required=False, told="; with --add the gallery's")
@@ -44,7 +42,6 @@ def main(argv=None):
     args = parser().parse_args(argv)
     from mxft.api.galleries import enroll
     from mxft.commandline.faces import detector_settings
-    from mxft.commandline.galleries import threshold_settings
     from mxft.errors import InputError
     from mxft.files.whole import check_writable
 

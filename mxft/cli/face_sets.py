@@ -1,6 +1,6 @@
 """``mxft face-sets``: the same people, the same images and wrong labels in face sets; sets merged and cleaned."""
-from mxft.commandline.arguments import Parser, add_device_options, face_size, real, whole
-from mxft.commandline.face_sets import clean, find_embedder, refuse_beside
+from mxft.commandline.arguments import Parser, add_device_options, face_size, real, refuse_flags, whole
+from mxft.commandline.face_sets import clean, find_embedder
 
 EXAMPLES = """\
 examples:
@@ -131,9 +131,9 @@ def _compare(args):
     from mxft.faces.sets.people import FALSE_PAIRS
 
     if not args.model:
-        refuse_beside(args, ("threshold", "false_pairs", "image_size"), "--model beside it")
+        refuse_flags(args, ("threshold", "false_pairs", "image_size"), "--model beside it")
     if args.threshold is not None:
-        refuse_beside(args, ("false_pairs",), "no --threshold beside it")
+        refuse_flags(args, ("false_pairs",), "no --threshold beside it")
     print(compare_sets(args.first, args.second, find_embedder(args), args.threshold, args.false_pairs or FALSE_PAIRS,
                        args.list, args.out, args.force))
 
@@ -156,7 +156,7 @@ def _overlap(args):
     from mxft.faces.sets.overlap import measure_overlap
 
     if not args.model:
-        refuse_beside(args, ("threshold", "image_size"), "--model beside it")
+        refuse_flags(args, ("threshold", "image_size"), "--model beside it")
     targets = with_different_names([load_pairs(path) for path in args.target])
     print(*measure_overlap(args.set, targets, find_embedder(args), args.threshold, args.list, args.data_nthreads),
           sep="\n")

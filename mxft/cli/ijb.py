@@ -46,7 +46,7 @@ def main(argv=None):
     args = parser().parse_args(argv)
     from mxft.api.models import find_model
     from mxft.devices import contexts
-    from mxft.faces.evaluation.embedding import embedding_executor
+    from mxft.faces.evaluation.embedding import embedding_executor, input_size
     from mxft.faces.evaluation.ijb.files import find_lists
     from mxft.faces.evaluation.ijb.protocol import check_faces, read_protocol
     from mxft.faces.evaluation.ijb.run import embed_templates, evaluate_protocol
@@ -60,7 +60,7 @@ def main(argv=None):
     protocol = read_protocol(lists, args.protocol, pooling.detector_score or not args.aligned)
     check_faces(protocol.faces, args.images or lists.images, args.aligned)
     _print_lists(lists.name, protocol, pooling)
-    size = args.image_size or ((112, 112) if checkpoint.input_spec is None else checkpoint.input_spec.shape[1:])
+    size = args.image_size or input_size(checkpoint)
     executor = embedding_executor(checkpoint, args.batch_size, size, contexts(args.gpus)[0], args.rewrite)
     _, features = embed_templates(executor, protocol.faces, args.images or lists.images, size, pooling, args.aligned,
                                   args.data_nthreads)

@@ -99,12 +99,12 @@ def _write(args, images, roots):
 
     from mxft.api.models import find_model
     from mxft.devices import contexts
-    from mxft.faces.evaluation.embedding import embedding_executor
+    from mxft.faces.evaluation.embedding import embedding_executor, input_size
     from mxft.faces.evaluation.megaface.features import write_features
     from mxft.network.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(find_model(args.model))
-    size = args.image_size or ((112, 112) if checkpoint.input_spec is None else checkpoint.input_spec.shape[1:])
+    size = args.image_size or input_size(checkpoint)
     executor = embedding_executor(checkpoint, args.batch_size, size, contexts(args.gpus)[0], args.rewrite)
     results = []
     for kind, paths in images.items():

@@ -3,7 +3,8 @@ import os
 import sys
 
 from mxft.cli.classifier_options import add_classifier_options
-from mxft.commandline.arguments import Parser, real, whole
+from mxft.commandline.arguments import Parser, refuse_flags, whole
+from mxft.commandline.galleries import add_threshold_options, face_service
 from mxft.errors import InputError
 from mxft.wording import plural
 
@@ -45,11 +46,7 @@ def parser():
     group = p.add_argument_group("faces")
     group.add_argument("--faces", action="store_true", help="MODEL is a face network: compare two pictures")
     group.add_argument("--gallery", metavar="FILE.npz", help="name the faces of a picture by it too")
-    group.add_argument("--threshold", type=real(-1, most=1), metavar="C",
-                       help="cosine above which two faces are one person (default: the gallery's)")
-    group.add_argument("--pairs", metavar="FILE.bin", help="verification set to take the threshold from")
-    group.add_argument("--far", type=real(above=0, below=1), metavar="R",
-                       help="false accept rate on these pairs (default: 0.001)")
+    add_threshold_options(group, "cosine above which two faces are one person (default: the gallery's)")
     group.add_argument("--detector", metavar="NAME", help="what finds faces, see mxft face-align (default: mtcnn)")
     return p
 
@@ -60,10 +57,7 @@ def main(argv=None):
     _prepare()
     if args.faces or args.gallery or args.model.endswith(".npz"):
         return _serve_faces(args)
-    for name in ("threshold", "pairs", "far", "detector"):
-        if getattr(args, name) is not None:
-            raise InputError(f"`{name}`: expected `faces` beside it, or a gallery, received {name}="
-                             f"{getattr(args, name)} with neither")
+    refuse_flags(args, ("threshold", "pairs", "far", "detector"), "`faces` beside it, or a gallery", "with neither")
     from mxft.deploy.bundle.signature import counted, signature_of
     from mxft.deploy.serving.application import create_app
     from mxft.deploy.serving.server import bind, serve
@@ -90,7 +84,6 @@ def _say_served(args, what, listening):
 
 def _serve_faces(args):
     """Serve the page of faces; return the exit status."""
-    from mxft.commandline.galleries import face_service
     from mxft.deploy.serving.server import bind, serve
     from mxft.faces.serving.application import create_face_app
 

@@ -2,8 +2,9 @@
 
 Those are of ``eval/verification.py``.
 """
-from mxft.commandline.arguments import Parser, real, whole
+from mxft.commandline.arguments import Parser, whole
 from mxft.commandline.faces import add_detector_options, add_network_options
+from mxft.commandline.galleries import add_threshold_options, threshold_settings
 from mxft.commandline.verification import (
     FOLDS,
     check_written,
@@ -50,11 +51,8 @@ def parser():
     p.add_argument("--report", metavar="FILE", help="write a page: table, ROC curves, distances")
     p.add_argument("--json", metavar="FILE", help="write the numbers")
     group = p.add_argument_group("two pictures")
-    group.add_argument("--threshold", type=real(-1, most=1), metavar="C", help="cosine above which they are one person")
-    group.add_argument("--pairs", metavar="FILE",
-                       help="verification set (.bin) to take the threshold from; of --embeddings the list of pairs")
-    group.add_argument("--far", type=real(above=0, below=1), metavar="R",
-                       help="false accept rate on these pairs (default: 0.001)")
+    add_threshold_options(group, "cosine above which they are one person",
+                          "verification set (.bin) to take the threshold from; of --embeddings the list of pairs")
     add_network_options(p, required=False)
     add_detector_options(p, landmarks=False)
     p.add_argument("--gpu", dest="gpus", default="", metavar="0", help="upstream's name of --gpus")
@@ -83,12 +81,11 @@ def main(argv=None):
 
 def compare_pictures(args):
     """Compare two pictures and print what came out; return the exit status."""
-    from mxft.api.galleries import threshold_of
     from mxft.command.flags import as_flags
     from mxft.commandline.faces import embedder_of, reader_of
-    from mxft.commandline.galleries import threshold_settings
-    from mxft.faces.gallery.comparison import compare, write_comparison
+    from mxft.faces.gallery.comparison import compare, embed_two, write_comparison
     from mxft.faces.gallery.images import open_face_images
+    from mxft.faces.gallery.thresholds import threshold_of
 
     for name in ("data_dir", "target", "bin", "plots", "report", "every"):
         if getattr(args, name):
@@ -100,13 +97,8 @@ def compare_pictures(args):
     check_written(args)
     given = threshold_settings(args)
     images = open_face_images(args.pictures)
-    if len(images) != 2:
-        raise InputError(f"pictures cannot be compared: expected two, received {len(images)}; mxft enroll and mxft "
-                         "identify compare many")
     embedder = embedder_of(args)
-    found = embedder.embed(images, reader_of(args, embedder))
-    for number, reason in found.problems.items():
-        raise InputError(f"no comparison: expected a face in both pictures, received {images.names[number]}: {reason}")
+    found = embed_two(embedder, images, reader_of(args, embedder))
     comparison = compare(found.vectors[0], found.vectors[1], *threshold_of(embedder, **given))
     for number, name in enumerate(images.names):
         print(f"{name}: {_face(found, number)}")

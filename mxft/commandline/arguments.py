@@ -206,6 +206,36 @@ def add_device_options(parser):
     group.add_argument("--data-nthreads", type=whole(1), metavar="N", help="decoding threads (default: one a core)")
 
 
+def refuse_flags(args, names, expected, told=""):
+    """Refuse flags that would do nothing.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+    names : sequence of str
+        Of its fields; None, False and what is empty were not given.
+    expected : str
+        What they would need.
+    told : str
+        Behind the value that was received: what stands in their way, and what to do.
+
+    Raises
+    ------
+    InputError
+        One was given.
+
+    Examples
+    --------
+    >>> refuse_flags(argparse.Namespace(far=0.0), ["far"], "`pairs` FILE beside it", "alone")
+    Traceback (most recent call last):
+    mxft.errors.InputError: far: expected pairs FILE beside it, received far=0.0 alone
+    """
+    for name in names:
+        value = getattr(args, name)
+        if not (value is None or value is False or value in ("", [])):
+            raise InputError(f"`{name}`: expected {expected}, received {name}={value}" + f" {told}" * bool(told))
+
+
 def add_check_option(group):
     """Add ``--check`` to a parser or a group of it."""
     group.add_argument("--check", choices=("fast", "full", "off"), default="fast",

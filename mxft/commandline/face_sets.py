@@ -1,6 +1,7 @@
 """Judging and cleaning a face set as ``mxft face-sets clean`` does it, and the network its actions ask."""
 import os
 
+from mxft.commandline.arguments import refuse_flags
 from mxft.errors import InputError
 
 
@@ -17,13 +18,6 @@ def find_embedder(args):
                     contexts(args.gpus)[0], args.data_nthreads)
 
 
-def refuse_beside(args, flags, why):
-    """Refuse flags that would do nothing."""
-    for flag in flags:
-        if getattr(args, flag) not in (None, False):
-            raise InputError(f"--{flag.replace('_', '-')}: expected {why}, received {flag}={getattr(args, flag)}")
-
-
 def clean(args):
     """Judge the labels of a set, say what goes, and write what was asked for; or leave out what a list names."""
     from mxft.faces.sets.cleaning import find_wrong_labels
@@ -38,7 +32,7 @@ def clean(args):
     if not (args.out or args.list or args.page):
         raise InputError("nothing to write: expected --page FILE, --list FILE or --out DIR, received none")
     if args.threshold is not None:
-        refuse_beside(args, ("strangers",), "no --threshold beside it")
+        refuse_flags(args, ("strangers",), "no --threshold beside it")
     if args.out:
         require_target(args.out, [args.set], args.force)
     found = find_wrong_labels(args.set, find_embedder(args), args.threshold, args.strangers or STRANGERS,
@@ -73,7 +67,7 @@ def _take(args):
     """Leave out what a list names."""
     from mxft.faces.sets.images import SetImages
 
-    refuse_beside(args, ("model", "threshold", "strangers", "min_images", "list", "page"), "no --take beside it")
+    refuse_flags(args, ("model", "threshold", "strangers", "min_images", "list", "page"), "no --take beside it")
     if not args.out:
         raise InputError("--take: expected --out DIR beside it, received none")
     _write_set(SetImages(args.set), args.take, args)

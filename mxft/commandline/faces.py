@@ -1,5 +1,5 @@
 """How commands are told to find and embed faces: the flags, and what they make."""
-from mxft.commandline.arguments import add_device_options, add_rewrite_option, face_size, real, whole
+from mxft.commandline.arguments import add_device_options, add_rewrite_option, face_size, real, refuse_flags, whole
 from mxft.faces.align.options import CONFIDENCE, MTCNN, PART, SMALLEST
 
 
@@ -56,46 +56,29 @@ def finder_of(args, root=""):
     InputError
         A detector that is none; a flag of the detector beside a list that names every landmark.
     """
-    import logging
-
     from mxft.faces.align.detection import make_detector
-    from mxft.faces.align.landmark_list import ListedFaces, read_landmark_list
-    from mxft.files.whole import sha256
+    from mxft.faces.align.landmark_list import open_listed
+
+    def detector_for(needed):
+        if not needed:
+            _refuse_unheard(args, path)
+            return None
+        return make_detector(args.detector or MTCNN, args.min_size,
+                             CONFIDENCE if args.confidence is None else args.confidence)
 
     path = getattr(args, "landmarks", None)
-    rows, how = read_landmark_list(path) if path else ([], "")
-    whole_list = rows and all(row.landmarks is not None or row.aligned for row in rows)
-    if whole_list:
-        _refuse_unheard(args, path)
-    detector = None if whole_list else make_detector(
-        args.detector or MTCNN, args.min_size, CONFIDENCE if args.confidence is None else args.confidence)
-    if not path:
-        return detector
-    with_points = sum(row.landmarks is not None for row in rows)
-    logging.getLogger("mxft").info(f"landmarks: {with_points} of {len(rows)} rows of {path}"
-                                   + f", read as {how}" * bool(how))
-    return ListedFaces(rows, root, detector, sha256(path))
+    return open_listed(path, root, detector_for) if path else detector_for(True)
 
 
 def refuse_without_align(args):
     """Refuse flags that say how faces are found where none are looked for."""
-    from mxft.errors import InputError
-
-    for name in ("detector", "min_size", "confidence", "choose", "turned"):
-        value = getattr(args, name)
-        if value not in (None, False):
-            raise InputError(f"`{name}`: expected `align` beside it, received {name}={value} alone")
+    refuse_flags(args, ("detector", "min_size", "confidence", "choose", "turned"), "`align` beside it", "alone")
 
 
 def _refuse_unheard(args, path):
     """Refuse flags of a detector where none is needed."""
-    from mxft.errors import InputError
-
-    for name, value in (("detector", args.detector), ("min_size", args.min_size), ("confidence", args.confidence),
-                        ("turned", args.turned or None)):
-        if value is not None:
-            raise InputError(f"`{name}`: expected pictures to look for faces in, received {name}={value} beside "
-                             f"`landmarks` {path}, which names every landmark; leave it out")
+    refuse_flags(args, ("detector", "min_size", "confidence", "turned"), "pictures to look for faces in",
+                 f"beside `landmarks` {path}, which names every landmark; leave it out")
 
 
 def add_network_options(p, required=True, told=""):
@@ -122,13 +105,13 @@ def add_network_options(p, required=True, told=""):
     add_rewrite_option(p)
 
 
-def embedder_of(args, model=None):
+def embedder_of(args):
     """Return the `mxft.faces.gallery.embedder.Embedder` of the flags of `add_network_options`."""
     from mxft.api.models import open_model
     from mxft.devices import contexts
     from mxft.faces.gallery.embedder import Embedder
 
-    return Embedder(open_model(model or args.model), not args.no_flip, args.image_size, args.batch_size,
+    return Embedder(open_model(args.model), not args.no_flip, args.image_size, args.batch_size,
                     contexts(args.gpus)[0], args.rewrite, args.data_nthreads)
 
 
@@ -149,18 +132,3 @@ def reader_of(args, embedder):
     from mxft.api.galleries import face_reader
 
     return face_reader(embedder, args.images, every=args.every, **detector_settings(args))
-
-
-def tell_problems(found, images, out=None):
-    """Write on standard error which images have no face, or several; return 3 where one cannot be read.
-
-    Parameters
-    ----------
-    found : mxft.faces.gallery.embedding.EmbeddedFaces
-    images : mxft.faces.gallery.images.FaceImages
-    """
-    import sys
-
-    for number, reason in sorted({**found.problems, **found.notes}.items()):
-        print(f"{images.names[number]}: {reason}", file=out or sys.stderr)
-    return 3 if any(not reason.startswith("no ") for reason in found.problems.values()) else 0

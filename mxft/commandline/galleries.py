@@ -1,5 +1,15 @@
 """Galleries as commands use them: where a threshold comes from, and what the face page is served with."""
 
+from mxft.commandline.arguments import real, refuse_flags
+
+
+def add_threshold_options(group, told, pairs="verification set (.bin) to take the threshold from"):
+    """Add ``--threshold``, ``--pairs`` and ``--far``; `told` and `pairs` are the help of the first two."""
+    group.add_argument("--threshold", type=real(-1, most=1), metavar="C", help=told)
+    group.add_argument("--pairs", metavar="FILE", help=pairs)
+    group.add_argument("--far", type=real(above=0, below=1), metavar="R",
+                       help="false accept rate on these pairs (default: 0.001)")
+
 
 def threshold_settings(args):
     """Return the settings of `mxft.api.galleries.enroll` that ``--threshold``, ``--pairs`` and ``--far`` are.
@@ -26,7 +36,7 @@ def face_service(args):
     """
     import os
 
-    from mxft.api.galleries import model_of, threshold_of
+    from mxft.api.galleries import model_of
     from mxft.api.models import open_model
     from mxft.errors import InputError
     from mxft.faces.align.detection import make_detector
@@ -34,12 +44,11 @@ def face_service(args):
     from mxft.faces.gallery.embedder import Embedder
     from mxft.faces.gallery.gallery import load_gallery, require_same_network
     from mxft.faces.gallery.reading import AUTO, FaceReader
+    from mxft.faces.gallery.thresholds import threshold_of
     from mxft.faces.serving.application import FaceService
 
-    for name in ("synset", "output_name", "resize", "rgb_mean", "rgb_std", "mean_image"):
-        if getattr(args, name) is not None:
-            raise InputError(f"`{name}`: expected a network that names pictures, received {name}="
-                             f"{getattr(args, name)} beside faces; leave it out")
+    refuse_flags(args, ("synset", "output_name", "resize", "rgb_mean", "rgb_std", "mean_image"),
+                 "a network that names pictures", "beside faces; leave it out")
     given = threshold_settings(args)
     is_gallery = args.model.endswith(".npz")
     if is_gallery and args.gallery:

@@ -1,4 +1,5 @@
 """Verification as a command does it: the sets that were asked for, their lines, pictures and numbers."""
+from mxft.commandline.arguments import refuse_flags
 
 FOLDS = 10  # contiguous parts of a set, as in LFW's protocol
 
@@ -19,12 +20,12 @@ def verify_sets(checkpoint, paths, args):
         Name, result and row of the JSON file.
     """
     from mxft.devices import contexts
-    from mxft.faces.evaluation.embedding import embedding_executor
+    from mxft.faces.evaluation.embedding import embedding_executor, input_size
     from mxft.faces.evaluation.verification import check_folds
     from mxft.faces.pairs.bin_file import check_images, load_pairs
 
     context = contexts(args.gpus)[0]
-    size = args.image_size or _image_size(checkpoint)
+    size = args.image_size or input_size(checkpoint)
     sets = with_different_names([load_pairs(path) for path in paths])
     for pair_set in sets:
         check_images(pair_set, size)
@@ -77,12 +78,6 @@ def with_different_names(sets):
             name, count = f"{pair_set.name}-{count}", count + 1
         names.append(name)
     return [dataclasses.replace(pair_set, name=name) for pair_set, name in zip(sets, names)]
-
-
-def _image_size(checkpoint):
-    """Return the size a network takes: its manifest's, or insightface's."""
-    spec = checkpoint.input_spec
-    return (112, 112) if spec is None else spec.shape[1:]
 
 
 def _verify(executor, pair_set, path, size, args):
@@ -161,12 +156,9 @@ def _refuse_of_networks(args):
     """Refuse flags that say how a network is run, or which faces of pictures are taken: the embeddings are there."""
     from mxft.errors import InputError
 
-    for name in ("threshold", "far", "detector", "min_size", "confidence", "choose", "turned", "every", "no_flip",
-                 "image_size", "data_nthreads", "gpus"):
-        value = getattr(args, name)
-        if value not in (None, False, ""):
-            raise InputError(f"`{name}`: expected a network to embed with, received {name}={value} beside "
-                             f"`embeddings` {args.embeddings}; leave one out")
+    refuse_flags(args, ("threshold", "far", "detector", "min_size", "confidence", "choose", "turned", "every",
+                        "no_flip", "image_size", "data_nthreads", "gpus"), "a network to embed with",
+                 f"beside `embeddings` {args.embeddings}; leave one out")
     if args.images != "auto":
         raise InputError(f"`images`: expected a network to embed with, received images={args.images!r} beside "
                          f"`embeddings` {args.embeddings}; leave one out")
@@ -189,10 +181,8 @@ def refuse_of_pictures(args):
     """Refuse flags that only two pictures, or embeddings, have a use for."""
     from mxft.errors import InputError
 
-    for name in ("threshold", "pairs", "far", "detector", "min_size", "confidence", "choose", "turned", "every"):
-        value = getattr(args, name)
-        if value not in (None, False):
-            raise InputError(f"`{name}`: expected two pictures to compare, received {name}={value} with none")
+    refuse_flags(args, ("threshold", "pairs", "far", "detector", "min_size", "confidence", "choose", "turned", "every"),
+                 "two pictures to compare", "with none")
     if args.images != "auto":
         raise InputError(f"`images`: expected two pictures to compare, received images={args.images!r} with none; the "
                          "images of a verification set are aligned faces")

@@ -9,9 +9,9 @@ import numpy as np
 
 from mxft.compat import mx
 from mxft.errors import InputError, RunError
+from mxft.faces.data.packed_source import known_names
 from mxft.faces.data.records import RecordFile
 from mxft.faces.data.set_writer import FaceSetWriter
-from mxft.faces.data.sources import NAMES
 from mxft.faces.evaluation.subcentres import angles_to_dominant
 from mxft.faces.training.imprint import embed_as_trained
 from mxft.files.whole import whole_file
@@ -79,8 +79,8 @@ def drop_noisy(checkpoint, faces, folder, threshold=THRESHOLD, context=None, thr
     Raises
     ------
     InputError
-        A checkpoint without class centres or with those of other classes; a set that stands in `folder`; a threshold
-        that leaves nothing.
+        A checkpoint without class centres or with those of other classes; fewer names than classes; a set that stands
+        in `folder`; a threshold that leaves nothing.
     RunError
         Embeddings that are not finite.
 
@@ -98,6 +98,7 @@ def drop_noisy(checkpoint, faces, folder, threshold=THRESHOLD, context=None, thr
         raise InputError(f"threshold: expected degrees above 0 and below 180, received threshold={threshold:g}")
     if os.path.exists(os.path.join(folder, "property")):
         raise InputError(f"folder: expected one without a face set, received {folder!r} with property; choose another")
+    names = known_names(faces) or [str(number) for number in range(faces.num_classes)]
     checkpoint = normalised_in_graph(checkpoint)
     centres = class_subcentres(checkpoint, faces.num_classes)
     angles = np.full(len(faces.labels), np.inf)
@@ -114,7 +115,7 @@ def drop_noisy(checkpoint, faces, folder, threshold=THRESHOLD, context=None, thr
     if not kept.any():
         raise InputError(f"threshold: expected some images within it, received threshold={threshold:g} with the "
                          f"nearest at {angles.min():.1f} degrees; was {checkpoint.name} trained on this set?")
-    return _write(faces, folder, kept, angles, threshold)
+    return _write(faces, names, folder, kept, angles, threshold)
 
 
 def class_subcentres(checkpoint, num_classes):
@@ -173,10 +174,9 @@ def _embedded(checkpoint, faces, rows, context, threads):
     return embed_as_trained(network, (checkpoint.arg_params, checkpoint.aux_params), part, size, context, threads)
 
 
-def _write(faces, folder, kept, angles, threshold):
+def _write(faces, names, folder, kept, angles, threshold):
     """Write the images that are `kept`, and the list of the others."""
-    names, records = _names(faces), RecordFile(faces.rec)
-    size = faces.image_size or (112, 112)
+    records, size = RecordFile(faces.rec), faces.image_size or (112, 112)
     order, left = np.argsort(faces.labels, kind="stable"), []
     with FaceSetWriter(folder) as writer:
         for rows in np.split(order, np.flatnonzero(np.diff(faces.labels[order])) + 1):
@@ -194,14 +194,3 @@ def _write(faces, folder, kept, angles, threshold):
     records.close()
     return DropResult(os.fspath(folder), int(kept.sum()), int((~kept).sum()), len(left), faces.identities - len(left),
                       threshold)
-
-
-def _names(faces):
-    """Return a name for each class: of ``identities.txt`` beside the records, else its number."""
-    beside = os.path.join(os.path.dirname(os.path.abspath(faces.rec)), NAMES)
-    if os.path.isfile(beside):
-        with open(beside, encoding="utf-8", errors="surrogateescape") as f:
-            names = [line.rstrip("\n") for line in f]
-        if len(names) == faces.num_classes:
-            return names
-    return [str(number) for number in range(faces.num_classes)]

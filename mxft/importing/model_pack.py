@@ -90,9 +90,10 @@ def kind_of_network(graph):
         return "detection"
     if len(inputs) != 1 or len(graph.output) != 1:
         return "something else"
-    side, *other = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim][2:]
-    if other != [side]:
+    edges = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim][2:]
+    if len(edges) != 2 or edges[0] != edges[1]:
         return "something else"
+    side = edges[0]
     special = {_LANDMARKS: "landmarks", _ATTRIBUTES: "attributes"}.get(side)
     return special or ("recognition" if side >= SMALLEST and side % MULTIPLE == 0 else "something else")
 

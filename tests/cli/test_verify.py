@@ -166,6 +166,8 @@ def test_one_sided_sets_are_noted(here, capsys):
     (["--bin", "data/lfw.bin", "--report", "face-0000.params/a"], "--report: expected a folder that can be written"),
     (["--bin", "data/lfw.bin", "--json", "face-0000.params/a"], "--json: expected a folder that can be written to"),
     (["--bin", "data/lfw.bin", "--gpu", "x"], "devices: expected different GPU numbers such as 0,1, received gpus='x'"),
+    (["--bin", "data/lfw.bin", "--threshold", "0"], "--threshold: expected two pictures to compare, received "
+                                                   "threshold=0.0 with none"),
     (["--bin", "data/lfw.bin", "--max", "3"], "expected an option of mxft verify, received '--max'"),
 ])
 def test_what_is_refused_is_one_message_and_leaves_nothing(words, message, here, capsys):

@@ -172,7 +172,7 @@ def _output_names(paths, options):
     faces (``1-2`` beside ``1``), or a folder's.
     """
     names = {path: _inside(os.path.splitext(path)[0]) for path in paths}
-    for longer in (lambda path: _inside(path), lambda path: f"{_inside(path)}~{_digest(path)}"):
+    for longer in (_inside, lambda path: f"{_inside(path)}~{_digest(path)}"):
         clashing = _clashing(names, options)
         while any(names[path] != longer(path) for path in clashing):
             names.update({path: longer(path) for path in clashing})

@@ -4,6 +4,7 @@
 five x and then the five y), those of MS-Celeb-1M and CASIA-WebFace (path, label, x y x y …), CelebA's (path, x y …)
 and IJB's (path, x y …, score).
 """
+import logging
 import os
 import re
 from typing import NamedTuple, Optional
@@ -15,7 +16,9 @@ from mxft.errors import InputError
 from mxft.faces.align.detection import Detections
 from mxft.faces.align.picture import detections_of
 from mxft.faces.align.similarity import REFERENCE, reference_points, similarity_transform
-from mxft.files.whole import require_file
+from mxft.files.whole import require_file, sha256
+
+LOG = logging.getLogger("mxft")
 
 # Pixels of 112 that landmarks lie from insightface's points at the mean, once aligned: a face in front view 2 to 6, in
 # profile 11 to 14; x taken for y 14, left taken for right 20.
@@ -265,6 +268,34 @@ class ListedFaces:
         if self._detector is None:
             return f"line {rows[0].line} names no landmarks"
         return f"no face found{' in the box of the list' if rows[0].box is not None else ''}"
+
+
+def open_listed(path, root, detector_for):
+    """Return the ListedFaces of a list, and say how it was read.
+
+    Parameters
+    ----------
+    path : str
+        See `read_landmark_list`.
+    root : str
+        The folder of the pictures.
+    detector_for : callable
+        ``needed -> detector or None``: a detector is needed where a row of the list names no landmarks.
+
+    Returns
+    -------
+    ListedFaces
+
+    Raises
+    ------
+    InputError
+        See `read_landmark_list` and `ListedFaces`.
+    """
+    rows, how = read_landmark_list(path)
+    detector = detector_for(not all(row.landmarks is not None or row.aligned for row in rows))
+    LOG.info(f"landmarks: {sum(row.landmarks is not None for row in rows)} of {len(rows)} rows of {path}"
+             + f", read as {how}" * bool(how))
+    return ListedFaces(rows, root, detector, sha256(path))
 
 
 def _lies_in(point, image):

@@ -82,7 +82,6 @@ def aligned_faces(image, finder, options, name=None):
     return AlignedPicture([], 0, "no face found")
 
 
-
 def as_bgr(data):
     """Return an image file's pixels as uint8 ``(H, W, 3)`` in OpenCV's order, upright by its EXIF data.
 
@@ -147,5 +146,3 @@ def encoded(face, options):
     """Return the bytes of a crop as the options say: JPEG or PNG."""
     quality = options.quality if options.encoding == ".jpg" else None
     return encode(face.pixels, ImageOptions(quality=quality, encoding=options.encoding))
-
-

@@ -55,8 +55,8 @@ class Bags:
         self._members = np.split(order, firsts[1:])
         if len(identities) < 2 or counts.max() < 2:
             raise InputError("triplets: expected two identities, one of them with two images or more, received "
-                             f"{plural(len(labels), 'image')} of {len(identities)} identit"
-                             f"{'y' if len(identities) == 1 else 'ies'}, {counts.max()} at most of one")
+                             f"{plural(len(labels), 'image')} of {plural(len(identities), 'identity', 'identities')}, "
+                             f"{counts.max()} at most of one")
         whole = int(np.minimum(counts, images_per_identity).sum())
         self.size = min(size, whole)
         self.of_a_pass = whole // self.size

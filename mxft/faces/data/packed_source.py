@@ -1,13 +1,15 @@
 """A face set or a plain ``.rec`` as what a set is packed from: its images by offset, their people by name."""
 import os
 from collections import namedtuple
+from collections.abc import Sequence
 
 import numpy as np
 
 from mxft.data.classes import read_classes
+from mxft.data.images import BadImage
 from mxft.errors import InputError
 from mxft.faces.data.layout import read_face_set
-from mxft.faces.data.records import RecordFile
+from mxft.faces.data.records import Damage, RecordFile
 from mxft.faces.data.set_files import NAMES
 
 PackedFace = namedtuple("PackedFace", ["identity", "path", "offset", "size"])
@@ -57,7 +59,7 @@ def read_packed(source):
     Some 300 bytes an image are held. The ``.idx`` says where images are, and none is decoded.
     """
     faces = read_face_set(source, show=False, look=False)
-    known = _known_names(faces)
+    known = known_names(faces)
     labels, identities = np.unique(faces.labels, return_inverse=True)
     names = [known[label] if known else str(label) for label in labels.tolist()]
     paths = _listed_paths(faces) or _key_paths(faces, names, identities)
@@ -68,8 +70,51 @@ def read_packed(source):
     return names, bool(known), files, RecordFile(faces.rec)
 
 
-def _known_names(faces):
-    """Return the names of the labels that a file beside the records has; empty without one."""
+class RecordImages(Sequence):
+    """Encoded images of a set, each read when it is asked for; a damaged record raises BadImage.
+
+    Parameters
+    ----------
+    faces : mxft.faces.data.layout.FaceSet
+    places : sequence of int, optional
+        Which of its images; all when None.
+    """
+
+    def __init__(self, faces, places=None):
+        self._faces, self._records = faces, RecordFile(faces.rec)
+        self._places = range(len(faces.labels)) if places is None else places
+
+    def __len__(self):
+        return len(self._places)
+
+    def __getitem__(self, number):
+        at = self._places[number]
+        try:
+            return self._records.image(int(self._faces.offsets[at]), int(self._faces.sizes[at]))[1].tobytes()
+        except Damage as damage:
+            raise BadImage(str(damage)) from None
+
+    def close(self):
+        """Let go of the file."""
+        self._records.close()
+
+
+def known_names(faces):
+    """Return the names of the labels, in their order, that a file beside the records has; empty without one.
+
+    Parameters
+    ----------
+    faces : mxft.faces.data.layout.FaceSet
+
+    Raises
+    ------
+    InputError
+        Fewer names than labels.
+
+    Notes
+    -----
+    ``identities.txt`` is of ``train.rec`` alone; any other ``NAME.rec`` has ``NAME.classes.txt``.
+    """
     stem, folder = os.path.splitext(faces.rec)[0], os.path.dirname(faces.rec)
     path = os.path.join(folder, NAMES) if os.path.basename(stem) == "train" else stem + ".classes.txt"
     if not os.path.isfile(path):

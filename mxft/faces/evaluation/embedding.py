@@ -18,6 +18,17 @@ from mxft.network.graph import internal_output
 from mxft.network.normalisation import normalised_in_graph
 
 
+def input_size(checkpoint):
+    """Return (H, W) of the images a face network takes: what its manifest says, or insightface's 112x112.
+
+    Parameters
+    ----------
+    checkpoint : mxft.network.checkpoint.Checkpoint
+    """
+    spec = checkpoint.input_spec
+    return (112, 112) if spec is None else tuple(spec.shape[1:])
+
+
 def embedding_executor(checkpoint, batch_size, image_size=(112, 112), context=None, rewrite=True):
     """Cut a face network behind its embedding and bind it for inference.
 

@@ -3,6 +3,7 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
+from mxft.errors import InputError
 from mxft.files.whole import write_json
 
 
@@ -30,6 +31,33 @@ class Comparison(NamedTuple):
         return (f"{told}\n{'same person' if self.same else 'different people'}: the cosine is "
                 f"{'above' if self.same else 'not above'} {self.threshold:.4f}, squared distance "
                 f"{2 - 2 * self.threshold:.4f} ({self.threshold_from})")
+
+
+def embed_two(embedder, images, reader):
+    """Embed the faces of two pictures.
+
+    Parameters
+    ----------
+    embedder : mxft.faces.gallery.embedder.Embedder
+    images : mxft.faces.gallery.images.FaceImages
+    reader : mxft.faces.gallery.reading.FaceReader
+
+    Returns
+    -------
+    mxft.faces.gallery.embedding.EmbeddedFaces
+
+    Raises
+    ------
+    InputError
+        Not two pictures, or one without a face.
+    """
+    if len(images) != 2:
+        raise InputError(f"pictures cannot be compared: expected two, received {len(images)}; mxft enroll and mxft "
+                         "identify compare many")
+    found = embedder.embed(images, reader, show=False)
+    for number, reason in found.problems.items():
+        raise InputError(f"no comparison: expected a face in both pictures, received {images.names[number]}: {reason}")
+    return found
 
 
 def compare(left, right, threshold=None, threshold_from=""):
@@ -60,9 +88,7 @@ def compare(left, right, threshold=None, threshold_from=""):
 
 def write_comparison(path, comparison, names, found):
     """Write a comparison as JSON: both pictures with their faces, distance, cosine, threshold, verdict."""
-    faces = [{"image": name, "box": None if np.isnan(box).any() else [round(float(edge), 1) for edge in box],
-              "score": None if np.isnan(score) else round(float(score), 4)}
-             for name, box, score in zip(names, found.boxes, found.scores)]
+    faces = [{"image": name, **found.place(row)} for row, name in enumerate(names)]
     write_json(path, {"faces": faces, "squared_distance": comparison.squared_distance, "cosine": comparison.cosine,
                       "threshold": comparison.threshold, "threshold_from": comparison.threshold_from,
                       "same": comparison.same})

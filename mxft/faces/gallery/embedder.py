@@ -3,7 +3,7 @@ import math
 
 from mxft.data.progress import progress
 from mxft.errors import InputError
-from mxft.faces.evaluation.embedding import embedding_executor
+from mxft.faces.evaluation.embedding import embedding_executor, input_size
 from mxft.faces.evaluation.pair_scoring import distinct_images, verify_pairs
 from mxft.faces.gallery.embedding import embed_faces
 from mxft.faces.gallery.gallery import network_facts
@@ -45,9 +45,7 @@ class Embedder:
     """
 
     def __init__(self, checkpoint, flip=True, image_size=None, batch_size=32, context=None, rewrite=True, threads=None):
-        spec = checkpoint.input_spec
-        self.image_size = (height_width(image_size, "image_size") if image_size
-                           else (112, 112) if spec is None else tuple(spec.shape[1:]))
+        self.image_size = height_width(image_size, "image_size") if image_size else input_size(checkpoint)
         self.flip, self.threads = flip, threads
         self.executor = embedding_executor(checkpoint, batch_size, self.image_size, context, rewrite)
         self.facts = network_facts(checkpoint, flip, self.image_size)

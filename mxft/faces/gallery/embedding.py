@@ -41,6 +41,12 @@ class EmbeddedFaces(NamedTuple):
     problems: dict
     notes: dict
 
+    def place(self, row):
+        """Return ``{"box", "score"}`` of a face for JSON, rounded; None of an aligned face."""
+        if np.isnan(self.scores[row]):
+            return {"box": None, "score": None}
+        return {"box": [round(float(edge), 1) for edge in self.boxes[row]], "score": round(float(self.scores[row]), 4)}
+
 
 def embed_faces(executor, images, reader, flip=True, threads=None, advance=None):
     """Embed the faces of images.

@@ -1,15 +1,12 @@
 """Images of faces, wherever they lie, one at a time: pictures, face sets, records, verification sets."""
 import os
 
-from mxft.data.classes import read_classes
-from mxft.data.images import BadImage
 from mxft.data.packing import read_image
 from mxft.data.pictures import is_archive, pictures_under, unpacked_folder
 from mxft.errors import InputError
 from mxft.faces.data.layout import read_face_set
+from mxft.faces.data.packed_source import RecordImages, known_names
 from mxft.faces.data.plain_records import is_face_set
-from mxft.faces.data.records import Damage, RecordFile
-from mxft.faces.data.sources import NAMES
 from mxft.faces.pairs.bin_file import load_pairs
 
 
@@ -51,12 +48,12 @@ def open_face_images(sources):
     -------
     FaceImages
         Of a folder those in it at any depth, labelled by the folder within it that they lie in; of records by
-        ``identities.txt`` or ``NAME.classes.txt`` beside them, or by number.
+        ``identities.txt`` (of ``train.rec``) or ``NAME.classes.txt`` beside them, or by number.
 
     Raises
     ------
     InputError
-        A source without images, or damaged records.
+        A source without images, damaged records, or fewer names than people.
     """
     parts = [_open(os.path.expanduser(os.fspath(source))) for source in sources]
     if len(parts) == 1:
@@ -91,25 +88,10 @@ def _of_pairs(path):
 
 def _of_records(path):
     faces = read_face_set(path, show=False)
-    records, named = RecordFile(faces.rec), _names_of(faces)
-
-    def read(number):
-        try:
-            return records.image(int(faces.offsets[number]), int(faces.sizes[number]))[1].tobytes()
-        except Damage as damage:
-            raise BadImage(str(damage)) from None
-
-    labels = [named[label] if label < len(named) else str(label) for label in faces.labels.tolist()]
-    return FaceImages([str(key) for key in faces.keys.tolist()], labels, read, [True] * len(labels))
-
-
-def _names_of(faces):
-    """Return the names of a set's people, in the order of their numbers; none where no file says them."""
-    folder, stem = os.path.dirname(faces.rec), os.path.splitext(faces.rec)[0]
-    for path in (os.path.join(folder, NAMES), stem + ".classes.txt"):
-        if os.path.isfile(path):
-            return read_classes(path)
-    return []
+    known = known_names(faces)
+    labels = [known[label] if known else str(label) for label in faces.labels.tolist()]
+    return FaceImages([str(key) for key in faces.keys.tolist()], labels, RecordImages(faces).__getitem__,
+                      [True] * len(labels))
 
 
 def _of_pictures(source):

@@ -78,13 +78,13 @@ def _of_block(rows, owners, queries, top):
 
 
 def _blocks(owners):
-    """Yield (start, stop) of blocks of rows that part no person's."""
+    """Yield (start, stop) of blocks of rows; all rows of a person are in one block."""
     start = 0
     while start < len(owners):
         stop = min(start + ROWS, len(owners))
         if stop < len(owners):
-            whole = int(np.searchsorted(owners, owners[stop], side="left"))
-            stop = whole if whole > start else int(np.searchsorted(owners, owners[start], side="right"))
+            begin = int(np.searchsorted(owners, owners[stop], side="left"))  # of the person the block would divide
+            stop = begin if begin > start else int(np.searchsorted(owners, owners[start], side="right"))
         yield start, stop
         start = stop
 

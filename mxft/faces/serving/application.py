@@ -68,10 +68,7 @@ class FaceService:
 
 
 def _face(found, row):
-    box, score = found.boxes[row], found.scores[row]
-    aligned = bool(box[0] != box[0])
-    return {"box": None if aligned else [round(float(edge), 1) for edge in box],
-            "score": None if aligned else round(float(score), 4), "note": found.notes.get(int(found.images[row]), "")}
+    return {**found.place(row), "note": found.notes.get(int(found.images[row]), "")}
 
 
 def create_face_app(service, max_bytes, hosts=("localhost",)):

@@ -38,7 +38,7 @@ class WrongLabels:
     strangers : float
         What the threshold was measured for.
     least : int
-        Images of a person that is results.
+        Images from which on a person is judged.
     """
 
     faces: SetImages
@@ -96,7 +96,7 @@ def find_wrong_labels(source, embedder, threshold=None, strangers=STRANGERS, lea
 
     Examples
     --------
-    >>> print(find_wrong_labels("faces", Embedder(checkpoint)))                           # doctest: +SKIP
+    >>> print(find_wrong_labels("faces", SetEmbedder(checkpoint)))                        # doctest: +SKIP
     faces: 5,985 images of 423 people
     """
     faces = SetImages(source)

@@ -123,7 +123,7 @@ def compare_sets(first, second, embedder=None, threshold=None, false_pairs=FALSE
 
     Examples
     --------
-    >>> compare_sets("faces-a", "faces-b", Embedder(checkpoint)).pairs[0]                 # doctest: +SKIP
+    >>> compare_sets("faces-a", "faces-b", SetEmbedder(checkpoint)).pairs[0]              # doctest: +SKIP
     (3, 17, 0.912, 'face and name')
     """
     if folder:

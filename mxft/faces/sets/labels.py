@@ -112,19 +112,19 @@ def judge_labels(embeddings, labels, num_classes, threshold=None, strangers=STRA
                          f"and 1, `threshold` between -1 and 1, received least={least} strangers={strangers:g} "
                          f"threshold={threshold}")
     rows = directions(embeddings)
-    centres, cosines, bar, measured, other_bar = _clean(rows, labels, num_classes, threshold, strangers)
+    centres, cosines, limit, measured, other_limit = _clean(rows, labels, num_classes, threshold, strangers)
     there = rows.any(axis=1)
     counts = np.bincount(labels[there], minlength=num_classes)
-    mixed = (counts >= least) & _mixed(rows, labels, cosines, bar, counts, least)
+    mixed = (counts >= least) & _mixed(rows, labels, cosines, limit, counts, least)
     twins = same_people(np.where(mixed[:, None], 0, centres))  # a mean of several people is near to each of them
     people = person_numbers(num_classes, twins.pairs)
     others, other_cosines = nearest_others(rows, people[labels], np.where(mixed[:, None], 0, centres), people)
-    verdicts = _verdicts(cosines, other_cosines, bar, other_bar)
+    verdicts = _verdicts(cosines, other_cosines, limit, other_limit)
     verdicts[mixed[labels]] = MIXED
     verdicts[(counts < least)[labels]] = SMALL
     verdicts[~there] = UNREADABLE
     told = [(*pair, cosine) for pair, cosine in zip(twins.pairs, twins.cosines)]
-    return LabelResults(verdicts, cosines, others, other_cosines, centres, told, bar, other_bar, measured)
+    return LabelResults(verdicts, cosines, others, other_cosines, centres, told, limit, other_limit, measured)
 
 
 def clean_centres(embeddings, labels, num_classes, threshold=None, strangers=STRANGERS):
@@ -142,24 +142,24 @@ def clean_centres(embeddings, labels, num_classes, threshold=None, strangers=STR
     >>> clean_centres(np.array([[2.0, 0], [3.0, 0]]), np.array([0, 0]), 1)[0].tolist()
     [[1.0, 0.0]]
     """
-    centres, _, bar, _, _ = _clean(directions(embeddings), labels, num_classes, threshold, strangers)
-    return centres, bar
+    centres, _, limit, _, _ = _clean(directions(embeddings), labels, num_classes, threshold, strangers)
+    return centres, limit
 
 
-def _mixed(rows, labels, cosines, bar, counts, least):
+def _mixed(rows, labels, cosines, limit, counts, least):
     """Return the classes of which no majority agrees, and either fewer than `least` or as many on somebody else."""
-    agree = np.bincount(labels[cosines >= bar], minlength=len(counts))
+    agree = np.bincount(labels[cosines >= limit], minlength=len(counts))
     mixed, members = 2 * agree <= counts, members_of(labels, len(counts))
     for label in np.flatnonzero(mixed & (agree >= least)):
-        rest = rows[members[label][cosines[members[label]] < bar]]
-        mixed[label] = (rest @ rest.T >= bar).sum(axis=1).max() >= agree[label]
+        rest = rows[members[label][cosines[members[label]] < limit]]
+        mixed[label] = (rest @ rest.T >= limit).sum(axis=1).max() >= agree[label]
     return mixed
 
 
-def _verdicts(cosines, other_cosines, bar, other_bar):
+def _verdicts(cosines, other_cosines, limit, other_limit):
     """Return RIGHT, NEARER or FAR of each image."""
-    verdicts = np.where(cosines < bar, FAR, RIGHT).astype(np.int8)
-    verdicts[(other_cosines > cosines) & (other_cosines >= other_bar)] = NEARER
+    verdicts = np.where(cosines < limit, FAR, RIGHT).astype(np.int8)
+    verdicts[(other_cosines > cosines) & (other_cosines >= other_limit)] = NEARER
     return verdicts
 
 
@@ -170,10 +170,10 @@ def _clean(rows, labels, num_classes, threshold, strangers):
     centres = unit_rows(centre_sums(rows, labels, num_classes, used))
     apart = stranger_cosines(rows, labels, centres)
     measured, nearest = (threshold_at(apart, rate) for rate in (strangers, strangers / max(num_classes, 1)))
-    bar = threshold if threshold is not None else USUAL_THRESHOLD if measured is None else measured
-    cosines, sums = _settled(rows, labels, num_classes, used, there, bar)
-    return (unit_rows(sums), cosines, bar, threshold is None and measured is not None,
-            max(bar, OTHER_THRESHOLD if nearest is None else nearest))
+    limit = threshold if threshold is not None else USUAL_THRESHOLD if measured is None else measured
+    cosines, sums = _settled(rows, labels, num_classes, used, there, limit)
+    return (unit_rows(sums), cosines, limit, threshold is None and measured is not None,
+            max(limit, OTHER_THRESHOLD if nearest is None else nearest))
 
 
 def _cores(rows, members, there):
@@ -186,12 +186,12 @@ def _cores(rows, members, there):
     return used
 
 
-def _settled(rows, labels, num_classes, used, there, bar):
+def _settled(rows, labels, num_classes, used, there, limit):
     """Return cosines, and the sums of the images the centres are made of, when no more join or leave."""
     for _ in range(_MOST_ROUNDS):
         sums = centre_sums(rows, labels, num_classes, used)
         cosines = own_cosines(rows, labels, sums, used)
-        joined = there & (cosines >= bar)
+        joined = there & (cosines >= limit)
         joined |= used & ~np.isin(labels, labels[joined])  # a class none of whose images agree keeps its core
         if (joined == used).all():
             break

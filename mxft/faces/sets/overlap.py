@@ -1,14 +1,12 @@
 """How much of a verification set a training set knows: images that are in both, and people."""
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mxft.data.images import BadImage
 from mxft.data.progress import progress
-from mxft.faces.data.records import Damage, RecordFile
+from mxft.faces.data.packed_source import RecordImages
 from mxft.faces.evaluation.pair_scoring import distinct_images
 from mxft.faces.sets.centres import directions, nearest_others, stranger_cosines, threshold_at
 from mxft.faces.sets.images import SetImages
@@ -153,27 +151,6 @@ def _rows(faces, pair_set, overlap):
         if place in overlap.people:
             label, cosine = overlap.people[place]
             yield pair_set.name, pair, side, "person", faces.names[label], "", cosine
-
-
-class RecordImages(Sequence):
-    """Encoded images of a FaceSet, those at `places`, each read when it is asked for."""
-
-    def __init__(self, face_set, places):
-        self._set, self._places, self._records = face_set, places, RecordFile(face_set.rec)
-
-    def __len__(self):
-        return len(self._places)
-
-    def __getitem__(self, number):
-        at = self._places[number]
-        try:
-            return self._records.image(int(self._set.offsets[at]), int(self._set.sizes[at]))[1].tobytes()
-        except Damage as damage:
-            raise BadImage(str(damage)) from None
-
-    def close(self):
-        """Let go of the file."""
-        self._records.close()
 
 
 def tell_overlap(face_set, pair_sets, threads=None, most=MOST_LOOKED_AT):

@@ -66,20 +66,20 @@ def same_people(centres, others=None, threshold=None, false_pairs=FALSE_PAIRS):
     compared = len(centres) * (len(centres) - 1) / 2 if others is None else len(centres) * len(others)
     measured = threshold_at(np.sort(np.concatenate([centre_cosines(each) for each in sets])),
                             min(false_pairs / max(compared, 2), 0.5)) if threshold is None else None
-    bar = threshold if threshold is not None else USUAL_THRESHOLD if measured is None else measured
-    first, second, cosines = _above(centres, centres if others is None else others, bar, others is None)
-    return SamePeople(list(zip(first.tolist(), second.tolist())), cosines.tolist(), bar, measured is not None)
+    limit = threshold if threshold is not None else USUAL_THRESHOLD if measured is None else measured
+    first, second, cosines = _above(centres, centres if others is None else others, limit, others is None)
+    return SamePeople(list(zip(first.tolist(), second.tolist())), cosines.tolist(), limit, measured is not None)
 
 
-def _above(centres, others, bar, one_set):
-    """Return the pairs of rows whose cosine reaches `bar`, and the cosines; of one set each pair once."""
+def _above(centres, others, limit, one_set):
+    """Return the pairs of rows whose cosine reaches `limit`, and the cosines; of one set each pair once."""
     centres, others = centres.astype(np.float32), others.astype(np.float32)
     found, step = [], max(1, _BLOCK // max(1, len(others)))
     for start in range(0, len(centres), step):
         cosines = centres[start:start + step] @ others.T
         cosines[~centres[start:start + step].any(axis=1)] = -2
         cosines[:, ~others.any(axis=1)] = -2
-        first, second = np.nonzero(cosines >= bar)
+        first, second = np.nonzero(cosines >= limit)
         kept = second > first + start if one_set else slice(None)
         found.append((first[kept] + start, second[kept], cosines[first, second][kept]))
     return tuple(np.concatenate(column) for column in zip(*found)) if found else (np.zeros(0, int),) * 3

@@ -98,7 +98,7 @@ def prepare_faces(backbone, head, faces, options, contexts, checkpoint=None, thr
     stages = phases(options, network, transfer.arg_params)
     workers = join(options.kvstore)
     _require_a_batch(faces, options, contexts, workers)
-    estimate = _require_memory(backbone, head, faces, options, contexts)
+    estimate = _require_memory(backbone, head, options, contexts)
     train = _iterator(faces, head, options, len(contexts), workers, image_size=backbone.image_size, seed=options.seed,
                       mirror=options.rand_mirror, cutoff=options.cutoff, color=options.color, threads=threads)
     return FacePreparation(backbone, network, faces, options, contexts, checkpoint, transfer, stages, workers, estimate,
@@ -146,7 +146,7 @@ def _require_a_batch(faces, options, contexts, workers):
                          f"{options.per_batch_size}; {advice}")
 
 
-def _require_memory(backbone, head, faces, options, contexts):
+def _require_memory(backbone, head, options, contexts):
     """Estimate the memory the run needs on a device, refusing what cannot fit."""
     on_host = contexts[0].device_type == "cpu"
     sharing = len(contexts) if on_host else 1

@@ -62,6 +62,13 @@ def test_wrong_images_are_dropped_and_listed(checkpoint, faces, tmp_path):
     assert rows[1][1:3] == ["0", "Ada"] and all(30 <= float(row[3]) <= 90 for row in rows[1:])
 
 
+def test_names_that_do_not_fit_are_refused_and_not_left_out(checkpoint, faces, tmp_path):
+    (tmp_path / "faces" / "identities.txt").write_text("Ada\nBo\n")
+    with pytest.raises(InputError, match="expected a name for each label up to 3, received 2 in"):
+        drop_noisy(checkpoint, faces, str(tmp_path / "cleaned"), 30)
+    assert not (tmp_path / "cleaned").exists()
+
+
 def test_in_chunks_it_is_the_same(checkpoint, faces, tmp_path, monkeypatch):
     drop_noisy(checkpoint, faces, str(tmp_path / "whole"), 30)
     monkeypatch.setattr("mxft.faces.drop_noisy.CHUNK", 10)

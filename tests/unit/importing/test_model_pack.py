@@ -12,6 +12,7 @@ from onnx import TensorProto, helper  # noqa: E402
 from mxft.backbones.gluon import MEAN  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 from mxft.faces.evaluation.embedding import embedding_executor  # noqa: E402
+from mxft.importing.model_pack import kind_of_network  # noqa: E402
 from mxft.importing.onnx import import_onnx  # noqa: E402
 from mxft.network.graph import Graph  # noqa: E402
 from tests.support.onnx_faces import formula, node, save  # noqa: E402
@@ -82,6 +83,14 @@ def pack(tmp_path):
     save(folder / "inswapper.onnx", 128, inputs=2)
     save(folder / "w600k_r50.onnx")
     return folder
+
+
+@pytest.mark.parametrize("shape", [(1, 512), (1, 3, 112), (1, 3, 112, 112, 112), (1, 3, 112, 96), ()])
+def test_a_network_without_a_square_picture_is_something_else(shape):
+    inputs, outputs = (helper.make_tensor_value_info(name, TensorProto.FLOAT, list(size))
+                       for name, size in (("x", shape), ("y", (1, 64))))
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [inputs], [outputs])
+    assert kind_of_network(graph) == "something else"
 
 
 def test_of_a_pack_the_recognition_network_is_taken(pack, tmp_path):

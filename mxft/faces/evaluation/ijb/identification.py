@@ -23,7 +23,8 @@ class Identification:
         Share of the mated probes (those whose person is in the gallery) whose person is among the k best.
     tpir : dict of float to float or None
         True positive identification rate at a false positive identification rate: the share of mated probes whose
-        person is first, and above the threshold that so many of the other probes pass. None with too few of them.
+        person is first, and above the threshold that fewer than so many of the other probes exceed. None with too few
+        of them.
     thresholds : dict of float to float or None
     mated, unmated, gallery : int
         Probes whose person is in the gallery, those whose is not, and templates of the gallery.

@@ -7,7 +7,7 @@ import dataclasses
 
 import numpy as np
 
-from mxft.errors import InputError, RunError
+from mxft.errors import RunError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,36 +119,6 @@ class TemplateSums:
                            f"{len(bad)}, the first of them template {self.ids[bad.argmax()]}; a run that diverged, or "
                            "damaged parameters?")
         return self._sums
-
-
-def template_features(features, templates, media):
-    """Pool features of images that are all there; see `TemplateSums`.
-
-    Parameters
-    ----------
-    features : numpy.ndarray
-        Float32 ``(N, D)``, of `Pooling.image_features`.
-    templates, media : numpy.ndarray
-        Int64 ``(N,)``.
-
-    Returns
-    -------
-    ids : numpy.ndarray
-        Int64 ``(T,)``, ascending.
-    pooled : numpy.ndarray
-        Float32 ``(T, D)``, of unit length.
-
-    Raises
-    ------
-    InputError
-        The arrays do not belong together.
-    """
-    if features.ndim != 2 or not len(features) == len(templates) == len(media):
-        raise InputError(f"faces do not belong together: expected features (N, D), templates (N,) and media (N,), "
-                         f"received features={features.shape} templates={templates.shape} media={media.shape}")
-    sums = TemplateSums(templates, media, features.shape[1])
-    sums.add(0, features)
-    return sums.ids, sums.features()
 
 
 def medium_weights(templates, media):

@@ -74,6 +74,19 @@ def test_every_source_gives_the_same_embeddings(people, embedder):
     assert np.allclose(embedder.embed(both).vectors, expected[[3, 4, 0, 1, 2, 3, 4]], atol=2e-5)
 
 
+
+def test_names_of_another_set_in_the_same_folder_are_not_taken(people):
+    pack_faces("people", "faces", show=False)
+    for end in ("rec", "idx"):
+        shutil.copy(f"faces/train.{end}", f"faces/others.{end}")
+    assert open_face_images(["faces/others.rec"]).labels == ["0"] * 3 + ["1"] * 2
+    (people / "faces" / "others.classes.txt").write_text("Cy\nDi\n")
+    assert open_face_images(["faces/others.rec"]).labels == ["Cy"] * 3 + ["Di"] * 2
+    (people / "faces" / "identities.txt").write_text("Ann\n")
+    with pytest.raises(InputError, match="expected a name for each label up to 1, received 1 in"):
+        open_face_images(["faces"])
+
+
 class Finder:
     """Sees one face of half the picture's size in its middle, or none in a dark picture; two in a red one."""
 
