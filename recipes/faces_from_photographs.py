@@ -1,4 +1,4 @@
-"""Faces, from the photograph to the name: align, pack, train, verify, enrol.
+"""Faces, from the photograph to the name: align, pack, train, verify, enroll.
 
     python recipes/faces_from_photographs.py
     python recipes/faces_from_photographs.py --faces lfw-112x112.tar \\
@@ -244,7 +244,7 @@ def main(argv=None):
                                  epochs=args.epochs or (3 if args.model else 12), **settings)
     tuned = result.fit.last
     after = mxft.verify(tuned, pairs)
-    print("\n4  enrol and identify")
+    print("\n4  enroll and identify")
     first, second = named(model, args, shown, packed), named(tuned, args, shown, packed)
     draw(second[0], os.path.join(args.run, "named.png"))
     tell(args, shown, before, after, first[1], second[1], tuned, result.report)

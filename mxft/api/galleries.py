@@ -16,7 +16,7 @@ from mxft.faces.align.landmark_list import open_listed
 from mxft.faces.align.options import CONFIDENCE, LARGEST, MTCNN, AlignOptions
 from mxft.faces.gallery.comparison import Comparison, compare, embed_two
 from mxft.faces.gallery.embedder import Embedder
-from mxft.faces.gallery.enrolment import enrol
+from mxft.faces.gallery.enrollment import enroll_faces
 from mxft.faces.gallery.gallery import Gallery, load_gallery, require_gallery_name, require_same_network
 from mxft.faces.gallery.identification import NamedFace
 from mxft.faces.gallery.identification import identify as name_faces
@@ -173,7 +173,7 @@ def enroll(people: Path, model: Model | None = None, path: Path | None = None, *
         embedder = _embedder(model or model_of(before), flip, image_size, batch_size, gpus, rewrite, threads)
         reader = face_reader(embedder, images, detector, choose, turned, min_size, confidence)
         found: Gallery
-        found, embedded = enrol(embedder, opened, reader)
+        found, embedded = enroll_faces(embedder, opened, reader)
         if before is not None:
             found = _added(before, found)
         found = with_threshold(found, embedder, threshold, pairs, far, fpir)

@@ -59,4 +59,4 @@ def _tell_problems(found, images):
     """Write on standard error which images have no face, or several; return 3 where one cannot be read."""
     for number, reason in sorted({**found.problems, **found.notes}.items()):
         print(f"{images.names[number]}: {reason}", file=sys.stderr)
-    return 3 if any(not reason.startswith("no ") for reason in found.problems.values()) else 0
+    return 3 if found.unreadable else 0

@@ -165,13 +165,13 @@ def test_a_page_of_faces_refuses_what_names_pictures(capsys):
 
 def test_a_gallery_that_somebody_else_writes_meanwhile_is_not_lost(people, small, capsys, monkeypatch):
     assert run(capsys, "enroll", "people", "g.npz", "--model", small)[0] == 0
-    real = galleries.enrol
+    real = galleries.enroll_faces
 
     def meanwhile(*given):
         load_gallery("g.npz").save("g.npz")
         return real(*given)
 
-    monkeypatch.setattr(galleries, "enrol", meanwhile)
+    monkeypatch.setattr(galleries, "enroll_faces", meanwhile)
     status, _, err = run(capsys, "enroll", "people", "g.npz", "--add")
     assert status == 3 and "gallery is not written: expected g.npz as it was read, received another" in err
 

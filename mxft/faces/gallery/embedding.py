@@ -9,6 +9,7 @@ from mxft.data.images import BadImage
 from mxft.data.packing import one_opencv_thread, ordered_map
 from mxft.errors import InputError, RunError
 from mxft.faces.evaluation.embedding import forward_views
+from mxft.faces.gallery.reading import NoFace
 from mxft.wording import plural
 
 
@@ -31,6 +32,8 @@ class EmbeddedFaces(NamedTuple):
         Images without an embedding, by their number, and why.
     notes : dict of int to str
         What is to be said of others: that they have several faces.
+    unreadable : tuple of int
+        Of `problems`, the images that cannot be read, or have another shape; the others have no face.
     """
 
     vectors: np.ndarray
@@ -40,6 +43,7 @@ class EmbeddedFaces(NamedTuple):
     scores: np.ndarray
     problems: dict
     notes: dict
+    unreadable: tuple = ()
 
     def place(self, row):
         """Return ``{"box", "score"}`` of a face for JSON, rounded; None of an aligned face."""
@@ -78,12 +82,13 @@ def embed_faces(executor, images, reader, flip=True, threads=None, advance=None)
     -----
     Only a few batches of pixels are held, and the embeddings of all.
     """
-    batch, rows, parts, problems, notes = [], [], [], {}, {}
+    batch, rows, parts, problems, notes, unreadable = [], [], [], {}, {}, []
     work = partial(_read, images, reader)
     with one_opencv_thread():
         for number, crops, said in ordered_map(work, range(len(images)), threads or os.cpu_count() or 1):
             if crops is None:
-                problems[number] = said
+                problems[number] = str(said)
+                unreadable += [] if isinstance(said, NoFace) else [number]
             elif said:
                 notes[number] = said
             for crop in crops or ():
@@ -99,8 +104,9 @@ def embed_faces(executor, images, reader, flip=True, threads=None, advance=None)
     if not rows:
         size = int(np.prod(executor.output_shape[1:]))
         return EmbeddedFaces(np.zeros((0, size), np.float32), np.zeros(0, np.float32), np.zeros(0, int),
-                             np.zeros((0, 4), np.float32), np.zeros(0, np.float32), problems, notes)
-    return _unit(*(np.concatenate(arrays) for arrays in zip(*parts)), rows, problems, notes)
+                             np.zeros((0, 4), np.float32), np.zeros(0, np.float32), problems, notes,
+                             tuple(unreadable))
+    return _unit(*(np.concatenate(arrays) for arrays in zip(*parts)), rows, problems, notes, tuple(unreadable))
 
 
 def require_faces(found, images):
@@ -115,7 +121,7 @@ def _read(images, reader, number):
     try:
         return number, *reader(images.read(number), images.packed[number])
     except BadImage as error:
-        return number, None, str(error)
+        return number, None, error
 
 
 def _forward(executor, pixels, flip):
@@ -124,7 +130,7 @@ def _forward(executor, pixels, flip):
     return found.sum(axis=0), np.linalg.norm(found, axis=2).mean(axis=0)
 
 
-def _unit(vectors, norms, rows, problems, notes):
+def _unit(vectors, norms, rows, problems, notes, unreadable):
     lengths = np.linalg.norm(vectors, axis=1)
     if not np.isfinite(norms).all():
         raise RunError(f"embeddings are not finite: received NaN or infinity in {int((~np.isfinite(norms)).sum())} of "
@@ -134,4 +140,4 @@ def _unit(vectors, norms, rows, problems, notes):
     return EmbeddedFaces((vectors / np.maximum(lengths, 1e-12)[:, None]).astype(np.float32), norms.astype(np.float32),
                          np.array(numbers), np.array([box or nothing for box in boxes], np.float32),
                          np.array([np.nan if score is None else score for score in scores], np.float32), problems,
-                         notes)
+                         notes, unreadable)

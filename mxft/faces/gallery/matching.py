@@ -130,6 +130,11 @@ def threshold_at_fpir(scores, fpir):
     float or None
         The score of the stranger that would be one too many; None where one of N is already more than `fpir`.
 
+    Notes
+    -----
+    A threshold to be used from now on: it is the score of the first stranger who is to stay unknown. IJB's protocol
+    (`mxft.faces.evaluation.ijb.identification`) takes the last one who passes, one place higher, and asks for more.
+
     Examples
     --------
     >>> threshold_at_fpir(np.array([0.1, 0.5, 0.3, 0.2]), 0.25)

@@ -22,6 +22,10 @@ class Crop(NamedTuple):
     score: Optional[float]
 
 
+class NoFace(BadImage):
+    """An image that can be read and has no face."""
+
+
 class FaceReader:
     """Reads the faces of images.
 
@@ -65,15 +69,16 @@ class FaceReader:
 
         Raises
         ------
+        NoFace
         BadImage
-            Not an image, no face in it, or an aligned one whose shape would be stretched.
+            Not an image, or an aligned face whose shape would be stretched.
         """
         image = as_bgr(data)
         if packed or self._kind == ALIGNED or (self._kind == AUTO and image.shape[:2] == self.image_size):
             return [Crop(_resized(image, self.image_size)[:, :, ::-1], None, None)], ""
         found = aligned_faces(image, self._made(), self._options)
         if not found.faces:
-            raise BadImage(found.note)
+            raise NoFace(found.note)
         return [Crop(face.pixels[:, :, ::-1], face.box, face.score) for face in found.faces], found.note
 
     def _made(self):

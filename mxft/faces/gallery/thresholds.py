@@ -5,7 +5,7 @@ import math
 import os
 
 from mxft.errors import InputError
-from mxft.faces.gallery.enrolment import FPIR, expected_fpir, own_threshold
+from mxft.faces.gallery.enrollment import FPIR, expected_fpir, own_threshold
 from mxft.faces.pairs.bin_file import PairSet, load_pairs
 from mxft.wording import plural
 

@@ -116,6 +116,7 @@ def test_photographs_are_aligned_and_aligned_faces_are_not(people, embedder):
     cv2.imwrite("people/Ann/0.png", photograph[:200])
     stretched = embedder.embed(["people/Ann"], FaceReader((112, 112), "aligned"))
     assert stretched.problems[0].endswith("resizing to 112 x 112 would stretch the face")
+    assert stretched.unreadable == (0,) and found.unreadable == ()
     with pytest.raises(InputError, match="images`?: expected one of auto, aligned, photograph"):
         FaceReader((112, 112), "selfie")
 

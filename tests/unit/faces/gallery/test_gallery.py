@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from mxft.errors import InputError
-from mxft.faces.gallery import enrolment, matching
+from mxft.faces.gallery import enrollment, matching
 from mxft.faces.gallery.embedding import EmbeddedFaces
-from mxft.faces.gallery.enrolment import expected_fpir, own_threshold
+from mxft.faces.gallery.enrollment import expected_fpir, own_threshold
 from mxft.faces.gallery.gallery import Gallery, load_gallery
 from mxft.faces.gallery.identification import identify, write_table
 from mxft.faces.gallery.images import FaceImages
@@ -112,7 +112,7 @@ def test_a_rate_is_between_0_and_1(fpir):
 
 def test_a_rate_finer_than_the_sample_asks_more_images(monkeypatch):
     """1 in 50 of 60 images, where 10 are asked for else: no threshold came of it, without a word."""
-    monkeypatch.setattr(enrolment, "SAMPLE", 10)
+    monkeypatch.setattr(enrollment, "SAMPLE", 10)
     vectors = unit(np.random.default_rng(0).normal(size=(60, 8)))
     gallery = Gallery.of([f"p{i % 20:02d}" for i in range(60)], vectors, list(map(str, range(60))), {})
     threshold, told = own_threshold(gallery, 0.02)
@@ -123,7 +123,7 @@ def test_a_rate_finer_than_the_sample_asks_more_images(monkeypatch):
 def test_names_that_mislead_are_refused_before_any_work(name, message):
     images = FaceImages(["1.jpg"], [name], None, [True])
     with pytest.raises(InputError, match="name cannot be enrolled: .*" + message):
-        enrolment.enrol(None, images)
+        enrollment.enroll_faces(None, images)
 
 
 @pytest.mark.parametrize("change, reason", [

@@ -13,7 +13,7 @@ from mxft.wording import is_plain, plural
 FPIR = 0.01
 
 
-def enrol(embedder, images, reader=None):
+def enroll_faces(embedder, images, reader=None):
     """Embed the images of people and put them into a gallery.
 
     Parameters
