@@ -21,18 +21,30 @@ def prepare_face(data, size, options):
     BadImage
         Not decodable, or of a shape that resizing to `size` (H, W) would stretch.
     """
-    cv2 = load_cv2()
     file = inspect(data)
     image, _, have = decode(data, file, options)
     if have == size and file.format in PASSES_THROUGH:
         return data, False
-    if have != size:
-        down, across = size[0] / have[0], size[1] / have[1]
-        if abs(down / across - 1) > STRETCHED:
-            raise BadImage(f"is {size_text(have)} pixels high and wide, resizing to {size_text(size)} would stretch "
-                           "the face")
-        image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if down < 1 else cv2.INTER_LINEAR)
-    return encode(image, options), True
+    return encode(resized_face(image, size), options), True
+
+
+def resized_face(image, size):
+    """Return the pixels ``(H, W, 3)`` of an aligned face in `size`: area averaging down, bilinear up.
+
+    Raises
+    ------
+    BadImage
+        Of a shape that resizing would stretch.
+    """
+    have = image.shape[:2]
+    if have == size:
+        return image
+    down, across = size[0] / have[0], size[1] / have[1]
+    if abs(down / across - 1) > STRETCHED:
+        raise BadImage(f"is {size_text(have)} pixels high and wide, resizing to {size_text(size)} would stretch the "
+                       "face")
+    cv2 = load_cv2()
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if down < 1 else cv2.INTER_LINEAR)
 
 
 def prepare_file(file, read, size, options):

@@ -3,12 +3,11 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from mxft.compat import load_cv2
 from mxft.data.images import BadImage
 from mxft.errors import InputError
 from mxft.faces.align.options import AlignOptions
 from mxft.faces.align.picture import aligned_faces, as_bgr
-from mxft.faces.data.face_images import STRETCHED, size_text
+from mxft.faces.data.face_images import resized_face
 
 AUTO, ALIGNED, PHOTOGRAPH = "auto", "aligned", "photograph"
 KINDS = (AUTO, ALIGNED, PHOTOGRAPH)
@@ -75,7 +74,7 @@ class FaceReader:
         """
         image = as_bgr(data)
         if packed or self._kind == ALIGNED or (self._kind == AUTO and image.shape[:2] == self.image_size):
-            return [Crop(_resized(image, self.image_size)[:, :, ::-1], None, None)], ""
+            return [Crop(resized_face(image, self.image_size)[:, :, ::-1], None, None)], ""
         found = aligned_faces(image, self._made(), self._options)
         if not found.faces:
             raise NoFace(found.note)
@@ -87,15 +86,3 @@ class FaceReader:
 
             self._detector = make_detector()
         return self._detector
-
-
-def _resized(image, size):
-    """Return an aligned face in the network's size; BadImage where that would stretch it."""
-    if image.shape[:2] == size:
-        return image
-    down, across = size[0] / image.shape[0], size[1] / image.shape[1]
-    if abs(down / across - 1) > STRETCHED:
-        raise BadImage(f"is {size_text(image.shape[:2])} pixels high and wide, resizing to {size_text(size)} would "
-                       "stretch the face")
-    cv2 = load_cv2()
-    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if down < 1 else cv2.INTER_LINEAR)
