@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 from mxft import __version__
 from mxft.data.images import BadImage
 from mxft.deploy.serving.pictures import FORMATS, RefusedPicture, check_picture
+from mxft.wording import plural
 
 TOP = 5
 HEADERS = {
@@ -62,7 +63,7 @@ def create_app(bound, signature, max_bytes, hosts=("localhost",)):
 
     @app.post("/predict")
     def predict():
-        return jsonify(_answer(bound, _picture()))
+        return jsonify(_answer(bound, posted_picture()))
 
     return app
 
@@ -142,14 +143,19 @@ def _label_rows(answer, names, thresholds):
             for rank, (i, value) in enumerate(answer.top(len(names))) if i in said or rank < TOP]
 
 
-def _picture():
+def posted_picture():
     """Return the bytes of the one picture in the request: its body, or the one file of a form."""
     if request.mimetype != "multipart/form-data":
         return request.get_data(cache=False)
+    return posted_files(1, "one picture at a time")[0]
+
+
+def posted_files(count, wanted):
+    """Return the bytes of the files of the request's form, which must be so many; `wanted` says it in words."""
     files = [file for name in request.files for file in request.files.getlist(name)]
-    if len(files) != 1:
-        abort(400, f"Expected one picture at a time, received {len(files) or 'no'} files.")
-    return files[0].read()
+    if len(files) != count:
+        abort(400, f"Expected {wanted}, received {plural(len(files), 'file') if files else 'no files'}.")
+    return [file.read() for file in files]
 
 
 def _refuse_strangers(hosts):

@@ -2,15 +2,14 @@
 import threading
 import time
 
-from flask import abort, jsonify, render_template, request
+from flask import abort, jsonify, render_template
 
 from mxft import __version__
-from mxft.deploy.serving.application import guarded_app
+from mxft.deploy.serving.application import guarded_app, posted_files, posted_picture
 from mxft.deploy.serving.pictures import FORMATS, RefusedPicture, check_picture
 from mxft.faces.gallery.comparison import compare
 from mxft.faces.gallery.identification import identify
 from mxft.faces.gallery.images import FaceImages
-from mxft.wording import plural
 
 TOP = 3
 
@@ -105,14 +104,13 @@ def create_face_app(service, max_bytes, hosts=("localhost",)):
 
     @app.post("/verify")
     def verify():
-        return jsonify(_timed(service.compare, _files(2)))
+        return jsonify(_timed(service.compare, posted_files(2, "two pictures as a form with two files")))
 
     @app.post("/identify")
     def identify_picture():
         if service.gallery is None:
             abort(400, "There is no gallery: this service compares two pictures, at /verify.")
-        picture = _files(1)[0] if request.mimetype == "multipart/form-data" else request.get_data(cache=False)
-        return jsonify(_timed(service.identify, picture))
+        return jsonify(_timed(service.identify, posted_picture()))
 
     return app
 
@@ -120,12 +118,3 @@ def create_face_app(service, max_bytes, hosts=("localhost",)):
 def _timed(work, *given):
     began = time.perf_counter()
     return {**work(*given), "milliseconds": round((time.perf_counter() - began) * 1e3, 1)}
-
-
-def _files(count):
-    """Return the bytes of the files of the request's form, which must be so many."""
-    files = [file for name in request.files for file in request.files.getlist(name)]
-    if len(files) != count:
-        wanted = "two pictures as a form with two files" if count == 2 else "one picture at a time"
-        abort(400, f"Expected {wanted}, received {plural(len(files), 'file') if files else 'no files'}.")
-    return [file.read() for file in files]
