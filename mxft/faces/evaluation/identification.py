@@ -61,5 +61,5 @@ def nearest_centre_top1(embeddings, labels, centres):
 
 
 def unit_rows(rows):
-    """Return rows ``(N, D)`` at length 1; a row of zeros stays as it is."""
+    """Return rows ``(N, D)`` at length 1; a row shorter than 1e-12, the rest of a sum that cancels, stays near zero."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

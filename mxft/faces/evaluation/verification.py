@@ -194,10 +194,11 @@ def check_folds(pairs, folds):
 
 def squared_distances(left, right):
     """Return the squared distances, in [0, 4], of float64 ``(P, D)`` vectors after normalising them."""
-    return np.square(_normalized(left) - _normalized(right)).sum(axis=1)
+    return np.square(normalised_rows(left) - normalised_rows(right)).sum(axis=1)
 
 
-def _normalized(vectors):
+def normalised_rows(vectors):
+    """Return vectors ``(N, D)`` at length 1; a vector of zeros stays as it is."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(norms == 0, 1, norms)
 

@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 
 from mxft.errors import InputError
+from mxft.faces.evaluation.identification import unit_rows
 from mxft.files.arrays import read_arrays
 from mxft.files.whole import require_file, whole_path
 from mxft.wording import BriefRepr, is_plain, plural
@@ -73,7 +74,7 @@ class Gallery(BriefRepr):
         """Return the mean direction of each person, float32 ``(P, D)``, of unit length."""
         sums = np.add.reduceat(self.vectors, np.searchsorted(self.owners, np.arange(len(self.names))), axis=0,
                                dtype=np.float64)
-        return (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+        return unit_rows(sums).astype(np.float32)
 
     def with_more(self, other):
         """Return a gallery of these people and another's; who is in both has the images of both, each once.

@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 
 from mxft.errors import RunError
+from mxft.faces.evaluation.verification import normalised_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Pooling:
         """
         features = views[0] + views[1] if self.flip else views[0]
         if self.unit_length:
-            features = _unit_rows(features)
+            features = normalised_rows(features)
         return features * scores[:, None] if self.detector_score else features
 
 
@@ -112,7 +113,7 @@ class TemplateSums:
             One is not finite.
         """
         for start in range(0, len(self._sums), 4096):
-            self._sums[start:start + 4096] = _unit_rows(self._sums[start:start + 4096])
+            self._sums[start:start + 4096] = normalised_rows(self._sums[start:start + 4096])
         bad = ~np.isfinite(self._sums.sum(axis=1))
         if bad.any():
             raise RunError(f"template features are not finite: received NaN or infinity in {int(bad.sum())} of "
@@ -137,9 +138,3 @@ def medium_weights(templates, media):
     weights = np.empty(len(order), np.float32)
     weights[order] = np.repeat(1 / counts, counts)
     return weights
-
-
-def _unit_rows(rows):
-    """Return rows at length 1; a row of zeros stays as it is."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms == 0, 1, norms)
