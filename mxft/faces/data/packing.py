@@ -148,9 +148,8 @@ def pack_faces(source, folder, root=None, size=(112, 112), min_images=1, hold_ou
     Notes
     -----
     Without `align` a sample of the images is looked at, and a warning is logged where they seem not aligned. An image
-    that is missing, empty, cut short, no image, or of another shape than
-    `size`, is left out and listed with its reason in ``folder/train.bad.tsv``. The images of one identity are held in
-    memory at a time.
+    that is missing, empty, cut short, no image, or of another shape than `size`, is left out and listed with its
+    reason in ``folder/train.bad.tsv``. The images of one identity are held in memory at a time.
 
     Examples
     --------
