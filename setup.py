@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "mxft" / "__init__.py").read_text(encoding="utf-8")).group(1)
 
 ONNX = ["onnx", "onnxruntime"]
-SERVE = ["flask>=2.2", "waitress", "pillow"]
+SERVE = ["flask>=2.2", "waitress", "pillow", "prometheus-client"]
 VERBS = [*ONNX, *SERVE]  # what verbs need beside the packages that everything needs
 CUDA_RUNTIME = ["nvidia-cuda-runtime-cu11", "nvidia-cublas-cu11", "nvidia-cudnn-cu11==8.*", "nvidia-nccl-cu11",
                 "nvidia-cufft-cu11", "nvidia-curand-cu11", "nvidia-cusolver-cu11", "nvidia-cuda-nvrtc-cu11",

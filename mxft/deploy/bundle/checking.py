@@ -1,22 +1,19 @@
 """Whether a bundle is what was written: its hashes, its parts, and the classes its self-test picture gets."""
-import contextlib
 import dataclasses
 import json
 import os
 import re
-import tarfile
-import tempfile
 
 import numpy as np
 
 from mxft.data.images import BadImage
 from mxft.data.packing import read_image
-from mxft.deploy.bundle import FORMAT, NAME, ONNX, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SUMS, SYNSET
+from mxft.deploy.bundle import FORMAT, NAME, ONNX, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SYNSET
 from mxft.deploy.bundle.selftest import disagreements, largest_difference
-from mxft.errors import InputError, nearest
+from mxft.deploy.bundle.sums import check_sums
+from mxft.errors import InputError
 from mxft.evaluation.classifier import Classifier
-from mxft.files.archive import extract_tar, only_child
-from mxft.files.whole import require_file, sha256, whole_file
+from mxft.files.whole import require_file
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.image_options import ImageOptions
 
@@ -42,24 +39,6 @@ class Check:
     mxnet: float
     onnx: float
     files: int
-
-
-def is_bundle(path):
-    """Whether `path` is a file, which can only be a bundle's .tar, or a folder with a bundle's files in it."""
-    return os.path.isfile(path) or any(os.path.isfile(os.path.join(path, name)) for name in (SIGNATURE, SUMS))
-
-
-@contextlib.contextmanager
-def opened_bundle(path):
-    """Yield the folder of a bundle; a .tar is unpacked into a temporary one, after its members were looked at."""
-    if not os.path.isfile(path):
-        yield path
-        return
-    if not (tarfile.is_tarfile(path) or os.fspath(path).endswith(".tar")):
-        raise InputError(f"model cannot be opened: expected a folder, PREFIX,EPOCH, or the .tar of a bundle, received "
-                         f"model={os.fspath(path)!r}, a file that is no tar archive")
-    with tempfile.TemporaryDirectory(prefix="mxft-bundle-") as folder:
-        yield only_child(extract_tar(path, os.path.join(folder, "bundle"), progress=False))
 
 
 def check_bundle(folder, rewrite=True, with_onnx=False):
@@ -104,37 +83,6 @@ def check_bundle(folder, rewrite=True, with_onnx=False):
     except BadImage as error:
         raise InputError(f"self-test: expected a picture, received {SELFTEST_IMAGE}: {error}") from None
     return Check(classifier, signature, expected, apart["MXNet"], apart.get("ONNX Runtime"), files)
-
-
-def write_sums(folder):
-    """Write SHA256SUMS of all files in a folder, as ``sha256sum -c`` reads them."""
-    names = sorted(os.listdir(folder))
-    with whole_file(os.path.join(folder, SUMS), "w") as f:
-        f.write("".join(f"{sha256(os.path.join(folder, name))}  {name}\n" for name in names))
-
-
-def check_sums(folder):
-    """Refuse (InputError) a bundle with a file that is missing, added or changed; return how many there are."""
-    path = require_file(os.path.join(folder, SUMS), "list of hashes")
-    with open(path, encoding="utf-8", errors="replace") as f:
-        rows = [re.fullmatch(r"([0-9a-f]{64}) [ *]([^/\\\0]+)", line.rstrip("\n")) for line in f]
-    if not rows or None in rows:
-        raise InputError(f"{SUMS}: expected a hash and a file name in every line, received line "
-                         f"{rows.index(None) + 1 if rows else 0} of {path}")
-    listed = {row.group(2): row.group(1) for row in rows}
-    present = set(os.listdir(folder)) - {SUMS}
-    for name in sorted(listed):
-        if not os.path.isfile(os.path.join(folder, name)):
-            raise InputError(f"bundle: expected the file {name}, which {SUMS} lists, received none; "
-                             f"{nearest(name, sorted(present))}; copy the bundle again")
-        received = sha256(os.path.join(folder, name))
-        if received != listed[name]:
-            raise InputError(f"bundle: expected sha256 {listed[name][:12]} of {name}, received {received[:12]}: it was "
-                             "changed or is damaged; copy the bundle again")
-    added = sorted(present - set(listed))
-    if added:
-        raise InputError(f"bundle: expected only files that {SUMS} lists, received {added[0]!r} beside them")
-    return len(listed)
 
 
 def _facts(folder, name, keys):

@@ -7,10 +7,11 @@ import tempfile
 from mxft.data.images import BadImage
 from mxft.data.packing import read_image
 from mxft.deploy.bundle import ONNX, README, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SYNSET
-from mxft.deploy.bundle.checking import Check, check_bundle, write_sums
+from mxft.deploy.bundle.checking import Check, check_bundle
 from mxft.deploy.bundle.readme import readme
 from mxft.deploy.bundle.selftest import expectation, picture_of_run, selftest_picture
 from mxft.deploy.bundle.signature import signature_of
+from mxft.deploy.bundle.sums import write_sums
 from mxft.deploy.onnx import export_onnx
 from mxft.errors import InputError, RunError
 from mxft.evaluation.novelty_file import load_reference, save_reference

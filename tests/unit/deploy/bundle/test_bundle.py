@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.deploy.bundle.checking import check_bundle, is_bundle, opened_bundle, write_sums
+from mxft.deploy.bundle.checking import check_bundle
+from mxft.deploy.bundle.opening import is_bundle, opened_bundle
 from mxft.deploy.bundle.selftest import disagreements, expectation, selftest_picture
 from mxft.deploy.bundle.signature import signature_of
+from mxft.deploy.bundle.sums import write_sums
 from mxft.deploy.bundle.writing import write_bundle
 from mxft.errors import InputError, RunError
 from mxft.evaluation.answer import Answer
