@@ -75,11 +75,11 @@ def _add_serving_options(parser):
     group = parser.add_argument_group("operation")
     add_setting(group, ServingOptions, "grace", "seconds to answer what is under way after SIGTERM", metavar="S")
     add_setting(group, ServingOptions, "access_log", "write a JSON line for each request; - is stderr", metavar="FILE")
-    for field, flag, text, metavar in (
-            ("proxies", "--proxy", "reverse proxy whose X-Forwarded-For is believed", "ADDRESS"),
-            ("allow_host", None, "name that the service is reached by, as behind a proxy", "NAME"),
-            ("metrics_from", None, "who may read /metrics (default: this machine)", "NETWORK")):
-        group.add_argument(flag or "--" + field.replace("_", "-"), action="append", dest=field, default=[],
+    for field, text, metavar in (
+            ("proxy", "reverse proxy whose X-Forwarded-For is believed", "ADDRESS"),
+            ("allow_host", "name that the service is reached by, as behind a proxy", "NAME"),
+            ("metrics_from", "who may read /metrics (default: this machine)", "NETWORK")):
+        group.add_argument("--" + field.replace("_", "-"), action="append", dest=field, default=[],
                            metavar=metavar, help=text + "; may be given several times")
 
 

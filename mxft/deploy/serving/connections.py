@@ -171,12 +171,16 @@ class _Counted:
     def service(self):
         """Answer the request."""
         began = time.monotonic()
-        if self.channel.server.front.stopping.is_set():
-            self.set_close_on_finish()
         try:
             super().service()
         finally:
             self._note(time.monotonic() - began)
+
+    def build_response_header(self):
+        """Return the head of the answer; while the service is being stopped it is the last of its connection."""
+        if self.channel.server.front.stopping.is_set():
+            self.set_close_on_finish()
+        return super().build_response_header()
 
     def _note(self, seconds):
         server, request = self.channel.server, self.request

@@ -38,8 +38,8 @@ class ServingOptions:
         Megabytes that reading a picture may take beside the network, in each process.
     grace : float
         Seconds to answer the requests under way after SIGTERM.
-    proxies : tuple of str
-        Addresses of reverse proxies, whose word about the client's address (X-Forwarded-For) is believed.
+    proxy : tuple of str
+        Of reverse proxies, whose word about the client's address (X-Forwarded-For) is believed.
     allow_host : tuple of str
         Names the service is reached by, beside its own.
     metrics_from : tuple of str
@@ -64,14 +64,14 @@ class ServingOptions:
     per_address: int = setting(64, whole(1, 10_000))
     memory: int = setting(2048, whole(64, 1 << 20))
     grace: float = setting(20.0, real(least=0, most=3600))
-    proxies: tuple = setting((), several(text()))
+    proxy: tuple = setting((), several(text()))
     allow_host: tuple = setting((), several(text()))
     metrics_from: tuple = setting((), several(text()))
     access_log: str = setting(None, text())
 
     def __post_init__(self):
         check_settings(self)
-        for name in ("proxies", "metrics_from"):
+        for name in ("proxy", "metrics_from"):
             for value in getattr(self, name):
                 _network(name, value)
 
@@ -102,7 +102,7 @@ class ServingOptions:
 
     def is_proxy(self, address):
         """Whether an address is that of a reverse proxy."""
-        return _within(address, self.proxies)
+        return _within(address, self.proxy)
 
 
 def cores():

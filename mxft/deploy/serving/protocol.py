@@ -1,7 +1,8 @@
 """The addresses of the open inference protocol (KServe's version 2), answered with the numbers of ``/predict``."""
-from flask import abort, jsonify, request
+from flask import jsonify, request
 
 from mxft import __version__
+from mxft.deploy.serving.jobs import Refused
 
 PICTURE, PLATFORM = "picture", "mxnet"
 
@@ -48,8 +49,8 @@ def add_protocol(app, front, signature):
 
     def _require(name, version):
         if (name, version) != (signature["name"], "1"):
-            abort(404, f"There is no model {name!r} in version {version!r}; {signature['name']!r} is served, "
-                       "in version '1'.")
+            raise Refused(404, f"There is no model {name!r} in version {version!r}; {signature['name']!r} is served, "
+                               "in version '1'.", "model")
 
 
 def metadata_of(signature):

@@ -15,7 +15,8 @@ from mxft.deploy.serving.jobs import Refused
 
 PICTURE = "picture"  # the input of BYTES, beside the network's own
 MOST_ROWS = 64       # pictures in one request
-_RANGES = {"FP32": None, "UINT8": (0, 255)}
+MOST_VALUE = float(np.finfo(np.float32).max)
+_DATATYPES = ("FP32", "UINT8")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +68,7 @@ def parsed_request(body, signature, read):
     name, datatype = inputs[0].get("name"), inputs[0].get("datatype")
     if name == PICTURE and datatype == "BYTES":
         pixels = _pictures(inputs[0], read)
-    elif name == own["name"] and isinstance(datatype, str) and datatype in _RANGES:
+    elif name == own["name"] and datatype in _DATATYPES:
         pixels = _tensor(inputs[0], own)
     else:
         raise _refused(f"the input {own['name']!r} of FP32 or UINT8, or {PICTURE!r} of BYTES", (name, datatype))
@@ -143,7 +144,7 @@ def _tensor(tensor, own):
     except (ValueError, TypeError, OverflowError):
         raise _refused("numbers as data", tensor.get("data")) from None
     _expect(values.size == int(np.prod(shape)), f"{int(np.prod(shape))} numbers as data", values.size)
-    _expect(bool(np.isfinite(values).all()) and float(np.abs(values).max()) <= np.finfo(np.float32).max,
+    _expect(bool(np.isfinite(values).all()) and float(np.abs(values).max()) <= MOST_VALUE,
             "finite numbers as data", "others")
     if tensor["datatype"] == "FP32":
         return values.astype(np.float32).reshape(shape)

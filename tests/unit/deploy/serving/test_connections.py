@@ -139,7 +139,7 @@ def test_two_hundred_slow_senders_keep_nobody_out(tmp_path):
 
 
 def test_a_proxy_is_not_limited_and_those_behind_it_are(tmp_path):
-    with service(tmp_path, per_address=2, proxies=("127.0.0.1",)) as server, contextlib.ExitStack() as stack:
+    with service(tmp_path, per_address=2, proxy=("127.0.0.1",)) as server, contextlib.ExitStack() as stack:
         server.pool.go.clear()
         lines = []
         for number in range(4):

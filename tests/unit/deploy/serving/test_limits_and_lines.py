@@ -76,7 +76,7 @@ def test_who_is_let_in():
 @pytest.mark.parametrize("settings, message", [
     ({"queue": 0}, "`queue`: expected a whole number from 1 to 1000, received `queue=0`"),
     ({"timeout": 0}, "`timeout`: expected a number above 0"), ({"batch_size": 65}, "`batch_size`: expected a whole"),
-    ({"proxies": ("proxy.example",)}, "`proxies`: expected an address or a network such as 10.0.0.0/8, received"),
+    ({"proxy": ("proxy.example",)}, "`proxy`: expected an address or a network such as 10.0.0.0/8, received"),
     ({"metrics_from": ("10.0.0.0/99",)}, "`metrics_from`: expected an address or a network")])
 def test_options_out_of_range_are_refused(settings, message):
     with pytest.raises(InputError) as refused:
@@ -85,7 +85,7 @@ def test_options_out_of_range_are_refused(settings, message):
 
 
 def test_what_options_say():
-    options = ServingOptions(processes=2, batch_size=4, queue=10, metrics_from=["10.1.0.0/16"], proxies=["192.0.2.9"])
+    options = ServingOptions(processes=2, batch_size=4, queue=10, metrics_from=["10.1.0.0/16"], proxy=["192.0.2.9"])
     assert options.under_way == 18 and options.max_bytes == 10_000_000
     assert options.may_read_metrics("10.1.2.3") and not options.may_read_metrics("127.0.0.1")
     assert options.is_proxy("192.0.2.9") and options.is_proxy("::ffff:192.0.2.9") and not options.is_proxy("nonsense")
@@ -99,7 +99,7 @@ def test_what_options_say():
     ("10.0.0.1", "", "10.0.0.1"), ("10.0.0.1", "6.6.6.6, <script>", "10.0.0.1"),
     ("10.0.0.1", "2001:db8::1", "2001:db8::1")])
 def test_the_clients_address_is_what_a_proxy_of_ours_says(peer, header, seen):
-    app = behind_proxies(lambda environ, start: environ["REMOTE_ADDR"], ServingOptions(proxies=("10.0.0.0/24",)))
+    app = behind_proxies(lambda environ, start: environ["REMOTE_ADDR"], ServingOptions(proxy=("10.0.0.0/24",)))
     assert app({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": header}, None) == seen
 
 
