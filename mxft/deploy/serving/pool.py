@@ -1,8 +1,8 @@
 """The processes that compute, kept alive: each has a thread that gives it jobs, and starts the next when it dies."""
 import collections
 import hashlib
+import logging
 import os
-import sys
 import threading
 import time
 
@@ -11,6 +11,8 @@ from mxft.deploy.serving.options import cores
 from mxft.deploy.serving.process import ChildProcess, Died
 from mxft.errors import MxftError, RunError
 from mxft.machine.threads import computing_threads
+
+LOG = logging.getLogger("mxft")
 
 MOST_DEATHS = 2      # of processes, by one picture
 MOST_TRIES = 3       # of a job whose processes died of others
@@ -162,7 +164,7 @@ class Pool:
                 del self._bound[seat]
                 if not self._closing.is_set():
                     self.metrics.restarts.inc()
-                    print(f"warning: process {process.pid} {died}; another one is started", file=sys.stderr, flush=True)
+                    LOG.warning("process %d %s; another one is started", process.pid, died)
                 self._end(process)
                 process = None
         if process:
@@ -192,7 +194,7 @@ class Pool:
             why = f"did not start: {error}"
         self._end(process)
         if not self._closing.is_set():
-            print(f"warning: a process {why}", file=sys.stderr, flush=True)
+            LOG.warning("a process %s", why)
         self._closing.wait(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures))
         return None
 
