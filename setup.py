@@ -18,7 +18,8 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "mxft" / "__init__.py").rea
 
 ONNX = ["onnx", "onnxruntime"]
 SERVE = ["flask>=2.2", "waitress", "pillow", "prometheus-client"]
-VERBS = [*ONNX, *SERVE]  # what verbs need beside the packages that everything needs
+SIGN = ["cryptography>=3"]
+VERBS = [*ONNX, *SERVE, *SIGN]  # what verbs need beside the packages that everything needs
 CUDA_RUNTIME = ["nvidia-cuda-runtime-cu11", "nvidia-cublas-cu11", "nvidia-cudnn-cu11==8.*", "nvidia-nccl-cu11",
                 "nvidia-cufft-cu11", "nvidia-curand-cu11", "nvidia-cusolver-cu11", "nvidia-cuda-nvrtc-cu11",
                 "nvidia-nvtx-cu11"]
@@ -59,6 +60,7 @@ setup(
         "onnx": ONNX,
         "import": ["torch", "h5py", *ONNX],
         "serve": SERVE,
+        "sign": SIGN,                            # bundles
         "heic": ["pillow-heif"],                 # photographs as telephones save them
         "tensorboard": ["tensorboardX"],         # writes event files, without TensorFlow or PyTorch
         "dev": ["pytest", "pytest-xdist", "ruff", "import-linter", "mypy", "h5py", *VERBS, "pillow-heif",

@@ -19,6 +19,7 @@ examples:
   mxft serve runs/photos --port 0
   mxft serve mobilenet,0 --image-shape 3,224,224 --resize 256 \\
       --synset imagenet-synset.txt
+  mxft serve photos.tar --trust bundle.pub --access-log - --processes 2
   mxft serve gallery.npz
   mxft serve mobilefacenet-y1/model,0 --faces --pairs lfw.bin --far 0.001
   curl --data-binary @cat.jpg http://127.0.0.1:8000/predict
@@ -65,6 +66,7 @@ def _add_serving_options(parser):
             ("timeout", "seconds for a request, and for a picture in a process", "S")):
         add_setting(group, ServingOptions, field, text, metavar=metavar)
     group = parser.add_argument_group("protection")
+    group.add_argument("--trust", metavar="PUBLIC_KEY", help="take a bundle only if it is signed by this key (PEM)")
     for field, text, metavar in (
             ("max_megabytes", "largest body that is taken", "N"),
             ("memory", "megabytes for reading a picture, in each process", "MB"),
@@ -92,6 +94,7 @@ def main(argv=None):
     if args.faces or args.gallery or args.model.endswith(".npz"):
         from mxft.faces.serving.application import create_face_app
 
+        refuse_flags(args, ("trust",), "a bundle", "with faces")
         return _serve(args, options, contextlib.nullcontext(), load_faces, create_face_app)
     refuse_flags(args, ("threshold", "pairs", "far", "detector"), "`faces` beside it, or a gallery", "with neither")
     from mxft.deploy.bundle.opening import is_bundle, opened_bundle
@@ -100,6 +103,8 @@ def main(argv=None):
     if is_bundle(args.model) and args.mean_image:
         raise InputError(f"--mean-image: expected a checkpoint, received the bundle {args.model}, whose network is "
                          "complete; mxft bundle writes one with it")
+    if not is_bundle(args.model):
+        refuse_flags(args, ("trust",), "a bundle, which alone is signed", f"and {args.model}")
     bundle = opened_bundle(args.model) if is_bundle(args.model) else contextlib.nullcontext()
     return _serve(args, options, bundle, load_classifier, create_app)
 
@@ -197,8 +202,9 @@ def load_classifier(args, folder):
 
 def _checked(args, folder):
     from mxft.deploy.bundle.checking import check_bundle
+    from mxft.deploy.bundle.signing import load_public_key
 
-    check = check_bundle(folder, args.rewrite)
+    check = check_bundle(folder, args.rewrite, key=load_public_key(args.trust) if args.trust else None)
     print(f"{args.model}: {check.files} files as SHA256SUMS says; self-test: the five classes expected, largest "
           f"difference {check.mxnet:.1e}")
     return check

@@ -57,6 +57,8 @@ EXTRAS = (
     Extra("serve", (Package("flask", "flask>=2.2", "mxft serve"), Package("waitress", "waitress", "mxft serve"),
                     Package("PIL", "pillow", "mxft serve"),
                     Package("prometheus_client", "prometheus-client", "mxft serve: /metrics")), "mxft serve"),
+    Extra("sign", (Package("cryptography", "cryptography>=3", "signed bundles"),),
+          "mxft bundle --sign, --trust of mxft serve and mxft bundle --check"),
     Extra("heic", (Package("pillow_heif", "pillow-heif", "HEIC pictures"),),
           "every verb that reads pictures, for HEIC as telephones save it"),
     Extra("tensorboard", (Package("tensorboardX", "tensorboardX", "--tensorboard"),),

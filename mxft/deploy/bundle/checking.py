@@ -9,11 +9,13 @@ import numpy as np
 from mxft.data.images import BadImage
 from mxft.data.packing import read_image
 from mxft.deploy.bundle import FORMAT, NAME, ONNX, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SYNSET
-from mxft.deploy.bundle.selftest import disagreements, largest_difference
+from mxft.deploy.bundle.selftest import disagreements, largest_difference, require_bounds
+from mxft.deploy.bundle.signing import check_signature
 from mxft.deploy.bundle.sums import check_sums
-from mxft.errors import InputError
+from mxft.errors import InputError, last_line
 from mxft.evaluation.classifier import Classifier
 from mxft.files.whole import require_file
+from mxft.machine.packages import require_package
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.image_options import ImageOptions
 
@@ -41,7 +43,7 @@ class Check:
     files: int
 
 
-def check_bundle(folder, rewrite=True, with_onnx=False):
+def check_bundle(folder, rewrite=True, with_onnx=False, key=None):
     """Hold a bundle against its own sums and self-test.
 
     Parameters
@@ -50,7 +52,9 @@ def check_bundle(folder, rewrite=True, with_onnx=False):
     rewrite : bool
         As of `mxft.inference.executor.InferenceExecutor`.
     with_onnx : bool
-        Run the self-test with ONNX Runtime too.
+        Run the self-test with ONNX Runtime too, where the bundle has a ``model.onnx``.
+    key : optional
+        Of `mxft.deploy.bundle.signing.load_public_key`: the bundle has to be signed by it.
 
     Returns
     -------
@@ -59,9 +63,11 @@ def check_bundle(folder, rewrite=True, with_onnx=False):
     Raises
     ------
     InputError
-        A file is missing, added or changed; a part cannot be read; the self-test gives other classes: the first line
-        that differs is told.
+        It is not signed by `key`; a file is missing, added or changed; a part cannot be read; the self-test gives other
+        classes: the first line that differs is told.
     """
+    if key is not None:
+        check_signature(folder, key)
     files = check_sums(folder)
     signature, expected = _facts(folder, SIGNATURE, ("name",)), _facts(folder, SELFTEST, ("top",))
     if signature.get("format") != FORMAT:
@@ -76,13 +82,22 @@ def check_bundle(folder, rewrite=True, with_onnx=False):
         picture = read_image(os.path.join(folder, SELFTEST_IMAGE))
         (answer, *_), _ = bound.answers(picture)
         apart = {"MXNet": _compare(expected, answer.shown, classifier.classes, "MXNet")}
-        if with_onnx:
+        if with_onnx and _has_onnx(folder, signature):
             values = _through_onnx(os.path.join(folder, ONNX), bound.read(picture)[0], signature)
             apart["ONNX Runtime"] = _compare(expected, answer.output.shown(values)[0], classifier.classes,
                                              "ONNX Runtime")
     except BadImage as error:
         raise InputError(f"self-test: expected a picture, received {SELFTEST_IMAGE}: {error}") from None
     return Check(classifier, signature, expected, apart["MXNet"], apart.get("ONNX Runtime"), files)
+
+
+def _has_onnx(folder, signature):
+    """Whether a bundle has a ``model.onnx``; its signature and its files have to agree on that."""
+    told, there = isinstance(signature.get("onnx"), dict), os.path.isfile(os.path.join(folder, ONNX))
+    if told != there:
+        raise InputError(f"bundle: expected {ONNX} and onnx in {SIGNATURE}, or neither, received "
+                         f"{ONNX if there else 'onnx in ' + SIGNATURE} alone")
+    return there
 
 
 def _facts(folder, name, keys):
@@ -120,8 +135,11 @@ def _compare(expected, numbers, classes, runtime):
         raise InputError(f"bundle: expected {len(classes)} numbers, one for each class, received {len(numbers)} of "
                          f"{runtime}")
     try:
+        require_bounds(expected, classes)
         lines, apart = disagreements(expected, numbers, classes), largest_difference(expected, numbers)
-    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+    except ValueError as error:
+        raise InputError(f"bundle: expected of {SELFTEST} {error}") from None
+    except (LookupError, TypeError, ArithmeticError, AttributeError) as error:
         raise InputError(f"bundle: expected class, label and probability in {SELFTEST}, received {error!r}") from None
     if lines:
         much = (f"a factor of {expected['factor']:g}" if "factor" in expected
@@ -134,10 +152,14 @@ def _compare(expected, numbers, classes, runtime):
 
 def _through_onnx(path, pixels, signature):
     """Return ONNX Runtime's main output for one preprocessed picture, float32 ``(1, K)``."""
-    import onnxruntime
-
+    onnxruntime = require_package("onnxruntime", f"checking {ONNX}")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    values, = session.run([signature["onnx"]["output"]], {signature["onnx"]["input"]: np.ascontiguousarray(pixels)})
-    return values.reshape(1, -1)
+    own = signature["onnx"]
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        values, = session.run([own["output"]], {own["input"]: np.ascontiguousarray(pixels)})
+        return np.asarray(values, np.float32).reshape(1, -1)
+    except Exception as error:  # ONNX Runtime's are of many kinds
+        raise InputError(f"bundle: expected a {ONNX} that ONNX Runtime computes, received {last_line(error)}"
+                         ) from None

@@ -16,8 +16,8 @@ from mxft.files.whole import sha256
 from mxft.network.image_options import ImageOptions
 from mxft.training.run import read_log
 
-TOP, FACTOR, LEAST = 5, 1.5, 1e-30
-TOLERANCE = 0.1  # of the largest value
+TOP, LEAST = 5, 1e-30
+FACTOR, TOLERANCE = 1.5, 0.1  # and no bundle may ask for more; the tolerance is a part of the largest value
 SHORT_SIDE, QUALITY = 512, 95
 LOOKED_AT = 32
 
@@ -61,6 +61,39 @@ def expectation(answer, classes):
             "top": [{"class": classes[i], "label": i, measure: float(f"{value:.6g}")} for i, value in answer.top(TOP)]}
 
 
+def require_bounds(expected, classes):
+    """Refuse (ValueError) a self-test that would pass whatever a network gives.
+
+    Parameters
+    ----------
+    expected : dict
+        ``selftest.json`` of somebody's bundle.
+    classes : list of str
+
+    Notes
+    -----
+    The factor and the tolerance are mxft's own, or stricter; the lines are as many as `expectation` writes, of
+    different classes; and what the tolerance is a part of is no more than the largest number of the lines, or of the
+    network's own: see `disagreements`.
+    """
+    factor, tolerance = expected.get("factor"), expected.get("tolerance")
+    if (factor is None) == (tolerance is None):
+        raise ValueError("either a factor or a tolerance")
+    if factor is not None and not 1 <= factor <= FACTOR:
+        raise ValueError(f"a factor from 1 to {FACTOR:g}, received {factor!r}")
+    if tolerance is not None and not 0 <= tolerance <= TOLERANCE:
+        raise ValueError(f"a tolerance from 0 to {TOLERANCE:g}, received {tolerance!r}")
+    top = expected["top"]
+    labels = {entry["label"] for entry in top}
+    if len(top) < min(TOP, len(classes)) or len(labels) < len(top) or not labels <= set(range(len(classes))):
+        raise ValueError(f"{min(TOP, len(classes))} lines of different classes, received {len(top)}")
+    if any(classes[entry["label"]] != entry["class"] for entry in top):
+        raise ValueError("the classes' own names")
+    if not all(np.isfinite(number_of(entry)) and (factor is None or 0 <= number_of(entry) <= 1 + 1e-5)
+               for entry in top):
+        raise ValueError("numbers, and probabilities from 0 to 1")
+
+
 def disagreements(expected, numbers, classes):
     """Compare what a runtime gives with what is expected.
 
@@ -86,7 +119,7 @@ def disagreements(expected, numbers, classes):
     top, lines = expected["top"], []
     for entry in top:
         received, wanted = float(numbers[entry["label"]]), number_of(entry)
-        if not _agree(expected, received, wanted):
+        if not _agree(expected, received, wanted, numbers):
             lines.append(f"expected {wanted:.4g} {entry['class']}, received {received:.4g}")
     if "factor" not in expected:
         return lines
@@ -97,9 +130,10 @@ def disagreements(expected, numbers, classes):
     return lines
 
 
-def _agree(expected, received, wanted):
+def _agree(expected, received, wanted, numbers):
     if "factor" not in expected:
-        return abs(received - wanted) <= expected["tolerance"] * max(expected["largest"], LEAST)
+        largest = min(expected["largest"], float(np.abs(numbers).max()) / (1 - expected["tolerance"]))
+        return abs(received - wanted) <= expected["tolerance"] * max(largest, LEAST)
     factor = expected["factor"]
     return max(received, LEAST) / factor <= max(wanted, LEAST) <= max(received, LEAST) * factor
 

@@ -2,7 +2,7 @@
 import os
 import re
 
-from mxft.deploy.bundle import SUMS
+from mxft.deploy.bundle import SIGNED, SUMS
 from mxft.errors import InputError, nearest
 from mxft.files.whole import require_file, sha256, whole_file
 
@@ -23,7 +23,7 @@ def check_sums(folder):
         raise InputError(f"{SUMS}: expected a hash and a file name in every line, received line "
                          f"{rows.index(None) + 1 if rows else 0} of {path}")
     listed = {row.group(2): row.group(1) for row in rows}
-    present = set(os.listdir(folder)) - {SUMS}
+    present = set(os.listdir(folder)) - {SUMS, SIGNED}
     for name in sorted(listed):
         if not os.path.isfile(os.path.join(folder, name)):
             raise InputError(f"bundle: expected the file {name}, which {SUMS} lists, received none; "

@@ -11,6 +11,7 @@ from mxft.deploy.bundle.checking import Check, check_bundle
 from mxft.deploy.bundle.readme import readme
 from mxft.deploy.bundle.selftest import expectation, picture_of_run, selftest_picture
 from mxft.deploy.bundle.signature import signature_of
+from mxft.deploy.bundle.signing import sign_sums
 from mxft.deploy.bundle.sums import write_sums
 from mxft.deploy.onnx import export_onnx
 from mxft.errors import InputError, RunError
@@ -38,7 +39,7 @@ class Bundle:
     check: Check
 
 
-def write_bundle(classifier, output, image=None, onnx=True, rewrite=True):
+def write_bundle(classifier, output, image=None, onnx=True, rewrite=True, key=None):
     """Write a bundle as a folder or, where `output` ends in ``.tar``, as an archive of one.
 
     Parameters
@@ -52,6 +53,8 @@ def write_bundle(classifier, output, image=None, onnx=True, rewrite=True):
         Whether ``model.onnx`` is written.
     rewrite : bool
         As of `mxft.inference.executor.InferenceExecutor`.
+    key : optional
+        Of `mxft.deploy.bundle.signing.load_private_key`: what to sign it with.
 
     Returns
     -------
@@ -86,7 +89,9 @@ def write_bundle(classifier, output, image=None, onnx=True, rewrite=True):
         os.mkdir(folder)
         _write_files(classifier, folder, picture, bound, onnx)
         write_sums(folder)
-        check = _check(folder, rewrite, onnx)
+        if key is not None:
+            sign_sums(folder, key)
+        check = _check(folder, rewrite, onnx, key)
         files = {name: os.path.getsize(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}
         if output.endswith(".tar"):
             with whole_path(output) as temporary:
@@ -96,10 +101,10 @@ def write_bundle(classifier, output, image=None, onnx=True, rewrite=True):
     return Bundle(output, files, check)
 
 
-def _check(folder, rewrite, onnx):
+def _check(folder, rewrite, onnx, key):
     """Read the bundle back, as its reader will."""
     try:
-        return check_bundle(folder, rewrite, onnx)
+        return check_bundle(folder, rewrite, onnx, key.public_key() if key is not None else None)
     except InputError as error:
         raise RunError(f"bundle is not kept: {error.message}") from None
 

@@ -13,8 +13,8 @@ def add_health(app, front):
     Notes
     -----
     Alive is the front that answers, whatever its processes do: it restarts them itself, and a restart of the whole
-    would repair nothing. Ready is a service of which a process has the network bound, whose queue has a place, and which is not being
-    stopped. ``/metrics`` is for this machine, or the networks of `metrics_from`.
+    would repair nothing. Ready is a service of which a process has the network bound, whose queue has a place, and
+    which is not being stopped. ``/metrics`` is for this machine, or the networks of `metrics_from`.
     """
     @app.get("/healthz")
     @app.get("/v2/health/live")
