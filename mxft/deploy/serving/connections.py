@@ -88,10 +88,11 @@ class Server(TcpWSGIServer):
 
     def _make_room(self, channels, reason):
         """Close the one of some connections that has been waited for longest; return whether there is one."""
-        waiting = [channel for channel in channels if not channel.requests and channel.waited >= PATIENCE]
+        waiting = [channel for channel in channels if not channel.requests
+                   and (channel.waited >= PATIENCE or channel.is_gone)]
         if not waiting:
             return False
-        max(waiting, key=lambda channel: channel.waited).give_up(reason)
+        max(waiting, key=lambda channel: (channel.is_gone, channel.waited)).give_up(reason)
         return True
 
     def _turn_away(self, connection, reason):
@@ -128,6 +129,16 @@ class _Channel(HTTPChannel):
     def is_silent(self):
         """Whether nothing is under way: no request, no part of one, no answer that is still being sent."""
         return not (self.requests or self.request is not None or self.total_outbufs_len)
+
+    @property
+    def is_gone(self):
+        """Whether the other side has closed it, and the news was not yet read."""
+        try:
+            return self.socket.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def received(self, data):
         """Take bytes of a request in, and note when the first of it came."""

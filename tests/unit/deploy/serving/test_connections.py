@@ -127,6 +127,15 @@ def test_who_is_slow_makes_room_for_who_is_new_of_his_address(tmp_path):
         assert refused(server, "address") >= 2
 
 
+def test_who_has_gone_takes_no_place(tmp_path):
+    with service(tmp_path, per_address=3) as server:
+        for _ in range(5):
+            for connection in [connect(server) for _ in range(3)]:
+                connection.close()
+            assert ask(server)[0] == 200
+        assert refused(server, "address") == 0
+
+
 def test_two_hundred_slow_senders_keep_nobody_out(tmp_path):
     with service(tmp_path, per_address=50, connections=60) as server, contextlib.ExitStack() as stack:
         for number in range(200):
