@@ -27,8 +27,11 @@ examples:
 A bundle is verified first: its hashes, and that its self-test picture gets the
 classes it should. GET / is the page, POST /predict takes a picture as its body
 or as the one file of a form and answers in JSON, GET /signature and GET /health
-tell what is served. Only this machine reaches it, unless --host says otherwise:
-there is no password and no encryption. Pictures are not kept.
+tell what is served; /v2/... is KServe's protocol, /healthz, /v2/health/ready
+and /metrics are for probes and Prometheus. Only this machine reaches it, unless
+--host says otherwise: there is no password and no encryption. Pictures are not
+kept; they are read in processes of their own, which are started again when one
+dies. SIGTERM: what is under way is answered first. recipes/serving.md has more.
 
 A gallery of mxft enroll, or --faces with a face network: the page compares two
 pictures, and names the faces of a picture by the gallery; POST /verify takes a

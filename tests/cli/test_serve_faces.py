@@ -4,6 +4,7 @@ import io
 import cv2
 import numpy as np
 import pytest
+import requests
 
 from mxft.cli import main
 from mxft.faces.align.detection import make_detector
@@ -20,7 +21,7 @@ for package in ("flask", "waitress", "PIL", "prometheus_client"):
 from mxft.deploy.serving.server import address_of, bind  # noqa: E402
 from mxft.faces.serving.application import create_face_app  # noqa: E402
 from mxft.faces.serving.worker import FaceService, FaceWorker  # noqa: E402
-from tests.support.serving import front_of  # noqa: E402
+from tests.support.serving import front_of, serving  # noqa: E402
 
 pytestmark = pytest.mark.data
 
@@ -119,6 +120,19 @@ def test_a_person_asks_who_it_is(service, faces, tmp_path):
         page.wait("!!document.querySelector('#pair-answer b')")
         assert page.value("document.getElementById('pair-answer').innerText").startswith("Different people: cosine ")
     server.close()
+
+
+def test_the_front_is_the_same(testdata, faces):
+    """Over the wire: a process of its own, probes, metrics, and the same sentences."""
+    model = testdata / "models" / "mobilefacenet-y1" / "model"
+    with serving(f"{model},0", "--faces", "--threshold", "0.4", "--port", 0, "--processes", 1) as process:
+        base = "http://{}:{}".format(*process.address)
+        files = {f"file{number}": scene(faces[:1]) for number in range(2)}
+        assert requests.post(f"{base}/verify", files=files, timeout=60).json()["same"] is True
+        answer = requests.post(f"{base}/verify", files={**files, "file1": b"text"}, timeout=60)
+        assert answer.status_code == 415 and answer.json()["error"].startswith("This is no picture that can be read")
+        assert requests.get(f"{base}/v2/health/ready", timeout=60).json() == {"ready": True}
+        assert 'mxft_requests_total{path="/verify",status="200"} 1.0' in requests.get(f"{base}/metrics", timeout=60).text
 
 
 @pytest.mark.parametrize("words, message", [
