@@ -35,9 +35,14 @@ class Service:
 
     def __init__(self, model, flags):
         words = ["serve", model, "--image-shape", "3,224,224", "--resize", "256", "--port", "0", *shlex.split(flags)]
-        self.process = subprocess.Popen([sys.executable, "-m", "mxft", *words], stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL, text=True, env={**os.environ, "PYTHONPATH": ROOT})
-        self.port = int(re.search(r":(\d+)/", self.process.stdout.readline()).group(1))
+        told = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen([sys.executable, "-m", "mxft", *words], stdout=subprocess.PIPE, stderr=told,
+                                        text=True, env={**os.environ, "PYTHONPATH": ROOT})
+        line = self.process.stdout.readline()
+        if not line.startswith("serving "):
+            told.seek(0)
+            raise SystemExit(f"the service did not start: {line}{told.read()}(status {self.process.wait()})")
+        self.port = int(re.search(r":(\d+)/", line).group(1))
 
     def pids(self):
         """Return the numbers of the front and of all it started."""
