@@ -35,7 +35,7 @@ class Service:
 
     def __init__(self, model, flags):
         words = ["serve", model, "--image-shape", "3,224,224", "--resize", "256", "--port", "0", *shlex.split(flags)]
-        told = tempfile.TemporaryFile("w+")
+        told = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
         self.process = subprocess.Popen([sys.executable, "-m", "mxft", *words], stdout=subprocess.PIPE, stderr=told,
                                         text=True, env={**os.environ, "PYTHONPATH": ROOT})
         line = self.process.stdout.readline()

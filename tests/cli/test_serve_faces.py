@@ -132,7 +132,8 @@ def test_the_front_is_the_same(testdata, faces):
         answer = requests.post(f"{base}/verify", files={**files, "file1": b"text"}, timeout=60)
         assert answer.status_code == 415 and answer.json()["error"].startswith("This is no picture that can be read")
         assert requests.get(f"{base}/v2/health/ready", timeout=60).json() == {"ready": True}
-        assert 'mxft_requests_total{path="/verify",status="200"} 1.0' in requests.get(f"{base}/metrics", timeout=60).text
+        metrics = requests.get(f"{base}/metrics", timeout=60).text
+        assert 'mxft_requests_total{path="/verify",status="200"} 1.0' in metrics
 
 
 @pytest.mark.parametrize("words, message", [

@@ -3,3 +3,4 @@
 MOST_PIXELS = 1 << 26  # 67 million: any telephone's photograph, and 200 MB once it is decoded
 FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WebP": "image/webp", "BMP": "image/bmp",
            "TIFF": "image/tiff"}
+PICTURE = "picture"  # of the open protocol: the input of encoded pictures, beside the network's own

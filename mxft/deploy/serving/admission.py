@@ -1,11 +1,29 @@
 """Who may come in: how many requests are under way, in all and of one address, and how many bytes they hold."""
 import collections
 import contextlib
+import ipaddress
 import threading
 
 from mxft.deploy.serving.jobs import RETRY_AFTER, Refused
 
 MOST_WAITING = 256_000_000  # bytes of bodies in memory
+
+
+def household(address):
+    """Return what is counted as one address: of IPv6 the network of 64 bits, which one household or server has whole.
+
+    Examples
+    --------
+    >>> household("192.0.2.1"), household("2001:db8::1") == household("2001:db8::ffff:2")
+    ('192.0.2.1', True)
+    """
+    try:
+        number = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if number.version == 4 or number.ipv4_mapped:
+        return str(getattr(number, "ipv4_mapped", None) or number)
+    return str(ipaddress.ip_network((number, 64), strict=False))
 
 
 class Admission:
@@ -48,6 +66,7 @@ class Admission:
         Refused
             503: the queue is full. 429: too many of this address.
         """
+        address = household(address)
         with self._lock:
             if self._of[address] >= self._per_address:
                 raise Refused(429, f"There are {self._per_address} requests of this address under way already; "

@@ -2,7 +2,7 @@
 
 waitress closes a connection that is silent; one that sends a byte a second is never silent and keeps its place. Here a
 request has to come whole within a time from its first byte; and where the places are taken, the connection that has
-been waited for longest makes room for the new one, so that who is slow starves nobody, whatever his address.
+been waited for longest makes room for the new one, so that slow senders keep nobody else out.
 """
 import json
 import socket
@@ -13,10 +13,11 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
+from mxft.deploy.serving.admission import household
 from mxft.deploy.serving.application import HEADERS, too_large
 from mxft.deploy.serving.front import JOB
 
-PATIENCE = 1.0  # seconds that nobody loses his place to another
+PATIENCE = 1.0  # seconds for which a connection keeps its place against new ones
 TICK = 0.25     # seconds between two looks at the deadlines
 LINGER = 0.5    # seconds that a silent connection is left open for while the service is being stopped
 
@@ -79,7 +80,7 @@ class Server(TcpWSGIServer):
         """Take a new connection in, or refuse it where there is no place and nobody who could make room."""
         limits, channels = self.front.options, self.active_channels.values()
         if not limits.is_proxy(address[0]):
-            own = [channel for channel in channels if channel.addr[0] == address[0]]
+            own = [channel for channel in channels if channel.household == household(address[0])]
             if len(own) >= limits.per_address and not self._make_room(own, "address"):
                 return self._turn_away(connection, "address")
         if len(channels) >= limits.connections and not self._make_room(channels, "connections"):
@@ -116,7 +117,7 @@ class _Channel(HTTPChannel):
     """A connection that knows since when it is waited for."""
 
     def __init__(self, server, connection, address, adj, map=None):
-        self._since = time.monotonic()
+        self._since, self.household = time.monotonic(), household(address[0])
         super().__init__(server, connection, address, adj, map=map)
         self.task_class, self.error_task_class = _Task, _JsonError
 

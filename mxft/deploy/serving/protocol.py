@@ -2,9 +2,10 @@
 from flask import jsonify, request
 
 from mxft import __version__
+from mxft.deploy.serving import PICTURE
 from mxft.deploy.serving.jobs import Refused
 
-PICTURE, PLATFORM = "picture", "mxnet"
+PLATFORM = "mxnet"
 
 
 def add_protocol(app, front, signature):

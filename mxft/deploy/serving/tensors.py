@@ -11,9 +11,9 @@ import reprlib
 
 import numpy as np
 
+from mxft.deploy.serving import PICTURE
 from mxft.deploy.serving.jobs import Refused
 
-PICTURE = "picture"  # the input of BYTES, beside the network's own
 MOST_ROWS = 64       # pictures in one request
 MOST_VALUE = float(np.finfo(np.float32).max)
 _DATATYPES = ("FP32", "UINT8")
