@@ -59,8 +59,7 @@ def main(argv=None):
     refuse_flags(args, ("trust",), "`check` BUNDLE beside it", "alone; `sign` KEY signs a bundle that is written")
     missing = [flag for flag in ("--model", "--output") if not getattr(args, flag[2:])]
     if missing:
-        raise InputError(f"arguments are missing: expected {', '.join(missing)}, received none; mxft bundle --help "
-                         "shows them all")
+        parser().error(f"the following arguments are required: {', '.join(missing)}")
     from mxft.cli.classifier_options import classifier_from, model_name
     from mxft.commandline.image_sources import opened_images
     from mxft.commandline.models import open_model

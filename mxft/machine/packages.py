@@ -58,7 +58,7 @@ EXTRAS = (
                     Package("PIL", "pillow", "mxft serve"),
                     Package("prometheus_client", "prometheus-client", "mxft serve: /metrics")), "mxft serve"),
     Extra("sign", (Package("cryptography", "cryptography>=3", "signed bundles"),),
-          "mxft bundle --sign, --trust of mxft serve and mxft bundle --check"),
+          "--sign of mxft bundle, --trust of mxft serve and mxft bundle"),
     Extra("heic", (Package("pillow_heif", "pillow-heif", "HEIC pictures"),),
           "every verb that reads pictures, for HEIC as telephones save it"),
     Extra("tensorboard", (Package("tensorboardX", "tensorboardX", "--tensorboard"),),

@@ -138,8 +138,8 @@ def test_a_signed_bundle_is_checked(here, keys, capsys):
     capsys.readouterr()
     assert main(["bundle", "--check", "plain"]) == 0 and "signed" not in capsys.readouterr().out
     assert main(["serve", "plain", "--port", "0", "--trust", "own.pub"]) == 2
-    assert ("expected the signature SHA256SUMS.sig, received a bundle that is not signed; mxft bundle --sign KEY signs "
-            "one, and without --trust any bundle is taken\n") in capsys.readouterr().err
+    assert ("expected the signature SHA256SUMS.sig, received a bundle that is not signed; who writes it signs it with "
+            "--sign KEY, and without --trust any bundle is taken\n") in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words, message", [

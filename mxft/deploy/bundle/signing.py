@@ -83,8 +83,8 @@ def check_signature(folder, key):
     exceptions, _, _ = _cryptography("verifying a bundle's signature")
     path = os.path.join(folder, SIGNED)
     if not os.path.isfile(path):
-        raise InputError(f"bundle: expected the signature {SIGNED}, received a bundle that is not signed; mxft bundle "
-                         "--sign KEY signs one, and without `trust` any bundle is taken")
+        raise InputError(f"bundle: expected the signature {SIGNED}, received a bundle that is not signed; who "
+                         "writes it signs it with `sign` KEY, and without `trust` any bundle is taken")
     with open(require_file(os.path.join(folder, SUMS), "list of hashes"), "rb") as f:
         sums = f.read()
     with open(path, "rb") as f:
