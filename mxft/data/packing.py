@@ -132,8 +132,8 @@ def pack_list(list_path, root, prefix=None, num_thread=1, pack_label=False, stri
     with stopped_when_full(rec), one_opencv_thread(), quiet_native(), \
             RecordWriter(rec, idx) as writer, progress(total, f"packing {os.path.basename(rec)}", show=show) as advance:
         bad, labels, width = _write_records(writer, ordered_map(make, iter_list(list_path), num_thread), advance)
-        _write_bad_rows(bad_path, bad)
-        _refuse(bad, total, strict, list_path, bad_path)
+        write_bad_rows(bad_path, bad)
+        require_some(bad, total, strict, list_path, bad_path)
     classes = len(labels) if all(label == int(label) for label in labels) else 0
     return PackResult(rec, idx, bad_path if bad else None, total - len(bad), classes, writer.offset, bad,
                       time.monotonic() - began, width if pack_label else 1, listed_width=width)
@@ -219,8 +219,8 @@ def stopped_when_full(rec):
                        "no part of it was left behind") from None
 
 
-def _write_bad_rows(path, bad):
-    """Write the rows left out, or remove the list of an earlier run where there are none."""
+def write_bad_rows(path, bad):
+    """Write the rows left out, a list of BadRow, or remove the list of an earlier run where there are none."""
     if not bad:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -232,8 +232,18 @@ def _write_bad_rows(path, bad):
             f.write(f"{row.index}\t{label}\t{row.path}\t{reason}\n".encode("utf-8", "surrogateescape"))
 
 
-def _refuse(bad, total, strict, list_path, bad_path):
-    """Raise where nothing was packed, or with `strict` where anything was left out."""
+def require_some(bad, total, strict, list_path, bad_path):
+    """Refuse (InputError) a list none of whose pictures can be read or, with `strict`, one that cannot.
+
+    Parameters
+    ----------
+    bad : list of BadRow
+    total : int
+        Rows of the list.
+    strict : bool
+    list_path, bad_path : str
+        The list, and where its bad rows are listed.
+    """
     if not bad or not (strict or len(bad) == total):
         return
     row, reason = bad[0]
