@@ -1,8 +1,8 @@
 """Packages that ``import mxnet`` brings along though few programs use them: put off until somebody does.
 
-MXNet 1.9.1 imports ``scipy.stats`` for the entropy calibration of its quantization, ``requests`` for downloads, h5py for
-data in its files, scikit-learn for the base class of ``mx.model.FeedForward``, and setuptools where that stands in for
-distutils, of which it compares versions: together as much time as MXNet's own modules.
+MXNet 1.9.1 imports ``scipy.stats`` for the entropy calibration of its quantization, ``requests`` for downloads, h5py
+and onnx for files of theirs, scikit-learn for the base class of ``mx.model.FeedForward``, and setuptools where that
+stands in for distutils, of which it compares versions: together as much time as MXNet's own modules.
 """
 import contextlib
 import importlib

@@ -105,6 +105,13 @@ def test_a_class_none_of_whose_pictures_can_be_read_is_refused_before_there_is_a
     assert not os.path.exists("run")
 
 
+def test_sgd_is_measured_beside_a_solver_where_its_steps_are_asked_for(here, capsys):
+    assert finetune() == 0
+    assert "beside it" not in capsys.readouterr().out
+    assert finetune("--epochs", "1", run="stepped") == 0
+    assert "beside it, sgd on the same features, 1 epochs at 0.01: validation top1" in capsys.readouterr().out
+
+
 def test_pictures_in_both_parts_are_told(here, capsys):
     write_classes("divided/train", ["red", "green", "blue"], 6, picture, ".jpg")
     write_classes("divided/val", ["red", "green", "blue"], 2, lambda number, label: picture(number + 50, label), ".jpg")
