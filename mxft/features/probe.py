@@ -259,6 +259,7 @@ def probe_layer(features, labels, seed=0):
     from sklearn.linear_model import RidgeClassifier
     from sklearn.model_selection import RepeatedStratifiedKFold
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     counts = np.bincount(labels)
     if (counts[counts > 0] < 2).any() or len(labels) < 3 * (counts > 0).sum():
@@ -266,8 +267,9 @@ def probe_layer(features, labels, seed=0):
                          f"{(counts > 0).sum()} classes; say `similar` yes or no")
     folds, right = min(FOLDS, counts[counts > 0].min()), np.zeros(len(labels))
     divisions = RepeatedStratifiedKFold(n_splits=int(folds), n_repeats=REPEATS, random_state=seed)
-    for fit, judge in divisions.split(features, labels):
-        scaler = StandardScaler().fit(features[fit])
-        probe = RidgeClassifier(alpha=features.shape[1] / 10).fit(scaler.transform(features[fit]), labels[fit])
-        right[judge] += probe.predict(scaler.transform(features[judge])) == labels[judge]
+    with threadpool_limits(1, "blas"):  # matrices of some hundred rows: a second thread waits more than it computes
+        for fit, judge in divisions.split(features, labels):
+            scaler = StandardScaler().fit(features[fit])
+            probe = RidgeClassifier(alpha=features.shape[1] / 10).fit(scaler.transform(features[fit]), labels[fit])
+            right[judge] += probe.predict(scaler.transform(features[judge])) == labels[judge]
     return right / REPEATS

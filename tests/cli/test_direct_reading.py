@@ -109,7 +109,7 @@ def test_sgd_is_measured_beside_a_solver_where_its_steps_are_asked_for(here, cap
     assert finetune() == 0
     assert "beside it" not in capsys.readouterr().out
     assert finetune("--epochs", "1", run="stepped") == 0
-    assert "beside it, sgd on the same features, 1 epochs at 0.01: validation top1" in capsys.readouterr().out
+    assert "beside it, sgd on the same features, 1 epochs at 0.01: validation top-1" in capsys.readouterr().out
 
 
 def test_pictures_in_both_parts_are_told(here, capsys):
