@@ -174,8 +174,10 @@ def read_image(path):
         raise BadImage(f"cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
-def ordered_map(function, items, num_thread):
+def ordered_map(function, items, num_thread, ahead=0):
     """Map `function` over `items` on threads, yielding results in order with a bounded number in flight.
+
+    So many are `WINDOW` for each thread, or `ahead` where that is more: of a reader that stops now and then.
 
     Threads and not processes: OpenCV lets go of the interpreter lock while it decodes, resizes and encodes, and no
     image is copied from one process to another. Fewer threads than one are refused (InputError).
@@ -189,7 +191,7 @@ def ordered_map(function, items, num_thread):
         waiting = collections.deque()
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) >= WINDOW * num_thread:
+            if len(waiting) >= max(ahead, WINDOW * num_thread):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -114,7 +114,7 @@ class Photographs:
         """Yield an mx.io.DataBatch after another."""
         read = partial(_read, root=self._root, spec=self._spec, options=self._options, look=self._look)
         images, labels = [], []
-        for row, image, facts in ordered_map(read, self._rows, self._threads):
+        for row, image, facts in ordered_map(read, self._rows, self._threads, self.batch_size):
             self._advance()
             if image is None:
                 self.bad.append(BadRow(row, facts))
