@@ -21,7 +21,7 @@ from mxft.network.input_spec import InputSpec
 from mxft.options import QUALITY, Keeping
 from mxft.report.page import write_run_page
 from mxft.training.contradictions import kept_on_the_way
-from mxft.training.photographs import read_instead
+from mxft.training.photographs import began_with_records, read_instead
 from mxft.training.preparation import CheckedRecipe, check_before_packing
 from mxft.training.recipe import Recipe
 from mxft.training.run import check_run_folder, free_folder
@@ -256,7 +256,8 @@ def _records(found: Pictures | Records, run: str, spec: InputSpec, packing: _Pac
         return found
     records: Records | None
     prefix, resize = os.path.normpath(run) + "-records/images", packing.resize or default_resize(spec)
-    if not (keeping.resume or packing.keep_records or packing.quality != QUALITY):
+    resumed = keeping.resume and began_with_records(run)
+    if not (resumed or packing.keep_records or packing.quality != QUALITY):
         records = read_instead(recipe, checked, found, prefix, resize, packing.per_class, packing.val_fraction,
                                packing.threads)
         if records is not None:

@@ -90,5 +90,7 @@ def main(argv=None):
 
 
 def _read_once(args, recipe):
-    """Return the recipe where its pictures may be read in place of being packed; None of a run to resume."""
-    return None if args.resume else recipe
+    """Return the recipe where its pictures may be read in place of being packed; None of a run that had records."""
+    from mxft.training.photographs import began_with_records
+
+    return None if args.resume and began_with_records(args.run) else recipe

@@ -19,8 +19,9 @@ from mxft.data.packing import require_some, write_bad_rows
 from mxft.data.photographs import Photographs, reading, reads_directly
 from mxft.data.progress import progress
 from mxft.data.target_spec import CLASSES
+from mxft.errors import MxftError
 from mxft.features.extraction import FeatureView, feature_batches
-from mxft.files.whole import require_folder
+from mxft.files.whole import read_object, require_folder
 from mxft.freeze import freeze_plan
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.image_options import ImageOptions
@@ -191,6 +192,22 @@ def reader_for(recipe, checked, packing):
     if not one_pass or checked is None or checked.network is None or not reads_directly(packing, checked.spec):
         return None
     return BackboneReader(recipe, checked)
+
+
+def began_with_records(run):
+    """Whether a run that is to be resumed had records, by the state it left; False where there is none.
+
+    Parameters
+    ----------
+    run : str
+        Its folder.
+    """
+    path = os.path.join(run, "state", "state.json")
+    try:
+        file = read_object(path, "state of a run")["asked"]["data"]["train"]["file"]
+    except (MxftError, OSError, KeyError, TypeError):  # what is wrong with it is said where the run is resumed
+        return os.path.exists(path)
+    return not str(file).endswith(".lst")
 
 
 def read_instead(recipe, checked, pictures, prefix, resize, per_class=None, val_fraction=None, threads=None):

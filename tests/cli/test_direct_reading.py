@@ -121,11 +121,30 @@ def test_pictures_in_both_parts_are_told(here, capsys):
             "train/red/2.jpg; all in run-records/images-duplicates.tsv") in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["--keep-records"], ["--quality", "90"], ["--cache", "disk"], ["--resume", "auto"],
+@pytest.mark.parametrize("words", [["--keep-records"], ["--quality", "90"], ["--cache", "disk"],
                                    ["--cache", "memory", "--views", "2", "--augment", "1"]])
 def test_what_needs_records_packs_them(words, here, capsys):
     assert finetune(*words) == 0
     assert os.path.exists("run-records/images-train.rec") and "packed 30 images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["--keep-records"]])
+def test_a_run_is_resumed_as_it_began(words, here, capsys):
+    assert finetune(*words, "--resume", "auto") == 0
+    assert os.path.exists("run-records/images-train.rec") == bool(words)
+    capsys.readouterr()
+    assert finetune("--resume", "auto") == 0
+    out = capsys.readouterr().out
+    assert "saved: run/model,best" in out and ("records are up to date" in out) == bool(words)
+
+
+def test_a_bundle_tests_itself_with_a_picture_of_the_run(here, capsys):
+    assert finetune() == 0
+    assert main(["bundle", "--model", "run", "--output", "bundle", "--no-onnx"]) == 0
+    assert os.path.getsize("bundle/selftest.jpg")
+    os.rename("photos", "elsewhere")
+    assert main(["bundle", "--model", "run", "--output", "other", "--no-onnx"]) == 2
+    assert "self-test picture: expected --image IMAGE, or a run whose pictures are at hand" in capsys.readouterr().err
 
 
 def test_records_that_are_there_are_used(here, capsys):
