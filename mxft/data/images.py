@@ -57,8 +57,35 @@ def prepare_with_size(data, options):
         if file.format not in PASSES_THROUGH:
             raise BadImage(f"{file.format} may be unreadable in training; leave out --pass-through to re-encode it")
         return data, image.shape[1::-1]
+    image, size = _shaped(data, file, options)
+    return encode(image, options), size
+
+
+def pixels_with_size(data, options):
+    """Return the pixels that `prepare_with_size` encodes, and the picture's own (width, height), turned upright.
+
+    Parameters
+    ----------
+    data : bytes
+    options : ImageOptions
+        Without `pass_through`.
+
+    Returns
+    -------
+    pixels : numpy.ndarray
+        ``(H, W)`` or ``(H, W, C)``, in OpenCV's order of colours.
+    size : tuple of int
+
+    Raises
+    ------
+    BadImage
+    """
+    return _shaped(data, inspect(data), options)
+
+
+def _shaped(data, file, options):
     image, factor, full = decode(data, file, options)
-    return encode(shape(image, factor, full, options), options), tuple(full[::-1])
+    return shape(image, factor, full, options), tuple(full[::-1])
 
 
 def inspect(data):

@@ -12,8 +12,9 @@ import threading
 import numpy as np
 
 from mxft.compat import mx
-from mxft.data.images import BadImage, prepare_with_size
+from mxft.data.images import BadImage, pixels_with_size, prepare_with_size
 from mxft.data.iterators import RecordIterator
+from mxft.data.photographs import input_of_pixels, reads_directly
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import last_line
 from mxft.evaluation.answer import Answer, answering_outputs, names_of, thresholds_of
@@ -108,6 +109,7 @@ class BoundClassifier:
         checkpoint = classifier.checkpoint
         self.classifier, self.classes = classifier, classifier.classes
         self._spec, self._options = classifier.spec, ImageOptions(**classifier.packing)
+        self._directly = reads_directly(classifier.packing, classifier.spec)
         self._reference = load_reference(checkpoint)
         features = [self._reference.output(checkpoint.symbol)] if self._reference else []
         self._executors = {size: InferenceExecutor(
@@ -205,6 +207,9 @@ class BoundClassifier:
 
     def read(self, data):
         """Return the network's input for an image file, float32 ``(1, C, H, W)``, and the picture's (width, height)."""
+        if self._directly:
+            pixels, size = pixels_with_size(data, self._options)
+            return input_of_pixels(pixels, self._spec)[np.newaxis], size
         payload, size = prepare_with_size(data, self._options)
         return network_input(payload, self._spec), size
 

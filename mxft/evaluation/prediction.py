@@ -1,7 +1,8 @@
 """What a network says of image files, seen exactly as validation records are.
 
 A photograph is packed as the manifest says the training records were (resized, JPEG-encoded) into a temporary record
-file and read by the same iterator, so prediction on the files behind a validation set equals scoring its records.
+file and read by the same iterator, so prediction on the files behind a validation set equals scoring its records. Where
+they were encoded without loss it is read directly, see `mxft.data.photographs`.
 """
 import contextlib
 import dataclasses
@@ -12,6 +13,8 @@ from typing import Optional
 from mxft.data.iterators import RecordIterator
 from mxft.data.lists import Row, write_list
 from mxft.data.packing import pack_list
+from mxft.data.photographs import Photographs, reading, reads_directly
+from mxft.data.progress import progress
 from mxft.errors import InputError
 from mxft.evaluation.answer import Answer, answering_outputs
 from mxft.evaluation.classification import flat_scores, require_finite
@@ -94,7 +97,8 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
         raise InputError("nothing to predict: expected at least one image, received none")
     outputs, reference = answering_outputs(checkpoint, output), load_reference(checkpoint)
     features = [reference.output(checkpoint.symbol)] if reference else []
-    with image_iterator(paths, spec, packing, batch_size, threads, show) as (iterator, problems):
+    opened = read_images if reads_directly(packing, spec) else image_iterator
+    with opened(paths, spec, packing, batch_size, threads, show) as (iterator, problems):
         executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
                                      iterator.batch_size, context, rewrite, [*outputs, *features])
         answers, novelties = {}, {}
@@ -107,6 +111,35 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
                 answers[number] = tuple(Answer(one, each[row]) for one, each in zip(outputs, rows))
             novelties.update(zip(numbers, reference.judge(scores[-1]) if reference else ()))
     return [Prediction(path, answers.get(i, ()), problems.get(i), novelties.get(i)) for i, path in enumerate(paths)]
+
+
+@contextlib.contextmanager
+def read_images(paths, spec, packing, batch_size=32, threads=None, show=False):
+    """Give what `image_iterator` does without records, of a packing without loss: `mxft.data.photographs`.
+
+    Parameters
+    ----------
+    paths, spec, packing, batch_size, threads, show
+        As of `predict_files`.
+
+    Yields
+    ------
+    iterator : mxft.data.photographs.Photographs
+        To be gone through once, within the context.
+    problems : dict of int to str
+        What is wrong with the images that cannot be read, as far as it was gone through.
+
+    Raises
+    ------
+    InputError
+        None of the images can be read; when it is gone through.
+    """
+    problems = {}
+    rows = [Row(i, (float(i),), os.path.abspath(path)) for i, path in enumerate(paths)]
+    with reading(), progress(len(rows), "reading", show=show) as advance:
+        photographs = Photographs(rows, "/", spec, packing, min(batch_size, len(rows)), threads, advance=advance)
+        yield photographs, problems
+        problems.update((bad.row.index, bad.reason) for bad in photographs.bad)
 
 
 @contextlib.contextmanager

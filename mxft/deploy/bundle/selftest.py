@@ -4,11 +4,15 @@ Probabilities are compared by their quotient. Measured with a MobileNetV2 of 256
 in twenty off by one, as another JPEG decoder may round, moves the five by a factor of 1.18 at most; swapped channels
 move 54 of the 60 by more than 1.5, a lost mean 59. A difference of 0.01 would have noticed 26 and 40 of them.
 """
+import contextlib
+import itertools
 import os
 
 import numpy as np
 
 from mxft.data.images import BadImage, prepare, prepare_with_size
+from mxft.data.lists import iter_list
+from mxft.data.packing import read_image
 from mxft.data.recordio import RecordReader
 from mxft.deploy.bundle import SELFTEST_IMAGE
 from mxft.errors import InputError
@@ -169,18 +173,15 @@ def picture_of_run(folder, manifest, bound):
         There is no run, or its validation records are gone or others by now; ``--image`` is the way out.
     """
     found = []
-    with RecordReader(_validation_records(folder, manifest)) as reader:
-        for record in reader:
-            if record.number == LOOKED_AT:
-                break
-            try:
-                picture = selftest_picture(bytes(record.payload))
-                (answer, *_), _ = bound.answers(picture)
-            except BadImage:
-                continue
-            found.append(picture)
-            if _is_right(answer, np.ravel(record.header.label), bound.classifier.thresholds):
-                return picture
+    for data, labels in itertools.islice(_validation_pictures(folder, manifest), LOOKED_AT):
+        try:
+            picture = selftest_picture(data)
+            (answer, *_), _ = bound.answers(picture)
+        except BadImage:
+            continue
+        found.append(picture)
+        if _is_right(answer, np.ravel(labels), bound.classifier.thresholds):
+            return picture
     if not found:
         raise InputError(f"self-test picture: expected one that can be read among the validation records of {folder}, "
                          "received none; `image` IMAGE gives one")
@@ -194,10 +195,27 @@ def _is_right(answer, labels, thresholds):
     return not answer.output.names_classes or answer.shown.argmax() == int(labels[0])
 
 
-def _validation_records(folder, manifest):
+def _validation_pictures(folder, manifest):
+    """Yield the bytes and the label of each validation picture of a run, as far as they can be read."""
     log = os.path.join(folder, "log.jsonl")
     rows = read_log(log) if os.path.isfile(log) else []
-    path = next((row["records"].get("val") for row in rows if row["event"] == "start" and "records" in row), None)
+    start = next((row for row in rows if row["event"] == "start" and "records" in row), {})
+    path, root = start.get("records", {}).get("val"), start.get("pictures")
+    if root is None:
+        with RecordReader(_unchanged(path, folder, manifest)) as reader:
+            for record in reader:
+                yield bytes(record.payload), record.header.label
+    elif not os.path.isfile(path) or not os.path.isdir(root):
+        raise InputError(f"self-test picture: expected `image` IMAGE, or a run whose pictures are at hand, received "
+                         f"neither ({path}, {root}); `image` IMAGE gives one")
+    else:  # they were read where they lie
+        for row in iter_list(path):
+            with contextlib.suppress(BadImage):
+                yield read_image(os.path.join(root, row.path)), row.labels
+
+
+def _unchanged(path, folder, manifest):
+    """Return the path of a run's validation records; refuse (InputError) those that are gone or others by now."""
     entry = (manifest.get("data") or {}).get("val") or {}
     if not path or not os.path.isfile(path):
         raise InputError("self-test picture: expected `image` IMAGE, or a run whose validation records are at hand, "
