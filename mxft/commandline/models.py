@@ -23,7 +23,29 @@ def open_model(args, model=None):
     from mxft.network.normalisation import with_mean_image
 
     checkpoint = models.open_model(model or args.model, args.image_shape)
-    return with_mean_image(checkpoint, args.mean_image) if args.mean_image else checkpoint
+    return at_precision(args, with_mean_image(checkpoint, args.mean_image) if args.mean_image else checkpoint)
+
+
+def at_precision(args, checkpoint):
+    """Return a checkpoint to be computed as ``--precision`` says, and say on stderr in what, where it is not float32.
+
+    Raises
+    ------
+    InputError
+        See `mxft.inference.precision.precision_of`.
+    """
+    import dataclasses
+    import sys
+
+    from mxft.inference.precision import precision_of
+
+    if not hasattr(args, "precision"):
+        return checkpoint
+    checkpoint = dataclasses.replace(checkpoint, precision=args.precision)
+    found = precision_of(checkpoint) if not getattr(args, "gpus", "") else None
+    if found and (not found.is_exact or args.precision == "auto"):
+        print(f"computing in {found.describe()}", file=sys.stderr)
+    return checkpoint
 
 
 def __getattr__(name):

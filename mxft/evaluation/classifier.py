@@ -20,6 +20,7 @@ from mxft.evaluation.answer import Answer, answering_outputs, names_of, threshol
 from mxft.evaluation.classification import flat_scores
 from mxft.evaluation.novelty_file import load_reference
 from mxft.inference.executor import InferenceExecutor
+from mxft.inference.precision import precision_of
 from mxft.network.calibration import with_temperature
 from mxft.network.image_options import ImageOptions
 from mxft.wording import BriefRepr
@@ -110,7 +111,8 @@ class BoundClassifier:
         features = [self._reference.output(checkpoint.symbol)] if self._reference else []
         self._executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params,
                                            classifier.spec.shape, 1, rewrite=rewrite,
-                                           outputs=[*classifier.outputs, *features])
+                                           outputs=[*classifier.outputs, *features],
+                                           precision=precision_of(checkpoint))
         self._lock = threading.Lock()
         self._executor.forward(np.zeros((1, *classifier.spec.shape), np.float32))  # the first pass takes far longer
 

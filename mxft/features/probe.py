@@ -17,6 +17,7 @@ from mxft.data.lists import shuffle, write_list
 from mxft.data.packing import pack_list
 from mxft.errors import InputError
 from mxft.inference.executor import InferenceExecutor
+from mxft.inference.precision import precision_of
 from mxft.machine.packages import require_packages
 from mxft.surgery import cut_at
 from mxft.surgery.depth import stage_ends
@@ -191,7 +192,7 @@ def measure_similarity(checkpoint, spec, records, count, seed=0, threads=None, c
     probes, labels, right = [], None, []
     for layer in layers:
         executor = InferenceExecutor(cut_at(checkpoint.symbol, layer), checkpoint.arg_params, checkpoint.aux_params,
-                                     spec.shape, iterator.batch_size, context)
+                                     spec.shape, iterator.batch_size, context, precision=precision_of(checkpoint))
         parts = [(output.reshape(*output.shape[:2], -1).mean(axis=2), label)
                  for output, label in executor.over(iterator)]
         features, labels = (np.concatenate(values) for values in zip(*parts))

@@ -23,9 +23,11 @@ PASSES = {"pad": fold_pads, "scalar": fold_scalars, "batch_norm": fold_batch_nor
           "flatten": _of_symbol(flatten_before_fully_connected), "readers": _of_symbol(separate_readers)}
 # never left out: without them some networks die at the second forward, or give wrong numbers
 CURES = ("flatten", "readers")
+# for the memory layout of float32's kernels: those of bfloat16 and int8 compute filled channels too, and gain nothing
+OF_FLOAT32 = ("channel_blocks",)
 
 
-def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rewrite=True):
+def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rewrite=True, left_out=()):
     """Return the graph to bind for inference, its parameters, and the names of the passes that changed it.
 
     Parameters
@@ -37,6 +39,9 @@ def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rew
         Of the context it will be bound to: the passes are made for a CPU, a GPU gets the cures alone.
     rewrite : bool
         False leaves the graph as it is, but for what cures faults of MXNet's (`CURES`).
+
+    left_out : collection of str
+        Passes that are not made.
 
     Returns
     -------
@@ -54,7 +59,7 @@ def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rew
     """
     applied = []
     for name, rewritten in PASSES.items():
-        if name in CURES or (rewrite and device_type == "cpu"):
+        if name in CURES or (rewrite and device_type == "cpu" and name not in left_out):
             before = symbol
             symbol, arg_params, aux_params = rewritten(symbol, arg_params, aux_params)
             if symbol is not before:
