@@ -1,4 +1,4 @@
-"""``mxft quantize``: a checkpoint computed in int8, calibrated on images and compared with float32 before it is kept."""
+"""``mxft quantize``: a checkpoint computed in int8, calibrated on images and compared with float32."""
 from mxft.commandline.arguments import (
     Parser,
     add_input_options,

@@ -1,5 +1,13 @@
 """How commands are told to find and embed faces: the flags, and what they make."""
-from mxft.commandline.arguments import add_device_options, add_precision_option, add_rewrite_option, face_size, real, refuse_flags, whole
+from mxft.commandline.arguments import (
+    add_device_options,
+    add_precision_option,
+    add_rewrite_option,
+    face_size,
+    real,
+    refuse_flags,
+    whole,
+)
 from mxft.faces.align.options import CONFIDENCE, MTCNN, PART, SMALLEST
 
 
@@ -108,8 +116,8 @@ def add_network_options(p, required=True, told=""):
 
 def embedder_of(args):
     """Return the `mxft.faces.gallery.embedder.Embedder` of the flags of `add_network_options`."""
-    from mxft.commandline.models import at_precision
     from mxft.api.models import open_model
+    from mxft.commandline.models import at_precision
     from mxft.devices import contexts
     from mxft.faces.gallery.embedder import Embedder
 

@@ -1,7 +1,7 @@
 """What ``--model`` takes: a checkpoint's ``prefix,epoch``, the folder of a run, or a name of the zoo that is cached."""
 
 
-def open_model(args, model=None):
+def open_model(args, model=None, trained=False):
     """Return the Checkpoint of ``--model``, or `model`, with ``--mean-image`` written into its graph where given.
 
     Parameters
@@ -9,6 +9,8 @@ def open_model(args, model=None):
     args : argparse.Namespace
         With ``model`` and the flags of `mxft.commandline.arguments.add_input_options`.
     model : str, optional
+    trained : bool
+        Whether ``--precision`` is a setting of a training, which asks for it itself.
 
     Returns
     -------
@@ -23,7 +25,8 @@ def open_model(args, model=None):
     from mxft.network.normalisation import with_mean_image
 
     checkpoint = models.open_model(model or args.model, args.image_shape)
-    return at_precision(args, with_mean_image(checkpoint, args.mean_image) if args.mean_image else checkpoint)
+    checkpoint = with_mean_image(checkpoint, args.mean_image) if args.mean_image else checkpoint
+    return checkpoint if trained else at_precision(args, checkpoint)
 
 
 def at_precision(args, checkpoint):

@@ -1,7 +1,14 @@
 """The flags that say what is trained and how: plan, freezing, stages, solver, frozen backbone, targets."""
 import argparse
 
-from mxft.commandline.arguments import add_precision_option, add_rewrite_option, add_setting, given_settings, numbers, real
+from mxft.commandline.arguments import (
+    add_precision_option,
+    add_rewrite_option,
+    add_setting,
+    given_settings,
+    numbers,
+    real,
+)
 from mxft.errors import InputError
 from mxft.options import (
     BACKBONE_LR_MULT,

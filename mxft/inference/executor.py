@@ -46,7 +46,8 @@ class InferenceExecutor:
     Raises
     ------
     InputError
-        `precision` is not float32 beside ``rewrite=False``. The network does not take such images, or a parameter is missing or of another shape, or its batch size is
+        `precision` is not float32 beside ``rewrite=False``.
+        The network does not take such images, or a parameter is missing or of another shape, or its batch size is
         fixed.
     RunError
         MXNet cannot bind the network; its message is passed on.

@@ -67,12 +67,24 @@ class FusedGraph:
 
         kept = [name for name, inner in self.layers.items() if not set(in_float).isdisjoint(inner)]
         kept += [name for name in in_float if name not in kept]
+        kept += self._behind_the_last(kept)
         parameters = [name for name in self.fused.list_inputs() if name != data_name]
         with quiet_native():
             network, tensors = _quantize_symbol(
                 self.fused, mx.cpu(), excluded_symbols=kept, offline_params=parameters, quantized_dtype="auto",
                 quantize_mode="smart", quantize_granularity="channel-wise")
         return network, {tensor: self._own_name(tensor) for tensor in tensors}
+
+    def _behind_the_last(self, kept):
+        """Return the operators without weights that no layer in int8 reads: the average over a map would be rounded to
+        8 bits, and differ from that of the network cut there."""
+        nodes = json.loads(self.fused.tojson())["nodes"]
+        feeding = {index for index, node in enumerate(nodes) if node["name"] in self.layers and node["name"] not in kept}
+        ends = set(feeding)
+        for index in reversed(range(len(nodes))):
+            if index in ends:
+                ends.update(source for source, *_ in nodes[index]["inputs"])
+        return [node["name"] for index, node in enumerate(nodes) if node["op"] != "null" and index not in ends]
 
     def maps(self, data_name="data"):
         """Return the names in `symbol` of everything that is computed from the input, the input first: a choice of
@@ -118,8 +130,8 @@ def int8_network(symbol, arg_params, aux_params, ranges, in_float=(), data_name=
 
     Notes
     -----
-    Weights stay float32 in what is returned, but for some fully connected layers; oneDNN makes int8 of them at the first
-    forward pass.
+    Weights stay float32 in what is returned, but for some fully connected layers; oneDNN makes int8 of them at the
+    first forward pass.
 
     References
     ----------

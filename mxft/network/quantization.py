@@ -23,6 +23,7 @@ class Quantization(BriefRepr):
     ----------
     ranges : dict of str to (float, float)
         Smallest and largest value of each map, by its name in the graph that is bound; what is outside is clipped.
+        Kept to six digits, from the beginning: another last digit rounds other values up and down.
     in_float : tuple of str
         Layers that stay in float32 because int8 cost too much accuracy there.
     parameters : dict of str to str
@@ -51,6 +52,8 @@ class Quantization(BriefRepr):
         if wrong:
             raise InputError(f"quantization: expected {wrong}; quantize the network again, or compute with "
                              "`precision='fp32'`")
+        object.__setattr__(self, "ranges", {name: tuple(float(f"{value:.6g}") for value in pair)
+                                            for name, pair in self.ranges.items()})
 
     def _flaw(self):
         """Return what should be otherwise, as text; empty where nothing."""
@@ -83,7 +86,7 @@ class Quantization(BriefRepr):
     def to_dict(self):
         """Return it as a manifest's entry."""
         return {"format": FORMAT, **dataclasses.asdict(self), "in_float": list(self.in_float),
-                "ranges": {name: [float(f"{value:.7g}") for value in pair] for name, pair in self.ranges.items()}}
+                "ranges": {name: list(pair) for name, pair in self.ranges.items()}}
 
     def refuse_other(self, arg_params, aux_params):
         """Refuse (InputError) parameters that are not those the ranges were measured with; missing ones are not."""

@@ -53,8 +53,9 @@ def choose_layers(network, ranges, judge, told=None):
     while not verdict.passed:
         if len(kept) == most:
             raise RunError(f"int8 is not kept: expected the accuracy asked for with at most {most} of "
-                           f"{len(network.layers)} layers in float32, received {verdict.text}; allow more with "
-                           "`max_drop` or `min_cosine`, try another `method`, or compute in bfloat16, `precision='bf16'`")
+                           f"{len(network.layers)} layers in float32, received {verdict.text}; allow "
+                           "more with `max_drop` or `min_cosine`, try another `method`, or compute in bfloat16, "
+                           "`precision='bf16'`")
         kept.append(layer_to_leave_out(lambda layers: network.noise(ranges, layers), network.layers, kept))
         verdict = judge(kept)
         told(f"  {kept[-1]} in float32: {verdict.text}")

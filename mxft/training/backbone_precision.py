@@ -11,12 +11,12 @@ from mxft.data.labels import copy_records
 from mxft.data.progress import progress
 from mxft.errors import InputError
 from mxft.features.cut import backbone_cut
+from mxft.freeze import freeze_plan
 from mxft.inference.int8 import gains_from_int8
 from mxft.inference.precision import Precision, precision_of
 from mxft.network.quantization import Quantization
 from mxft.quantization.choosing import Verdict, choose_layers
 from mxft.quantization.network import SampledNetwork
-from mxft.training.stages import training_stages
 
 LOG = logging.getLogger("mxft")
 IMAGES = 64         # that int8 is calibrated on
@@ -73,8 +73,8 @@ def backbone_precision(checkpoint, network, recipe, spec, scan, devices, threads
 
 def _calibrated(network, recipe, spec, scan, threads):
     """Return int8 for the backbone, calibrated on training images."""
-    stage, *_ = training_stages(recipe, network.symbol, network.head_parameters, spec.shape)
-    cut = backbone_cut(network.symbol, stage.plan)
+    cut = backbone_cut(network.symbol, freeze_plan("head", network.symbol, network.head_parameters, recipe.batch_norm,
+                                                   recipe.freezing))
     if cut is None:
         raise InputError("`precision`: expected a network with a frozen backbone, received `precision='int8'` of one "
                          "without")

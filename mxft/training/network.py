@@ -6,9 +6,9 @@ import numpy as np
 from mxft.compat import mx
 from mxft.data.target_spec import CLASSES, MULTI_LABEL, REGRESSION, TargetSpec, manifest_target
 from mxft.errors import InputError
+from mxft.inference.precision import Precision
 from mxft.network.anatomy.combinations import adds_bias, is_dense
 from mxft.network.anatomy.kinds import INDEPENDENT, LOGITS, PROBABILITIES, VALUES
-from mxft.inference.precision import Precision
 from mxft.network.conversions import as_read
 from mxft.network.graph import Graph, internal_output
 from mxft.network.transfer import match_parameters

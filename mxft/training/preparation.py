@@ -13,8 +13,8 @@ from mxft.features.solvers import require_every_class
 from mxft.features.target_solvers import require_both
 from mxft.files.whole import require_file, sha256
 from mxft.machine.packages import require_packages
-from mxft.training.contradictions import refuse_unmeasured
 from mxft.training.backbone_precision import backbone_precision
+from mxft.training.contradictions import refuse_unmeasured
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.precision import check_precision

@@ -1,7 +1,7 @@
 """A checkpoint computed in int8: calibrated on a sample of images, compared with float32, kept if it is as good.
 
-Follows ``quantize_model`` of MXNet's contrib package and its example (example/quantization/imagenet_gen_qsym_mkldnn.py),
-which leave it to the user to find out what the accuracy is afterwards, and which layers spoil it.
+Follows ``quantize_model`` of MXNet's contrib package and example/quantization/imagenet_gen_qsym_mkldnn.py, which leave
+it to the user to find out what the accuracy is afterwards, and which layers spoil it.
 """
 import contextlib
 import dataclasses
