@@ -59,7 +59,13 @@ def choose_layers(network, ranges, judge, told=None):
         kept.append(layer_to_leave_out(lambda layers: network.noise(ranges, layers), network.layers, kept))
         verdict = judge(kept)
         told(f"  {kept[-1]} in float32: {verdict.text}")
-    return _pruned(kept, verdict, judge, told)
+    kept, verdict = _pruned(kept, verdict, judge, told)
+    first = network.first_layers(kept)
+    if first:
+        found = judge([*kept, *first])
+        told(f"  {', '.join(first)} in float32 too, read by float32 alone: {found.text}")
+        kept, verdict = ((*kept, *first), found) if found.passed else (kept, verdict)
+    return kept, verdict
 
 
 def _pruned(kept, verdict, judge, told):

@@ -119,7 +119,11 @@ class SampledNetwork:
         size = executor.batch_size
         return np.concatenate([executor.forward(images[first:first + size]) for first in range(0, len(images), size)])
 
-    def noise(self, ranges, in_float=(), most=64):
+    def first_layers(self, in_float):
+        """Return the layers that read the image and are read by these alone: see `FusedGraph.first_layers`."""
+        return self._fused.first_layers(in_float)
+
+    def noise(self, ranges, in_float=(), most=32):
         """Return how far int8 is from float32: the mean square of the difference over the scores' variance.
 
         Parameters
