@@ -80,7 +80,7 @@ class InferenceExecutor:
         if not rewrite and not self.precision.is_exact:
             raise InputError(f"`rewrite`: expected `precision='fp32'` beside it, received "
                              f"`precision={self.precision.name!r}`, which is computed on the rewritten graph")
-        self._shapes = {self._data: (batch_size, *image_shape)}
+        self._shapes, self._looked_at = {self._data: (batch_size, *image_shape)}, False
         self.set_params(arg_params, aux_params)
 
     def set_params(self, arg_params, aux_params):
@@ -216,6 +216,9 @@ class InferenceExecutor:
         if n > self.batch_size or tuple(images.shape[1:]) != shape[1:]:
             raise InputError(f"images do not fit the executor: expected up to {self.batch_size} of shape {shape[1:]}, "
                              f"received shape={tuple(images.shape)}")
+        if self.precision.quantization and not self._looked_at:
+            self.precision.quantization.refuse_beyond(images, self._data)
+            self._looked_at = True
         return self._streams.start(images)
 
     @staticmethod

@@ -99,8 +99,7 @@ class FusedGraph:
         """Return the operators without weights that no layer in int8 reads: the average over a map would be rounded to
         8 bits, and differ from that of the network cut there."""
         nodes = json.loads(self.fused.tojson())["nodes"]
-        feeding = {index for index, node in enumerate(nodes) if node["name"] in self.layers and node["name"] not in kept}
-        ends = set(feeding)
+        ends = {index for index, node in enumerate(nodes) if node["name"] in self.layers and node["name"] not in kept}
         for index in reversed(range(len(nodes))):
             if index in ends:
                 ends.update(source for source, *_ in nodes[index]["inputs"])

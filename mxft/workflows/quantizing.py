@@ -30,7 +30,9 @@ from mxft.faces.data.records import RecordFile
 from mxft.inference.executor import InferenceExecutor
 from mxft.inference.int8 import gains_from_int8
 from mxft.inference.precision import Precision
+from mxft.network.anatomy.kinds import EMBEDDING
 from mxft.network.checkpoint import parent_entry, require_free_prefix
+from mxft.network.normalisation import normalised_in_graph
 from mxft.network.quantization import ENTRY, Quantization
 from mxft.quantization.choosing import Verdict, choose_layers
 from mxft.quantization.network import SampledNetwork
@@ -98,8 +100,11 @@ def quantize(checkpoint, source, spec, options=None, labels=None, threads=None):
     if not gains_from_int8():
         raise InputError("int8: expected a CPU with avx512_vnni, received one without, where it would be slower than "
                          "float32, or wrong; compute in float32")
-    checkpoint = dataclasses.replace(checkpoint, precision="fp32")
+    checkpoint, parent = dataclasses.replace(checkpoint, precision="fp32"), parent_entry(checkpoint)
     outputs = _compared(checkpoint)
+    if outputs[0].kind == EMBEDDING:  # every verb for faces has mean and scale in the graph
+        checkpoint = normalised_in_graph(checkpoint)
+        outputs, spec = _compared(checkpoint), checkpoint.input_spec or spec
     with tempfile.TemporaryDirectory(prefix="mxft-quantize-") as scratch:
         sample = _Sample(checkpoint, source, spec, options, labels, threads, scratch)
         LOG.info(sample.describe())
@@ -112,7 +117,8 @@ def quantize(checkpoint, source, spec, options=None, labels=None, threads=None):
         quantization = network.quantization(ranges, kept, options.method, verdict.figures)
     speed = _speed(checkpoint, spec, quantization)
     quantization = dataclasses.replace(quantization, figures={**verdict.figures, "times_float32": round(speed, 2)})
-    made = dataclasses.replace(checkpoint, precision=None, manifest=_manifest(checkpoint, spec, quantization))
+    made = dataclasses.replace(checkpoint, precision=None,
+                               manifest=_manifest(checkpoint, parent, spec, quantization))
     return QuantizeResult(made, quantization, verdict.text, speed)
 
 
@@ -130,11 +136,11 @@ def _compared(checkpoint):
         return [checkpoint.anatomy.output()]
 
 
-def _manifest(checkpoint, spec, quantization):
+def _manifest(checkpoint, parent, spec, quantization):
     """Return the manifest of a quantized checkpoint: the original's, with what was found."""
     metrics = {"metrics": {"0": checkpoint.metrics}} if checkpoint.metrics else {}
     kept = {name: value for name, value in checkpoint.manifest.items() if name not in ("metrics", "shape")}
-    return {"format": 1, **kept, **metrics, "input": spec.to_dict(), "parent": parent_entry(checkpoint),
+    return {"format": 1, **kept, **metrics, "input": spec.to_dict(), "parent": parent,
             ENTRY: quantization.to_dict()}
 
 
