@@ -109,7 +109,7 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1, checked=None, threa
     _check_sizes(data, spec)
     network = checked.network_for(recipe, checkpoint, spec, target) or _network(recipe, checkpoint, target, spec)
     precision = backbone_precision(checkpoint, network, recipe, spec, scans["train"], checked.devices, threads)
-    network = dataclasses.replace(network, precision=precision)
+    network = network if precision.is_exact else dataclasses.replace(network, precision=precision)
     recipe = _weighted(recipe, scans["train"], target.size, data.classes)
     if recipe.solver:
         _require_solvable(scans["train"], target)
