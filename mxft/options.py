@@ -33,6 +33,7 @@ BUDGET_BYTES = 2 << 30
 FOLDER = os.path.join("data-cache", "features")  # of a cache on disk, where none is named
 DTYPES = ("float32", "float16")
 RESUMES = ("auto", "must")
+PRECISIONS = ("fp32", "bf16", "int8", "auto")
 
 
 @renamed(trunk_lr_mult="backbone_lr_mult")  # of mxft 0.1.0
@@ -109,6 +110,9 @@ class FitOptions(BriefRepr):
         Batches whose gradients make one update, as if they were one batch; BatchNorm sees each by itself.
     fp16 : bool
         Compute in float16 on GPUs: see `mxft.training.precision`.
+    precision : {"fp32", "bf16", "int8", "auto"} or None
+        On a CPU: the numbers a frozen backbone is computed in, see `mxft.inference.precision.precision_of`; None is
+        int8 of a quantized checkpoint, else fp32.
     rewrite : bool
         Bind the graph `mxft.rewrite` makes for speed; False binds the user's own.
 
@@ -134,6 +138,7 @@ class FitOptions(BriefRepr):
     class_weights: tuple = setting(None, several(real(least=0), 1))
     accumulate: int = setting(1, whole(1))
     fp16: bool = setting(False, switch())
+    precision: str = setting(None, one_of(*PRECISIONS))
     rewrite: bool = setting(True, switch())
 
     def __post_init__(self):

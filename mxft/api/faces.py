@@ -25,6 +25,7 @@ from mxft.faces.evaluation.pair_scoring import distinct_images, verify_pairs
 from mxft.faces.evaluation.verification import FOLDS, Verification, check_folds
 from mxft.faces.pairs.bin_file import PairSet, check_images, load_pairs
 from mxft.inference.executor import InferenceExecutor
+from mxft.inference.precision import precision_of
 from mxft.machine.quiet import quiet_native
 from mxft.network.checkpoint import Checkpoint
 from mxft.network.input_spec import InputSpec
@@ -118,7 +119,8 @@ def embed(model: Model, pictures: Picture | Iterable[Picture], *, layer: str | N
         packing = {**folder_packing(checkpoint, spec), **({"resize": resize} if resize else {})}
         with image_iterator(paths, spec, packing, batch_size, threads) as (iterator, problems):
             executor = InferenceExecutor(cut_at(checkpoint.symbol, layer), checkpoint.arg_params, checkpoint.aux_params,
-                                         spec.shape, iterator.batch_size, contexts(gpus)[0])
+                                         spec.shape, iterator.batch_size, contexts(gpus)[0],
+                                         precision=precision_of(checkpoint))
             vectors = _vectors(executor, iterator, flip)
     if normalise:
         vectors = unit_rows(vectors).astype(np.float32)

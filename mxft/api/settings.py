@@ -46,4 +46,5 @@ class Settings(TypedDict, total=False):
     class_weights: Optional[Sequence[float]]
     accumulate: int
     fp16: bool
+    precision: Optional[str]
     rewrite: bool

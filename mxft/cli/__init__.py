@@ -33,6 +33,7 @@ GROUPS = {
         "extract-features": "write any layer's output for a folder or records",
     },
     "to hand on": {
+        "quantize": "int8 for a CPU, calibrated on images, compared, then kept",
         "export": "as an ONNX file, compared with it",
         "bundle": "as a tested folder or .tar, ready to be served",
         "serve": "a web page and HTTP service that names pictures",

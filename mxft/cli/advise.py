@@ -125,7 +125,7 @@ def _evidence(args, pictures):
     from mxft.network.transfer import check_fits
 
     context = contexts(args.gpus)[0]
-    checkpoint = open_model(args)
+    checkpoint = open_model(args, trained=True)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
     check_fits(checkpoint, spec)
     return measure_pictures(checkpoint, spec, pictures, default_resize(spec), args.seed or 0, args.data_nthreads,

@@ -5,6 +5,7 @@ import shlex
 from mxft.commandline.arguments import (
     add_input_options,
     add_output_option,
+    add_precision_option,
     add_rewrite_option,
     input_spec,
     say_assumptions,
@@ -21,6 +22,7 @@ def add_classifier_options(parser):
     parser.add_argument("--resize", type=whole(1), metavar="N",
                         help="short side before the centre crop (default: the manifest's)")
     add_input_options(parser)
+    add_precision_option(parser)
     add_rewrite_option(parser)
 
 

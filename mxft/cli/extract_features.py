@@ -7,6 +7,7 @@ from mxft.commandline.arguments import (
     Parser,
     add_device_options,
     add_input_options,
+    add_precision_option,
     add_rewrite_option,
     input_spec,
     say_assumptions,
@@ -48,6 +49,7 @@ def parser():
                         "of records as they are packed)")
     add_input_options(p)
     add_device_options(p)
+    add_precision_option(p)
     add_rewrite_option(p)
     return p
 
@@ -59,6 +61,7 @@ def main(argv=None):
     from mxft.devices import contexts
     from mxft.features.files import check_feature_path
     from mxft.inference.executor import InferenceExecutor
+    from mxft.inference.precision import precision_of
     from mxft.network.input_spec import InputSpec
     from mxft.surgery import cut_at
 
@@ -72,7 +75,7 @@ def main(argv=None):
     source, spec = _source(args, checkpoint, spec)
     say_assumptions(checkpoint, spec)
     executor = InferenceExecutor(network, checkpoint.arg_params, checkpoint.aux_params, spec.shape, args.batch_size,
-                                 context, args.rewrite)
+                                 context, args.rewrite, precision=precision_of(checkpoint))
     return _extract(args, checkpoint, spec, layer, source, executor)
 
 

@@ -67,7 +67,7 @@ def main(argv=None):
     auto = takes_auto(parser, argv, args)
     recipe = recipe_from(args, target_of(args))
     refuse_unkept(recipe, keeping_from(args))
-    checkpoint = open_model(args)
+    checkpoint = open_model(args, trained=True)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
     pictures = pictures_from(args, checkpoint)
     checked = check_early(args, recipe, checkpoint, spec, pictures)

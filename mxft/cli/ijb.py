@@ -1,5 +1,12 @@
 """``mxft ijb``: a face checkpoint on IJB-B, IJB-C or lists like theirs; insightface's ``_evaluation_/ijb``."""
-from mxft.commandline.arguments import Parser, add_device_options, add_rewrite_option, face_size, whole
+from mxft.commandline.arguments import (
+    Parser,
+    add_device_options,
+    add_precision_option,
+    add_rewrite_option,
+    face_size,
+    whole,
+)
 
 EXAMPLES = """\
 examples:
@@ -37,6 +44,7 @@ def parser():
     p.add_argument("--plots", metavar="DIR", help="write NAME-roc.png, or NAME-tpir.png of 1:N")
     p.add_argument("--scores", metavar="FILE.npy", help="write the similarity of each pair, in the list's order (1:1)")
     add_device_options(p)
+    add_precision_option(p)
     add_rewrite_option(p)
     return p
 
@@ -45,6 +53,7 @@ def main(argv=None):
     """Run ``mxft ijb``."""
     args = parser().parse_args(argv)
     from mxft.api.models import find_model
+    from mxft.commandline.models import at_precision
     from mxft.devices import contexts
     from mxft.faces.evaluation.embedding import embedding_executor, input_size
     from mxft.faces.evaluation.ijb.files import find_lists
@@ -56,7 +65,7 @@ def main(argv=None):
     _check(args)
     lists = find_lists(args.meta)
     pooling = Pooling(not args.no_flip, not args.no_detector_score, args.unit_length)
-    checkpoint = load_checkpoint(find_model(args.model))
+    checkpoint = at_precision(args, load_checkpoint(find_model(args.model)))
     protocol = read_protocol(lists, args.protocol, pooling.detector_score or not args.aligned)
     check_faces(protocol.faces, args.images or lists.images, args.aligned)
     _print_lists(lists.name, protocol, pooling)

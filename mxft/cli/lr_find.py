@@ -63,7 +63,7 @@ def main(argv=None):
     check_data_flags(args)
     recipe = recipe_from(args, target_of(args))
     check_search(recipe, args.start_lr, args.end_lr, args.batches)
-    checkpoint = open_model(args)
+    checkpoint = open_model(args, trained=True)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec()))
     pictures = pictures_from(args, checkpoint)
     check_early(args, recipe, checkpoint, spec, pictures)

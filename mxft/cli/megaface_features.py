@@ -1,5 +1,12 @@
 """``mxft megaface-features``: feature files for MegaFace's kit; insightface's gen_megaface.py and remove_noises.py."""
-from mxft.commandline.arguments import Parser, add_device_options, add_rewrite_option, face_size, whole
+from mxft.commandline.arguments import (
+    Parser,
+    add_device_options,
+    add_precision_option,
+    add_rewrite_option,
+    face_size,
+    whole,
+)
 from mxft.wording import plural
 
 EXAMPLES = """\
@@ -38,6 +45,7 @@ def parser():
                    help="what the network takes (default: the manifest's, or 112,112)")
     p.add_argument("--seed", type=int, default=0, metavar="N", help="of what moves a noisy probe (default: 0)")
     add_device_options(p)
+    add_precision_option(p)
     add_rewrite_option(p)
     return p
 
@@ -98,12 +106,13 @@ def _write(args, images, roots):
     import os
 
     from mxft.api.models import find_model
+    from mxft.commandline.models import at_precision
     from mxft.devices import contexts
     from mxft.faces.evaluation.embedding import embedding_executor, input_size
     from mxft.faces.evaluation.megaface.features import write_features
     from mxft.network.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(find_model(args.model))
+    checkpoint = at_precision(args, load_checkpoint(find_model(args.model)))
     size = args.image_size or input_size(checkpoint)
     executor = embedding_executor(checkpoint, args.batch_size, size, contexts(args.gpus)[0], args.rewrite)
     results = []

@@ -10,6 +10,7 @@ from mxft.commandline.arguments import (
     add_device_options,
     add_input_options,
     add_output_option,
+    add_precision_option,
     add_rewrite_option,
     input_spec,
     say_assumptions,
@@ -58,6 +59,7 @@ def parser():
     p.add_argument("--json", action="store_true", help="print one JSON object instead of a line")
     add_input_options(p)
     add_device_options(p)
+    add_precision_option(p)
     add_rewrite_option(p)
     return p
 

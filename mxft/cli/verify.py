@@ -71,10 +71,11 @@ def main(argv=None):
     refuse_of_pictures(args)
     paths = set_paths(args)
     from mxft.api.models import find_model
+    from mxft.commandline.models import at_precision
     from mxft.network.checkpoint import load_checkpoint
 
     check_written(args)
-    checkpoint = load_checkpoint(find_model(args.model))
+    checkpoint = at_precision(args, load_checkpoint(find_model(args.model)))
     write_results(verify_sets(checkpoint, paths, args), checkpoint.name, args)
     return 0
 

@@ -7,7 +7,7 @@ import sys
 
 from mxft import settings
 from mxft.errors import InputError, nearest
-from mxft.options import RESUMES, FitOptions, Keeping
+from mxft.options import PRECISIONS, RESUMES, FitOptions, Keeping
 
 
 class Parser(argparse.ArgumentParser):
@@ -272,6 +272,12 @@ def add_output_option(parser):
     taken = any("--output" in action.option_strings for action in parser._actions)
     parser.add_argument(*["--output"] * (not taken), "--output-name", dest="output_name", metavar="NAME",
                         help="of a network with several outputs: the one to give (default: all)")
+
+
+def add_precision_option(group, told="default: int8 of a quantized checkpoint, else fp32"):
+    """Add ``--precision`` to a parser or a group of it; `told` is the default in words."""
+    group.add_argument("--precision", choices=PRECISIONS,
+                       help=f"numbers to compute in, on a CPU; auto: what it gains from ({told})")
 
 
 def add_rewrite_option(group):

@@ -1,5 +1,13 @@
 """How commands are told to find and embed faces: the flags, and what they make."""
-from mxft.commandline.arguments import add_device_options, add_rewrite_option, face_size, real, refuse_flags, whole
+from mxft.commandline.arguments import (
+    add_device_options,
+    add_precision_option,
+    add_rewrite_option,
+    face_size,
+    real,
+    refuse_flags,
+    whole,
+)
 from mxft.faces.align.options import CONFIDENCE, MTCNN, PART, SMALLEST
 
 
@@ -102,16 +110,18 @@ def add_network_options(p, required=True, told=""):
                    help="what the network takes (default: the manifest's, or 112,112)")
     p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="faces at a time (default: 32)")
     add_device_options(p)
+    add_precision_option(p)
     add_rewrite_option(p)
 
 
 def embedder_of(args):
     """Return the `mxft.faces.gallery.embedder.Embedder` of the flags of `add_network_options`."""
     from mxft.api.models import open_model
+    from mxft.commandline.models import at_precision
     from mxft.devices import contexts
     from mxft.faces.gallery.embedder import Embedder
 
-    return Embedder(open_model(args.model), not args.no_flip, args.image_size, args.batch_size,
+    return Embedder(at_precision(args, open_model(args.model)), not args.no_flip, args.image_size, args.batch_size,
                     contexts(args.gpus)[0], args.rewrite, args.data_nthreads)
 
 

@@ -1,7 +1,7 @@
 """What ``--model`` takes: a checkpoint's ``prefix,epoch``, the folder of a run, or a name of the zoo that is cached."""
 
 
-def open_model(args, model=None):
+def open_model(args, model=None, trained=False):
     """Return the Checkpoint of ``--model``, or `model`, with ``--mean-image`` written into its graph where given.
 
     Parameters
@@ -9,6 +9,8 @@ def open_model(args, model=None):
     args : argparse.Namespace
         With ``model`` and the flags of `mxft.commandline.arguments.add_input_options`.
     model : str, optional
+    trained : bool
+        Whether ``--precision`` is a setting of a training, which asks for it itself.
 
     Returns
     -------
@@ -23,7 +25,30 @@ def open_model(args, model=None):
     from mxft.network.normalisation import with_mean_image
 
     checkpoint = models.open_model(model or args.model, args.image_shape)
-    return with_mean_image(checkpoint, args.mean_image) if args.mean_image else checkpoint
+    checkpoint = with_mean_image(checkpoint, args.mean_image) if args.mean_image else checkpoint
+    return checkpoint if trained else at_precision(args, checkpoint)
+
+
+def at_precision(args, checkpoint):
+    """Return a checkpoint to be computed as ``--precision`` says, and say on stderr in what, where it is not float32.
+
+    Raises
+    ------
+    InputError
+        See `mxft.inference.precision.precision_of`.
+    """
+    import dataclasses
+    import sys
+
+    from mxft.inference.precision import precision_of
+
+    if not hasattr(args, "precision"):
+        return checkpoint
+    checkpoint = dataclasses.replace(checkpoint, precision=args.precision)
+    found = precision_of(checkpoint) if not getattr(args, "gpus", "") else None
+    if found and (not found.is_exact or args.precision == "auto"):
+        print(f"computing in {found.describe()}", file=sys.stderr)
+    return checkpoint
 
 
 def __getattr__(name):

@@ -1,7 +1,14 @@
 """The flags that say what is trained and how: plan, freezing, stages, solver, frozen backbone, targets."""
 import argparse
 
-from mxft.commandline.arguments import add_rewrite_option, add_setting, given_settings, numbers, real
+from mxft.commandline.arguments import (
+    add_precision_option,
+    add_rewrite_option,
+    add_setting,
+    given_settings,
+    numbers,
+    real,
+)
 from mxft.errors import InputError
 from mxft.options import (
     BACKBONE_LR_MULT,
@@ -78,6 +85,7 @@ def _add_backbone_options(t):
     add_setting(t, CacheOptions, "folder", "of --cache disk", "--cache-dir", metavar="DIR", default=FOLDER)
     t.add_argument("--no-frozen-backbone", action="store_true",
                    help="run a frozen backbone in the training graph, as MXNet")
+    add_precision_option(t, "of a frozen backbone; default: int8 of a quantized checkpoint, else fp32")
     add_rewrite_option(t)
 
 

@@ -94,7 +94,7 @@ def recipe_from(args, target="classes"):
     mxft.training.recipe.Recipe
     """
     fit = given_settings(args, "epochs", "optimizer", "wd", "initializer", "patience", "min_delta", "label_smoothing",
-                         "mixup", "accumulate", "fp16", "rewrite", kvstore="kv_store", momentum="mom")
+                         "mixup", "accumulate", "fp16", "precision", "rewrite", kvstore="kv_store", momentum="mom")
     if args.momentum is not None and _has_momentum(fit.get("optimizer", default_of(FitOptions, "optimizer"))):
         fit.setdefault("momentum", args.momentum)
     recipe = given_settings(args, "layer", "require_head", "batch_size", "lr_factor", "warmup_epochs", "augment",

@@ -21,6 +21,7 @@ from mxft.network.checkpoint import (
     require_free_prefix,
 )
 from mxft.network.graph import Graph, internal_output
+from mxft.network.quantization import ENTRY
 from mxft.surgery import feature_layer_named
 
 PROBE_IMAGES = 2
@@ -94,7 +95,7 @@ def slim(checkpoint, layer=None):
     ancestors = graph.ancestors(feature.index)
     layers = tuple(node.name for node in graph.operators() if node.index not in ancestors)
     manifest = {key: value for key, value in checkpoint.manifest.items() if key in ("format", "input", "network",
-                                                                                    "versions")}
+                                                                                    "versions", ENTRY)}
     manifest["embedding"] = feature.name
     if checkpoint.manifest:
         manifest.update(parent=parent_entry(checkpoint), trained_with=checkpoint.manifest.get("head"))

@@ -21,6 +21,7 @@ from mxft.evaluation.answer import Answer, answering_outputs, names_of, threshol
 from mxft.evaluation.classification import flat_scores
 from mxft.evaluation.novelty_file import load_reference
 from mxft.inference.executor import InferenceExecutor
+from mxft.inference.precision import precision_of
 from mxft.network.calibration import with_temperature
 from mxft.network.image_options import ImageOptions
 from mxft.wording import BriefRepr
@@ -114,7 +115,8 @@ class BoundClassifier:
         features = [self._reference.output(checkpoint.symbol)] if self._reference else []
         self._executors = {size: InferenceExecutor(
             checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, classifier.spec.shape, size,
-            rewrite=rewrite, outputs=[*classifier.outputs, *features]) for size in sorted({1, batch_size})}
+            rewrite=rewrite, outputs=[*classifier.outputs, *features],
+            precision=precision_of(checkpoint)) for size in sorted({1, batch_size})}
         self._lock = threading.Lock()
         for size, executor in self._executors.items():
             executor.forward(np.zeros((size, *classifier.spec.shape), np.float32))  # the first pass takes far longer

@@ -21,6 +21,7 @@ from mxft.evaluation.classification import flat_scores, require_finite
 from mxft.evaluation.novelty import Novelty
 from mxft.evaluation.novelty_file import load_reference
 from mxft.inference.executor import InferenceExecutor
+from mxft.inference.precision import precision_of
 from mxft.wording import BriefRepr
 
 
@@ -100,7 +101,8 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
     opened = read_images if reads_directly(packing, spec) else image_iterator
     with opened(paths, spec, packing, batch_size, threads, show) as (iterator, problems):
         executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
-                                     iterator.batch_size, context, rewrite, [*outputs, *features])
+                                     iterator.batch_size, context, rewrite, [*outputs, *features],
+                                     precision_of(checkpoint))
         answers, novelties = {}, {}
         for scores, labels in executor.over_all(iterator):
             rows = [flat_scores(each) for each in scores[:len(outputs)]]

@@ -31,6 +31,7 @@ from mxft.evaluation.multi_label import MultiLabelScore, binary_cross_entropy
 from mxft.evaluation.regression import RegressionScore
 from mxft.evaluation.shown import grid_of
 from mxft.inference.executor import InferenceExecutor
+from mxft.inference.precision import precision_of
 from mxft.network.anatomy.outputs import INDEPENDENT, VALUES, logit
 from mxft.network.calibration import CALIBRATION
 from mxft.wording import BriefRepr, html_table
@@ -293,7 +294,7 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
     scan = photographs.scan if photographs else records if isinstance(records, LabelScan) else scan_labels(records)
     target = scored_target(checkpoint, judged, scan)
     executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
-                                 batch_size, context, rewrite, [judged])
+                                 batch_size, context, rewrite, [judged], precision_of(checkpoint))
     if target is None:
         check_labels(scan, max(2, math.prod(executor.output_shape[1:])),
                      "are these records of the classes this checkpoint was trained on?")

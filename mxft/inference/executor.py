@@ -5,12 +5,14 @@ executor instead, which took about three times as long on a MobileNetV2.
 """
 from mxft.compat import mx
 from mxft.errors import InputError, RunError, last_line
+from mxft.inference.bfloat16 import set_parameters
 from mxft.inference.kernels import choose_kernels, worth_choosing
+from mxft.inference.precision import Precision
 from mxft.inference.streams import Streams, fused, stream_contexts, stream_images
 from mxft.network.anatomy import anatomy_of
 from mxft.network.graph import internal_output
 from mxft.network.transfer import match_parameters
-from mxft.rewrite.inference.passes import rewrite_for_inference
+from mxft.rewrite.inference.passes import OF_FLOAT32, rewrite_for_inference
 
 
 class InferenceExecutor:
@@ -32,16 +34,19 @@ class InferenceExecutor:
         network's own, but for the cures of faults of MXNet's.
     outputs : sequence of mxft.network.anatomy.Output, optional
         Which outputs' scores to compute, of the anatomy of `symbol`; its first one when None.
+    precision : mxft.inference.precision.Precision, optional
+        The numbers it is computed in, on a CPU; float32 when None.
 
     Attributes
     ----------
     outputs : tuple of mxft.network.anatomy.Output
     applied : tuple of str
-        The passes that changed the bound graph.
+        The passes that changed the bound graph, and its precision where that is another than float32.
 
     Raises
     ------
     InputError
+        `precision` is not float32 beside ``rewrite=False``.
         The network does not take such images, or a parameter is missing or of another shape, or its batch size is
         fixed.
     RunError
@@ -62,7 +67,7 @@ class InferenceExecutor:
     """
 
     def __init__(self, symbol, arg_params, aux_params, image_shape, batch_size, context=None, rewrite=True,
-                 outputs=None):
+                 outputs=None, precision=None):
         anatomy = anatomy_of(symbol, arg_params, aux_params)
         self.batch_size = batch_size
         self.outputs = tuple(outputs or [anatomy.output()])
@@ -71,7 +76,11 @@ class InferenceExecutor:
         scores = [internal_output(symbol, *output.scores) for output in self.outputs]
         self._network = scores[0] if len(scores) == 1 else mx.sym.Group(scores)
         self._rewrite = rewrite
-        self._shapes = {self._data: (batch_size, *image_shape)}
+        self.precision = precision if precision and self._context.device_type == "cpu" else Precision()
+        if not rewrite and not self.precision.is_exact:
+            raise InputError(f"`rewrite`: expected `precision='fp32'` beside it, received "
+                             f"`precision={self.precision.name!r}`, which is computed on the rewritten graph")
+        self._shapes, self._looked_at = {self._data: (batch_size, *image_shape)}, False
         self.set_params(arg_params, aux_params)
 
     def set_params(self, arg_params, aux_params):
@@ -84,7 +93,11 @@ class InferenceExecutor:
                                                           self._shapes[self._data][1:])
         report.require_only_new(())  # MXNet would take zeros for what is missing
         network, arg_params, aux_params, self.applied = rewrite_for_inference(
-            self._network, arg_params, aux_params, self._context.device_type, self._rewrite)
+            self._network, arg_params, aux_params, self._context.device_type, self._rewrite,
+            () if self.precision.is_exact else OF_FLOAT32)
+        if not self.precision.is_exact:
+            network, arg_params, aux_params = self.precision.network(network, arg_params, aux_params, self._data)
+            self.applied += (self.precision.name,)
         parameter_bytes = 4 * sum(array.size for array in (*arg_params.values(), *aux_params.values()))
         contexts = stream_contexts(self._context, self.batch_size, parameter_bytes)
         rows = stream_images(len(contexts), self.batch_size, parameter_bytes)
@@ -96,11 +109,12 @@ class InferenceExecutor:
         """Return an executor of `rows` images on `context`, with the parameters in it."""
         shapes = {name: (rows, *shape[1:]) for name, shape in self._shapes.items()}
         try:
-            executor = fused(network, context).simple_bind(context, grad_req="null", **shapes)
+            bound = fused(network, context) if self.precision.is_exact else network
+            executor = bound.simple_bind(context, grad_req="null", **shapes)
         except (mx.base.MXNetError, RuntimeError) as error:
             raise RunError(f"network cannot be bound for inference at {shapes[self._data]}: "
                            f"{last_line(error)}") from None
-        executor.copy_params_from(arg_params, aux_params)
+        set_parameters(executor, arg_params, aux_params)
         for output in executor.outputs:
             if output.shape[0] != rows:
                 raise InputError(f"network does not take batches: expected a row for each of {rows} images, received "
@@ -122,7 +136,8 @@ class InferenceExecutor:
         """
         executors = self._streams.executors
         at_a_time = sum(len(executor.arg_dict[self._data]) for executor in executors)
-        if self._rewrite and self._context.device_type == "cpu" and worth_choosing(self._bound, images, at_a_time):
+        if (self._rewrite and self._context.device_type == "cpu" and self.precision.is_exact
+                and worth_choosing(self._bound, images, at_a_time)):
             choose_kernels(executors)
 
     @property
@@ -201,6 +216,9 @@ class InferenceExecutor:
         if n > self.batch_size or tuple(images.shape[1:]) != shape[1:]:
             raise InputError(f"images do not fit the executor: expected up to {self.batch_size} of shape {shape[1:]}, "
                              f"received shape={tuple(images.shape)}")
+        if self.precision.quantization and not self._looked_at:
+            self.precision.quantization.refuse_beyond(images, self._data)
+            self._looked_at = True
         return self._streams.start(images)
 
     @staticmethod

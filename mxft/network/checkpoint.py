@@ -49,6 +49,8 @@ class Checkpoint:
         Whether `name` is where it was read from.
     notes : tuple of str
         What was converted on opening.
+    precision : {"fp32", "bf16", "int8", "auto"} or None
+        The numbers it is to be computed in for inference: see `mxft.inference.precision.precision_of`.
     """
 
     symbol: object
@@ -58,6 +60,7 @@ class Checkpoint:
     name: str = "(unnamed)"
     on_disk: bool = False
     notes: tuple = ()
+    precision: object = None
     _decided: tuple = dataclasses.field(default=None, init=False, repr=False, compare=False)
 
     def __repr__(self):

@@ -166,7 +166,8 @@ class BackboneFeatures:
             LOG.info(f"{name}: 1 view instead of {views}, nothing is random without augmentation")
             views = 1
         if self._cache.mode == "disk" and self._facts is None:
-            self._facts = backbone_facts(self._cut.backbone, self._network.arg_params, self._network.aux_params)
+            self._facts = {**backbone_facts(self._cut.backbone, self._network.arg_params, self._network.aux_params),
+                           **self._network.precision.entry()}
         facts = {**self._facts, "records": sha256(records.path), "reading": records.facts()} if self._facts else {}
         store = FeatureStore(lambda: self._executor(records), records.epoch, facts, self._cache.mode,
                              self._cache.place, max(1, budget), self._cache.dtype, views, name)
@@ -194,7 +195,7 @@ class BackboneFeatures:
         if executor is None:
             executor = InferenceExecutor(self._cut.backbone, self._network.arg_params, self._network.aux_params,
                                          tuple(records.provide_data[0].shape[1:]), records.batch_size, self._context,
-                                         self._rewrite)
+                                         self._rewrite, precision=self._network.precision)
             executor.expect(self._images)
             if self._log:
                 self._log("bound", rewrites=executor.applied, plan="frozen backbone")

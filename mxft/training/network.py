@@ -6,6 +6,7 @@ import numpy as np
 from mxft.compat import mx
 from mxft.data.target_spec import CLASSES, MULTI_LABEL, REGRESSION, TargetSpec, manifest_target
 from mxft.errors import InputError
+from mxft.inference.precision import Precision
 from mxft.network.anatomy.combinations import adds_bias, is_dense
 from mxft.network.anatomy.kinds import INDEPENDENT, LOGITS, PROBABILITIES, VALUES
 from mxft.network.conversions import as_read
@@ -41,6 +42,8 @@ class Network:
         What it is trained to give; one of `num_classes` classes when None.
     units : mxft.training.objective.TargetUnits, optional
         Of regression, the units it is trained in.
+    precision : mxft.inference.precision.Precision
+        In which the backbone is computed where it is frozen, and the network where it is validated.
     """
 
     symbol: object
@@ -54,6 +57,7 @@ class Network:
     hidden: tuple = ()
     target: object = None
     units: object = None
+    precision: Precision = Precision()
 
     def __post_init__(self):
         if self.target is None:

@@ -13,6 +13,7 @@ from mxft.data.labels import copy_records, scan_labels
 from mxft.evaluation.novelty import MOST_HELD_OUT, MOST_ROWS, feature_output, make_reference, sampled
 from mxft.evaluation.novelty_file import save_reference
 from mxft.inference.executor import InferenceExecutor
+from mxft.inference.precision import precision_of
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.graph import Graph
 from mxft.surgery import feature_layer_named
@@ -103,5 +104,6 @@ def _features(checkpoint, layer, path, most, spec, label_width, context, threads
         iterator = RecordIterator(sample, spec, min(BATCH, len(numbers)), len(numbers), threads=threads,
                                   label_width=label_width)
         executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
-                                     iterator.batch_size, context, outputs=[feature_output(checkpoint.symbol, layer)])
+                                     iterator.batch_size, context, outputs=[feature_output(checkpoint.symbol, layer)],
+                                     precision=precision_of(checkpoint))
         return np.concatenate([features for features, _ in executor.over(iterator)])

@@ -12,6 +12,7 @@ from mxft.features.solvers import require_every_class
 from mxft.features.target_solvers import require_both
 from mxft.files.whole import require_file
 from mxft.machine.packages import require_packages
+from mxft.training.backbone_precision import backbone_precision
 from mxft.training.contradictions import refuse_unmeasured
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments
@@ -74,7 +75,7 @@ class CheckedRecipe(BriefRepr):
         return made if made and (made.target.kind, made.num_classes) == (CLASSES, target.size) else None
 
 
-def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1, checked=None):
+def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1, checked=None, threads=None):
     """Refuse, before anything is written, what cannot be trained; return what training starts from.
 
     Parameters
@@ -87,6 +88,8 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1, checked=None):
     cpus : int
     checked : CheckedRecipe, optional
         Of the same recipe and checkpoint: what has been made for it is not made again.
+    threads : int, optional
+        For decoding images to calibrate on.
 
     Returns
     -------
@@ -104,6 +107,8 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1, checked=None):
     scans, target, hashes = _check_data(data, recipe.target)
     _check_sizes(data, spec)
     network = checked.network_for(recipe, checkpoint, spec, target) or _network(recipe, checkpoint, target, spec)
+    precision = backbone_precision(checkpoint, network, recipe, spec, scans["train"], checked.devices, threads)
+    network = network if precision.is_exact else dataclasses.replace(network, precision=precision)
     recipe = _weighted(recipe, scans["train"], target.size, data.classes)
     if recipe.solver:
         _require_solvable(scans["train"], target)

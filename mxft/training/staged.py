@@ -129,7 +129,8 @@ class StagedTraining:
     def _executor(self, arg_params, aux_params, records):
         """Return an executor of the network that is to compute all of `records`."""
         executor = InferenceExecutor(self._network.symbol, arg_params, aux_params, self._spec.shape,
-                                     records.batch_size, self._devices[0], self._recipe.fit.rewrite)
+                                     records.batch_size, self._devices[0], self._recipe.fit.rewrite,
+                                     precision=self._network.precision)
         executor.expect(records.num_records)
         return executor
 

@@ -139,7 +139,7 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     refuse_unkept(recipe, keeping)
     checkpoint = load_checkpoint(model) if isinstance(model, str) else model
     spec = spec or checkpoint.input_spec or checkpoint.assumed_spec(InputSpec())
-    ready = prepare(checkpoint, data, recipe, spec, gpus, cpus, checked)
+    ready = prepare(checkpoint, data, recipe, spec, gpus, cpus, checked, threads)
     recipe, network, scans = ready.recipe, ready.network, ready.scans
     workers = join(recipe.fit.kvstore)
     share = None
@@ -196,7 +196,7 @@ def _manifest(checkpoint, network, spec, data, hashes):
     return {"format": 1, "classes": data.classes, "input": spec.to_dict(), "packing": data.packing,
             "head": {"layer": network.layer, "feature": network.feature.name, "num_classes": network.num_classes,
                      "loss": network.loss}, **target,
-            "parent": parent_entry(checkpoint), "data": records,
+            "parent": parent_entry(checkpoint), "data": records, **network.precision.entry(),
             "versions": {"mxft": __version__, "mxnet": mx.__version__, "numpy": np.__version__,
                          "python": platform.python_version()}}
 

@@ -14,6 +14,7 @@ from mxft.data.packing import one_opencv_thread, ordered_map
 from mxft.errors import InputError, RunError
 from mxft.faces.pairs.bin_file import decode_rgb
 from mxft.inference.executor import InferenceExecutor
+from mxft.inference.precision import precision_of
 from mxft.network.graph import internal_output
 from mxft.network.normalisation import normalised_in_graph
 
@@ -57,7 +58,7 @@ def embedding_executor(checkpoint, batch_size, image_size=(112, 112), context=No
     checkpoint = normalised_in_graph(checkpoint)
     network = internal_output(checkpoint.symbol, checkpoint.anatomy.require_embedding().index)
     return InferenceExecutor(network, checkpoint.arg_params, checkpoint.aux_params, (3, *image_size), batch_size,
-                             context, rewrite)
+                             context, rewrite, precision=precision_of(checkpoint))
 
 
 def embed_images(executor, images, image_size=(112, 112), flip=False, threads=None, progress=None):

@@ -3,6 +3,7 @@ from mxft.rewrite.inference.batch_norm import fold_batch_norms
 from mxft.rewrite.inference.channels import fill_channel_blocks
 from mxft.rewrite.inference.flatten import flatten_before_fully_connected
 from mxft.rewrite.inference.pad import fold_pads
+from mxft.rewrite.inference.prelu_readers import prelu_into_depthwise
 from mxft.rewrite.inference.readers import separate_readers
 from mxft.rewrite.inference.scalar import fold_scalars
 from mxft.rewrite.inference.strides import move_strides
@@ -19,13 +20,16 @@ def _of_symbol(rewritten):
 # strides move and channels are filled up where no BatchNorm stands in between any more; activations stand behind
 # convolutions of several readers once BatchNorms are folded.
 PASSES = {"pad": fold_pads, "scalar": fold_scalars, "batch_norm": fold_batch_norms, "strides": _of_symbol(move_strides),
-          "channel_blocks": fill_channel_blocks, "prelu": _of_symbol(prelu_for_inference),
+          "channel_blocks": fill_channel_blocks, "prelu_depthwise": prelu_into_depthwise,
+          "prelu": _of_symbol(prelu_for_inference),
           "flatten": _of_symbol(flatten_before_fully_connected), "readers": _of_symbol(separate_readers)}
 # never left out: without them some networks die at the second forward, or give wrong numbers
 CURES = ("flatten", "readers")
+# for the memory layout of float32's kernels: those of bfloat16 and int8 compute filled channels too, and gain nothing
+OF_FLOAT32 = ("channel_blocks",)
 
 
-def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rewrite=True):
+def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rewrite=True, left_out=()):
     """Return the graph to bind for inference, its parameters, and the names of the passes that changed it.
 
     Parameters
@@ -37,6 +41,9 @@ def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rew
         Of the context it will be bound to: the passes are made for a CPU, a GPU gets the cures alone.
     rewrite : bool
         False leaves the graph as it is, but for what cures faults of MXNet's (`CURES`).
+
+    left_out : collection of str
+        Passes that are not made.
 
     Returns
     -------
@@ -54,7 +61,7 @@ def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rew
     """
     applied = []
     for name, rewritten in PASSES.items():
-        if name in CURES or (rewrite and device_type == "cpu"):
+        if name in CURES or (rewrite and device_type == "cpu" and name not in left_out):
             before = symbol
             symbol, arg_params, aux_params = rewritten(symbol, arg_params, aux_params)
             if symbol is not before:

@@ -1,0 +1,104 @@
+"""The numbers a frozen backbone is computed in, decided before training: int8 is calibrated on the training images."""
+import dataclasses
+import logging
+import os
+import tempfile
+
+import numpy as np
+
+from mxft.data.iterators import RecordIterator
+from mxft.data.labels import copy_records
+from mxft.data.progress import progress
+from mxft.errors import InputError
+from mxft.features.cut import backbone_cut
+from mxft.freeze import freeze_plan
+from mxft.inference.int8 import gains_from_int8
+from mxft.inference.precision import Precision, precision_of
+from mxft.network.quantization import Quantization
+from mxft.quantization.choosing import Verdict, choose_layers
+from mxft.quantization.network import SampledNetwork
+
+LOG = logging.getLogger("mxft")
+IMAGES = 64         # that int8 is calibrated on
+METHOD = "percentile"
+MIN_COSINE = 0.99   # between the features in int8 and in float32
+_SEED = 0
+
+
+def backbone_precision(checkpoint, network, recipe, spec, scan, devices, threads=None):
+    """Return the Precision of a network's frozen backbone.
+
+    Parameters
+    ----------
+    checkpoint : mxft.network.checkpoint.Checkpoint
+    network : mxft.training.network.Network
+    recipe : mxft.training.recipe.Recipe
+        ``recipe.fit.precision`` is what was asked.
+    spec : mxft.network.input_spec.InputSpec
+    scan : mxft.data.labels.LabelScan
+        Of the training records.
+    devices : list of mx.Context
+    threads : int, optional
+
+    Returns
+    -------
+    Precision
+        Float32 where the backbone trains, or on GPUs.
+
+    Raises
+    ------
+    InputError
+        Another precision than float32 is asked for by name and the backbone trains; or as
+        `mxft.inference.precision.precision_of`.
+
+    Notes
+    -----
+    int8 of a checkpoint that was not quantized is calibrated here, on `IMAGES` of the training records, with layers in
+    float32 until the features are within `MIN_COSINE` of those of float32.
+    """
+    asked = recipe.fit.precision
+    if devices[0].device_type != "cpu":
+        return Precision()
+    if recipe.plan != "head" or not recipe.frozen_backbone:
+        if asked in ("int8", "bf16"):
+            why = f"`plan={recipe.plan!r}`" if recipe.plan != "head" else "`frozen_backbone=False`"
+            raise InputError(f"`precision`: expected a frozen backbone, `plan='head'`, beside it, received "
+                             f"`precision={asked!r}` beside {why}")
+        return Precision()
+    checkpoint = dataclasses.replace(checkpoint, precision=asked)
+    if asked == "int8" and Quantization.of(checkpoint.manifest) is None and gains_from_int8():
+        return _calibrated(network, recipe, spec, scan, threads)
+    return precision_of(checkpoint)
+
+
+def _calibrated(network, recipe, spec, scan, threads):
+    """Return int8 for the backbone, calibrated on training images."""
+    cut = backbone_cut(network.symbol, freeze_plan("head", network.symbol, network.head_parameters, recipe.batch_norm,
+                                                   recipe.freezing))
+    if cut is None:
+        raise InputError("`precision`: expected a network with a frozen backbone, received `precision='int8'` of one "
+                         "without")
+    sampled = SampledNetwork(cut.backbone, network.arg_params, network.aux_params,
+                             _images(scan, spec, network.target.label_width, threads))
+    with progress(IMAGES, "measuring ranges") as advance:
+        ranges = sampled.ranges(METHOD, advance)
+    reference = sampled.scores().reshape(len(sampled.images), -1)
+
+    def judge(in_float):
+        features = sampled.scores(ranges, in_float).reshape(reference.shape)
+        lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(reference, axis=1)
+        cosine = float(((features * reference).sum(axis=1) / np.maximum(lengths, 1e-12)).mean())
+        return Verdict(cosine >= MIN_COSINE, f"cosine between the features {cosine:.4f}", {"cosine": round(cosine, 5)})
+
+    kept, verdict = choose_layers(sampled, ranges, judge, LOG.info)
+    return Precision("int8", sampled.quantization(ranges, kept, METHOD, verdict.figures))
+
+
+def _images(scan, spec, label_width, threads):
+    """Return some training images as the backbone reads them, float32 ``(N, C, H, W)``."""
+    numbers = np.random.RandomState(_SEED).permutation(len(scan.ids))[:IMAGES]
+    with tempfile.TemporaryDirectory(prefix="mxft-calibration-") as folder:
+        sample = os.path.join(folder, "sample.rec")
+        copy_records(scan, np.sort(numbers), sample)
+        iterator = RecordIterator(sample, spec, len(numbers), len(numbers), threads=threads, label_width=label_width)
+        return iterator.next().data[0].asnumpy()
