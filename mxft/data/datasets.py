@@ -60,6 +60,7 @@ class Records(BriefRepr):
     packing: dict = None
     check: str = "fast"
     target: Optional[str] = None
+    precision = None  # what features were computed in, where they are known already
 
     def scan(self, name):
         """Return the LabelScan of one of the parts, ``"train"`` or ``"val"``."""

@@ -25,6 +25,8 @@ from mxft.files.whole import read_object, require_folder
 from mxft.freeze import freeze_plan
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.image_options import ImageOptions
+from mxft.surgery import data_name
+from mxft.training.backbone_precision import backbone_precision, some_of
 from mxft.training.stages import require_cut
 from mxft.wording import plural, some
 
@@ -96,11 +98,14 @@ class ReadPhotographs(Records):
     ----------
     root : str
         What the paths of the lists are relative to.
+    precision : mxft.inference.precision.Precision
+        Of the features.
     parts : dict of str to ReadPart
         ``"train"`` and ``"val"``.
     """
 
     root: str = ""
+    precision: object = None
     parts: dict = dataclasses.field(default_factory=dict)
 
     def scan(self, name):
@@ -138,7 +143,7 @@ class KnownFeatures:
 
 
 class BackboneReader:
-    """The frozen backbone of a recipe, bound to read photographs with before there is a run.
+    """The frozen backbone of a recipe, to read photographs with before there is a run; it is bound by `bind`.
 
     Parameters
     ----------
@@ -150,18 +155,35 @@ class BackboneReader:
     def __init__(self, recipe, checked):
         network, self.spec = checked.network, checked.spec
         plan = freeze_plan("head", network.symbol, network.head_parameters, recipe.batch_norm, recipe.freezing)
-        self._executor = InferenceExecutor(require_cut(network.symbol, plan).backbone, network.arg_params,
-                                           network.aux_params, self.spec.shape, BATCH, checked.devices[0],
-                                           recipe.fit.rewrite)
-        self._budget, self.applied = recipe.cache.budget, self._executor.applied
+        self._backbone, self._recipe, self._checked = require_cut(network.symbol, plan).backbone, recipe, checked
+        self._executor, self.precision = None, None
 
     def holds(self, images):
         """Whether the features of so many images are within the budget of the cache."""
-        return 4 * images * math.prod(self._executor.output_shape[1:]) <= self._budget
+        _, (shape,), _ = self._backbone.infer_shape(**{data_name(self._backbone): (1, *self.spec.shape)})
+        return 4 * images * math.prod(shape) <= self._recipe.cache.budget
 
-    def expect(self, images):
-        """Say how many images are to come: see `InferenceExecutor.expect`."""
-        self._executor.expect(images)
+    def bind(self, images, count):
+        """Bind the backbone in the precision the recipe asks for.
+
+        Parameters
+        ----------
+        images : callable
+            See `mxft.training.backbone_precision.backbone_precision`.
+        count : int
+            Of the images that are to come: see `InferenceExecutor.expect`.
+        """
+        checked, network = self._checked, self._checked.network
+        self.precision = backbone_precision(checked.checkpoint, network, self._recipe, checked.devices, images)
+        self._executor = InferenceExecutor(self._backbone, network.arg_params, network.aux_params, self.spec.shape,
+                                           BATCH, checked.devices[0], self._recipe.fit.rewrite,
+                                           precision=self.precision)
+        self._executor.expect(count)
+
+    @property
+    def applied(self):
+        """The rewrites of the bound backbone."""
+        return self._executor.applied
 
     def features(self, photographs, name, total):
         """Return the features of photographs, float32 ``(N, …)``."""
@@ -267,7 +289,7 @@ def read_pictures(pictures, prefix, reader, packing, per_class=None, val_fractio
         return None
     require_folder(os.path.dirname(prefix) or ".")
     rows, classes_path = write_division(pictures, prefix, seed, division)
-    reader.expect(len(rows[0]))
+    reader.bind(lambda count: _some_images(rows[0], count, pictures.root, reader.spec, packing, threads), len(rows[0]))
     parts = {name: _read(part, f"{prefix}-{name}", name, pictures.root, reader, packing, threads)
              for name, part in zip(("train", "val"), rows)}
     without = without_validation(pictures.target, rows, list(parts.values()))
@@ -276,7 +298,14 @@ def read_pictures(pictures, prefix, reader, packing, per_class=None, val_fractio
     _say(parts, without, duplicates, classes_path, len(pictures.target.names), prefix)
     return ReadPhotographs(f"{prefix}-train.lst", f"{prefix}-val.lst", list(pictures.target.output_names),
                            packing=image_facts(ImageOptions(**packing)), target=CLASSES,
-                           root=os.path.abspath(pictures.root), parts=parts)
+                           root=os.path.abspath(pictures.root), precision=reader.precision, parts=parts)
+
+
+def _some_images(rows, count, root, spec, packing, threads):
+    """Return some of the pictures as a network reads them, float32 ``(N, C, H, W)``."""
+    chosen = [rows[number] for number in some_of(len(rows), count)]
+    with reading():
+        return np.concatenate([batch.data[0] for batch in Photographs(chosen, root, spec, packing, BATCH, threads)])
 
 
 def _read(rows, prefix, name, root, reader, packing, threads):

@@ -12,7 +12,7 @@ from mxft.features.solvers import require_every_class
 from mxft.features.target_solvers import require_both
 from mxft.files.whole import require_file
 from mxft.machine.packages import require_packages
-from mxft.training.backbone_precision import backbone_precision
+from mxft.training.backbone_precision import backbone_precision, images_of_records
 from mxft.training.contradictions import refuse_unmeasured
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments
@@ -107,7 +107,9 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1, checked=None, threa
     scans, target, hashes = _check_data(data, recipe.target)
     _check_sizes(data, spec)
     network = checked.network_for(recipe, checkpoint, spec, target) or _network(recipe, checkpoint, target, spec)
-    precision = backbone_precision(checkpoint, network, recipe, spec, scans["train"], checked.devices, threads)
+    precision = data.precision or backbone_precision(
+        checkpoint, network, recipe, checked.devices,
+        images_of_records(scans["train"], spec, target.label_width, threads))
     network = network if precision.is_exact else dataclasses.replace(network, precision=precision)
     recipe = _weighted(recipe, scans["train"], target.size, data.classes)
     if recipe.solver:
