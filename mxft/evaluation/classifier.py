@@ -64,6 +64,10 @@ class Classifier(BriefRepr):
         """Return a BoundClassifier; `rewrite` as of `mxft.inference.executor.InferenceExecutor`."""
         return BoundClassifier(self, rewrite, batch_size)
 
+    def in_float32(self):
+        """Return the same Classifier, computed in float32 on every CPU: what a self-test compares."""
+        return dataclasses.replace(self, checkpoint=dataclasses.replace(self.checkpoint, precision="fp32"))
+
     def with_temperature(self):
         """Return the same Classifier with its checkpoint's calibration in the graph, where there is one."""
         if self.checkpoint.calibration is None:

@@ -77,7 +77,7 @@ def check_bundle(folder, rewrite=True, with_onnx=False, key=None):
         raise InputError(f"bundle: expected letters, digits, '.', '-' and '_' as its name, received "
                          f"name={signature['name']!r}")
     classifier = _classifier(folder, signature)
-    bound = classifier.bind(rewrite)
+    bound = classifier.in_float32().bind(rewrite)
     try:
         picture = read_image(os.path.join(folder, SELFTEST_IMAGE))
         (answer, *_), _ = bound.answers(picture)

@@ -81,7 +81,7 @@ def write_bundle(classifier, output, image=None, onnx=True, rewrite=True, key=No
     _require_names(classifier.classes)
     classifier = classifier.with_temperature()
     parent = require_folder(os.path.dirname(os.path.abspath(output)))
-    bound = classifier.bind(rewrite)
+    bound = classifier.in_float32().bind(rewrite)
     picture = _picture(image, classifier, bound)
     hidden = f".{os.path.basename(os.path.abspath(output))}."
     with tempfile.TemporaryDirectory(prefix=hidden, suffix=".part", dir=parent) as staging:
