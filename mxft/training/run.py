@@ -7,6 +7,7 @@ from mxft.errors import InputError
 from mxft.evaluation.novelty_file import novelty_path
 from mxft.files.whole import check_writable, require_folder, write_json
 from mxft.network.checkpoint import Checkpoint, params_path
+from mxft.network.manifest import write_manifest
 
 
 def free_folder(path):
@@ -187,6 +188,7 @@ class RunFolder(Run):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(params_path(self.prefix, epoch))
         self.manifest["metrics"].pop(str(epoch), None)
+        write_manifest(self.prefix, self.manifest)
 
 
 class SilentRun:

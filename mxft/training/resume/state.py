@@ -4,6 +4,7 @@
 whole, so that a process that is killed, at whatever moment, leaves the state before or the state after.
 """
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -11,13 +12,17 @@ import time
 
 from mxft.compat import mx
 from mxft.errors import InputError, MxftError, RunError, last_line
-from mxft.files.whole import read_object, require_folder, write_json
+from mxft.files.checked_json import ChangedContent, read_checked, write_checked
+from mxft.files.whole import require_folder
+from mxft.network.array_hashes import ArrayHashes, name_arrays
 from mxft.network.checkpoint import save_arrays
+from mxft.network.manifest import read_manifest
 from mxft.network.params_file import read_arrays
 from mxft.options import Keeping  # noqa: F401 (known by this place too)
 
 FORMAT = 1
 _FILE = "state.json"
+_ARRAYS = "hashes"  # of the arrays, beside the checksum of the facts
 _EPOCHS = "recipe.fit.epochs"
 _FREE = ("recipe.cache.folder", "recipe.cache.budget_bytes",  # they change where numbers lie, not the numbers
          "options.max_steps", "options.end_epoch", "options.verbose", "options.frequent", "options.ckpt")
@@ -120,7 +125,9 @@ class RunState(FoundState):
             self._clear_begun()
             return False
         try:
-            facts = read_object(path, "state")
+            facts = read_checked(path, "state", (_ARRAYS,), self._elsewhere())
+        except ChangedContent:
+            raise
         except InputError:
             facts = None
         with self.restoring():
@@ -144,16 +151,31 @@ class RunState(FoundState):
 
     def _arrays_of(self, facts):
         """Read the arrays that go with `facts`; InputError where they are missing or damaged."""
-        path = os.path.join(self.folder, f"{facts['number']}.params")
+        path, saved = os.path.join(self.folder, f"{facts['number']}.params"), facts.get(_ARRAYS)
         try:
-            arrays = read_arrays(path)
-            if self.send:
+            wrong = (ArrayHashes(tuple(saved["names"]), saved["digits"]).differing(ArrayHashes.of_file(path)) if saved
+                     else ())
+            arrays = None if wrong else read_arrays(path)
+            if self.send and not wrong:
                 with open(path, "rb") as f:
                     self.send(f.read())
-        except (OSError, ValueError, mx.base.MXNetError):
+        except (OSError, ValueError, TypeError, LookupError, mx.base.MXNetError):
             raise InputError(f"state: expected the arrays of {_FILE}, received {path}, which is missing or damaged; "
-                             "start again with another `run`") from None
+                             f"{self._elsewhere()}") from None
+        if wrong:
+            raise InputError(f"state: expected the arrays that were saved, received {path} with others, a damaged "
+                             f"file: {name_arrays(wrong)}; {self._elsewhere()}")
         return arrays
+
+    def _elsewhere(self):
+        """Return what can be done when the state is lost: the run's checkpoints that are whole."""
+        beside, name = os.path.split(self.folder)
+        prefix = os.path.join(beside, "model") if name == "state" else self.folder.removesuffix("-state")
+        with contextlib.suppress(InputError):
+            whole = read_manifest(prefix)[1].whole(prefix)
+            if whole:
+                return f"start again with another `run`; the checkpoint {whole} is whole"
+        return "start again with another `run`"
 
     def include(self, about):
         """Have ``about()``, a dict, written down with every state."""
@@ -163,8 +185,8 @@ class RunState(FoundState):
         """Write down that the run has begun: from here on it can be resumed; InputError where there is no room."""
         require_folder(self.folder)
         try:
-            write_json(os.path.join(self.folder, _FILE), {"format": FORMAT, "number": 0, "stage": 0,
-                                                          "asked": self._asked})
+            write_checked(os.path.join(self.folder, _FILE), {"format": FORMAT, "number": 0, "stage": 0,
+                                                             "asked": self._asked, _ARRAYS: None})
         except OSError as error:
             self._clear_begun()
             raise InputError(f"state cannot be written: expected room in {self.folder}, received "
@@ -188,8 +210,8 @@ class RunState(FoundState):
         facts = {"format": FORMAT, "number": number, "stage": self.stage, "asked": self._asked,
                  **self._about(), **facts}
         try:
-            save_arrays(os.path.join(self.folder, f"{number}.params"), arrays)
-            write_json(os.path.join(self.folder, _FILE), facts)
+            hashes = save_arrays(os.path.join(self.folder, f"{number}.params"), arrays)
+            write_checked(os.path.join(self.folder, _FILE), {**facts, _ARRAYS: dataclasses.asdict(hashes)})
         except (OSError, mx.base.MXNetError) as error:
             reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else last_line(error)
             raise RunError(f"state is not saved: expected room in {self.folder}, received {reason}") from None
