@@ -6,7 +6,6 @@ packing and is then cut out by the same rule, which gives the same bytes.
 """
 import dataclasses
 import os
-import tempfile
 import threading
 
 import numpy as np
@@ -19,6 +18,7 @@ from mxft.errors import last_line
 from mxft.evaluation.answer import Answer, answering_outputs, names_of, thresholds_of
 from mxft.evaluation.classification import flat_scores
 from mxft.evaluation.novelty_file import load_reference
+from mxft.files.staging import scratch_folder
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.calibration import with_temperature
 from mxft.network.image_options import ImageOptions
@@ -202,7 +202,7 @@ def network_input(payload, spec):
 
 
 def _through_a_record(payload, spec):
-    with tempfile.TemporaryDirectory(prefix="mxft-picture-") as folder:
+    with scratch_folder("picture") as folder:
         path = os.path.join(folder, "picture.rec")
         with RecordWriter(path) as writer:
             writer.write(pack(IRHeader(0, 0.0, 0, 0), payload))

@@ -6,7 +6,6 @@ file and read by the same iterator, so prediction on the files behind a validati
 import contextlib
 import dataclasses
 import os
-import tempfile
 from typing import Optional
 
 from mxft.data.iterators import RecordIterator
@@ -17,6 +16,7 @@ from mxft.evaluation.answer import Answer, answering_outputs
 from mxft.evaluation.classification import flat_scores, require_finite
 from mxft.evaluation.novelty import Novelty
 from mxft.evaluation.novelty_file import load_reference
+from mxft.files.staging import scratch_folder
 from mxft.inference.executor import InferenceExecutor
 from mxft.wording import BriefRepr
 
@@ -131,7 +131,7 @@ def image_iterator(paths, spec, packing, batch_size=32, threads=None, show=False
         None of the images can be read.
     """
     threads = threads or os.cpu_count() or 1
-    with tempfile.TemporaryDirectory(prefix="mxft-predict-") as folder:
+    with scratch_folder("predict") as folder:
         prefix = os.path.join(folder, "images")
         write_list(prefix + ".lst", [Row(i, (float(i),), os.path.abspath(path)) for i, path in enumerate(paths)])
         packed = _pack(prefix, threads, show, packing)

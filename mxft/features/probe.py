@@ -5,7 +5,6 @@ pictures are like those it was trained on; where an earlier layer's do, they are
 """
 import dataclasses
 import os
-import tempfile
 import time
 
 import numpy as np
@@ -16,6 +15,7 @@ from mxft.data.labels import copy_records
 from mxft.data.lists import shuffle, write_list
 from mxft.data.packing import pack_list
 from mxft.errors import InputError
+from mxft.files.staging import scratch_folder
 from mxft.inference.executor import InferenceExecutor
 from mxft.machine.packages import require_packages
 from mxft.surgery import cut_at
@@ -105,7 +105,7 @@ def measure_pictures(checkpoint, spec, pictures, resize, seed=0, threads=None, c
     -------
     Similarity
     """
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder("probe") as scratch:
         prefix = os.path.join(scratch, "sample")
         write_list(prefix + ".lst", _sample(pictures.rows, lambda row: row.labels[0], seed))
         packed = pack_list(prefix + ".lst", pictures.root, num_thread=threads or os.cpu_count() or 1, resize=resize,
@@ -128,7 +128,7 @@ def measure_records(checkpoint, spec, scan, seed=0, threads=None, context=None):
     Similarity
     """
     sample = _sample(range(len(scan.ids)), lambda number: scan.first[number], seed)
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder("probe") as scratch:
         path = os.path.join(scratch, "sample.rec")
         copy_records(scan, sample, path)
         return measure_similarity(checkpoint, spec, path, len(sample), seed, threads, context)

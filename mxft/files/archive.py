@@ -11,11 +11,11 @@ import os
 import re
 import shutil
 import tarfile
-import tempfile
 import zipfile
 import zlib
 
 from mxft.errors import InputError, MissingFileError, last_line
+from mxft.files.staging import claim_folder
 from mxft.files.whole import require_file, require_folder, require_space, sha256, write_json
 from mxft.machine.bars import is_watched, open_bar
 
@@ -76,7 +76,7 @@ def extract_tar(path, folder, progress=True):
     if _is_unpacked(path, folder):
         return folder
     parent = require_folder(os.path.dirname(os.path.abspath(folder)))
-    staging = tempfile.mkdtemp(prefix="." + os.path.basename(folder) + ".", suffix=".part", dir=parent)
+    staging, handle = claim_folder(os.path.join(parent, os.path.basename(folder)))
     try:
         files = _unpack(path, staging, progress)
         os.chmod(staging, 0o755)
@@ -88,6 +88,7 @@ def extract_tar(path, folder, progress=True):
             if not _is_unpacked(path, folder):
                 raise
     finally:
+        os.close(handle)
         shutil.rmtree(staging, ignore_errors=True)
     return folder
 

@@ -75,9 +75,11 @@ class SavedHashes:
         return SavedHashes({**self.epochs, str(epoch): (*(one for one in before if one != saved), saved)})
 
     def check_symbol(self, prefix, epoch):
-        """Refuse (InputError) the graph of a checkpoint where it is not one of those that were saved."""
-        path, versions = prefix + "-symbol.json", self.epochs.get(str(epoch))
-        known = {saved.symbol for saved in versions or (one for all_of in self.epochs.values() for one in all_of)}
+        """Refuse (InputError) the graph of a checkpoint where it is not one of those that were saved.
+
+        A run that is resumed may write the same graph with other names in it, so that of any epoch is right.
+        """
+        path, known = prefix + "-symbol.json", {saved.symbol for all_of in self.epochs.values() for saved in all_of}
         if known and symbol_hash(path) not in known:
             raise InputError(f"symbol is damaged or was replaced: expected the graph that was saved, received another "
                              f"content in {path}; restore it from a copy{advice_to_accept(prefix, epoch)}")

@@ -13,6 +13,8 @@ import time
 from mxft.compat import mx
 from mxft.errors import InputError, MxftError, RunError, last_line
 from mxft.files.checked_json import ChangedContent, read_checked, write_checked
+from mxft.files.locks import Lock
+from mxft.files.staging import sweep_folder
 from mxft.files.whole import require_folder
 from mxft.network.array_hashes import ArrayHashes, name_arrays
 from mxft.network.checkpoint import save_arrays
@@ -22,6 +24,8 @@ from mxft.options import Keeping  # noqa: F401 (known by this place too)
 
 FORMAT = 1
 _FILE = "state.json"
+_LOCK = "lock"
+_WAIT = "wait until it has ended, or choose another `run`"
 _ARRAYS = "hashes"  # of the arrays, beside the checksum of the facts
 _EPOCHS = "recipe.fit.epochs"
 _FREE = ("recipe.cache.folder", "recipe.cache.budget_bytes",  # they change where numbers lie, not the numbers
@@ -106,6 +110,7 @@ class RunState(FoundState):
         self.folder, self.send = folder, None
         self._every_batches, self._every_seconds, self._saved = every_batches, 60 * every_minutes, time.perf_counter()
         self._asked, self._number, self._about = as_json(asked), 0, dict
+        self._lock = _lock_of(folder)
 
     @property
     def where(self):
@@ -118,11 +123,32 @@ class RunState(FoundState):
         Raises
         ------
         InputError
-            The state is damaged or of another mxft, or the run was asked something else; the differences are listed.
+            Another process is writing this run, the state is damaged or of another mxft, or the run was asked
+            something else; the differences are listed.
+
+        Notes
+        -----
+        Where there is a state, the run belongs to this process from here on, until it ends or calls `release`.
         """
+        if not os.path.isdir(self.folder):
+            return False
+        self._lock.take(_WAIT)
+        try:
+            found = self._read()
+        except BaseException:
+            self.release()
+            raise
+        if not found:
+            self._clear_begun()
+        return found
+
+    def release(self):
+        """Leave the run to other processes."""
+        self._lock.release()
+
+    def _read(self):
         path = self.where
         if not os.path.isfile(path):
-            self._clear_begun()
             return False
         try:
             facts = read_checked(path, "state", (_ARRAYS,), self._elsewhere())
@@ -143,10 +169,9 @@ class RunState(FoundState):
 
     def _clear_begun(self):
         """Remove what a process leaves that is killed before its first state is whole."""
+        sweep_folder(self.folder)
+        self.release()
         with contextlib.suppress(OSError):
-            for name in os.listdir(self.folder):
-                if name.startswith(f".{_FILE}.") and name.endswith(".part"):
-                    os.unlink(os.path.join(self.folder, name))
             os.rmdir(self.folder)  # stays where anything else is in it
 
     def _arrays_of(self, facts):
@@ -169,8 +194,8 @@ class RunState(FoundState):
 
     def _elsewhere(self):
         """Return what can be done when the state is lost: the run's checkpoints that are whole."""
-        beside, name = os.path.split(self.folder)
-        prefix = os.path.join(beside, "model") if name == "state" else self.folder.removesuffix("-state")
+        prefix = _run_of(self.folder)
+        prefix = os.path.join(prefix, "model") if os.path.basename(self.folder) == "state" else prefix
         with contextlib.suppress(InputError):
             whole = read_manifest(prefix)[1].whole(prefix)
             if whole:
@@ -182,8 +207,15 @@ class RunState(FoundState):
         self._about = about
 
     def begin(self):
-        """Write down that the run has begun: from here on it can be resumed; InputError where there is no room."""
+        """Write down that the run has begun: from here on it can be resumed, by this process alone until it ends.
+
+        Raises
+        ------
+        InputError
+            There is no room, or another process has begun the same run.
+        """
         require_folder(self.folder)
+        self._lock.take(_WAIT)
         try:
             write_checked(os.path.join(self.folder, _FILE), {"format": FORMAT, "number": 0, "stage": 0,
                                                              "asked": self._asked, _ARRAYS: None})
@@ -224,14 +256,32 @@ class RunState(FoundState):
                     or self._every_seconds and time.perf_counter() - self._saved > self._every_seconds)
 
     def _drop_others(self):
+        sweep_folder(self.folder)
         for name in os.listdir(self.folder):
             if name != f"{self._number}.params" and re.fullmatch(r"\d+\.params|\..+\.part", name):
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # the lock says that no other process is writing here
                     os.unlink(os.path.join(self.folder, name))
 
 
 def _whole(number):
     return isinstance(number, int) and not isinstance(number, bool) and number >= 0
+
+
+def _run_of(folder):
+    """Return what people call the run whose state is in `folder`: its folder or its prefix."""
+    beside, name = os.path.split(folder)
+    return beside if name == "state" else folder.removesuffix("-state")
+
+
+def _lock_of(folder):
+    what = "run folder" if os.path.basename(folder) == "state" else "run"
+    return Lock(os.path.join(folder, _LOCK), f"{what} {_run_of(folder)}")
+
+
+def require_unused(folder):
+    """Refuse (InputError) a run, by the folder of its state, that another process is writing."""
+    if os.path.isdir(folder):
+        _lock_of(folder).take(_WAIT).release()
 
 
 def open_state(folder, asked, keeping, where):

@@ -258,6 +258,8 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypa
     again.stage = 1
     facts, arrays = again.restore()
     assert facts["epoch"] == 1 and arrays["arg:w"].asnumpy().tolist() == [1, 1]
+    for held in (again, state):
+        held.release()
     assert again.restore() is None and sorted(os.listdir(tmp_path / "state")) == ["1.params", "state.json"]
 
 
