@@ -144,7 +144,8 @@ def join_parts(data):
 class RecordWriter:
     """Write records, and with `idx_path` their index; both files appear whole or not at all.
 
-    Use it as a context manager: the files appear when the block ends, and an exception in it leaves neither.
+    Use it as a context manager: the files appear when the block ends, and an exception in it leaves neither. The index
+    appears last, and an older one goes first: no index ever stands beside records that it is not of.
 
     Parameters
     ----------
@@ -166,13 +167,26 @@ class RecordWriter:
 
     def __enter__(self):
         with contextlib.ExitStack() as files:
-            self._rec = files.enter_context(whole_file(self.path))
             self._idx = files.enter_context(whole_file(self.idx_path, "w")) if self.idx_path else None
+            self._rec = files.enter_context(whole_file(self.path))
+            files.push(self._before_they_appear)
             self._files = files.pop_all()
         return self
 
     def __exit__(self, *error):
         return self._files.__exit__(*error)
+
+    def flush(self):
+        """Bring all that was written to the disk, where there may be no room for it."""
+        for file in filter(None, (self._rec, self._idx)):
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _before_they_appear(self, error, *_):
+        if self._idx is not None and error is None:
+            self.flush()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.idx_path)
 
     def write(self, data, key=None):
         """Append `data` (bytes) as one record, index it under `key` where one is given, and return its offset."""

@@ -57,7 +57,7 @@ def read_manifest(prefix, changed=False):
     return manifest, SavedHashes.from_entry(hashes) if hashes else SavedHashes()
 
 
-def write_manifest(prefix, manifest, hashes=None):
+def write_manifest(prefix, manifest, hashes=None, coming=None):
     """Write the manifest beside `prefix`, with a checksum.
 
     Parameters
@@ -68,8 +68,10 @@ def write_manifest(prefix, manifest, hashes=None):
     hashes : SavedHashes, optional
         Of the files beside it; those that stand in the manifest already when None. Epochs whose file was removed are
         left out.
+    coming : int or str, optional
+        An epoch whose file is about to appear.
     """
-    hashes = (known_hashes(prefix) if hashes is None else hashes).still_there(prefix).to_entry()
+    hashes = (known_hashes(prefix) if hashes is None else hashes).still_there(prefix, coming).to_entry()
     write_checked(manifest_path(prefix), {**manifest, **({ENTRY: hashes} if hashes else {})})
 
 

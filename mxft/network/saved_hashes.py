@@ -64,10 +64,10 @@ class SavedHashes:
         return [{"symbol": symbol, "arrays": list(names), "epochs": epochs}
                 for (symbol, names), epochs in groups.items()]
 
-    def still_there(self, prefix):
-        """Return the hashes without those of epochs whose files were removed."""
+    def still_there(self, prefix, coming=None):
+        """Return the hashes without those of epochs whose files were removed; one that is `coming` counts as there."""
         return SavedHashes({epoch: versions for epoch, versions in self.epochs.items()
-                            if os.path.exists(params_path(prefix, _typed(epoch)))})
+                            if epoch == str(coming) or os.path.exists(params_path(prefix, _typed(epoch)))})
 
     def including(self, epoch, saved, replace=False):
         """Return the hashes with those of one more file; with `replace` they are the only ones of that epoch."""

@@ -1,7 +1,7 @@
 """The files of a checkpoint written: graph, parameters, manifest, each whole, and never one that fits no other.
 
 The order is chosen for a process that is killed in between: at every moment the files that stand are accepted by
-`mxft.network.checkpoint.load_checkpoint`, the old ones or the new.
+`mxft.network.checkpoint.load_checkpoint`, the old ones or the new, and of a new prefix the parameters appear last.
 """
 import contextlib
 import errno
@@ -48,15 +48,15 @@ def save_files(prefix, epoch, symbol, arg_params, aux_params, manifest):
 
 
 def _save(prefix, epoch, graph, entries, manifest):
-    before = _standing(prefix) if manifest else read_manifest(prefix)[0]
+    first = (_standing(prefix) if manifest else read_manifest(prefix)[0]) or manifest
     with whole_arrays(params_path(prefix, epoch), entries) as arrays:
         saved = Saved(content_hash(graph), arrays)
-        if before:  # from here until the manifest is written again both are right, the old file and the new
-            write_manifest(prefix, before, _hashes_of_standing(prefix, epoch).including(epoch, saved))
+        if first:  # from here until the manifest is written again both are right, the old file and the new
+            write_manifest(prefix, first, _hashes_of_standing(prefix, epoch).including(epoch, saved), epoch)
         with whole_file(prefix + "-symbol.json", "w") as f:
             f.write(graph)
-    if manifest or before:
-        write_manifest(prefix, manifest or before, known_hashes(prefix).including(epoch, saved, replace=True))
+    if first:
+        write_manifest(prefix, manifest or first, known_hashes(prefix).including(epoch, saved, replace=True))
 
 
 def _standing(prefix):
