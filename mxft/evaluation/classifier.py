@@ -112,7 +112,7 @@ class BoundClassifier:
                                            classifier.spec.shape, 1, rewrite=rewrite,
                                            outputs=[*classifier.outputs, *features])
         self._lock = threading.Lock()
-        self._executor.forward(np.zeros((1, *classifier.spec.shape), np.float32))  # the first pass takes far longer
+        self._executor.warm_up()
 
     def answers(self, data):
         """Return what the network says of a picture.

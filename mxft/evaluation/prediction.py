@@ -13,11 +13,12 @@ from mxft.data.lists import Row, write_list
 from mxft.data.packing import pack_list
 from mxft.errors import InputError
 from mxft.evaluation.answer import Answer, answering_outputs
-from mxft.evaluation.classification import flat_scores, require_finite
+from mxft.evaluation.classification import flat_scores
 from mxft.evaluation.novelty import Novelty
 from mxft.evaluation.novelty_file import load_reference
 from mxft.files.staging import scratch_folder
 from mxft.inference.executor import InferenceExecutor
+from mxft.inference.finite import naming_pictures
 from mxft.wording import BriefRepr
 
 
@@ -98,14 +99,13 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
         executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
                                      iterator.batch_size, context, rewrite, [*outputs, *features])
         answers, novelties = {}, {}
-        for scores, labels in executor.over_all(iterator):
-            rows = [flat_scores(each) for each in scores[:len(outputs)]]
-            for each in rows:
-                require_finite(each)
-            numbers = [int(label) for label in labels]
-            for row, number in enumerate(numbers):
-                answers[number] = tuple(Answer(one, each[row]) for one, each in zip(outputs, rows))
-            novelties.update(zip(numbers, reference.judge(scores[-1]) if reference else ()))
+        with naming_pictures(lambda label: paths[int(label)]):
+            for scores, labels in executor.over_all(iterator):
+                rows = [flat_scores(each) for each in scores[:len(outputs)]]
+                numbers = [int(label) for label in labels]
+                for row, number in enumerate(numbers):
+                    answers[number] = tuple(Answer(one, each[row]) for one, each in zip(outputs, rows))
+                novelties.update(zip(numbers, reference.judge(scores[-1]) if reference else ()))
     return [Prediction(path, answers.get(i, ()), problems.get(i), novelties.get(i)) for i, path in enumerate(paths)]
 
 
