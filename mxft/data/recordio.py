@@ -162,12 +162,12 @@ class RecordWriter:
     """
 
     def __init__(self, path, idx_path=None):
-        self.path, self.idx_path, self.offset = path, idx_path, 0
+        self.path, self.idx_path, self.offset, self.index = path, idx_path, 0, None
         self._files = contextlib.ExitStack()
 
     def __enter__(self):
         with contextlib.ExitStack() as files:
-            self._idx = files.enter_context(whole_file(self.idx_path, "w")) if self.idx_path else None
+            self.index = files.enter_context(whole_file(self.idx_path, "w")) if self.idx_path else None
             self._rec = files.enter_context(whole_file(self.path))
             files.push(self._before_they_appear)
             self._files = files.pop_all()
@@ -178,12 +178,12 @@ class RecordWriter:
 
     def flush(self):
         """Bring all that was written to the disk, where there may be no room for it."""
-        for file in filter(None, (self._rec, self._idx)):
+        for file in filter(None, (self._rec, self.index)):
             file.flush()
             os.fsync(file.fileno())
 
     def _before_they_appear(self, error, *_):
-        if self._idx is not None and error is None:
+        if self.idx_path and error is None:
             self.flush()
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.idx_path)
@@ -193,8 +193,8 @@ class RecordWriter:
         framed, offset = frame(data), self.offset
         self._rec.write(framed)
         self.offset += len(framed)
-        if self._idx is not None and key is not None:
-            self._idx.write(f"{key}\t{offset}\n")
+        if self.index is not None and key is not None:
+            self.index.write(f"{key}\t{offset}\n")
         return offset
 
 

@@ -97,6 +97,17 @@ def sweep_folder(folder, beginning=""):
 
 
 @contextlib.contextmanager
+def staging_folder(path):
+    """Yield an empty folder beside `path` to make it in, removed afterwards; by the next call if this one is killed."""
+    temporary, handle = claim_folder(os.path.abspath(path))
+    try:
+        yield temporary
+    finally:
+        os.close(handle)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def whole_folder(path):
     """Yield a temporary neighbour of `path` to be filled; rename it to `path` when the block succeeds.
 
@@ -110,15 +121,10 @@ def whole_folder(path):
     str
         An empty folder. On an exception it is removed.
     """
-    path = os.path.abspath(path)
-    temporary, handle = claim_folder(path)
-    try:
+    with staging_folder(path) as temporary:
         yield temporary
         os.chmod(temporary, 0o755)
         os.replace(temporary, path)
-    finally:
-        os.close(handle)
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -24,10 +24,9 @@ class HostileServer(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
-        if length is None:
-            self.send_header("Connection", "close")
-        else:
+        if length is not None:
             self.send_header("Content-Length", str(length))
+        self.send_header("Connection", "close")
         self.close_connection = True
         self.end_headers()
 

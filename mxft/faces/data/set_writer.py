@@ -15,8 +15,8 @@ class FaceSetWriter:
 
     Use it as a context manager and call `finish` last: the files appear when the block ends, and an exception in it
     leaves none, nor an empty folder. The header, which says where the identity records stand, is the first record of
-    the file, so that a program that reads in order meets it first. ``property`` appears last, and an older one goes
-    first: a folder with a ``property`` holds a whole set at every moment. One process writes a set at a time.
+    the file, so that a program that reads in order meets it first. ``train.rec`` appears last, and an older one goes
+    first: a folder with a ``train.rec`` holds a whole set at every moment. One process writes a set at a time.
 
     Parameters
     ----------
@@ -47,11 +47,12 @@ class FaceSetWriter:
         with contextlib.ExitStack() as files:
             files.enter_context(_without_empty_folder(self.folder))
             files.enter_context(Lock(os.path.join(self.folder, ".lock"), f"face set {self.folder}"))
-            # what is entered first appears last: a folder with a property holds the rest
+            # what is entered first appears last: a folder with records holds the rest
+            self._records = files.enter_context(_Records(self.rec))
             self._property = files.enter_context(whole_file(os.path.join(self.folder, "property"), "w"))
             self._names = files.enter_context(whole_file(os.path.join(self.folder, NAMES)))
             self._list = files.enter_context(whole_file(os.path.join(self.folder, "train.lst")))
-            self._records = files.enter_context(_Records(self.rec, os.path.join(self.folder, "train.idx")))
+            self._records.index = files.enter_context(whole_file(os.path.join(self.folder, "train.idx"), "w"))
             self._records.write(_bounds(0, 0, key=0), key=0)
             files.push(self._before_they_appear)
             self._files = files.pop_all()
@@ -62,7 +63,7 @@ class FaceSetWriter:
             for file in (self._property, self._names, self._list, self._records):
                 file.flush()
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(self.folder, "property"))
+                os.unlink(self.rec)
 
     def __exit__(self, *error):
         return self._files.__exit__(*error)

@@ -44,7 +44,7 @@ def test_at_every_rename_there_is_a_whole_set_or_none(tmp_path, monkeypatch, bef
             with pytest.raises(MissingFileError, match="is no face training set: expected property, train.rec"):
                 SetFiles.find(folder)
         else:
-            assert appeared[-1] == "property"
+            assert appeared[-1] == "train.rec"
             whole.add(read_face_set(folder).num_classes)
     assert 3 in whole
     write(folder, 3)
