@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Callable, Optional
 
 from mxft.files.slow_server import TooSlow, least_rate
+from mxft.files.staging import no_link
 from mxft.files.whole import SPARE_BYTES, require_space
 from mxft.machine.bars import is_watched, open_bar
 
@@ -137,7 +138,7 @@ def _append(response, url, start, total, wanted, rate):
         require_space(total - start, os.path.dirname(wanted.path), f"for {os.path.basename(wanted.path)}")
     _write_note(url, response, total, wanted)
     limit = _limit(total, wanted)
-    with open(wanted.part, "r+b" if start else "wb") as out, open_bar(
+    with open(wanted.part, "r+b" if start else "wb", opener=no_link) as out, open_bar(
             total=total, initial=start, unit="B", unit_scale=True, unit_divisor=1024, leave=False,
             desc=os.path.basename(wanted.path), disable=not (wanted.progress and is_watched())) as bar:
         out.seek(start)
@@ -194,7 +195,7 @@ def _write_note(url, response, total, wanted):
     tag = response.headers.get("ETag", "")
     # If-Range compares strongly: a weak tag never matches (RFC 9110, 13.1.5).
     validator = response.headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
-    with open(wanted.note, "w", encoding="utf-8") as f:
+    with open(wanted.note, "w", encoding="utf-8", opener=no_link) as f:
         json.dump({"url": url, "validator": validator, "total": total}, f)
 
 

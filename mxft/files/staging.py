@@ -35,6 +35,11 @@ def claim_file(path):
     return _claim(path, lambda name: os.close(os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)))
 
 
+def no_link(path, flags):
+    """Open as ``open(…, opener=no_link)`` does: OSError where `path` is a link, whose target would be written."""
+    return os.open(path, flags | _NOT_FOLLOWED, 0o666)
+
+
 def claim_folder(path):
     """Make an empty, locked folder beside `path`; see `claim_file`."""
     return _claim(path, lambda name: os.mkdir(name, 0o700))

@@ -5,7 +5,7 @@ import os
 
 from mxft.errors import InputError
 from mxft.evaluation.novelty_file import novelty_path
-from mxft.files.staging import sweep_folder
+from mxft.files.staging import no_link, sweep_folder
 from mxft.files.whole import check_writable, require_folder, write_json
 from mxft.network.checkpoint import Checkpoint, params_path
 from mxft.network.manifest import write_manifest
@@ -83,7 +83,8 @@ class Run:
         metrics, log, length = facts.get("metrics", {}), self.file("log.jsonl"), facts.get("log_bytes", 0)
         self.manifest["metrics"] = {epoch: dict(metrics[epoch]) for epoch in metrics}
         if os.path.exists(log):
-            os.truncate(log, min(length, os.path.getsize(log)))
+            with open(log, "r+b", opener=no_link) as f:
+                f.truncate(min(length, os.path.getsize(log)))
 
     def file(self, name):
         """Return the path of one of the run's files."""
@@ -252,7 +253,7 @@ class SilentRun:
 def append_log(path, event, **facts):
     """Append one line to a ``log.jsonl``; what the log of a finished run did not know yet goes in the same way."""
     try:
-        with open(path, "a", encoding="utf-8") as f:
+        with open(path, "a", encoding="utf-8", opener=no_link) as f:
             f.write(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str) + "\n")
     except OSError as error:
         error.filename = path  # a full disk does not say where

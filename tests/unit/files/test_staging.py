@@ -107,3 +107,26 @@ def test_an_exception_leaves_nothing(tmp_path):
         os.close(handle)
     sweep_folder(tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+def test_what_grows_in_place_is_not_written_through_a_link(tmp_path, server):
+    from mxft.errors import InputError
+    from mxft.faces.evaluation.megaface.feature_file import write_feature
+    from mxft.features.file_writer import FeatureWriter
+    from mxft.files.download import fetch
+    from mxft.training.run import append_log
+
+    (tmp_path / "mine").write_text("precious")
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in (".a.npz.part", "a.tar.part", "a.tar.part.json", "a.bin.part", "log.jsonl"):
+        (out / name).symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match=r"feature file: expected a folder to write '.*a.npz' in, received "
+                                         r"'.*\.a.npz.part' there \(too many levels of symbolic links\); remove it"):
+        FeatureWriter(str(out / "a.npz"), {})
+    server.files["a.tar"] = b"new"
+    for write in (lambda: fetch(server.base + "a.tar", out / "a.tar", progress=False),
+                  lambda: write_feature(str(out / "a.bin"), [1]), lambda: append_log(str(out / "log.jsonl"), "end")):
+        with pytest.raises(OSError):
+            write()
+    assert (tmp_path / "mine").read_text() == "precious"
