@@ -82,10 +82,11 @@ def fetch(urls, path, size=None, sha256=None, sha1=None, md5=None, progress=True
     wanted = Wanted(os.path.abspath(os.fspath(path)), size, hashes, check, progress)
     for url in urls:
         _require_known_scheme(url)
+    lock = Lock(wanted.part + ".lock", f"download of {wanted.path}")
     if os.path.exists(wanted.path):
+        lock.clear()
         return _require_right(wanted)
     require_folder(os.path.dirname(wanted.path))
-    lock = Lock(wanted.part + ".lock", f"download of {wanted.path}")
     lock.wait(lambda holder: LOG.info(f"waiting for {holder}, which fetches {os.path.basename(wanted.path)}"))
     with lock:
         if os.path.exists(wanted.path):

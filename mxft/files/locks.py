@@ -116,6 +116,11 @@ class Lock:
                     os.unlink(self.path)
             os.close(entry[0])
 
+    def clear(self):
+        """Remove the lock file where a process that was killed has left it."""
+        if os.path.isfile(self.path) and not self._is_held and self._try():
+            self.release()
+
     def holder(self):
         """Return who holds the lock, in words."""
         try:

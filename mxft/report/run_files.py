@@ -4,6 +4,7 @@ import os
 from mxft.errors import InputError
 from mxft.files.checked_json import read_checked
 from mxft.files.whole import require_file
+from mxft.network.saved_hashes import advice_to_accept
 from mxft.training.run import read_log
 
 LOG = "log.jsonl"
@@ -36,7 +37,10 @@ class LoggedRun:
     def json_file(self, name):
         """Return what one of the run's JSON files holds, ``{}`` where there is none."""
         path = self.file(name)
-        return read_checked(path, "file of a run") if os.path.exists(path) else {}
+        if not os.path.exists(path):
+            return {}
+        accepting = advice_to_accept(path[:-len("-manifest.json")]) if path.endswith("-manifest.json") else ""
+        return read_checked(path, "file of a run", advice=f"restore it from a copy{accepting}")
 
     @property
     def best(self):

@@ -9,6 +9,7 @@ import shutil
 
 import pytest
 
+from tests.support.images import noise, write_classes
 from tests.torture.kill_points import QUICK, VERBS, kill
 from tests.torture.specimens import make_specimens
 
@@ -20,8 +21,10 @@ def specimens(tmp_path_factory):
     return folder
 
 
-def test_a_few_commands_survive_being_killed(specimens, tmp_path):
-    cases = kill(tmp_path, specimens, 5, range(len(QUICK)), [VERBS[number] for number in QUICK])
+def test_a_few_commands_survive_being_killed(tmp_path):
+    for name in ("photos", "people"):
+        write_classes(tmp_path / "good" / name, ("Ada", "Bob"), 2, lambda number, label: noise(number, (16, 16)))
+    cases = kill(tmp_path, tmp_path / "good", 5, range(len(QUICK)), [VERBS[number] for number in QUICK])
     assert [str(case) for case in cases if case.wrong] == []
 
 

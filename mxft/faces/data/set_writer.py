@@ -46,7 +46,7 @@ class FaceSetWriter:
         require_folder(self.folder)
         with contextlib.ExitStack() as files:
             files.enter_context(_without_empty_folder(self.folder))
-            files.enter_context(Lock(os.path.join(self.folder, ".lock"), f"face set {self.folder}"))
+            files.enter_context(set_lock(self.folder))
             # what is entered first appears last: a folder with records holds the rest
             self._records = files.enter_context(_Records(self.rec))
             self._property = files.enter_context(whole_file(os.path.join(self.folder, "property"), "w"))
@@ -111,6 +111,11 @@ class FaceSetWriter:
         self._records.overwrite(0, _bounds(self.images + 1, key + 1, key=0))
         self._property.write(f"{len(names)},{image_size[0]},{image_size[1]}\n")
         self._names.write("".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
+
+
+def set_lock(folder):
+    """Return the Lock of whoever writes a face set into `folder`."""
+    return Lock(os.path.join(folder, ".lock"), f"face set {folder}")
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -69,27 +68,39 @@ def test_within_one_process_it_may_be_taken_twice(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_child_that_outlives_its_parent_holds_nothing(tmp_path):
-    lock = Lock(str(tmp_path / "lock"), "x").take()
-    child = os.fork()
-    if not child:
-        time.sleep(600)
-        os._exit(0)
+PARENT = """
+import os, sys, time
+from mxft.files.locks import Lock
+lock = Lock(sys.argv[1], "example").take()
+child = os.fork()
+if child:
+    print(child, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_child_that_outlives_its_parent_holds_nothing(tmp_path, repository):
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path / "lock")], stdout=subprocess.PIPE,
+                              text=True, env={**os.environ, "PYTHONPATH": str(repository)})
+    child = int(parent.stdout.readline())
     try:
-        handle = next(iter(locks._held.values()))[0]
-        os.close(handle)  # as the end of the parent does
-        locks._held.clear()
-        other = os.open(tmp_path / "lock", os.O_RDWR)
-        for _ in range(200):  # until the child has run what comes after a fork
-            if locks.try_lock(other):
-                break
-            time.sleep(0.05)
-        assert locks.try_lock(other)
-        os.close(other)
+        parent.kill()
+        parent.wait()
+        os.kill(child, 0)
+        Lock(str(tmp_path / "lock"), "x").wait().release()
     finally:
         os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        lock.release()
+        parent.stdout.close()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_lock_file_that_was_left_can_be_cleared(holder, tmp_path):
+    Lock(str(tmp_path / "lock"), "x").clear()
+    assert (tmp_path / "lock").exists()
+    holder.kill()
+    holder.wait()
+    Lock(str(tmp_path / "lock"), "x").clear()
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_link_is_not_followed(tmp_path):

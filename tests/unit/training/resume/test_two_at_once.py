@@ -9,6 +9,7 @@ import pytest
 
 from mxft.cli import main
 from mxft.errors import InputError
+from mxft.files.locks import Lock
 from mxft.training.resume.state import RunState
 from mxft.training.run import check_run_folder
 
@@ -51,6 +52,13 @@ def test_the_second_is_refused_and_the_next_resumes(writer, tmp_path):
     assert state.load()
     state.release()
     assert os.listdir(f"{run}/state") == ["state.json"]
+
+
+def test_a_face_run_is_named_by_its_prefix(tmp_path, monkeypatch):
+    os.makedirs(tmp_path / "y1-state")
+    monkeypatch.setattr(Lock, "_try", lambda self: False)
+    with pytest.raises(InputError, match=rf"^run {tmp_path}/y1 is in use by another process; wait until"):
+        RunState(f"{tmp_path}/y1-state", {}).load()
 
 
 def test_a_command_ends_with_status_2(writer, here, tmp_path, capsys, make_checkpoint, coloured_records):
