@@ -53,7 +53,7 @@ def write_checked(path, value):
         f.write(text + "\n")
 
 
-def read_checked(path, what, marks=(), advice="restore it from a copy"):
+def read_checked(path, what, marks=(), advice=lambda: "restore it from a copy"):
     """Return the JSON object in a file without its checksum, once that fits.
 
     Parameters
@@ -62,8 +62,8 @@ def read_checked(path, what, marks=(), advice="restore it from a copy"):
         See `mxft.files.whole.read_object`.
     marks : sequence of str
         Entries that only stand beside a checksum: one that is missing then was damaged.
-    advice : str
-        End of the message.
+    advice : callable
+        ``() -> str``, the end of the message.
 
     Returns
     -------
@@ -83,5 +83,5 @@ def read_checked(path, what, marks=(), advice="restore it from a copy"):
             received = content_hash(f.read())
         if found.pop(CHECKSUM, None) != received:
             raise ChangedContent(f"{what} is damaged or was edited: expected the content that its checksum was made "
-                                 f"of, received another one in {path}; {advice}")
+                                 f"of, received another one in {path}; {advice()}")
     return found

@@ -48,7 +48,7 @@ def read_manifest(prefix, changed=False):
     if not os.path.exists(path):
         return {}, SavedHashes()
     manifest = (read_object(path, "manifest") if changed else
-                read_checked(path, "manifest", (ENTRY,), f"restore it from a copy{advice_to_accept(prefix)}"))
+                read_checked(path, "manifest", (ENTRY,), lambda: f"restore it from a copy{advice_to_accept(prefix)}"))
     manifest.pop(CHECKSUM, None)
     for entry, expected in _wrong(manifest):
         raise InputError(f"manifest cannot be read: expected {expected} as {entry}, received {path} with "

@@ -48,15 +48,16 @@ def save_files(prefix, epoch, symbol, arg_params, aux_params, manifest):
 
 
 def _save(prefix, epoch, graph, entries, manifest):
-    first = (_standing(prefix) if manifest else read_manifest(prefix)[0]) or manifest
+    before = _standing(prefix) if manifest else read_manifest(prefix)[0]
+    first = before or ({} if os.path.lexists(params_path(prefix, epoch)) else manifest)
     with whole_arrays(params_path(prefix, epoch), entries) as arrays:
         saved = Saved(content_hash(graph), arrays)
         if first:  # from here until the manifest is written again both are right, the old file and the new
             write_manifest(prefix, first, _hashes_of_standing(prefix, epoch).including(epoch, saved), epoch)
         with whole_file(prefix + "-symbol.json", "w") as f:
             f.write(graph)
-    if first:
-        write_manifest(prefix, manifest or first, known_hashes(prefix).including(epoch, saved, replace=True))
+    if manifest or before:
+        write_manifest(prefix, manifest or before, known_hashes(prefix).including(epoch, saved, replace=True))
 
 
 def _standing(prefix):

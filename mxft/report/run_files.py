@@ -39,8 +39,9 @@ class LoggedRun:
         path = self.file(name)
         if not os.path.exists(path):
             return {}
-        accepting = advice_to_accept(path[:-len("-manifest.json")]) if path.endswith("-manifest.json") else ""
-        return read_checked(path, "file of a run", advice=f"restore it from a copy{accepting}")
+        prefix = path.removesuffix("-manifest.json")
+        return read_checked(path, "file of a run", advice=lambda: "restore it from a copy" + (
+            advice_to_accept(prefix) if prefix != path else ""))
 
     @property
     def best(self):

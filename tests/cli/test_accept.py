@@ -12,8 +12,8 @@ def test_an_edited_manifest_is_refused_until_it_is_accepted(here, capsys, make_c
     assert main(["layers", "net,0"]) == 2
     assert capsys.readouterr().err == (
         "mxft layers: manifest is damaged or was edited: expected the content that its checksum was made of, received "
-        "another one in net-manifest.json; restore it from a copy; if the change is meant, mxft accept net,0 records the "
-        "files as they are\n")
+        "another one in net-manifest.json; restore it from a copy; if the change is meant, mxft accept net,0 records "
+        "the files as they are\n")
     assert main(["accept", "net,0"]) == 0
     assert capsys.readouterr().out == (
         "manifest: accepted as it is\nsymbol: unchanged\nparameters of 0: unchanged\n")

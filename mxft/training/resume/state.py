@@ -151,7 +151,7 @@ class RunState(FoundState):
         if not os.path.isfile(path):
             return False
         try:
-            facts = read_checked(path, "state", (_ARRAYS,), self._elsewhere())
+            facts = read_checked(path, "state", (_ARRAYS,), self._elsewhere)
         except ChangedContent:
             raise
         except InputError:

@@ -35,7 +35,7 @@ def test_another_content_is_refused_by_name(path, before, after):
     path.write_text(path.read_text(encoding="utf-8").replace(before, after, 1), encoding="utf-8")
     with pytest.raises(ChangedContent, match="^facts is damaged or was edited: expected the content that its checksum "
                                              "was made of, received another one in .*facts.json; do this$"):
-        read_checked(path, "facts", advice="do this")
+        read_checked(path, "facts", advice=lambda: "do this")
 
 
 def test_flipped_bits_are_noticed(path):

@@ -189,3 +189,17 @@ def test_hashes_of_arrays_name_what_differs():
     assert one.differing(ArrayHashes(("a", "c"), "0" * 48)) == ["b", "c"]
     assert one.differing(ArrayHashes(("a", "b"), "1" + "0" * 47)) == [FRAME]
     assert name_arrays(["a", "b", "c", "d", FRAME]) == "a, b, c and 1 more"
+
+
+def test_a_new_checkpoint_has_its_manifest_before_its_parameters(here, make_checkpoint, monkeypatch):
+    """A reader that finds parameters finds what goes with them; parameters that stand get no facts of others."""
+    appeared, replace = [], os.replace
+    monkeypatch.setattr(os, "replace", lambda source, target: (appeared.append(os.path.basename(target)),
+                                                               replace(source, target)))
+    checkpoint = dataclasses.replace(make_checkpoint(3), manifest=MANIFEST)
+    checkpoint.save("new", 0)
+    assert appeared == ["new-manifest.json", "new-symbol.json", "new-0000.params", "new-manifest.json"]
+    os.unlink("new-manifest.json")
+    appeared.clear()
+    checkpoint.save("new", 0)
+    assert appeared == ["new-symbol.json", "new-0000.params", "new-manifest.json"]
