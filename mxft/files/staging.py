@@ -58,13 +58,24 @@ def _claim(path, make):
                 make(temporary)
             except FileExistsError:
                 continue
-        handle = os.open(temporary, os.O_RDONLY | _NOT_FOLLOWED)
-        if try_lock(handle) is not False and is_same(temporary, handle):
+        handle = _locked(temporary)
+        if handle is not None:
             return temporary, handle
-        os.close(handle)
     temporary = os.path.join(folder, f".{name}.{secrets.token_hex(6)}.part")
     make(temporary)
     return temporary, os.open(temporary, os.O_RDONLY | _NOT_FOLLOWED)
+
+
+def _locked(path):
+    """Lock what was just made and return its descriptor; None where a sweeper was there first, and removes it."""
+    try:
+        handle = os.open(path, os.O_RDONLY | _NOT_FOLLOWED)
+    except OSError:
+        return None
+    if try_lock(handle) is not False and is_same(path, handle):
+        return handle
+    os.close(handle)
+    return None
 
 
 def sweep(path):
@@ -152,9 +163,10 @@ def scratch_folder(purpose):
         for entry in os.scandir(place):
             if entry.name.startswith(beginning) and entry.stat(follow_symlinks=False).st_uid == os.getuid():
                 sweep(entry.path)
-    folder = tempfile.mkdtemp(prefix=f"{beginning}{purpose}-", dir=place)
-    handle = os.open(folder, os.O_RDONLY | _NOT_FOLLOWED)
-    try_lock(handle)
+    handle = None
+    while handle is None:
+        folder = tempfile.mkdtemp(prefix=f"{beginning}{purpose}-", dir=place)
+        handle = _locked(folder)
     try:
         yield folder
     finally:

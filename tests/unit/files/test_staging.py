@@ -130,3 +130,28 @@ def test_what_grows_in_place_is_not_written_through_a_link(tmp_path, server):
         with pytest.raises(OSError):
             write()
     assert (tmp_path / "mine").read_text() == "precious"
+
+
+@pytest.mark.parametrize("when", ["before it is opened", "before it is locked"])
+def test_one_that_is_swept_before_it_is_locked_is_made_again(tmp_path, monkeypatch, when):
+    from mxft.files import staging
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    swept, name = [], "_locked" if when == "before it is opened" else "try_lock"
+    original = getattr(staging, name)
+
+    def after_a_sweeper(what):
+        if not swept:
+            made, = tmp_path.iterdir()
+            swept.append(made)
+            os.rmdir(made) if made.is_dir() else os.unlink(made)
+        return original(what)
+
+    for claim in (lambda: scratch_folder("example"), lambda: whole_file(tmp_path / "a", "w")):
+        swept.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(staging, name, after_a_sweeper)
+            with claim():
+                assert len(os.listdir(tmp_path)) == 1 and swept
+        for path in tmp_path.iterdir():
+            path.unlink()
