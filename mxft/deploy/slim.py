@@ -10,6 +10,8 @@ import os
 import numpy as np
 
 from mxft.errors import InputError, RunError
+from mxft.files.locks import Lock
+from mxft.files.whole import require_folder
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.anatomy import FeatureLayer
 from mxft.network.checkpoint import (
@@ -138,6 +140,12 @@ def save_slim(result, original, prefix, image_shape=(3, 112, 112), force=False):
         The embedding is another one, or the disk is full; what was written is removed.
     """
     require_new_prefix(prefix, original, force)
+    folder, name = os.path.split(os.path.abspath(prefix))
+    with Lock(os.path.join(require_folder(folder), f".{name}.lock"), f"checkpoint {prefix}"):
+        return _save_and_prove(result, original, prefix, image_shape)
+
+
+def _save_and_prove(result, original, prefix, image_shape):
     before = probe(internal_output(original.symbol, result.feature.index), original, image_shape)
     files = (prefix + "-symbol.json", params_path(prefix, 0), prefix + "-manifest.json")
     new = [path for path in files if not os.path.lexists(path)]

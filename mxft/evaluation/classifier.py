@@ -6,7 +6,6 @@ packing and is then cut out by the same rule, which gives the same bytes.
 """
 import dataclasses
 import os
-import tempfile
 import threading
 
 import numpy as np
@@ -20,6 +19,7 @@ from mxft.errors import last_line
 from mxft.evaluation.answer import Answer, answering_outputs, names_of, thresholds_of
 from mxft.evaluation.classification import flat_scores
 from mxft.evaluation.novelty_file import load_reference
+from mxft.files.staging import scratch_folder
 from mxft.inference.executor import InferenceExecutor
 from mxft.inference.precision import precision_of
 from mxft.network.calibration import with_temperature
@@ -122,8 +122,8 @@ class BoundClassifier:
             rewrite=rewrite, outputs=[*classifier.outputs, *features],
             precision=precision_of(checkpoint)) for size in sorted({1, batch_size})}
         self._lock = threading.Lock()
-        for size, executor in self._executors.items():
-            executor.forward(np.zeros((size, *classifier.spec.shape), np.float32))  # the first pass takes far longer
+        for executor in self._executors.values():
+            executor.warm_up()
 
     def answers(self, data):
         """Return what the network says of a picture.
@@ -253,7 +253,7 @@ def network_input(payload, spec):
 
 
 def _through_a_record(payload, spec):
-    with tempfile.TemporaryDirectory(prefix="mxft-picture-") as folder:
+    with scratch_folder("picture") as folder:
         path = os.path.join(folder, "picture.rec")
         with RecordWriter(path) as writer:
             writer.write(pack(IRHeader(0, 0.0, 0, 0), payload))

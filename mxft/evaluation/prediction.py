@@ -7,7 +7,6 @@ they were encoded without loss it is read directly, see `mxft.data.photographs`.
 import contextlib
 import dataclasses
 import os
-import tempfile
 from typing import Optional
 
 from mxft.data.iterators import RecordIterator
@@ -17,10 +16,12 @@ from mxft.data.photographs import Photographs, reading, reads_directly
 from mxft.data.progress import progress
 from mxft.errors import InputError
 from mxft.evaluation.answer import Answer, answering_outputs
-from mxft.evaluation.classification import flat_scores, require_finite
+from mxft.evaluation.classification import flat_scores
 from mxft.evaluation.novelty import Novelty
 from mxft.evaluation.novelty_file import load_reference
+from mxft.files.staging import scratch_folder
 from mxft.inference.executor import InferenceExecutor
+from mxft.inference.finite import naming_pictures
 from mxft.inference.precision import precision_of
 from mxft.wording import BriefRepr
 
@@ -104,14 +105,13 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
                                      iterator.batch_size, context, rewrite, [*outputs, *features],
                                      precision_of(checkpoint))
         answers, novelties = {}, {}
-        for scores, labels in executor.over_all(iterator):
-            rows = [flat_scores(each) for each in scores[:len(outputs)]]
-            for each in rows:
-                require_finite(each)
-            numbers = [int(label) for label in labels]
-            for row, number in enumerate(numbers):
-                answers[number] = tuple(Answer(one, each[row]) for one, each in zip(outputs, rows))
-            novelties.update(zip(numbers, reference.judge(scores[-1]) if reference else ()))
+        with naming_pictures(lambda label: paths[int(label)]):
+            for scores, labels in executor.over_all(iterator):
+                rows = [flat_scores(each) for each in scores[:len(outputs)]]
+                numbers = [int(label) for label in labels]
+                for row, number in enumerate(numbers):
+                    answers[number] = tuple(Answer(one, each[row]) for one, each in zip(outputs, rows))
+                novelties.update(zip(numbers, reference.judge(scores[-1]) if reference else ()))
     return [Prediction(path, answers.get(i, ()), problems.get(i), novelties.get(i)) for i, path in enumerate(paths)]
 
 
@@ -166,7 +166,7 @@ def image_iterator(paths, spec, packing, batch_size=32, threads=None, show=False
         None of the images can be read.
     """
     threads = threads or os.cpu_count() or 1
-    with tempfile.TemporaryDirectory(prefix="mxft-predict-") as folder:
+    with scratch_folder("predict") as folder:
         prefix = os.path.join(folder, "images")
         write_list(prefix + ".lst", [Row(i, (float(i),), os.path.abspath(path)) for i, path in enumerate(paths)])
         packed = _pack(prefix, threads, show, packing)

@@ -5,7 +5,6 @@ pictures are like those it was trained on; where an earlier layer's do, they are
 """
 import dataclasses
 import os
-import tempfile
 import time
 
 import numpy as np
@@ -17,6 +16,7 @@ from mxft.data.lists import shuffle, write_list
 from mxft.data.packing import pack_list
 from mxft.data.photographs import Photographs, reading, reads_directly
 from mxft.errors import InputError
+from mxft.files.staging import scratch_folder
 from mxft.inference.executor import InferenceExecutor
 from mxft.machine.packages import require_packages
 from mxft.network.anatomy import anatomy_of
@@ -114,7 +114,7 @@ def measure_pictures(checkpoint, spec, pictures, resize, seed=0, threads=None, c
         with reading():
             return _measured(checkpoint, spec, Photographs(rows, pictures.root, spec, packing, BATCH, threads), seed,
                              context)
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder("probe") as scratch:
         prefix = os.path.join(scratch, "sample")
         write_list(prefix + ".lst", rows)
         packed = pack_list(prefix + ".lst", pictures.root, num_thread=threads or os.cpu_count() or 1, show=False,
@@ -137,7 +137,7 @@ def measure_records(checkpoint, spec, scan, seed=0, threads=None, context=None):
     Similarity
     """
     sample = _sample(range(len(scan.ids)), lambda number: scan.first[number], seed)
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder("probe") as scratch:
         path = os.path.join(scratch, "sample.rec")
         copy_records(scan, sample, path)
         return measure_similarity(checkpoint, spec, path, len(sample), seed, threads, context)

@@ -2,7 +2,6 @@
 import dataclasses
 import logging
 import os
-import tempfile
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from mxft.data.labels import copy_records
 from mxft.data.progress import progress
 from mxft.errors import InputError
 from mxft.features.cut import backbone_cut
+from mxft.files.staging import scratch_folder
 from mxft.freeze import freeze_plan
 from mxft.inference.int8 import gains_from_int8
 from mxft.inference.precision import Precision, precision_of
@@ -117,7 +117,7 @@ def some_of(total, count):
 
 def _drawn(scan, numbers, spec, label_width, threads):
     """Return some records as the backbone reads them, float32 ``(N, C, H, W)``."""
-    with tempfile.TemporaryDirectory(prefix="mxft-calibration-") as folder:
+    with scratch_folder("calibration") as folder:
         sample = os.path.join(folder, "sample.rec")
         copy_records(scan, numbers, sample)
         iterator = RecordIterator(sample, spec, len(numbers), len(numbers), threads=threads, label_width=label_width)

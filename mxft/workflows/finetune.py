@@ -145,18 +145,19 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     share = None
     if workers.count > 1:
         share = share_records(data.train, scans["train"].offsets, workers.rank, workers.count)
-    folder = _folder(run, keeping, recipe, _manifest(checkpoint, network, spec, data, ready.hashes), ready, workers)
-    if tensorboard and workers.writes:
-        folder.listen(EventFiles(tensorboard))
-    _announce(folder, checkpoint, ready, spec, data, workers)
-    seed_everything(workers.seed(recipe.seed))
-    if recipe.oversample:
-        data, scans["train"] = _oversampled(data, folder, recipe.seed)
-    training = StagedTraining(network, data, spec, recipe, folder, ready.devices, threads,
-                              {name: len(scan.ids) for name, scan in scans.items()}, share)
-    result = training.run(ready.stages)
-    return (_finish(folder, result, training.best_score, data) if workers.writes
-            else FinetuneResult(folder.path, result, None, data, written=False))
+    manifest = _manifest(checkpoint, network, spec, data, ready.hashes)
+    with _folder(run, keeping, recipe, manifest, ready, workers) as folder:
+        if tensorboard and workers.writes:
+            folder.listen(EventFiles(tensorboard))
+        _announce(folder, checkpoint, ready, spec, data, workers)
+        seed_everything(workers.seed(recipe.seed))
+        if recipe.oversample:
+            data, scans["train"] = _oversampled(data, folder, recipe.seed)
+        training = StagedTraining(network, data, spec, recipe, folder, ready.devices, threads,
+                                  {name: len(scan.ids) for name, scan in scans.items()}, share)
+        result = training.run(ready.stages)
+        return (_finish(folder, result, training.best_score, data) if workers.writes
+                else FinetuneResult(folder.path, result, None, data, written=False))
 
 
 def _folder(run, keeping, recipe, manifest, ready, workers):

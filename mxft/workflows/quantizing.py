@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import logging
 import os
-import tempfile
 import time
 
 import numpy as np
@@ -27,6 +26,7 @@ from mxft.evaluation.packing import folder_packing
 from mxft.faces.data.layout import read_face_set
 from mxft.faces.data.plain_records import is_face_set
 from mxft.faces.data.records import RecordFile
+from mxft.files.staging import scratch_folder
 from mxft.inference.executor import InferenceExecutor
 from mxft.inference.int8 import gains_from_int8
 from mxft.inference.precision import Precision
@@ -105,7 +105,7 @@ def quantize(checkpoint, source, spec, options=None, labels=None, threads=None):
     if outputs[0].kind == EMBEDDING:  # every verb for faces has mean and scale in the graph
         checkpoint = normalised_in_graph(checkpoint)
         outputs, spec = _compared(checkpoint), checkpoint.input_spec or spec
-    with tempfile.TemporaryDirectory(prefix="mxft-quantize-") as scratch:
+    with scratch_folder("quantize") as scratch:
         sample = _Sample(checkpoint, source, spec, options, labels, threads, scratch)
         LOG.info(sample.describe())
         network = SampledNetwork(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params,

@@ -3,7 +3,6 @@ import collections
 import contextlib
 import logging
 import os
-import tempfile
 
 from mxft.data.lists import write_list
 from mxft.data.packing import pack_list
@@ -15,6 +14,7 @@ from mxft.errors import InputError
 from mxft.evaluation.packing import folder_packing
 from mxft.faces.data.layout import read_face_set
 from mxft.faces.data.plain_records import is_face_set, write_plain_records
+from mxft.files.staging import scratch_folder
 
 LOG = logging.getLogger("mxft")
 
@@ -60,7 +60,7 @@ def scored_records(source, checkpoint, spec, labels=None, resize=None, threads=N
         yield photographs
         _say_bad(photographs.opened.bad if photographs.opened else (), found.root)
         return
-    with tempfile.TemporaryDirectory(prefix="mxft-score-") as scratch:
+    with scratch_folder("score") as scratch:
         prefix = os.path.join(scratch, "images")
         if face_set:
             write_plain_records(read_face_set(path), prefix + ".rec")

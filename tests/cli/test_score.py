@@ -10,6 +10,7 @@ from mxft.data.lists import Row, write_list
 from mxft.data.packing import pack_list
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.input_spec import InputSpec
+from mxft.network.manifest import load_manifest
 from tests.support.images import noise, write_image
 
 
@@ -121,7 +122,7 @@ def test_an_image_opencv_throws_at_is_refused(here, capsys, make_records):
 
 
 def test_damaged_and_foreign_manifests(here, capsys):
-    entry = json.loads((here / "told-manifest.json").read_text(encoding="utf-8"))
+    entry = load_manifest("told")
     for text, message in (("{", "manifest cannot be read: expected JSON, received told-manifest.json"),
                           ("[]", "manifest cannot be read: expected a JSON object"),
                           (json.dumps({"input": {"size": "x"}}), "manifest input: expected size, mean, scale"),

@@ -2,11 +2,11 @@
 import contextlib
 import os
 import tarfile
-import tempfile
 
 from mxft.deploy.bundle import SIGNATURE, SUMS
 from mxft.errors import InputError
 from mxft.files.archive import extract_tar, only_child
+from mxft.files.staging import scratch_folder
 
 
 def is_bundle(path):
@@ -23,5 +23,5 @@ def opened_bundle(path):
     if not (tarfile.is_tarfile(path) or os.fspath(path).endswith(".tar")):
         raise InputError(f"model cannot be opened: expected a folder, PREFIX,EPOCH, or the .tar of a bundle, received "
                          f"model={os.fspath(path)!r}, a file that is no tar archive")
-    with tempfile.TemporaryDirectory(prefix="mxft-bundle-") as folder:
+    with scratch_folder("bundle") as folder:
         yield only_child(extract_tar(path, os.path.join(folder, "bundle"), progress=False))

@@ -2,7 +2,6 @@
 import dataclasses
 import os
 import re
-import tempfile
 
 from mxft.data.images import BadImage
 from mxft.data.packing import read_image
@@ -17,6 +16,7 @@ from mxft.deploy.onnx import export_onnx
 from mxft.errors import InputError, RunError
 from mxft.evaluation.novelty_file import load_reference, save_reference
 from mxft.files.archive import write_tar
+from mxft.files.staging import staging_folder
 from mxft.files.whole import require_folder, whole_file, whole_path, write_json
 from mxft.network.checkpoint import Checkpoint, parse_model
 
@@ -80,11 +80,10 @@ def write_bundle(classifier, output, image=None, onnx=True, rewrite=True, key=No
     require_free_output(output)
     _require_names(classifier.classes)
     classifier = classifier.with_temperature()
-    parent = require_folder(os.path.dirname(os.path.abspath(output)))
+    require_folder(os.path.dirname(os.path.abspath(output)))
     bound = classifier.in_float32().bind(rewrite)
     picture = _picture(image, classifier, bound)
-    hidden = f".{os.path.basename(os.path.abspath(output))}."
-    with tempfile.TemporaryDirectory(prefix=hidden, suffix=".part", dir=parent) as staging:
+    with staging_folder(output) as staging:
         folder = os.path.join(staging, classifier.name)
         os.mkdir(folder)
         _write_files(classifier, folder, picture, bound, onnx)

@@ -24,6 +24,7 @@ from mxft.deploy.bundle.writing import write_bundle
 from mxft.errors import InputError, RunError
 from mxft.evaluation.answer import Answer
 from mxft.evaluation.classifier import Classifier
+from mxft.files.checked_json import write_checked
 from mxft.network.anatomy import Link, Output
 from mxft.network.checkpoint import Checkpoint
 from mxft.network.input_spec import InputSpec
@@ -257,8 +258,8 @@ def test_sums_that_are_none_are_refused(line, copy):
 
 
 def changed_json(path, **changes):
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**facts, **changes}), encoding="utf-8")
+    facts = {**json.loads(path.read_text(encoding="utf-8")), **changes}
+    write_checked(path, facts) if "checksum" in facts else path.write_text(json.dumps(facts), encoding="utf-8")
 
 
 def lines(number, first=0, names=None):
