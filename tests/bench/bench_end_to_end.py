@@ -4,7 +4,8 @@
 
 Caltech's 256 classes of 18 photographs, 12 of each for training, and a frozen MobileNetV2 with a logistic head, of
 ../shared or $MXFT_TESTDATA. mxft is ``mxft finetune --plan head --solver logistic``: folder to run folder, with
-checkpoint, calibration, novelty file and page. The others end with a fitted classifier in memory: PyTorch with the
+checkpoint, calibration, novelty file and page, in float32, and in bfloat16 and int8 where the CPU has instructions for
+them; int8 is calibrated within that time. The others end with a fitted classifier in memory: PyTorch with the
 same weights and scikit-learn (`peer_torch`), each process started anew. Their rows appear where PyTorch is installed,
 here or for ``--peer-python``; the twin of the network is made by this Python if it has PyTorch, else by that one, which
 then needs mxnet too.
@@ -23,6 +24,7 @@ from turns import ROOT, shared, show, take_turns, unpack
 
 PER_CLASS = 12
 OURS = "mxft finetune"
+PRECISIONS = {OURS: "fp32", "mxft finetune, bf16": "bf16", "mxft finetune, int8": "int8"}
 PEERS = {"PyTorch fp32 + scikit-learn": (), "PyTorch bf16 + scikit-learn": ("--bf16",),
          "the same, read by OpenCV": ("--bf16", "--decode", "opencv"),
          "PyTorch bf16 compiled + scikit-learn": ("--bf16", "--compile")}
@@ -38,16 +40,24 @@ torch.save(Twin(network, model.arg_params, model.aux_params), sys.argv[2])
 """
 
 
-def ours(model, photographs, scratch):
+def ours(model, photographs, scratch, precision="fp32"):
     """Run ``mxft finetune``; return the top-1 its log tells."""
     run = os.path.join(scratch, "run")
     for path in (run, run + "-records"):
         shutil.rmtree(path, ignore_errors=True)
     _call(sys.executable, "-m", "mxft", "finetune", "--model", model, "--data", photographs, "--run", run, "--plan",
-          "head", "--solver", "logistic", "--per-class", str(PER_CLASS))
+          "head", "--solver", "logistic", "--per-class", str(PER_CLASS), "--precision", precision)
     with open(os.path.join(run, "log.jsonl"), encoding="utf-8") as f:
         rows = [json.loads(line) for line in f]
     return next(row["val_top1"] for row in rows if row["event"] == "epoch")
+
+
+def supports(precision):
+    """Whether this CPU computes in a precision."""
+    from mxft.inference.bfloat16 import gains_from_bfloat16
+    from mxft.inference.int8 import gains_from_int8
+
+    return {"bf16": gains_from_bfloat16, "int8": gains_from_int8}.get(precision, lambda: True)()
 
 
 def peer(python, twin, photographs, lists, options):
@@ -84,7 +94,8 @@ def main():
     model = shared("models", "mobilenet-v2-1.0,0")
     with tempfile.TemporaryDirectory() as scratch:
         photographs = os.path.join(unpack("caltech256-subset.tar", scratch), "256_ObjectCategories")
-        contenders = {OURS: functools.partial(ours, model, photographs, scratch)}
+        contenders = {name: functools.partial(ours, model, photographs, scratch, precision)
+                      for name, precision in PRECISIONS.items() if supports(precision)}
         twin = twin_of(args.peer_python, model, scratch)
         if twin:
             ours(model, photographs, scratch)  # divides the pictures
