@@ -21,7 +21,7 @@ from mxft.network.input_spec import InputSpec
 from mxft.options import QUALITY, Keeping
 from mxft.report.page import write_run_page
 from mxft.training.contradictions import kept_on_the_way
-from mxft.training.photographs import began_with_records, read_instead
+from mxft.training.photographs import ReadPhotographs, began_with_records, read_instead
 from mxft.training.preparation import CheckedRecipe, check_before_packing
 from mxft.training.recipe import Recipe
 from mxft.training.run import check_run_folder, free_folder
@@ -223,6 +223,8 @@ def _given(advised: dict[str, Any], settings: Mapping[str, Any]) -> str:
 
 def _open(data: Data, checkpoint: Checkpoint, recipe: Recipe, packing: _Packing) -> Pictures | Records:
     """Return the Pictures or Records that `data` is, or that lie at the path it is."""
+    if isinstance(data, ReadPhotographs):  # their features are those of one network
+        data = data.packed(packing.threads)
     if isinstance(data, Records):
         return packing.checked(data)
     packed = _packed(data, recipe)

@@ -15,7 +15,7 @@ from mxft.compat import mx
 from mxft.data.datasets import Records, division_of, facts_path, image_facts, without_validation, write_division
 from mxft.data.duplicates import colour_thumbnail, duplicates_of, write_duplicates
 from mxft.data.labels import LabelScan
-from mxft.data.packing import require_some, write_bad_rows
+from mxft.data.packing import pack_list, require_some, write_bad_rows
 from mxft.data.photographs import Photographs, reading, reads_directly
 from mxft.data.progress import progress
 from mxft.data.target_spec import CLASSES
@@ -120,6 +120,18 @@ class ReadPhotographs(Records):
     def judged(self):
         """The paths of the pictures for validation."""
         return tuple(os.path.join(self.root, row.path) for row in self.parts["val"].rows)
+
+    def packed(self, threads=None):
+        """Return the Records of the same pictures, packed beside their lists: for another network, or another plan.
+
+        Parameters
+        ----------
+        threads : int, optional
+            For decoding.
+        """
+        files = {name: pack_list(getattr(self, name), self.root, num_thread=threads or os.cpu_count() or 1,
+                                 **self.packing) for name in self.parts}
+        return Records(files["train"].rec, files["val"].rec, self.classes, packing=self.packing, target=self.target)
 
     def known(self, name, batch_size, seed, label_name):
         """Return the KnownFeatures of one of the parts."""

@@ -109,6 +109,15 @@ def test_data_is_what_people_have(kind, trained, here):
     assert result.score.records == 3 and result.score.top1 == trained.score.top1
 
 
+@pytest.mark.parametrize("settings", [{"plan": "full", **STEPS}, {"plan": "head", "solver": "ridge"}])
+def test_photographs_that_were_read_once_serve_another_run(here, settings):
+    """Their features are those of one network: whatever comes next has the same pictures, not the same features."""
+    first = mxft.finetune("net,0", "photos", "run", plan="head", solver="logistic", per_class=3, **INPUT)
+    second = mxft.finetune("net,0", first.data, "second", **settings, **INPUT)
+    assert second.data.train == "run-records/images-train.rec" and second.data.packing == first.data.packing
+    assert second.score.records == len(first.data.judged)
+
+
 def test_photographs_that_are_read_once_are_not_packed_and_are_found_again(here):
     result = mxft.finetune("net,0", "photos", "run", plan="head", solver="logistic", per_class=3, **INPUT)
     assert sorted(os.listdir("run-records")) == ["images-classes.txt", "images-train.lst", "images-val.lst"]
