@@ -12,6 +12,7 @@ from mxft.errors import InputError
 from mxft.inference.int8_faults import mend_types, wrong_operators
 from mxft.machine.processor import cpu_flags
 from mxft.machine.quiet import quiet_native
+from mxft.network.graph import with_unique_names
 
 _BACKEND = "MKLDNN_QUANTIZE"
 _NEEDED = "avx512_vnni"  # before it, oneDNN adds products of int8 in 16 bits, which may saturate
@@ -43,7 +44,8 @@ class FusedGraph:
 
     @classmethod
     def of(cls, symbol):
-        """Return the FusedGraph of a symbol."""
+        """Return the FusedGraph of a symbol; its own `symbol` has a name for each node, by which it is calibrated."""
+        symbol = with_unique_names(symbol)
         with quiet_native():
             fused = symbol.get_backend_symbol(_BACKEND)
         nodes = json.loads(fused.tojson())["nodes"]

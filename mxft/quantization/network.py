@@ -47,9 +47,8 @@ class SampledNetwork:
         self._data = anatomy.image.name
         scores = [internal_output(symbol, *output.scores) for output in self._outputs]
         cut = scores[0] if len(scores) == 1 else mx.sym.Group(scores)
-        self._bound, self._args, self._auxs, _ = rewrite_for_inference(cut, arg_params, aux_params,
-                                                                       left_out=OF_FLOAT32)
-        self._fused = FusedGraph.of(self._bound)
+        bound, self._args, self._auxs, _ = rewrite_for_inference(cut, arg_params, aux_params, left_out=OF_FLOAT32)
+        self._fused = FusedGraph.of(bound)
         self.layers = tuple(inner[0] for inner in self._fused.layers.values())
         if not self.layers:
             raise InputError("int8: expected a network with convolutions or fully connected layers, received one "
@@ -74,7 +73,7 @@ class SampledNetwork:
         RunError
             The network returns NaN or infinity, or cannot be bound.
         """
-        inside = self._bound.get_internals()
+        inside = self._fused.symbol.get_internals()
         places = {name: place for place, name in enumerate(inside.list_outputs())}
         names = [name for name in dict.fromkeys(self._fused.maps(self._data)) if name in places]
         executor = self._all_maps(mx.sym.Group([inside[places[name]] for name in names]))

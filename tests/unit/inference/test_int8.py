@@ -174,6 +174,17 @@ def test_what_is_outside_a_range_is_clipped():
     assert np.abs(narrow).max() <= high / 2 * 1.01 < np.abs(network.scores(ranges)).max()
 
 
+@needs_int8
+def test_layers_of_one_name_have_a_range_each():
+    """GluonCV's Xception calls a ReLU several times, each time under the same name."""
+    low = mx.sym.Activation(convolution(DATA, 32, "conv0", relu=False), act_type="relu", name="again")
+    high = mx.sym.Activation(convolution(low * 50, 32, "conv1", relu=False), act_type="relu", name="again")
+    network = sampled(last(high))
+    ranges = network.ranges("naive")
+    assert 10 * ranges["again_output"][1] < ranges["again_2_output"][1]
+    assert error(network.scores(ranges), network.scores()) < BOUND
+
+
 def test_the_fused_graph_has_the_names_of_the_networks_own():
     symbol = last(relu(mx.sym.BatchNorm(LINEAR, fix_gamma=False, name="bn0")))
     graph = FusedGraph.of(symbol)
