@@ -9,8 +9,10 @@ import json
 
 from mxft.compat import mx
 from mxft.errors import InputError
+from mxft.inference.int8_faults import mend_types, wrong_operators
 from mxft.machine.processor import cpu_flags
 from mxft.machine.quiet import quiet_native
+from mxft.network.graph import with_unique_names
 
 _BACKEND = "MKLDNN_QUANTIZE"
 _NEEDED = "avx512_vnni"  # before it, oneDNN adds products of int8 in 16 bits, which may saturate
@@ -30,28 +32,32 @@ class FusedGraph:
     Attributes
     ----------
     layers : dict of str to tuple of str
-        For each operator of the fused graph that has weights, its name there: the names of `symbol`'s nodes in it.
+        For each operator of the fused graph that has weights and can be in int8, its name there: the names of
+        `symbol`'s nodes in it.
     """
 
     symbol: object
     fused: object
     layers: dict
     _last: dict
+    _wrong: list
 
     @classmethod
     def of(cls, symbol):
-        """Return the FusedGraph of a symbol."""
+        """Return the FusedGraph of a symbol; its own `symbol` has a name for each node, by which it is calibrated."""
+        symbol = with_unique_names(symbol)
         with quiet_native():
             fused = symbol.get_backend_symbol(_BACKEND)
-        layers, last = {}, {}
-        for node in json.loads(fused.tojson())["nodes"]:
+        nodes = json.loads(fused.tojson())["nodes"]
+        layers, last, wrong = {}, {}, wrong_operators(nodes)
+        for node in nodes:
             if "subgraphs" in node:
                 inside = node["subgraphs"][0]
                 last[node["name"]] = inside["nodes"][inside["heads"][0][0]]["name"]
                 layers[node["name"]] = tuple(inner["name"] for inner in inside["nodes"] if inner["op"] != "null")
             elif node["op"] in _WEIGHTED:
                 layers[node["name"]] = (node["name"],)
-        return cls(symbol, fused, layers, last)
+        return cls(symbol, fused, {name: inner for name, inner in layers.items() if name not in wrong}, last, wrong)
 
     def quantized(self, in_float=(), data_name="data"):
         """Return (graph in int8 without ranges, the tensors that need one: {name there: name in `symbol`}).
@@ -66,7 +72,7 @@ class FusedGraph:
         from mxnet.contrib.quantization import _quantize_symbol
 
         kept = [name for name, inner in self.layers.items() if not set(in_float).isdisjoint(inner)]
-        kept += [name for name in in_float if name not in kept]
+        kept += [name for name in (*in_float, *self._wrong) if name not in kept]
         kept += self._behind_the_last(kept)
         parameters = [name for name in self.fused.list_inputs() if name != data_name]
         with quiet_native():
@@ -157,11 +163,21 @@ def int8_network(symbol, arg_params, aux_params, ranges, in_float=(), data_name=
     Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference,
     arXiv:1712.05877.
     """
+    graph = FusedGraph.of(symbol)
+    kept = [*in_float, *(name for name, inner in graph.layers.items() if inner[-1] + _OUTPUT not in ranges)]
+    while True:
+        network, arguments = _calibrated(graph, kept, ranges, arg_params, data_name)
+        network, wrong = mend_types(network, data_name)
+        if not wrong:
+            return network, arguments, aux_params
+        kept += wrong
+
+
+def _calibrated(graph, kept, ranges, arg_params, data_name):
+    """Return a FusedGraph in int8, but for the operators that are kept in float32, with its ranges; its parameters."""
     from mxnet.contrib.quantization import _calibrate_quantized_sym, _quantize_params
 
-    graph = FusedGraph.of(symbol)
-    uncalibrated = [name for name, inner in graph.layers.items() if inner[-1] + _OUTPUT not in ranges]
-    network, tensors = graph.quantized((*in_float, *uncalibrated), data_name)
+    network, tensors = graph.quantized(kept, data_name)
     missing = [name for name in tensors.values() if name not in ranges]
     if missing:
         raise InputError(f"int8: expected the range of every map, received a calibration without {missing[0]}"
@@ -169,8 +185,7 @@ def int8_network(symbol, arg_params, aux_params, ranges, in_float=(), data_name=
     found = {tensor: tuple(map(float, ranges[own])) for tensor, own in tensors.items()}
     arguments = _quantize_params(network, arg_params, found)
     with quiet_native():
-        network = _calibrate_quantized_sym(network, found).get_backend_symbol(_BACKEND)
-    return network, arguments, aux_params
+        return _calibrate_quantized_sym(network, found).get_backend_symbol(_BACKEND), arguments
 
 
 def gains_from_int8():

@@ -211,6 +211,36 @@ def internal_output(symbol, index, output=0):
     return symbol.get_internals()[first_outputs(symbol)[index] + output]
 
 
+def with_unique_names(symbol):
+    """Return a symbol whose nodes each have a name of their own: of several with one, all but the first get a number.
+
+    Parameters
+    ----------
+    symbol : mx.sym.Symbol
+
+    Returns
+    -------
+    mx.sym.Symbol
+        The same symbol where there is nothing to change. Variables keep their names.
+
+    Examples
+    --------
+    >>> from mxft.compat import mx
+    >>> net = mx.sym.relu(mx.sym.relu(mx.sym.Variable("data"), name="relu0"), name="relu0")
+    >>> with_unique_names(net).get_internals().list_outputs()
+    ['data', 'relu0_output', 'relu0_2_output']
+    """
+    graph = Graph(symbol)
+    seen, changed = {node.name for node in graph.nodes if node.is_variable}, False
+    for node in graph.operators():
+        own, number = node.name, 1
+        while node.name in seen:
+            number += 1
+            node.name, changed = f"{own}_{number}", True
+        seen.add(node.name)
+    return graph.to_symbol() if changed else symbol
+
+
 def has_random_layers(symbol):
     """Whether a network draws random numbers as it trains."""
     return any(node.op in _RANDOM_OPS or (node.op or "").startswith(_RANDOM_PREFIXES)

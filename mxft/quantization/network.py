@@ -47,15 +47,14 @@ class SampledNetwork:
         self._data = anatomy.image.name
         scores = [internal_output(symbol, *output.scores) for output in self._outputs]
         cut = scores[0] if len(scores) == 1 else mx.sym.Group(scores)
-        self._bound, self._args, self._auxs, _ = rewrite_for_inference(cut, arg_params, aux_params,
-                                                                       left_out=OF_FLOAT32)
-        self._fused = FusedGraph.of(self._bound)
+        bound, self._args, self._auxs, _ = rewrite_for_inference(cut, arg_params, aux_params, left_out=OF_FLOAT32)
+        self._fused = FusedGraph.of(bound)
         self.layers = tuple(inner[0] for inner in self._fused.layers.values())
         if not self.layers:
             raise InputError("int8: expected a network with convolutions or fully connected layers, received one "
                              "without")
         self._reference = None
-        self._parts = (self._bound, self._args, self._auxs), None
+        self._parts = (self._fused.symbol, self._args, self._auxs), None
         if len(self._outputs) > 1 or not _ends_in_its_scores(*self._parts[0]):  # rewritten again each time, then
             self._parts = (symbol, arg_params, aux_params), self._outputs
 
@@ -77,7 +76,7 @@ class SampledNetwork:
         RunError
             The network returns NaN or infinity, or cannot be bound.
         """
-        inside = self._bound.get_internals()
+        inside = self._fused.symbol.get_internals()
         places = {name: place for place, name in enumerate(inside.list_outputs())}
         names = [name for name in dict.fromkeys(self._fused.maps(self._data)) if name in places]
         executor = self._all_maps(mx.sym.Group([inside[places[name]] for name in names]))
