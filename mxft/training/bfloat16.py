@@ -74,7 +74,9 @@ def bfloat16_layers(symbol, shapes, adds=False, fixed=()):
     BatchNorm, ReLU, leaky ReLU, sum, pooling and concatenation whose inputs all come from there. In float32 stay
     fully connected layers (casting their weights costs what they gain), a layer behind which no other has weights, and
     all else. A first convolution of 3 channels is given a fourth of zeros: with an odd number MXNet falls back to a
-    kernel that leaves the map in the plain layout, where the BatchNorm behind it takes 30 times as long.
+    kernel that leaves the map in the plain layout, where the BatchNorm behind it takes 30 times as long. Also left in
+    float32: larger kernels beside a bias, whose gradient takes ten times as long, and global pooling, whose gradient
+    comes in a layout no fast kernel takes.
     """
     layers = _Layers(symbol, shapes)
     if not layers.chosen:
@@ -131,6 +133,8 @@ class _Layers:
         weight, read = self._shapes[node.inputs[1][0]], self._shapes[node.inputs[0][0]]
         if len(weight) != 4 or len(read) != 4:
             return False
+        if len(node.inputs) == 3 and node.numbers("kernel") != (1, 1):
+            return False
         given, groups = weight[0], int(node.attrs.get("num_group", 1))
         if groups == read[1] == given:
             return groups % BLOCK == 0
@@ -147,7 +151,8 @@ class _Layers:
                 or node.op in _BATCH_NORMS and node.attrs.get("axis", "1") == "1" and not node.flag("output_mean_var")
                 or node.op == "Activation" and kind == "relu"
                 or node.op == "LeakyReLU" and kind == "leaky"
-                or node.op == "Pooling" and node.attrs.get("pool_type", "max") in ("max", "avg")
+                or node.op == "Pooling" and not node.flag("global_pool")
+                and node.attrs.get("pool_type", "max") in ("max", "avg")
                 or node.op == "Concat" and node.attrs.get("dim", "1") == "1")
 
     def _is_blocked(self, index):

@@ -82,13 +82,14 @@ def test_layers_with_a_kernel_for_it_compute_in_bfloat16_and_no_others(network):
 
 @pytest.mark.parametrize("name, size, gains", [
     ("models/mobilenet-v2-1.0", 64, True), ("symbols/resnet-18", 64, True), ("symbols/resnet-50", 64, True),
-    ("models/mobilefacenet-y1/model", 112, True), ("models/mobilenet-v1-0.25", 64, False)])
+    ("models/mobilefacenet-y1/model", 112, True), ("models/mobilenet-v1-0.25", 128, True),
+    ("symbols/inception-bn", 224, False)])
 def test_auto_takes_the_networks_that_are_mostly_multiplied_in_bfloat16(name, size, gains, testdata, monkeypatch):
     monkeypatch.setattr("mxft.inference.bfloat16.cpu_flags", lambda: frozenset(["avx512f", "avx512_bf16"]))
     symbol = rewrite_for_training(mx.sym.load(str(testdata / f"{name}-symbol.json")))[0]
     data = [mx.io.DataDesc("data", (2, 3, size, size))]
     share = share_in_bfloat16(symbol, {"data": (2, 3, size, size)})
-    assert (share >= LEAST_SHARE) == gains and 0.5 < share < 1
+    assert (share >= LEAST_SHARE) == gains and 0 < share < 1
     for precision, applied in (("auto", ("bfloat16",) * gains), ("bf16", ("bfloat16",)), ("fp32", ()), (None, ())):
         bound, casts = bfloat16_for_training(symbol, FitOptions(precision=precision), "cpu", data)
         assert casts == applied and (bound is symbol) == (not casts)
@@ -130,7 +131,7 @@ def test_outputs_and_gradients_are_float32s_to_the_rounding_of_bfloat16(network)
     np.testing.assert_allclose(got, expected, atol=0.02)
     assert {value.dtype for value in half.values()} == {np.dtype("float32")}
     for name, value in full.items():
-        error = np.linalg.norm(half[name] - value) / np.linalg.norm(value)
+        error = np.linalg.norm(half[name] - value) / (np.linalg.norm(value) + 1e-12)
         assert error < 0.2, (name, error)
 
 
