@@ -41,12 +41,13 @@ def backbone_precision(checkpoint, network, recipe, devices, images):
     Returns
     -------
     Precision
-        Float32 where the backbone trains, or on GPUs.
+        Float32 on GPUs, and where the backbone trains: bf16 is the training's own there, see
+        `mxft.training.bfloat16`, and the network is validated and saved in float32.
 
     Raises
     ------
     InputError
-        Another precision than float32 is asked for by name and the backbone trains; or as
+        int8 is asked for and the backbone trains; or as
         `mxft.inference.precision.precision_of`.
 
     Notes
@@ -58,7 +59,7 @@ def backbone_precision(checkpoint, network, recipe, devices, images):
     if devices[0].device_type != "cpu":
         return Precision()
     if recipe.plan != "head" or not recipe.frozen_backbone:
-        if asked in ("int8", "bf16"):
+        if asked == "int8":
             why = f"`plan={recipe.plan!r}`" if recipe.plan != "head" else "`frozen_backbone=False`"
             raise InputError(f"`precision`: expected a frozen backbone, `plan='head'`, beside it, received "
                              f"`precision={asked!r}` beside {why}")
