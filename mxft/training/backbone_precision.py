@@ -19,7 +19,7 @@ from mxft.quantization.choosing import Verdict, choose_layers
 from mxft.quantization.network import SampledNetwork
 
 LOG = logging.getLogger("mxft")
-IMAGES = 64         # that int8 is calibrated on
+IMAGES = 32         # that int8 is calibrated on
 METHOD = "percentile"
 MIN_COSINE = 0.99   # between the features in int8 and in float32
 _SEED = 0

@@ -59,7 +59,16 @@ def test_layers_go_back_until_it_is():
     cost, told = costs(conv3=1, conv9=0.5), []
     kept, verdict = choose_layers(Network(cost), {}, judged(cost, 0.2), told.append)
     assert set(kept) == {"conv3", "conv9"} and verdict.figures["noise"] <= 0.2
-    assert told[1].startswith("  conv3 in float32: noise")
+    assert told[1].startswith("  conv0, conv1 in float32: noise") and told[2].startswith("  conv3 in float32: noise")
+
+
+def test_the_layers_nearest_the_image_are_tried_first():
+    network = Network(costs(conv0=1, conv1=1))
+    network.noise = None  # nothing is searched
+    kept, _ = choose_layers(network, {}, judged(network.cost, 0.2))
+    assert kept == ("conv0", "conv1")
+    kept, _ = choose_layers(network, {}, judged(network.cost, 1.2))
+    assert kept == ("conv1",)
 
 
 def test_what_a_later_layer_made_needless_is_taken_back():
