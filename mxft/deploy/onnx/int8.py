@@ -117,7 +117,8 @@ def export_int8(checkpoint, path, images, spec=None, min_cosine=MIN_COSINE):
     with whole_path(os.fspath(path)) as temporary:
         onnx.save(model, temporary)
     values = {field.name: getattr(exact, field.name) for field in dataclasses.fields(exact)}
-    return Int8Export(**{**values, "path": os.fspath(path)}, cosine=cosine, same_class=same, images=len(images), calibration=calibration)
+    return Int8Export(**{**values, "path": os.fspath(path)}, cosine=cosine, same_class=same,
+                      images=len(images), calibration=calibration)
 
 
 def _quantizer():
@@ -178,8 +179,8 @@ def _unwarned():
 
 
 def _named(model):
-    """Give nodes without a name, as the exporter leaves convolutions, that of their output: layers are left out by it.
-    """
+    """Give nodes without a name that of their output: the exporter gives convolutions none, and layers are left out
+    by it."""
     for node in model.graph.node:
         node.name = node.name or node.output[0]
     return model
