@@ -88,6 +88,23 @@ class Quantization(BriefRepr):
         return {"format": FORMAT, **dataclasses.asdict(self), "in_float": list(self.in_float),
                 "ranges": {name: list(pair) for name, pair in self.ranges.items()}}
 
+    def without(self, names):
+        """Return it without what it says of these layers and parameters, which are then computed in float32.
+
+        Parameters
+        ----------
+        names : set of str
+
+        Returns
+        -------
+        Quantization
+        """
+        outputs = {f"{name}_output" for name in names}
+        return dataclasses.replace(
+            self, ranges={name: pair for name, pair in self.ranges.items() if name not in outputs | names},
+            in_float=tuple(name for name in self.in_float if name not in names),
+            parameters={name: text for name, text in self.parameters.items() if name not in names})
+
     def refuse_other(self, arg_params, aux_params):
         """Refuse (InputError) parameters that are not those the ranges were measured with; missing ones are not."""
         for values in (arg_params, aux_params):
@@ -113,7 +130,7 @@ def digest(value):
     --------
     >>> from mxft.compat import mx
     >>> digest(mx.nd.ones((2, 3)))
-    'e1da1e39b5a8c39c'
+    'f46913286d895f62'
     """
     return hashlib.sha256(value.asnumpy().astype("float32", copy=False).tobytes()).hexdigest()[:16]
 
