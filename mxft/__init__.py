@@ -14,6 +14,7 @@ Each job in one call:
     enroll, identify people into a gallery, pictures to their names; compare_faces: two pictures
     finetune_faces   a face network and a set of people in, a verified run out; pack_faces and pack_pairs make the sets
     slim             a face network up to its embedding
+    quantize         a checkpoint computed in int8 on a CPU, calibrated on images and compared
     export           an ONNX file that was compared with the checkpoint
     import_weights   weights of torchvision, timm, Keras and ONNX
     list_models      the names of the zoo; fetch gets one of them
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from mxft.api.packing import pack_faces as pack_faces
     from mxft.api.packing import pack_pairs as pack_pairs
     from mxft.api.packing import split as split
+    from mxft.api.quantizing import quantize as quantize
     from mxft.data.datasets import Records as Records
     from mxft.data.pictures import Pictures as Pictures
     from mxft.data.pictures import open_pictures as open_pictures
@@ -89,7 +91,7 @@ _HOMES = {
     "mxft.api.judging": ("Predictions", "predict", "score"),
     "mxft.api.packing": ("pack_faces", "pack_pairs", "split"), "mxft.api.faces": ("Embeddings", "embed", "verify"),
     "mxft.api.face_training": ("FaceFinetuneResult", "finetune_faces", "slim"),
-    "mxft.api.conversion": ("export", "import_weights"),
+    "mxft.api.quantizing": ("quantize",), "mxft.api.conversion": ("export", "import_weights"),
     "mxft.api.models": ("fetch", "list_models", "load_checkpoint"), "mxft.data.datasets": ("Records",),
     "mxft.data.pictures": ("Pictures", "open_pictures"), "mxft.errors": ("InputError", "MxftError", "RunError"),
     "mxft.freeze": ("freeze_plan",), "mxft.inference.executor": ("InferenceExecutor",),

@@ -13,6 +13,7 @@ from mxft.api.models import Model, input_of, open_model
 from mxft.api.pictures import Picture, as_files
 from mxft.api.telling import telling
 from mxft.deploy.onnx import OnnxExport, export_onnx, is_training_network, noise
+from mxft.deploy.onnx.int8 import MIN_COSINE, export_int8
 from mxft.deploy.slim import slim
 from mxft.errors import InputError
 from mxft.evaluation.packing import folder_packing
@@ -29,7 +30,8 @@ LOG = logging.getLogger("mxft")
 def export(model: Model, path: str | os.PathLike[str], *, layer: str | None = None,
            images: Picture | Iterable[Picture] | None = None, image_shape: Sequence[int] | None = None,
            rgb_mean: Sequence[float] | None = None, rgb_std: Sequence[float] | None = None,
-           force: bool = False, calibrated: bool = False) -> OnnxExport:
+           force: bool = False, calibrated: bool = False, precision: str = "fp32",
+           min_cosine: float | None = None) -> OnnxExport:
     """Write a checkpoint as an ONNX file that was compared with it, as ``mxft export`` does.
 
     Parameters
@@ -41,17 +43,22 @@ def export(model: Model, path: str | os.PathLike[str], *, layer: str | None = No
     layer : str, optional
         End the network at this layer.
     images : see `mxft.predict`, optional
-        To compare on; noise when None.
+        To compare on; noise when None. For int8 also to calibrate on, where the checkpoint was not quantized.
     image_shape, rgb_mean, rgb_std, optional
         Where the checkpoint has no manifest.
     force : bool
         Replace a file of that name.
     calibrated : bool
         Divide the logits by the temperature of the manifest, as `mxft.predict` does.
+    precision : {"fp32", "int8"}
+        Of the file; int8 by ONNX Runtime's quantizer, see `mxft.deploy.onnx.int8.export_int8`.
+    min_cosine : float, optional
+        Of int8, the least cosine between its scores and those in float32, on average; 0.99 when None.
 
     Returns
     -------
     OnnxExport
+        Of int8 an `mxft.deploy.onnx.int8.Int8Export`.
 
     Raises
     ------
@@ -71,6 +78,7 @@ def export(model: Model, path: str | os.PathLike[str], *, layer: str | None = No
     if layer is not None and calibrated:
         raise InputError(f"`calibrated`: expected the whole network, received layer={layer!r} beside it; leave one of "
                          "them out")
+    _check_int8(precision, images is not None, min_cosine)
     with telling():
         checkpoint = open_model(model, image_shape)
         if calibrated:
@@ -85,11 +93,27 @@ def export(model: Model, path: str | os.PathLike[str], *, layer: str | None = No
         spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std)
         check_fits(checkpoint, spec)
         probe = noise(spec) if images is None else _read(images, checkpoint, spec)
-        result: OnnxExport = export_onnx(checkpoint, path, spec.shape, probe, spec=spec)
+        result: OnnxExport
+        if precision == "int8":
+            result = export_int8(checkpoint, path, probe, spec, MIN_COSINE if min_cosine is None else min_cosine)
+        else:
+            result = export_onnx(checkpoint, path, spec.shape, probe, spec=spec)
         what = "images of noise" if images is None else "images"
-        LOG.info(f"ONNX Runtime on {len(probe)} {what}: largest difference {result.error:.1e} of the largest value\n"
+        LOG.info(f"ONNX Runtime on {len(probe)} {what}: {result.describe()}\n"
                  f"wrote {result.path}: {os.path.getsize(result.path) / 1e6:.1f} MB")
     return result
+
+
+def _check_int8(precision: str, has_images: bool, min_cosine: float | None) -> None:
+    """Refuse another precision, int8 without images, and what is asked of int8 alone."""
+    if precision not in ("fp32", "int8"):
+        raise InputError(f"`precision`: expected fp32 or int8, received `precision={precision!r}`")
+    if precision == "int8" and not has_images:
+        raise InputError("`precision`: expected `images` beside int8, which is calibrated and compared on them, "
+                         "received none")
+    if precision != "int8" and min_cosine is not None:
+        raise InputError(f"`min_cosine`: expected `precision='int8'` beside it, received min_cosine={min_cosine:g} "
+                         "alone; leave it out")
 
 
 def _read(images: Picture | Iterable[Picture], checkpoint: Checkpoint, spec) -> np.ndarray:  # type: ignore[no-untyped-def]

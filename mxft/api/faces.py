@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mxft.api.models import Model, input_of, open_model
+from mxft.api.models import Model, at_precision, input_of, open_model
 from mxft.api.pictures import Picture, as_files
 from mxft.api.telling import telling
 from mxft.data.images import BadImage, inspect
@@ -68,7 +68,8 @@ class Embeddings(BriefRepr):
 def embed(model: Model, pictures: Picture | Iterable[Picture], *, layer: str | None = None, flip: bool = False,
           normalise: bool = False, resize: int | None = None, batch_size: int = 32,
           image_shape: Sequence[int] | None = None, rgb_mean: Sequence[float] | None = None,
-          rgb_std: Sequence[float] | None = None, gpus: str = "", threads: int | None = None) -> Embeddings:
+          rgb_std: Sequence[float] | None = None, gpus: str = "",
+          precision: str | None = None, threads: int | None = None) -> Embeddings:
     """Return a vector for each picture: a face network's embedding, or the features before a classifier.
 
     Parameters
@@ -89,6 +90,8 @@ def embed(model: Model, pictures: Picture | Iterable[Picture], *, layer: str | N
     image_shape, rgb_mean, rgb_std, optional
         Where the checkpoint has no manifest.
     gpus : str
+    precision : {"fp32", "bf16", "int8", "auto"}, optional
+        Numbers it is computed in, on a CPU; int8 of a quantized checkpoint, else fp32, when None.
     threads : int, optional
 
     Returns
@@ -110,7 +113,7 @@ def embed(model: Model, pictures: Picture | Iterable[Picture], *, layer: str | N
     0.71
     """
     with telling(), as_files(pictures) as (paths, names, _):
-        checkpoint = open_model(model, image_shape)
+        checkpoint = at_precision(open_model(model, image_shape), precision)
         spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std, InputSpec())
         check_fits(checkpoint, spec)
         if layer is None and checkpoint.anatomy.embedding and not resize:
@@ -167,6 +170,7 @@ def _vectors(executor: Any, iterator: Any, flip: bool) -> np.ndarray[Any, Any]:
 
 def verify(model: Model, pairs: str | os.PathLike[str] | PairSet, *, folds: int = FOLDS, flip: bool = True,
            batch_size: int = 32, image_size: Sequence[int] | None = None, gpus: str = "",
+           precision: str | None = None,
            threads: int | None = None) -> Verification:
     """Verify a face network on a set of pairs, as ``mxft verify`` and insightface's ``verification.py`` do.
 
@@ -184,6 +188,8 @@ def verify(model: Model, pairs: str | os.PathLike[str] | PairSet, *, folds: int 
     image_size : (H, W), optional
         The manifest's, or 112x112, when None.
     gpus : str
+    precision : {"fp32", "bf16", "int8", "auto"}, optional
+        Numbers it is computed in, on a CPU; int8 of a quantized checkpoint, else fp32, when None.
     threads : int, optional
 
     Returns
@@ -201,7 +207,7 @@ def verify(model: Model, pairs: str | os.PathLike[str] | PairSet, *, folds: int 
     0.99117+-0.00578
     """
     with telling(), quiet_native():
-        checkpoint = open_model(model)
+        checkpoint = at_precision(open_model(model), precision)
         pair_set = pairs if isinstance(pairs, PairSet) else load_pairs(os.fspath(pairs))
         size = height_width(image_size, "image_size") if image_size else input_size(checkpoint)
         check_images(pair_set, size)

@@ -9,7 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from mxft.api.models import Model, input_of, open_model
+from mxft.api.models import Model, at_precision, input_of, open_model
 from mxft.api.pictures import MOST_SHOWN, Picture, as_files
 from mxft.api.telling import telling
 from mxft.data.thumbnails import small_image, thumbnail_of_picture
@@ -34,7 +34,7 @@ _LEAST_TOLD = 0.005  # probability of a class after the likeliest
 def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = None, batch_size: int = 32,
           resize: int | None = None, output: str | None = None, image_shape: Sequence[int] | None = None,
           rgb_mean: Sequence[float] | None = None, rgb_std: Sequence[float] | None = None, gpus: str = "",
-          threads: int | None = None) -> Score | MultiLabelScore | RegressionScore:
+          precision: str | None = None, threads: int | None = None) -> Score | MultiLabelScore | RegressionScore:
     """Score a checkpoint on labelled pictures or records, each counted once; as ``mxft score`` does.
 
     Parameters
@@ -53,6 +53,8 @@ def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = No
     image_shape, rgb_mean, rgb_std, optional
         Where the checkpoint has no manifest.
     gpus : str
+    precision : {"fp32", "bf16", "int8", "auto"}, optional
+        Numbers it is computed in, on a CPU; int8 of a quantized checkpoint, else fp32, when None.
     threads : int, optional
 
     Returns
@@ -73,7 +75,7 @@ def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = No
     0.933
     """
     with telling():
-        checkpoint = open_model(model, image_shape)
+        checkpoint = at_precision(open_model(model, image_shape), precision)
         answering_outputs(checkpoint, output)
         spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std)
         if resize is not None:
@@ -209,7 +211,7 @@ def _listed(best: Sequence[tuple[str, float]]) -> str:
 def predict(model: Model, pictures: Picture | Iterable[Picture], *, resize: int | None = None,
             batch_size: int = 32, output: str | None = None, image_shape: Sequence[int] | None = None,
             rgb_mean: Sequence[float] | None = None, rgb_std: Sequence[float] | None = None, gpus: str = "",
-            threads: int | None = None) -> Predictions:
+            precision: str | None = None, threads: int | None = None) -> Predictions:
     """Say what pictures show, as ``mxft predict`` does.
 
     Parameters
@@ -227,6 +229,8 @@ def predict(model: Model, pictures: Picture | Iterable[Picture], *, resize: int 
     image_shape, rgb_mean, rgb_std, optional
         Where the checkpoint has no manifest.
     gpus : str
+    precision : {"fp32", "bf16", "int8", "auto"}, optional
+        Numbers it is computed in, on a CPU; int8 of a quantized checkpoint, else fp32, when None.
     threads : int, optional
 
     Returns
@@ -244,7 +248,7 @@ def predict(model: Model, pictures: Picture | Iterable[Picture], *, resize: int 
     ['cat', 'dog']
     """
     with telling(), as_files(pictures) as (paths, names, originals):
-        checkpoint = open_model(model, image_shape)
+        checkpoint = at_precision(open_model(model, image_shape), precision)
         outputs = answering_outputs(checkpoint, output)
         spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std)
         packing = {**folder_packing(checkpoint, spec), **({"resize": resize} if resize else {})}

@@ -11,6 +11,7 @@ from mxft.network import checkpoint as files
 from mxft.network.checkpoint import Checkpoint
 from mxft.network.input_spec import InputSpec
 from mxft.network.locating import parse_model
+from mxft.options import PRECISIONS
 
 LOG = logging.getLogger("mxft.progress")
 _TOLD: set[tuple[str, str]] = set()
@@ -127,6 +128,26 @@ def with_image_shape(checkpoint: Checkpoint, image_shape: Sequence[int]) -> Chec
     entry = {"input": dataclasses.replace(spec, shape=tuple(image_shape)).to_dict()} if spec else {
         "shape": list(image_shape)}
     return dataclasses.replace(checkpoint, manifest={**checkpoint.manifest, **entry})
+
+
+def at_precision(checkpoint: Checkpoint, precision: Optional[str]) -> Checkpoint:
+    """Return a checkpoint to be computed in these numbers on a CPU; as it is when None.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    precision : {"fp32", "bf16", "int8", "auto"} or None
+
+    Raises
+    ------
+    InputError
+        Another name.
+    """
+    if precision is None:
+        return checkpoint
+    if precision not in PRECISIONS:
+        raise InputError(f"`precision`: expected one of {', '.join(PRECISIONS)}, received `precision={precision!r}`")
+    return dataclasses.replace(checkpoint, precision=precision)
 
 
 def input_of(checkpoint: Checkpoint, image_shape: Optional[Sequence[int]] = None,

@@ -5,6 +5,18 @@ from typing import Any, Optional, TypedDict, Union
 from mxft.options import CacheOptions, FreezeOptions, HeadStage
 
 
+class QuantizeSettings(TypedDict, total=False):
+    """See `mxft.workflows.quantize_options.QuantizeOptions` for what each of them does."""
+
+    method: str
+    calibration_images: int
+    check_images: int
+    max_drop: float
+    min_cosine: float
+    seed: int
+    force: bool
+
+
 class Settings(TypedDict, total=False):
     """See `mxft.training.recipe.Recipe` and `mxft.options.FitOptions` for what each of them does."""
 

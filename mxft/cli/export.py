@@ -1,8 +1,9 @@
 """``mxft export``: a checkpoint as an ONNX file that was compared with it."""
-from mxft.commandline.arguments import Parser, add_input_options, input_spec, say_assumptions, whole
+from mxft.commandline.arguments import Parser, add_input_options, input_spec, real, say_assumptions, whole
 from mxft.errors import InputError
 
 MOST = 16  # images to compare on
+MOST_INT8 = 256  # to calibrate and compare on
 
 EXAMPLES = """\
 examples:
@@ -12,6 +13,8 @@ examples:
   mxft export --to onnx --model runs/faces/model,best --output embedding.onnx
   mxft export --to onnx --model runs/photos --layer flatten0 \\
       --output features.onnx
+  mxft export --to onnx --model runs/photos --precision int8 \\
+      --images photos --output photos-int8.onnx
 
 Every output an image alone gives is written, under its own name: classes,
 tags, numbers, maps; a loss becomes the softmax, sigmoid or scores it is for
@@ -22,6 +25,11 @@ largest output; otherwise the first layer that differs is named. The file takes
 what the checkpoint takes: pixels less the mean, times the scale, which are
 printed and noted in the file; mxft import reads them again. Its probabilities
 are the network's own: --calibrated writes the manifest's temperature into it.
+
+With --precision int8 ONNX Runtime's own quantizer makes an int8 file of it. The
+ranges and the layers left in float32 are those mxft quantize found; without it
+the ranges are measured on --images. The file is written only if its scores are
+like the checkpoint's in float32 on --images: --min-cosine says how much.
 """
 
 
@@ -35,7 +43,12 @@ def parser():
     p.add_argument("--calibrated", action="store_true",
                    help="divide the logits by the temperature of the manifest, as mxft predict does")
     p.add_argument("--images", nargs="+", default=[], metavar="IMAGE",
-                   help=f"images to compare on, as mxft predict takes them; of many {MOST}, spread over all")
+                   help=f"images to compare on, as mxft predict takes them; of many {MOST}, for int8 {MOST_INT8}, "
+                        "spread over all")
+    p.add_argument("--precision", dest="of_file", choices=("fp32", "int8"), default="fp32",
+                   help="of the file (default: fp32)")
+    p.add_argument("--min-cosine", type=real(least=0, most=1), metavar="C",
+                   help="of --precision int8: between its scores and those in float32, on average (default: 0.99)")
     p.add_argument("--resize", type=whole(1), metavar="N",
                    help="short side before the crop, of --images and for who reads the file (default: the "
                         "manifest's)")
@@ -60,6 +73,7 @@ def main(argv=None):
                          "one of them out")
     if os.path.lexists(args.output) and not args.force:
         raise InputError(f"output: expected a name that is free, received {args.output!r}; --force replaces it")
+    _check_int8(args)
     checkpoint = open_model(args)
     if args.layer:
         checkpoint = _cut(checkpoint, args.layer)
@@ -75,15 +89,32 @@ def main(argv=None):
     if args.resize:
         checkpoint = _packed_at(args, checkpoint, spec)
     probe = _probe(args, checkpoint, spec)
-    result = export_onnx(checkpoint, args.output, spec.shape, probe, spec=spec)
+    if args.of_file == "int8":
+        from mxft.deploy.onnx.int8 import MIN_COSINE, export_int8
+
+        least = MIN_COSINE if args.min_cosine is None else args.min_cosine
+        result = export_int8(checkpoint, args.output, probe, spec, least)
+    else:
+        result = export_onnx(checkpoint, args.output, spec.shape, probe, spec=spec)
     batch = "N" if result.any_batch else "1"
     print(f"input {result.input} ({batch}, {', '.join(map(str, spec.shape))}): {spec.describe()}")
     for output, (name, shape) in zip(checkpoint.anatomy.served, result.outputs.items()):
         print(f"output {name} ({', '.join(map(str, (batch, *shape)))}): {output.kind}")
     _say_probabilities(checkpoint)
-    print(f"ONNX Runtime on {len(probe)} {'images' if args.images else 'images of noise'}: largest difference "
-          f"{result.error:.1e} of the largest value\n"
+    if args.of_file == "int8":
+        print(f"ranges {result.calibration}")
+    print(f"ONNX Runtime on {len(probe)} {'images' if args.images else 'images of noise'}: {result.describe()}\n"
           f"wrote {result.path}: {os.path.getsize(result.path) / 1e6:.1f} MB")
+
+
+def _check_int8(args):
+    """Refuse int8 without images, and what is asked of int8 alone."""
+    if args.of_file == "int8" and not args.images:
+        raise InputError("--precision: expected --images beside int8, which is calibrated and compared on them, "
+                         "received none; --images photos, say")
+    if args.of_file != "int8" and args.min_cosine is not None:
+        raise InputError(f"--min-cosine: expected --precision int8 beside it, received --min-cosine "
+                         f"{args.min_cosine:g} alone; leave it out")
 
 
 def _say_probabilities(checkpoint):
@@ -128,7 +159,7 @@ def _probe(args, checkpoint, spec):
     if not args.images:
         return noise(spec)
     with opened_images(args.images) as images:
-        images = images[::-(-len(images) // MOST)]
+        images = images[::-(-len(images) // (MOST_INT8 if args.of_file == "int8" else MOST))]
         paths = [require_file(image.path, "image") for image in images]
         packed = all(image.packed for image in images)
         packing = {"pass_through": True} if packed else packing_of(args, checkpoint, spec)

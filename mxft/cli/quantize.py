@@ -13,18 +13,20 @@ from mxft.workflows.quantize_options import QuantizeOptions
 
 EXAMPLES = """\
 examples:
-  mxft quantize --model runs/photos --images photos --output runs/photos-int8/model
-  mxft quantize --model resnet-50,0 --images imagenet-val.rec --output r50-int8 \\
-      --image-shape 3,224,224
+  mxft quantize --model runs/photos --images photos \\
+      --output runs/photos-int8/model
+  mxft quantize --model resnet-50,0 --images imagenet-val.rec \\
+      --output r50-int8 --image-shape 3,224,224
   mxft quantize --model mobilefacenet-y1/model,0 --images faces --output y1-int8
   mxft score --model runs/photos-int8/model,0 more-photos
 
 For CPUs with AVX-512 VNNI. --images are pictures or records such as the network
 will see; where they have labels it knows, top-1 is what is compared, else the
 cosine between the outputs. Layers that cost accuracy are found by bisection and
-stay in float32; each is printed. What is written is the same symbol and the same
-parameters; the manifest says how they are computed, and every verb computes it
-so on such a CPU. --precision fp32 of those verbs computes it in float32.
+stay in float32; each is printed. What is written is the same symbol and the
+same parameters; the manifest says how they are computed, and every verb
+computes it so on such a CPU. --precision fp32 of those verbs computes it in
+float32.
 """
 
 

@@ -9,7 +9,7 @@ import json
 
 from mxft.compat import mx
 from mxft.errors import InputError
-from mxft.inference.int8_faults import mend_types, wrong_operators
+from mxft.inference.int8_faults import repair_types, wrong_operators
 from mxft.machine.processor import cpu_flags
 from mxft.machine.quiet import quiet_native
 from mxft.network.graph import with_unique_names
@@ -167,7 +167,7 @@ def int8_network(symbol, arg_params, aux_params, ranges, in_float=(), data_name=
     kept = [*in_float, *(name for name, inner in graph.layers.items() if inner[-1] + _OUTPUT not in ranges)]
     while True:
         network, arguments = _calibrated(graph, kept, ranges, arg_params, data_name)
-        network, wrong = mend_types(network, data_name)
+        network, wrong = repair_types(network, data_name)
         if not wrong:
             return network, arguments, aux_params
         kept += wrong

@@ -33,8 +33,8 @@ def wrong_operators(nodes):
             or any(_is_grouped(inner) for inner in (node, *_inside(node)))]
 
 
-def mend_types(network, data_name):
-    """Return a network in int8 with the ranges mended that are wrong for its types, and the operators to leave out.
+def repair_types(network, data_name):
+    """Return a network in int8 with the ranges corrected that are wrong for its types, and the operators to leave out.
 
     Parameters
     ----------

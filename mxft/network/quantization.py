@@ -88,6 +88,23 @@ class Quantization(BriefRepr):
         return {"format": FORMAT, **dataclasses.asdict(self), "in_float": list(self.in_float),
                 "ranges": {name: list(pair) for name, pair in self.ranges.items()}}
 
+    def without(self, names):
+        """Return it without what it says of these layers and parameters, which are then computed in float32.
+
+        Parameters
+        ----------
+        names : set of str
+
+        Returns
+        -------
+        Quantization
+        """
+        outputs = {f"{name}_output" for name in names}
+        return dataclasses.replace(
+            self, ranges={name: pair for name, pair in self.ranges.items() if name not in outputs | names},
+            in_float=tuple(name for name in self.in_float if name not in names),
+            parameters={name: text for name, text in self.parameters.items() if name not in names})
+
     def refuse_other(self, arg_params, aux_params):
         """Refuse (InputError) parameters that are not those the ranges were measured with; missing ones are not."""
         for values in (arg_params, aux_params):

@@ -14,6 +14,7 @@ from mxft.files.staging import scratch_folder
 from mxft.freeze import freeze_plan
 from mxft.inference.int8 import gains_from_int8
 from mxft.inference.precision import Precision, precision_of
+from mxft.network.graph import Graph
 from mxft.network.quantization import Quantization
 from mxft.quantization.choosing import Verdict, choose_layers
 from mxft.quantization.network import SampledNetwork
@@ -67,13 +68,27 @@ def backbone_precision(checkpoint, network, recipe, devices, images):
     checkpoint = dataclasses.replace(checkpoint, precision=asked)
     if asked == "int8" and Quantization.of(checkpoint.manifest) is None and gains_from_int8():
         return _calibrated(network, recipe, images(IMAGES))
-    return precision_of(checkpoint)
+    return _of_backbone(precision_of(checkpoint), network, recipe)
+
+
+def _cut(network, recipe):
+    return backbone_cut(network.symbol, freeze_plan("head", network.symbol, network.head_parameters, recipe.batch_norm,
+                                                    recipe.freezing))
+
+
+def _of_backbone(precision, network, recipe):
+    """Return a Precision without what it says of the head: the new one may have the name of that which was measured."""
+    cut = _cut(network, recipe) if precision.quantization else None
+    if cut is None:
+        return precision
+    kept = {node.name for node in Graph(cut.backbone).nodes}
+    new = {node.name for node in Graph(network.symbol).nodes} - kept
+    return dataclasses.replace(precision, quantization=precision.quantization.without(new))
 
 
 def _calibrated(network, recipe, images):
     """Return int8 for the backbone, calibrated on training images."""
-    cut = backbone_cut(network.symbol, freeze_plan("head", network.symbol, network.head_parameters, recipe.batch_norm,
-                                                   recipe.freezing))
+    cut = _cut(network, recipe)
     if cut is None:
         raise InputError("`precision`: expected a network with a frozen backbone, received `precision='int8'` of one "
                          "without")

@@ -36,7 +36,7 @@ from mxft.network.normalisation import normalised_in_graph
 from mxft.network.quantization import ENTRY, Quantization
 from mxft.quantization.choosing import Verdict, choose_layers
 from mxft.quantization.network import SampledNetwork
-from mxft.wording import BriefRepr
+from mxft.wording import BriefRepr, html_table
 from mxft.workflows.quantize_options import QuantizeOptions
 
 LOG = logging.getLogger("mxft")
@@ -62,6 +62,11 @@ class QuantizeResult(BriefRepr):
     quantization: Quantization
     judged: str
     speed: float
+
+    def _repr_html_(self):
+        kept = ", ".join(self.quantization.in_float) or "none"
+        return html_table([("computed in", self.quantization.describe()), ("compared", self.judged),
+                           ("layers in float32", kept), ("times as fast as float32", f"{self.speed:.1f}")])
 
 
 def quantize(checkpoint, source, spec, options=None, labels=None, threads=None):

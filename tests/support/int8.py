@@ -9,7 +9,7 @@ from mxft.quantization.network import SampledNetwork
 
 needs_int8 = pytest.mark.skipif(not gains_from_int8(), reason="this CPU has no avx512_vnni")
 needs_bfloat16 = pytest.mark.skipif(not gains_from_bfloat16(), reason="this CPU has no avx512_bf16")
-SHAPE = (4, 12, 12)
+SHAPE = (3, 12, 12)
 
 
 def convolution(data, filters, name, kernel=3, relu=True, **attrs):

@@ -56,6 +56,10 @@ class OnnxExport(BriefRepr):
         """The shape of the first output for one image."""
         return self.outputs[self.output]
 
+    def describe(self):
+        """Return how near it is, in words."""
+        return f"largest difference {self.error:.1e} of the largest value"
+
 
 def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE, spec=None):
     """Write a checkpoint as an ONNX model that takes what the checkpoint takes.

@@ -16,6 +16,7 @@ from mxft.network.graph import Graph, inner_edges
 _IDENTITIES = frozenset((
     "LinearRegressionOutput", "MAERegressionOutput", "SVMOutput", "MakeLoss", "make_loss", "BlockGrad", "_copy",
     "_identity_with_attr_like_rhs", "IdentityAttachKLSparseReg", "Dropout", "_contrib_gradientmultiplier"))
+OWN = "own_"  # begins a name that was changed
 _SOFTMAXES = ("SoftmaxOutput", "SoftmaxActivation", "softmax", "softmin", "log_softmax")
 
 
@@ -166,7 +167,7 @@ def _give_own_names(graph, names):
         if node.index in heads:
             continue
         if any(node.name[:end] in operators for end, sign in enumerate(node.name) if sign == "_"):
-            node.name = f"own_{node.name}"
+            node.name = f"{OWN}{node.name}"
         while node.name in seen:
             node.name += "_"
         seen.add(node.name)

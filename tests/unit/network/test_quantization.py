@@ -54,6 +54,12 @@ def test_other_parameters_are_refused_and_missing_ones_are_not():
         made.refuse_other({"w": weight * 2}, {})
 
 
+def test_layers_are_left_out():
+    left = GOOD.without({"conv0", "conv0_weight", "fc1"})
+    assert (left.ranges, left.in_float, left.parameters) == ({"data": (-1.0, 1.0)}, (), {})
+    assert left.method == GOOD.method and GOOD.in_float == ("fc1",)
+
+
 def test_the_hash_is_of_numbers_and_not_of_their_type():
     assert digest(mx.nd.ones((2, 3))) == digest(mx.nd.ones((2, 3)).astype("float64"))
 
