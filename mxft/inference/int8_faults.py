@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from mxft.compat import mx
+from mxft.network.graph import symbol_of
 
 _QUANTIZED = "quantized_"  # begins the name of an operator in int8
 _ACTIVATION = "_contrib_quantized_act"
@@ -69,7 +69,7 @@ def repair_types(network, data_name):
         elif ((added and read[added] != written) or (node["op"] == _ACTIVATION and read[0] == "uint8")
                 or (written == "uint8" and float(node.get("attrs", {}).get("min_calib_range", 0)) < 0)):
             left_out.append(node["name"][len(_QUANTIZED):])
-    return mx.sym.load_json(json.dumps(content)), left_out
+    return symbol_of(content), left_out
 
 
 def _types(network, nodes, data_name):

@@ -195,6 +195,18 @@ class Graph:
             return mx.sym.load_json(json.dumps(graph))
 
 
+def symbol_of(content):
+    """Return the symbol of a graph in JSON that MXNet itself wrote, subgraphs of a backend included.
+
+    Parameters
+    ----------
+    content : dict
+        Of ``symbol.tojson()``, altered; never of a file, which `mxft.network.graph_file` reads.
+    """
+    with quiet_native():
+        return mx.sym.load_json(json.dumps(content))
+
+
 def inner_edges(symbol):
     """Return the (node, output) of ``Graph(symbol)`` that each output of ``symbol.get_internals()`` is, in order."""
     inside = json.loads(symbol.get_internals().tojson(remove_amp_cast=False))

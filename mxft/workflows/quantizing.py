@@ -279,7 +279,9 @@ def _knows(scores, labels):
 
 def _speed(checkpoint, spec, quantization):
     """Return how many times as fast as float32 a quantized network is: the median of turns, batches of 32 of noise."""
-    images = np.random.RandomState(0).uniform(0, 255, (32, *spec.shape)).astype(np.float32)
+    pixels = np.random.RandomState(0).uniform(0, 255, (32, *spec.shape))
+    mean, scale = (np.reshape(numbers[:spec.shape[0]], (-1, 1, 1)) for numbers in (spec.mean, spec.scale))
+    images = ((pixels - mean) * scale).astype(np.float32)
     executors = [InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape, 32,
                                    precision=precision) for precision in (Precision(), Precision("int8", quantization))]
     ratios = []
