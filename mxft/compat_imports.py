@@ -1,7 +1,8 @@
 """Packages that ``import mxnet`` brings along though few programs use them: put off until somebody does.
 
-MXNet 1.9.1 imports ``scipy.stats`` for the entropy calibration of its quantization, ``requests`` for downloads, and
-scikit-learn for the base class of ``mx.model.FeedForward``: together as much time as MXNet's own modules.
+MXNet 1.9.1 imports ``scipy.stats`` for the entropy calibration of its quantization, ``requests`` for downloads, h5py
+and onnx for files of theirs, scikit-learn for the base class of ``mx.model.FeedForward``, and setuptools where that
+stands in for distutils, of which it compares versions: together as much time as MXNet's own modules.
 """
 import contextlib
 import importlib
@@ -9,7 +10,7 @@ import importlib.util
 import sys
 import types
 
-_PUT_OFF = ("scipy.stats", "requests")
+_PUT_OFF = ("scipy.stats", "requests", "h5py", "onnx")
 
 
 class _Later(types.ModuleType):
@@ -46,7 +47,24 @@ def lean_imports():
                 stack.enter_context(in_place_of(name, _Later(name)))
         if "sklearn" not in sys.modules:
             stack.enter_context(in_place_of("sklearn", None))
+        stack.enter_context(_own_distutils())
         yield
+
+
+@contextlib.contextmanager
+def _own_distutils():
+    """Have ``import distutils`` find that of Python, where it has one, and not setuptools; forget it afterwards."""
+    hack = sys.modules.get("_distutils_hack")
+    if sys.version_info >= (3, 12) or "distutils" in sys.modules or not hasattr(hack, "remove_shim"):
+        yield
+        return
+    hack.remove_shim()
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "distutils"]:
+            del sys.modules[name]
+        hack.add_shim()
 
 
 def _is_installed(package):

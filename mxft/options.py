@@ -34,6 +34,7 @@ FOLDER = os.path.join("data-cache", "features")  # of a cache on disk, where non
 DTYPES = ("float32", "float16")
 RESUMES = ("auto", "must")
 PRECISIONS = ("fp32", "bf16", "int8", "auto")
+TRAINING_PRECISIONS = ("fp32", "bf16", "auto")  # of layers that train
 
 
 @renamed(trunk_lr_mult="backbone_lr_mult")  # of mxft 0.1.0
@@ -111,8 +112,9 @@ class FitOptions(BriefRepr):
     fp16 : bool
         Compute in float16 on GPUs: see `mxft.training.precision`.
     precision : {"fp32", "bf16", "int8", "auto"} or None
-        On a CPU: the numbers a frozen backbone is computed in, see `mxft.inference.precision.precision_of`; None is
-        int8 of a quantized checkpoint, else fp32.
+        On a CPU. Of a frozen backbone: what it is computed in, see `mxft.inference.precision.precision_of`; None is
+        int8 of a quantized checkpoint, else fp32. Of layers that train: bf16, or auto, see `mxft.training.bfloat16`;
+        None is fp32.
     rewrite : bool
         Bind the graph `mxft.rewrite` makes for speed; False binds the user's own.
 

@@ -34,6 +34,7 @@ from mxft.backbones.versions import Versions  # noqa: E402
 from mxft.command import run_command, status_after  # noqa: E402
 from mxft.commandline.arguments import (  # noqa: E402
     add_memory_options,
+    add_precision_option,
     add_resume_options,
     add_rewrite_option,
     add_setting,
@@ -49,6 +50,7 @@ from mxft.distributed.serving import serve, serves  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 from mxft.faces.training.options import FaceOptions  # noqa: E402
 from mxft.heads.options import HeadOptions  # noqa: E402
+from mxft.options import TRAINING_PRECISIONS  # noqa: E402
 from mxft.settings import default_of  # noqa: E402
 
 EMB_SIZE = 512  # upstream's
@@ -180,6 +182,7 @@ def _add_machine_flags(g):
     _own(g, FaceOptions, "kvstore", "local, device or nccl; dist_sync, dist_device_sync or dist_async under "
          "mxft launch", flag="--kv-store", metavar="NAME", dest="kvstore")
     add_memory_options(g, "--per-batch-size")
+    add_precision_option(g, "default: fp32", TRAINING_PRECISIONS)
     g.add_argument("--shard-fc7", action="store_true",
                    help="divide the classes of fc7 over the devices, for very many identities: same loss, same files")
     add_setting(g, FaceOptions, "sample_rate", "part of the classes that takes part in a step, drawn at random beside "

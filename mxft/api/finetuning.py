@@ -21,7 +21,8 @@ from mxft.network.input_spec import InputSpec
 from mxft.options import QUALITY, Keeping
 from mxft.report.page import write_run_page
 from mxft.training.contradictions import kept_on_the_way
-from mxft.training.preparation import check_before_packing
+from mxft.training.photographs import ReadPhotographs, began_with_records, read_instead
+from mxft.training.preparation import CheckedRecipe, check_before_packing
 from mxft.training.recipe import Recipe
 from mxft.training.run import check_run_folder, free_folder
 from mxft.workflows import finetune as workflow
@@ -50,12 +51,14 @@ class _Packing:
     resize: int | None
     quality: int
     threads: int
+    keep_records: bool = False
 
     def checked(self, records: Records) -> Records:
         """Return records; refuse (InputError) what was given and is for pictures alone."""
         told = {"labels": self.labels, "label_columns": self.label_columns, "exclude": self.exclude,
                 "val_fraction": self.val_fraction, "per_class": self.per_class, "resize": self.resize,
-                "quality": None if self.quality == QUALITY else self.quality}
+                "quality": None if self.quality == QUALITY else self.quality,
+                "keep_records": self.keep_records or None}
         for name, value in told.items():
             if value not in (None, []):
                 raise InputError(f"`{name}`: expected pictures beside it, received records, which are packed; leave it "
@@ -67,7 +70,7 @@ def finetune(model: Model, data: Data, run: str | os.PathLike[str] | None = None
              recipe: Recipe | None = None, labels: str | None = None,
              label_columns: Sequence[str] | None = None, exclude: Iterable[str] = (),
              val_fraction: float | None = None, per_class: int | None = None, resize: int | None = None,
-             quality: int = QUALITY, image_shape: Sequence[int] | None = None,
+             quality: int = QUALITY, keep_records: bool = False, image_shape: Sequence[int] | None = None,
              rgb_mean: Sequence[float] | None = None, rgb_std: Sequence[float] | None = None, gpus: str = "",
              cpus: int = 1, threads: int | None = None, resume: str = "", keeping: Keeping | None = None,
              tensorboard: str | None = None, **settings: Unpack[Settings]) -> FinetuneResult:
@@ -98,6 +101,9 @@ def finetune(model: Model, data: Data, run: str | os.PathLike[str] | None = None
         Short side of packed images in pixels; the input's size x 8/7 when None.
     quality : int
         Of packed JPEGs, 1 to 100.
+    keep_records : bool
+        Pack pictures also for a plan that reads each of them once, such as ``"head"`` with a solver, which takes them
+        as they are.
     image_shape : (C, H, W), optional
     rgb_mean, rgb_std : three numbers, optional
         What the network takes, where its manifest does not say it.
@@ -141,7 +147,7 @@ def finetune(model: Model, data: Data, run: str | os.PathLike[str] | None = None
         checkpoint = open_model(model, image_shape)
         spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std, InputSpec())
         packing = _Packing(labels, label_columns, list(exclude), val_fraction, per_class, resize, quality,
-                           threads or os.cpu_count() or 1)
+                           threads or os.cpu_count() or 1, keep_records)
         found = _open(data, checkpoint, chosen, packing)
         if resize is not None and resize < max(spec.shape[1:]):
             raise InputError(f"`resize`: expected at least {max(spec.shape[1:])}, the network's input, received "
@@ -159,11 +165,11 @@ def finetune(model: Model, data: Data, run: str | os.PathLike[str] | None = None
                 LOG.info(said + _given(advice.settings, settings))
                 chosen = Recipe.of({**advice.settings, **settings})
                 checked = check_before_packing(chosen, checkpoint, spec, pictures and pictures.target, gpus, cpus)
-        records = workers.first_then_others(lambda: _records(found, run, spec, packing, chosen.seed))
+        records = workers.first_then_others(lambda: _records(found, run, spec, packing, chosen, checked, keeping))
         result: FinetuneResult = workflow.finetune(checkpoint, records, run, chosen, spec, gpus, cpus, threads, keeping,
                                                    tensorboard, checked)
         if result.written:
-            say_page(lambda: write_run_page(result.run, result.score, result.data.val), result.run)
+            say_page(lambda: write_run_page(result.run, result.score, result.data.judged), result.run)
     return result
 
 
@@ -217,6 +223,8 @@ def _given(advised: dict[str, Any], settings: Mapping[str, Any]) -> str:
 
 def _open(data: Data, checkpoint: Checkpoint, recipe: Recipe, packing: _Packing) -> Pictures | Records:
     """Return the Pictures or Records that `data` is, or that lie at the path it is."""
+    if isinstance(data, ReadPhotographs):  # their features are those of one network
+        data = data.packed(packing.threads)
     if isinstance(data, Records):
         return packing.checked(data)
     packed = _packed(data, recipe)
@@ -243,13 +251,21 @@ def _packed(data: str | os.PathLike[str] | Pictures, recipe: Recipe) -> Records 
     return None
 
 
-def _records(found: Pictures | Records, run: str, spec: InputSpec, packing: _Packing, seed: int) -> Records:
-    """Return the records to train on, packing pictures beside the run."""
+def _records(found: Pictures | Records, run: str, spec: InputSpec, packing: _Packing, recipe: Recipe,
+             checked: CheckedRecipe, keeping: Keeping) -> Records:
+    """Return the records to train on, packing pictures beside the run where a pass over them does not do."""
     if isinstance(found, Records):
         return found
-    records: Records
+    records: Records | None
+    prefix, resize = os.path.normpath(run) + "-records/images", packing.resize or default_resize(spec)
+    resumed = keeping.resume and began_with_records(run)
+    if not (resumed or packing.keep_records or packing.quality != QUALITY):
+        records = read_instead(recipe, checked, found, prefix, resize, packing.per_class, packing.val_fraction,
+                               packing.threads)
+        if records is not None:
+            return records
     records, split = prepare_pictures(
-        found, os.path.normpath(run) + "-records/images", packing.per_class, packing.val_fraction, seed,
-        num_thread=packing.threads, resize=packing.resize or default_resize(spec), quality=packing.quality)
+        found, prefix, packing.per_class, packing.val_fraction, recipe.seed,
+        num_thread=packing.threads, resize=resize, quality=packing.quality)
     say_split(split, records)
     return records

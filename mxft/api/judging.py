@@ -84,8 +84,9 @@ def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = No
         with scored_records(os.fspath(data), checkpoint, spec, labels, resize, threads) as records:
             found: Score | MultiLabelScore | RegressionScore
             found, _ = score_records(checkpoint, spec, records, batch_size, contexts(gpus)[0], threads, output=output)
-            pictures = pictures_behind(records)
-    return found if os.path.isfile(records) else dataclasses.replace(found, source=pictures)
+            pictures = pictures_behind(records) if isinstance(records, str) else None
+    gone = isinstance(records, str) and not os.path.isfile(records)  # packed for the time being
+    return dataclasses.replace(found, source=pictures) if gone else found
 
 
 class Predictions(Sequence[Prediction]):

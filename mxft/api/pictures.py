@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Union
 
@@ -13,6 +12,7 @@ from mxft.compat import load_cv2
 from mxft.data.pictures import Pictures, open_pictures, pictures_under
 from mxft.data.target_spec import CLASSES
 from mxft.errors import InputError
+from mxft.files.staging import scratch_folder
 
 Picture = Union[str, "os.PathLike[str]", "np.ndarray[Any, Any]"]
 
@@ -90,7 +90,7 @@ def as_files(pictures: Picture | Iterable[Picture]) -> Iterator[PictureFiles]:
         An array of another kind, a folder without pictures, or none at all.
     """
     alone = isinstance(pictures, (str, os.PathLike, np.ndarray)) or hasattr(pictures, "convert")
-    with tempfile.TemporaryDirectory(prefix="mxft-arrays-") as scratch:
+    with scratch_folder("arrays") as scratch:
         files = PictureFiles([], [], [])
         for number, picture in enumerate([pictures] if alone else pictures):  # type: ignore[arg-type]
             if isinstance(picture, (str, os.PathLike)):

@@ -28,6 +28,7 @@ GROUPS = {
         "zoo": "known checkpoints and data sets: list, get, where",
         "import": "weights of PyTorch, timm, Keras or ONNX as a checkpoint",
         "layers": "its layers with shapes and parameter counts, and what it is",
+        "accept": "record its files as they are, after a change that is meant",
         "score": "its top-1, top-5 and loss on pictures or records",
         "predict": "name the classes of image files",
         "extract-features": "write any layer's output for a folder or records",

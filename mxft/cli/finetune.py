@@ -83,7 +83,14 @@ def main(argv=None):
         checked = check_early(args, recipe, checkpoint, spec, pictures)
         if said:
             logging.getLogger("mxft").info(said)
-    records = workers.first_then_others(lambda: records_from(args, spec, pictures))
+    records = workers.first_then_others(lambda: records_from(args, spec, pictures, _read_once(args, recipe), checked))
     result = finetune(checkpoint, records, args.run, recipe, spec, args.gpus, args.cpus, args.data_nthreads,
                       keeping_from(args), events, checked)
     return conclude(result)
+
+
+def _read_once(args, recipe):
+    """Return the recipe where its pictures may be read in place of being packed; None of a run that had records."""
+    from mxft.training.photographs import began_with_records
+
+    return None if args.resume and began_with_records(args.run) else recipe

@@ -2,12 +2,12 @@
 import contextlib
 import os
 import sys
-import tempfile
 
 from mxft.commandline.arguments import Parser, add_device_options, add_input_options, input_spec, real, whole
 from mxft.commandline.auto_plan import typed_flags
 from mxft.commandline.data_options import add_data_options, check_data_flags, pictures_from, records_from, target_of
 from mxft.commandline.training_options import add_training_options, check_early, recipe_from
+from mxft.files.staging import scratch_folder
 
 DEFAULT_PREFIX = os.path.join("runs", "lr-find")
 UNHEARD = ("lr", "lr_schedule", "lr_step_epochs", "lr_factor", "warmup_epochs", "epochs", "patience", "min_delta",
@@ -92,7 +92,7 @@ def _named(checkpoint, altered):
     if not altered:
         yield checkpoint.name
         return
-    with tempfile.TemporaryDirectory(prefix="mxft-lr-find-") as folder:
+    with scratch_folder("lr-find") as folder:
         yield checkpoint.save(os.path.join(folder, "model"), 0)
 
 

@@ -5,7 +5,6 @@ import dataclasses
 import json
 import os
 import sys
-import tempfile
 
 from mxft.commandline.arguments import (
     Parser,
@@ -20,6 +19,7 @@ from mxft.commandline.arguments import (
     whole,
 )
 from mxft.errors import InputError
+from mxft.files.staging import scratch_folder
 
 TOP = 5  # classes an image
 
@@ -195,7 +195,7 @@ def packing_of(args, checkpoint, spec):
 @contextlib.contextmanager
 def _listable(paths):
     """Give paths an image list can hold: a name with a tab or a line end in it is reached through a link."""
-    with tempfile.TemporaryDirectory(prefix="mxft-predict-") as folder:
+    with scratch_folder("predict") as folder:
         listable = []
         for number, path in enumerate(paths):
             if any(c in os.path.abspath(path) for c in "\t\r\n"):

@@ -108,11 +108,13 @@ def _page_of(files, args, sets):
                          f"{files.place}; --records names validation records")
     with _damaged_runs_refused(args.runs):
         records, note = (args.records, None) if args.records else _own_records(files)
-    output = args.output
+    score = _score(files.place, args, records) if records else None
+    note = note or _changed(files, records)
+    score, records, output = (None, None, args.output) if note else (score, getattr(records, "paths", records),
+                                                                     args.output)
     if note:
         print(f"not evaluated: {note}", file=sys.stderr)
         output = output or _beside_a_judged_page(files)
-    score = _score(files.place, args, records) if records else None
     with _damaged_runs_refused(args.runs):
         return write_run_page(files.place, score, records, output, note and f"Not evaluated: {note}.")
 
@@ -126,11 +128,34 @@ def _own_records(files):
         return None, None
     if path is None or not os.path.isfile(path):
         return None, f"the validation records are gone, expected {path or entry['file']}; --records names others"
+    if path.endswith(".lst"):
+        return _own_pictures(files, path)
     received = sha256(path)
     if received != entry["sha256"]:
         return None, (f"the validation records have changed, expected sha256 {entry['sha256'][:12]} as in the "
                       f"manifest, received {received[:12]} of {path}; --records REC evaluates on others")
     return path, None
+
+
+def _own_pictures(files, path):
+    """Return the PhotographList of a run that read its pictures directly; None where their folder is gone, and why."""
+    from mxft.data.lists import iter_list
+    from mxft.data.photographs import PhotographList
+
+    root = files.start.get("pictures") or ""
+    if not os.path.isdir(root):
+        return None, f"the pictures for validation are gone, expected the folder {root}; --records names records"
+    return PhotographList(iter_list(path), root, files.manifest.get("packing") or {}), None
+
+
+def _changed(files, records):
+    """Return what is wrong where pictures that were read directly are no longer what the run saw; None of others."""
+    if isinstance(records, str) or records is None:
+        return None
+    expected, received = files.manifest["data"]["val"]["sha256"], records.opened.digest
+    return None if received == expected else (
+        f"the pictures for validation have changed, expected sha256 {expected[:12]} as in the manifest, received "
+        f"{received[:12]} of those in {records.root}; --records REC evaluates on others")
 
 
 def _beside_a_judged_page(files):

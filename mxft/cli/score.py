@@ -157,11 +157,13 @@ def _score(checkpoint, args, context):
     check_fits(checkpoint, spec)
     say_assumptions(checkpoint, spec)
     with scored_records(args.records, checkpoint, spec, args.labels, args.resize, args.data_nthreads) as records:
-        scan = scan_labels(records)
+        packed = isinstance(records, str)
+        scan = scan_labels(records) if packed else records.scan
         target = _target(checkpoint, judged, scan, args)
-        check_images(records, spec, several_labels=target is not None)
-        return score_records(checkpoint, spec, scan, args.batch_size, context, args.data_nthreads, args.rewrite,
-                             crop_from, args.check, args.output_name)
+        if packed:
+            check_images(records, spec, several_labels=target is not None)
+        return score_records(checkpoint, spec, scan if packed else records, args.batch_size, context,
+                             args.data_nthreads, args.rewrite, crop_from, args.check, args.output_name)
 
 
 def _target(checkpoint, judged, scan, args):

@@ -274,9 +274,9 @@ def add_output_option(parser):
                         help="of a network with several outputs: the one to give (default: all)")
 
 
-def add_precision_option(group, told="default: int8 of a quantized checkpoint, else fp32"):
+def add_precision_option(group, told="default: int8 of a quantized checkpoint, else fp32", choices=PRECISIONS):
     """Add ``--precision`` to a parser or a group of it; `told` is the default in words."""
-    group.add_argument("--precision", choices=PRECISIONS,
+    group.add_argument("--precision", choices=choices,
                        help=f"numbers to compute in, on a CPU; auto: what it gains from ({told})")
 
 

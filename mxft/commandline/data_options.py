@@ -7,7 +7,8 @@ from mxft.commandline.arguments import add_check_option, real, whole
 from mxft.errors import InputError
 from mxft.options import QUALITY, VAL_FRACTION
 
-FLAGS_OF = {"data": ("per_class", "resize", "quality", "exclude", "labels", "label_columns", "val_fraction"),
+FLAGS_OF = {"data": ("per_class", "resize", "quality", "keep_records", "exclude", "labels", "label_columns",
+                     "val_fraction"),
             "records": (), "train": ("val", "classes", "num_classes")}
 
 
@@ -22,6 +23,9 @@ def add_data_options(parser):
                        help="of --data: short side of packed images (default: input size x 8/7)")
     group.add_argument("--quality", type=whole(1, 100), metavar="Q",
                        help=f"of --data: JPEG quality of packed images (default: {QUALITY})")
+    group.add_argument("--keep-records", action="store_true", default=None,
+                       help="of --data: pack the pictures also for a plan that reads each of them once, such as --plan "
+                            "head --solver logistic, which takes them as they are")
     group.add_argument("--exclude", action="append", default=[], metavar="NAME",
                        help="of --data: leave a class folder out; may be repeated")
     add_table_options(group, "of --data: ")
@@ -153,8 +157,12 @@ def pictures_from(args, checkpoint=None):
     return pictures
 
 
-def records_from(args, spec, pictures=None):
-    """Return the Records the flags name, looked at, packing pictures where those were given."""
+def records_from(args, spec, pictures=None, recipe=None, checked=None):
+    """Return the Records the flags name, looked at, packing pictures where those were given.
+
+    Where `recipe`, checked, needs no records of pictures, their features are computed at once: see
+    `mxft.training.photographs`.
+    """
     from mxft.data.classes import read_classes
     from mxft.data.datasets import Records, load_records, prepare_pictures
     from mxft.data.validation import check_images
@@ -162,10 +170,17 @@ def records_from(args, spec, pictures=None):
     from mxft.workflows.told import say_split
 
     if pictures is not None:
+        prefix, resize = os.path.normpath(args.run) + "-records/images", args.resize or default_resize(spec)
+        if not (recipe is None or args.quality or args.keep_records):
+            from mxft.training.photographs import read_instead
+
+            read = read_instead(recipe, checked, pictures, prefix, resize, args.per_class, args.val_fraction,
+                                args.data_nthreads)
+            if read is not None:
+                return read
         records, split = prepare_pictures(
-            pictures, os.path.normpath(args.run) + "-records/images", args.per_class, args.val_fraction, args.seed,
-            num_thread=args.data_nthreads or os.cpu_count() or 1, resize=args.resize or default_resize(spec),
-            quality=args.quality or QUALITY)
+            pictures, prefix, args.per_class, args.val_fraction, args.seed,
+            num_thread=args.data_nthreads or os.cpu_count() or 1, resize=resize, quality=args.quality or QUALITY)
         say_split(split, records)
         return dataclasses.replace(records, check=args.check)
     if args.records:

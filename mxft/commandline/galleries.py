@@ -27,7 +27,7 @@ def threshold_settings(args):
 
 
 def face_service(args):
-    """Return the `mxft.faces.serving.application.FaceService` of the flags of ``mxft serve``.
+    """Return the `mxft.faces.serving.worker.FaceService` of the flags of ``mxft serve``.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def face_service(args):
     from mxft.faces.gallery.gallery import load_gallery, require_same_network
     from mxft.faces.gallery.reading import AUTO, FaceReader
     from mxft.faces.gallery.thresholds import threshold_of
-    from mxft.faces.serving.application import FaceService
+    from mxft.faces.serving.worker import FaceService
 
     refuse_flags(args, ("synset", "output_name", "resize", "rgb_mean", "rgb_std", "mean_image"),
                  "a network that names pictures", "beside faces; leave it out")

@@ -1,10 +1,10 @@
 """Images as people give them to be looked at: files, folders, archives, tables, records, face and verification sets."""
 import contextlib
 import os
-import tempfile
 from collections import namedtuple
 
 from mxft.data.pictures import pictures_under
+from mxft.files.staging import scratch_folder
 
 Image = namedtuple("Image", ["name", "path", "packed"])
 Image.__doc__ = """One image: what it is called, its file, and whether it is a record's, read as it is packed."""
@@ -30,7 +30,7 @@ def opened_images(sources):
     InputError
         A source without images, or damaged records.
     """
-    with tempfile.TemporaryDirectory(prefix="mxft-images-") as scratch:
+    with scratch_folder("images") as scratch:
         images = []
         for number, source in enumerate(sources):
             path = os.path.expanduser(os.fspath(source))

@@ -12,7 +12,7 @@ def conclude(result):
 
     if not result.written:
         return status_after(result.fit.interrupted)
-    written = say_page(lambda: write_run_page(result.run, result.score, result.data.val), result.run)
+    written = say_page(lambda: write_run_page(result.run, result.score, result.data.judged), result.run)
     return status_after(result.fit.interrupted) or (0 if written else 3)
 
 

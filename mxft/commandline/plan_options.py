@@ -85,7 +85,7 @@ def _add_backbone_options(t):
     add_setting(t, CacheOptions, "folder", "of --cache disk", "--cache-dir", metavar="DIR", default=FOLDER)
     t.add_argument("--no-frozen-backbone", action="store_true",
                    help="run a frozen backbone in the training graph, as MXNet")
-    add_precision_option(t, "of a frozen backbone; default: int8 of a quantized checkpoint, else fp32")
+    add_precision_option(t, "int8 is of a frozen backbone, default: of a quantized one; bf16 of any plan; else fp32")
     add_rewrite_option(t)
 
 

@@ -13,7 +13,8 @@ import shlex
 from typing import Optional
 
 from mxft.data.classes import read_classes, write_classes
-from mxft.data.duplicates import write_duplicates
+from mxft.data.duplicates import find_duplicates, write_duplicates
+from mxft.data.labels import scan_labels
 from mxft.data.lists import write_list
 from mxft.data.packing import pack_list
 from mxft.data.pictures import open_pictures
@@ -21,6 +22,7 @@ from mxft.data.splits import SplitResult, rank, split_fraction, split_per_class
 from mxft.data.stratification import split_targets
 from mxft.data.tables import require_plain
 from mxft.data.target_spec import CLASSES, check_kind
+from mxft.data.validation import check_records
 from mxft.errors import InputError, MissingFileError
 from mxft.files.whole import sha256, write_json
 from mxft.network.image_options import ImageOptions
@@ -58,6 +60,20 @@ class Records(BriefRepr):
     packing: dict = None
     check: str = "fast"
     target: Optional[str] = None
+    precision = None  # what features were computed in, where they are known already
+
+    def scan(self, name):
+        """Return the LabelScan of one of the parts, ``"train"`` or ``"val"``."""
+        return scan_labels(getattr(self, name))
+
+    def hash_of(self, name, scan):
+        """Return the SHA-256 of one of the parts, once its images were looked at: see `mxft.data.validation`."""
+        return check_records(scan, self.check) or sha256(getattr(self, name))
+
+    @property
+    def judged(self):
+        """Where the pictures for validation are found again: the record file, or their paths."""
+        return self.val
 
 
 def prepare_records(folder, prefix, per_class=60, seed=0, exclude=(), keep_clutter=False, num_thread=1, show=None,
@@ -143,35 +159,57 @@ def prepare_pictures(pictures, prefix, per_class=None, val_fraction=None, seed=0
     """
     options = image_facts(ImageOptions(**image_options))
     pictures.require_every_class()
-    if per_class and val_fraction:
-        raise InputError(f"cannot split: expected `per_class` or `val_fraction`, received per_class={per_class} and "
-                         f"val_fraction={val_fraction:g}")
-    division = _division(pictures, per_class, val_fraction, least)
+    division = division_of(pictures, per_class, val_fraction, least)
     wanted = {"folder": os.path.abspath(pictures.root), "target": pictures.target.kind,
               "names": pictures.target.output_names, **division, "seed": seed, "strict": strict, "packing": options,
               "source": _fingerprint(pictures)}
     if records_stand(prefix, wanted):
         return load_records(prefix), None
-    parts = _divided(pictures, seed, division)
-    require_plain(pictures.table or pictures.source, pictures.target.output_names, pictures.table is None)
-    LOG.info(pictures.describe())
-    classes_path, packed = f"{prefix}-classes.txt", []
-    write_classes(classes_path, pictures.target.output_names)
-    for name, rows in zip(("train", "val"), parts):
-        write_list(f"{prefix}-{name}.lst", rows)
+    parts, classes_path = write_division(pictures, prefix, seed, division)
+    packed = []
+    for name in ("train", "val"):
         result = pack_list(f"{prefix}-{name}.lst", pictures.root, num_thread=num_thread, show=show, strict=strict,
                            pack_label=pictures.target.kind != CLASSES, **image_options)
         packed.append(dataclasses.replace(result, of_classes=pictures.target.kind == CLASSES))
-    without = _without_validation(pictures.target, parts, packed)
-    duplicates = write_duplicates(f"{prefix}-duplicates.tsv", *(result.rec for result in packed), *parts)
+    without = without_validation(pictures.target, parts, packed)
+    duplicates = write_duplicates(f"{prefix}-duplicates.tsv", find_duplicates(*(result.rec for result in packed)),
+                                  *parts)
     hashes = {name: sha256(f"{prefix}-{name}.rec") for name in ("train", "val")}
     write_json(facts_path(prefix), {**wanted, "sha256": hashes})
     return load_records(prefix), SplitResult(*packed, classes_path, pictures.target.output_names,
                                              list(pictures.excluded), without, duplicates)
 
 
-def _division(pictures, per_class, val_fraction, least):
-    """Return how pictures are divided, as the facts of the records say it."""
+def write_division(pictures, prefix, seed, division):
+    """Write the class map and the lists of pictures for training and for validation; return both parts and the map.
+
+    Parameters
+    ----------
+    pictures : mxft.data.pictures.Pictures
+    prefix : str
+    seed : int
+    division : dict
+        Of `division_of`.
+
+    Returns
+    -------
+    parts : list of list of Row
+    classes_path : str
+    """
+    parts, classes_path = _divided(pictures, seed, division), f"{prefix}-classes.txt"
+    require_plain(pictures.table or pictures.source, pictures.target.output_names, pictures.table is None)
+    LOG.info(pictures.describe())
+    write_classes(classes_path, pictures.target.output_names)
+    for name, rows in zip(("train", "val"), parts):
+        write_list(f"{prefix}-{name}.lst", rows)
+    return parts, classes_path
+
+
+def division_of(pictures, per_class, val_fraction, least):
+    """Return how pictures are divided, as the facts of the records say it; the arguments are `prepare_pictures`'."""
+    if per_class and val_fraction:
+        raise InputError(f"cannot split: expected `per_class` or `val_fraction`, received per_class={per_class} and "
+                         f"val_fraction={val_fraction:g}")
     if pictures.val is not None:
         if per_class or val_fraction:
             name, value = ("per_class", per_class) if per_class else ("val_fraction", val_fraction)
@@ -207,8 +245,21 @@ def _divided(pictures, seed, division):
     return train, val
 
 
-def _without_validation(target, parts, packed):
-    """Return the classes without images for validation, refusing one none of whose training images could be read."""
+def without_validation(target, parts, packed):
+    """Return the classes without images for validation, refusing one none of whose training images could be read.
+
+    Parameters
+    ----------
+    target : mxft.data.target_spec.TargetSpec
+    parts : list of list of Row
+        For training, and for validation.
+    packed : list of PackResult
+        Of them, with the `bad` rows.
+
+    Returns
+    -------
+    list of str
+    """
     if target.kind != CLASSES:
         return []
     there = []

@@ -43,8 +43,11 @@ def find_duplicates(train, val):
     >>> find_duplicates("photos-train.rec", "photos-val.rec")       # doctest: +SKIP
     [(17, 203)]
     """
-    ids, thumbnails = _thumbnails(train)
-    val_ids, val_thumbnails = _thumbnails(val)
+    return duplicates_of(*_thumbnails(train), *_thumbnails(val))
+
+
+def duplicates_of(ids, thumbnails, val_ids, val_thumbnails):
+    """Return what `find_duplicates` does of thumbnails, uint8 ``(N, 16, 16)``, and the ids of their pictures."""
     return [(int(ids[candidates[levels.argmin()]]), int(val_ids[row]))
             for row, candidates, levels in near_thumbnails(thumbnails, val_thumbnails)]
 
@@ -79,6 +82,13 @@ def grey_thumbnail(grey):
     return thumbnail if thumbnail.std() >= _LEAST_CONTRAST else None
 
 
+def colour_thumbnail(pixels):
+    """Return what `grey_thumbnail` does of a picture in colour, uint8 ``(H, W, 3)``, of every other pixel."""
+    cv2 = load_cv2()
+    few = np.ascontiguousarray(pixels[::2, ::2]) if min(pixels.shape[:2]) >= 64 else pixels
+    return grey_thumbnail(cv2.cvtColor(few, cv2.COLOR_BGR2GRAY))
+
+
 def _near(hashes, val_hashes):
     """Yield (row, numbers of near hashes) of the validation hashes that have any; of very many, equal ones alone."""
     if len(hashes) * len(val_hashes) > MOST_PAIRS:
@@ -92,17 +102,16 @@ def _near(hashes, val_hashes):
         yield from ((first + row, np.flatnonzero(near[row])) for row in np.flatnonzero(near.any(axis=1)))
 
 
-def write_duplicates(path, train, val, train_rows, val_rows):
+def write_duplicates(path, found, train_rows, val_rows):
     """Write the pictures that are in both parts, or remove the list of an earlier run where there are none.
 
     Parameters
     ----------
     path : str
         To write: two paths a line, separated by a tab.
-    train, val : str
-        ``.rec`` files.
+    found : list of (int, int)
+        Of `find_duplicates`: indices of rows.
     train_rows, val_rows : sequence of Row
-        Their rows.
 
     Returns
     -------
@@ -110,7 +119,7 @@ def write_duplicates(path, train, val, train_rows, val_rows):
         Paths of the training and of the validation picture.
     """
     names = [{row.index: row.path for row in rows} for rows in (train_rows, val_rows)]
-    found = [(names[0][first], names[1][second]) for first, second in find_duplicates(train, val)]
+    found = [(names[0][first], names[1][second]) for first, second in found]
     if not found:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)

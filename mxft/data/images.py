@@ -1,35 +1,27 @@
 """Check, decode, resize and encode one image for a record; follows `image_encode` of MXNet's tools/im2rec.py."""
+import functools
 import io
-import struct
-import zlib
-from collections import namedtuple
 
 import numpy as np
 
 from mxft.compat import load_cv2
+from mxft.data.image_file import MOST_PIXELS, BadImage, ImageFile, require_pixels
+from mxft.data.jpeg_structure import inspect_jpeg
 from mxft.data.picture_files import picture_format
+from mxft.data.png_structure import PNG_SIGNATURE, inspect_png
 from mxft.network.image_options import ImageOptions as ImageOptions
 
 cv2 = load_cv2()
 
 # upstream's 95 stands for zlib level 9 with PNG
 DEFAULT_QUALITY = {".jpg": 95, ".png": 3}
-MOST_PIXELS = 1 << 28                      # a damaged header may announce 65535 x 65535 and 12 GB to decode
 PASSES_THROUGH = ("JPEG", "PNG", "BMP")    # what the OpenCV inside the MXNet wheels is certain to read
 
 _REDUCED = {2: (cv2.IMREAD_REDUCED_GRAYSCALE_2, cv2.IMREAD_REDUCED_COLOR_2),
             4: (cv2.IMREAD_REDUCED_GRAYSCALE_4, cv2.IMREAD_REDUCED_COLOR_4),
             8: (cv2.IMREAD_REDUCED_GRAYSCALE_8, cv2.IMREAD_REDUCED_COLOR_8)}
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_NOT_FRAMES = (0xC4, 0xC8, 0xCC)           # among JPEG's markers C0 to CF those that do not begin a frame
-
-
-ImageFile = namedtuple("ImageFile", ["format", "width", "height", "may_turn"])
-ImageFile.__doc__ = """What an image file says of itself; `may_turn`: EXIF data may swap width and height."""
-
-
-class BadImage(ValueError):
-    """An image that cannot be packed; the message is the reason, as it stands in ``PREFIX.bad.tsv``."""
+_PILLOW = {"GIF": "GIF", "BMP": "BMP", "TIFF": "TIFF", "WebP": "WEBP", "AVIF": "AVIF", "JPEG 2000": "JPEG2000",
+           "PBM": "PPM", "PGM": "PPM", "PPM": "PPM"}  # formats whose header Pillow reads, by its own names
 
 
 def prepare(data, options):
@@ -65,78 +57,92 @@ def prepare_with_size(data, options):
         if file.format not in PASSES_THROUGH:
             raise BadImage(f"{file.format} may be unreadable in training; leave out --pass-through to re-encode it")
         return data, image.shape[1::-1]
+    image, size = _shaped(data, file, options)
+    return encode(image, options), size
+
+
+def pixels_with_size(data, options):
+    """Return the pixels that `prepare_with_size` encodes, and the picture's own (width, height), turned upright.
+
+    Parameters
+    ----------
+    data : bytes
+    options : ImageOptions
+        Without `pass_through`.
+
+    Returns
+    -------
+    pixels : numpy.ndarray
+        ``(H, W)`` or ``(H, W, C)``, in OpenCV's order of colours.
+    size : tuple of int
+
+    Raises
+    ------
+    BadImage
+    """
+    return _shaped(data, inspect(data), options)
+
+
+def _shaped(data, file, options):
     image, factor, full = decode(data, file, options)
-    return encode(shape(image, factor, full, options), options), tuple(full[::-1])
+    return shape(image, factor, full, options), tuple(full[::-1])
 
 
 def inspect(data):
-    """Return the ImageFile that `data` (bytes) holds, refusing one that is cut short.
+    """Return the ImageFile that `data` holds, refusing one that is cut short or would cost too much to decode.
 
     OpenCV 4 decodes a cut JPEG or PNG and fills the rest with grey, so the file's own structure is asked: the
-    end-of-image marker of a JPEG, the chunks of a PNG with their checksums. Other formats are left to the decoder,
-    with size 0 x 0.
+    end-of-image marker of a JPEG, the chunks of a PNG with their checksums. Of other formats the size is asked of
+    Pillow, which reads no further than the header; what it does not know is left to the decoder, with size 0 x 0.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole image file.
+
+    Returns
+    -------
+    ImageFile
+
+    Raises
+    ------
+    BadImage
+        Empty, cut short, of more than MOST_PIXELS; see `inspect_jpeg` and `inspect_png` of the modules beside this.
+
+    Examples
+    --------
+    >>> inspect(b"\\xff\\xd8" + b"\\xff" * 9_000_000)
+    Traceback (most recent call last):
+    mxft.data.image_file.BadImage: truncated JPEG: it ends before the image data
     """
     if not data:
         raise BadImage("empty file")
     if data.startswith(b"\xff\xd8"):
-        file = _inspect_jpeg(data)
-    elif data.startswith(_PNG_SIGNATURE):
-        file = _inspect_png(data)
-    else:
-        file = ImageFile("BMP" if data.startswith(b"BM") else "its format", 0, 0, False)
-    if file.width * file.height > MOST_PIXELS:
-        raise BadImage(f"announces {file.width} x {file.height} pixels, more than {MOST_PIXELS}")
-    return file
+        return inspect_jpeg(data)
+    if data.startswith(PNG_SIGNATURE):
+        return inspect_png(data)
+    width, height = _announced(data)
+    require_pixels(width, height)
+    return ImageFile("BMP" if data.startswith(b"BM") else "its format", width, height, False)
 
 
-def _inspect_jpeg(data):
-    """Walk the segments of a JPEG to its first scan, past the frame header with its size."""
-    size, at = None, 2
-    while True:
-        at = data.find(b"\xff", at)
-        if at < 0 or at + 4 > len(data):
-            raise BadImage("truncated JPEG: it ends before the image data")
-        marker = data[at + 1]
-        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD8:  # fill bytes and markers without a segment
-            at += 1 if marker == 0xFF else 2
-            continue
-        if marker == 0xD9:
-            raise BadImage("damaged JPEG: no image data before the end-of-image marker")
-        if 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES and at + 9 <= len(data):
-            size = struct.unpack(">HH", data[at + 5:at + 9])[::-1]
-        at += 2 + int.from_bytes(data[at + 2:at + 4], "big")
-        if marker == 0xDA:
-            break
-    if size is None:
-        raise BadImage("damaged JPEG: no frame header before the image data")
-    # 0xFF inside the image data is always followed by 0x00 or a restart marker, so this can only be the end; a
-    # thumbnail's own end stands in a segment before the scan
-    if data.rfind(b"\xff\xd9", at) < 0:
-        raise BadImage("truncated JPEG: no end-of-image marker")
-    return ImageFile("JPEG", *size, may_turn=data.find(b"Exif\0", 0, at) >= 0)
+def _announced(data):
+    """Return (width, height) as the header says it, where Pillow knows the format; else (0, 0)."""
+    opener = _opener(_PILLOW.get(picture_format(data[:64])))
+    try:
+        with opener(io.BytesIO(data), "") as image:
+            return image.size
+    except Exception:  # Pillow's parsers raise whatever a broken header leads them to; the decoder has its own words
+        return 0, 0
 
 
-def _inspect_png(data):
-    """Walk the chunks of a PNG, checking their checksums."""
-    size, at, has_data = None, len(_PNG_SIGNATURE), False
-    while True:
-        if at + 12 > len(data):
-            raise BadImage("truncated PNG: no IEND chunk")
-        length, kind = struct.unpack(">I4s", data[at:at + 8])
-        end = at + 12 + length
-        if end > len(data):
-            raise BadImage("truncated PNG: it ends inside a chunk")
-        if zlib.crc32(memoryview(data)[at + 4:end - 4]) != int.from_bytes(data[end - 4:end], "big"):
-            raise BadImage("damaged PNG: a chunk's checksum does not fit")
-        if kind == b"IHDR" and length >= 8:
-            size = struct.unpack(">II", data[at + 8:at + 16])
-        has_data = has_data or kind == b"IDAT"
-        if kind == b"IEND":
-            break
-        at = end
-    if size is None or not has_data:
-        raise BadImage("damaged PNG: no header or no image data")
-    return ImageFile("PNG", *size, may_turn=True)
+@functools.cache
+def _opener(kind):
+    """Return Pillow's reader of a format's header, without its limit of pixels, which is lower than ours; or None."""
+    from PIL import Image  # with matplotlib, always there
+
+    Image.init()
+    return Image.OPEN.get(kind, (None,))[0]
 
 
 def decode(data, file, options):

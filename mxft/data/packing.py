@@ -132,8 +132,8 @@ def pack_list(list_path, root, prefix=None, num_thread=1, pack_label=False, stri
     with stopped_when_full(rec), one_opencv_thread(), quiet_native(), \
             RecordWriter(rec, idx) as writer, progress(total, f"packing {os.path.basename(rec)}", show=show) as advance:
         bad, labels, width = _write_records(writer, ordered_map(make, iter_list(list_path), num_thread), advance)
-        _write_bad_rows(bad_path, bad)
-        _refuse(bad, total, strict, list_path, bad_path)
+        write_bad_rows(bad_path, bad)
+        require_some(bad, total, strict, list_path, bad_path)
     classes = len(labels) if all(label == int(label) for label in labels) else 0
     return PackResult(rec, idx, bad_path if bad else None, total - len(bad), classes, writer.offset, bad,
                       time.monotonic() - began, width if pack_label else 1, listed_width=width)
@@ -174,8 +174,10 @@ def read_image(path):
         raise BadImage(f"cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
-def ordered_map(function, items, num_thread):
+def ordered_map(function, items, num_thread, ahead=0):
     """Map `function` over `items` on threads, yielding results in order with a bounded number in flight.
+
+    So many are `WINDOW` for each thread, or `ahead` where that is more: of a reader that stops now and then.
 
     Threads and not processes: OpenCV lets go of the interpreter lock while it decodes, resizes and encodes, and no
     image is copied from one process to another. Fewer threads than one are refused (InputError).
@@ -189,7 +191,7 @@ def ordered_map(function, items, num_thread):
         waiting = collections.deque()
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) >= WINDOW * num_thread:
+            if len(waiting) >= max(ahead, WINDOW * num_thread):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -219,8 +221,8 @@ def stopped_when_full(rec):
                        "no part of it was left behind") from None
 
 
-def _write_bad_rows(path, bad):
-    """Write the rows left out, or remove the list of an earlier run where there are none."""
+def write_bad_rows(path, bad):
+    """Write the rows left out, a list of BadRow, or remove the list of an earlier run where there are none."""
     if not bad:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -232,8 +234,18 @@ def _write_bad_rows(path, bad):
             f.write(f"{row.index}\t{label}\t{row.path}\t{reason}\n".encode("utf-8", "surrogateescape"))
 
 
-def _refuse(bad, total, strict, list_path, bad_path):
-    """Raise where nothing was packed, or with `strict` where anything was left out."""
+def require_some(bad, total, strict, list_path, bad_path):
+    """Refuse (InputError) a list none of whose pictures can be read or, with `strict`, one that cannot.
+
+    Parameters
+    ----------
+    bad : list of BadRow
+    total : int
+        Rows of the list.
+    strict : bool
+    list_path, bad_path : str
+        The list, and where its bad rows are listed.
+    """
     if not bad or not (strict or len(bad) == total):
         return
     row, reason = bad[0]

@@ -144,7 +144,8 @@ def join_parts(data):
 class RecordWriter:
     """Write records, and with `idx_path` their index; both files appear whole or not at all.
 
-    Use it as a context manager: the files appear when the block ends, and an exception in it leaves neither.
+    Use it as a context manager: the files appear when the block ends, and an exception in it leaves neither. The index
+    appears last, and an older one goes first: no index ever stands beside records that it is not of.
 
     Parameters
     ----------
@@ -161,26 +162,39 @@ class RecordWriter:
     """
 
     def __init__(self, path, idx_path=None):
-        self.path, self.idx_path, self.offset = path, idx_path, 0
+        self.path, self.idx_path, self.offset, self.index = path, idx_path, 0, None
         self._files = contextlib.ExitStack()
 
     def __enter__(self):
         with contextlib.ExitStack() as files:
+            self.index = files.enter_context(whole_file(self.idx_path, "w")) if self.idx_path else None
             self._rec = files.enter_context(whole_file(self.path))
-            self._idx = files.enter_context(whole_file(self.idx_path, "w")) if self.idx_path else None
+            files.push(self._before_they_appear)
             self._files = files.pop_all()
         return self
 
     def __exit__(self, *error):
         return self._files.__exit__(*error)
 
+    def flush(self):
+        """Bring all that was written to the disk, where there may be no room for it."""
+        for file in filter(None, (self._rec, self.index)):
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _before_they_appear(self, error, *_):
+        if self.idx_path and error is None:
+            self.flush()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.idx_path)
+
     def write(self, data, key=None):
         """Append `data` (bytes) as one record, index it under `key` where one is given, and return its offset."""
         framed, offset = frame(data), self.offset
         self._rec.write(framed)
         self.offset += len(framed)
-        if self._idx is not None and key is not None:
-            self._idx.write(f"{key}\t{offset}\n")
+        if self.index is not None and key is not None:
+            self.index.write(f"{key}\t{offset}\n")
         return offset
 
 

@@ -66,6 +66,13 @@ def thumbnails_of_records(path, numbers, side=SIDE, quality=80):
     return images
 
 
+def thumbnails_of(source, numbers, side=SIDE, quality=80):
+    """Return {number: `thumbnail`} of images of a record file, or of a sequence of paths, of which some may be None."""
+    if isinstance(source, str):
+        return thumbnails_of_records(source, numbers, side, quality)
+    return {int(number): thumbnail_of_picture(source[number], side, quality) for number in numbers}
+
+
 def thumbnail_of_picture(picture, side=SIDE, quality=80):
     """Return the `thumbnail` of a picture file, turned upright, or of an array, uint8 RGB or grey; None if it has none.
 

@@ -10,6 +10,8 @@ import os
 import numpy as np
 
 from mxft.errors import InputError, RunError
+from mxft.files.locks import Lock
+from mxft.files.whole import require_folder
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.anatomy import FeatureLayer
 from mxft.network.checkpoint import (
@@ -21,6 +23,7 @@ from mxft.network.checkpoint import (
     require_free_prefix,
 )
 from mxft.network.graph import Graph, internal_output
+from mxft.network.quantization import ENTRY
 from mxft.surgery import feature_layer_named
 
 PROBE_IMAGES = 2
@@ -94,7 +97,7 @@ def slim(checkpoint, layer=None):
     ancestors = graph.ancestors(feature.index)
     layers = tuple(node.name for node in graph.operators() if node.index not in ancestors)
     manifest = {key: value for key, value in checkpoint.manifest.items() if key in ("format", "input", "network",
-                                                                                    "versions")}
+                                                                                    "versions", ENTRY)}
     manifest["embedding"] = feature.name
     if checkpoint.manifest:
         manifest.update(parent=parent_entry(checkpoint), trained_with=checkpoint.manifest.get("head"))
@@ -137,6 +140,12 @@ def save_slim(result, original, prefix, image_shape=(3, 112, 112), force=False):
         The embedding is another one, or the disk is full; what was written is removed.
     """
     require_new_prefix(prefix, original, force)
+    folder, name = os.path.split(os.path.abspath(prefix))
+    with Lock(os.path.join(require_folder(folder), f".{name}.lock"), f"checkpoint {prefix}"):
+        return _save_and_prove(result, original, prefix, image_shape)
+
+
+def _save_and_prove(result, original, prefix, image_shape):
     before = probe(internal_output(original.symbol, result.feature.index), original, image_shape)
     files = (prefix + "-symbol.json", params_path(prefix, 0), prefix + "-manifest.json")
     new = [path for path in files if not os.path.lexists(path)]

@@ -6,19 +6,20 @@ packing and is then cut out by the same rule, which gives the same bytes.
 """
 import dataclasses
 import os
-import tempfile
 import threading
 
 import numpy as np
 
 from mxft.compat import mx
-from mxft.data.images import BadImage, prepare_with_size
+from mxft.data.images import BadImage, pixels_with_size, prepare_with_size
 from mxft.data.iterators import RecordIterator
+from mxft.data.photographs import input_of_pixels, reads_directly
 from mxft.data.recordio import IRHeader, RecordWriter, pack
 from mxft.errors import last_line
 from mxft.evaluation.answer import Answer, answering_outputs, names_of, thresholds_of
 from mxft.evaluation.classification import flat_scores
 from mxft.evaluation.novelty_file import load_reference
+from mxft.files.staging import scratch_folder
 from mxft.inference.executor import InferenceExecutor
 from mxft.inference.precision import precision_of
 from mxft.network.calibration import with_temperature
@@ -59,9 +60,13 @@ class Classifier(BriefRepr):
         """Return a name for each number of one of the outputs."""
         return self.classes if output == self.outputs[0] else names_of(output)
 
-    def bind(self, rewrite=True):
+    def bind(self, rewrite=True, batch_size=1):
         """Return a BoundClassifier; `rewrite` as of `mxft.inference.executor.InferenceExecutor`."""
-        return BoundClassifier(self, rewrite)
+        return BoundClassifier(self, rewrite, batch_size)
+
+    def in_float32(self):
+        """Return the same Classifier, computed in float32 on every CPU: what a self-test compares."""
+        return dataclasses.replace(self, checkpoint=dataclasses.replace(self.checkpoint, precision="fp32"))
 
     def with_temperature(self):
         """Return the same Classifier with its checkpoint's calibration in the graph, where there is one."""
@@ -84,12 +89,14 @@ class Classifier(BriefRepr):
 
 
 class BoundClassifier:
-    """A Classifier bound for one picture at a time.
+    """A Classifier bound for one picture at a time, and for a batch where several come together.
 
     Parameters
     ----------
     classifier : Classifier
     rewrite : bool
+    batch_size : int
+        Of `scores_of`; with more than 1 the network is bound a second time, for so many.
 
     Notes
     -----
@@ -103,18 +110,20 @@ class BoundClassifier:
     ('cat', (640, 480))
     """
 
-    def __init__(self, classifier, rewrite=True):
+    def __init__(self, classifier, rewrite=True, batch_size=1):
         checkpoint = classifier.checkpoint
         self.classifier, self.classes = classifier, classifier.classes
         self._spec, self._options = classifier.spec, ImageOptions(**classifier.packing)
+        self._directly = reads_directly(classifier.packing, classifier.spec)
         self._reference = load_reference(checkpoint)
         features = [self._reference.output(checkpoint.symbol)] if self._reference else []
-        self._executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params,
-                                           classifier.spec.shape, 1, rewrite=rewrite,
-                                           outputs=[*classifier.outputs, *features],
-                                           precision=precision_of(checkpoint))
+        self._executors = {size: InferenceExecutor(
+            checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, classifier.spec.shape, size,
+            rewrite=rewrite, outputs=[*classifier.outputs, *features],
+            precision=precision_of(checkpoint)) for size in sorted({1, batch_size})}
         self._lock = threading.Lock()
-        self._executor.forward(np.zeros((1, *classifier.spec.shape), np.float32))  # the first pass takes far longer
+        for executor in self._executors.values():
+            executor.warm_up()
 
     def answers(self, data):
         """Return what the network says of a picture.
@@ -154,19 +163,59 @@ class BoundClassifier:
         """
         with self._lock:
             pixels, size = self.read(data)
-            scores = self._executor.forward_all(pixels)
-        novelty = self._reference.judge(scores[-1])[0] if self._reference else None
-        return self._answers(scores), size, novelty
+            scores = self._executors[1].forward_all(pixels)
+        answers, novelty = self.answers_from(scores, 0)
+        return answers, size, novelty
 
     def answers_to(self, pixels):
         """Return what the network says of its own input, float32 ``(1, C, H, W)``."""
-        return self._answers(self._executor.forward_all(pixels))
+        return self.answers_from(self._executors[1].forward_all(pixels), 0)[0]
 
-    def _answers(self, scores):
-        return tuple(Answer(output, flat_scores(each)[0]) for output, each in zip(self.classifier.outputs, scores))
+    def scores_of(self, pixels):
+        """Return what the network computes of its own input, of any number of pictures.
+
+        Parameters
+        ----------
+        pixels : numpy.ndarray
+            Float32 ``(n, C, H, W)``.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            Float32 ``(n, …)``, for `answers_from`.
+
+        Notes
+        -----
+        In batches of `batch_size`; a rest of at most half of one goes picture by picture, for an executor computes
+        all its rows. Batches of other sizes round differently, by less than 1e-5 of the largest score.
+        """
+        most = max(self._executors)
+        rest = len(pixels) % most
+        together = len(pixels) - rest * (rest <= most // 2)
+        pieces = [pixels[first:first + most] for first in range(0, together, most)]
+        pieces += [pixels[first:first + 1] for first in range(together, len(pixels))]
+        with self._lock:
+            scores = [self._executors[1 if len(piece) == 1 else most].forward_all(piece) for piece in pieces]
+        return [np.concatenate(parts) for parts in zip(*scores)]
+
+    def answers_from(self, scores, row):
+        """Return one picture's answers, a tuple, and its Novelty or None, of what `scores_of` gave.
+
+        Parameters
+        ----------
+        scores : list of numpy.ndarray
+        row : int
+        """
+        own = [each[row:row + 1] for each in scores]
+        novelty = self._reference.judge(own[-1])[0] if self._reference else None
+        answers = tuple(Answer(output, flat_scores(each)[0]) for output, each in zip(self.classifier.outputs, own))
+        return answers, novelty
 
     def read(self, data):
         """Return the network's input for an image file, float32 ``(1, C, H, W)``, and the picture's (width, height)."""
+        if self._directly:
+            pixels, size = pixels_with_size(data, self._options)
+            return input_of_pixels(pixels, self._spec)[np.newaxis], size
         payload, size = prepare_with_size(data, self._options)
         return network_input(payload, self._spec), size
 
@@ -204,7 +253,7 @@ def network_input(payload, spec):
 
 
 def _through_a_record(payload, spec):
-    with tempfile.TemporaryDirectory(prefix="mxft-picture-") as folder:
+    with scratch_folder("picture") as folder:
         path = os.path.join(folder, "picture.rec")
         with RecordWriter(path) as writer:
             writer.write(pack(IRHeader(0, 0.0, 0, 0), payload))

@@ -62,7 +62,8 @@ class TenCropExecutor:
         iterator.reset()
         for batch in iterator:
             count = batch.data[0].shape[0] - batch.pad
-            images = batch.data[0].asnumpy()[:count]
+            images = batch.data[0][:count]
+            images = images if isinstance(images, np.ndarray) else images.asnumpy()
             if images.shape[2] < self._size[0] or images.shape[3] < self._size[1]:
                 raise InputError(f"crops: expected images of at least {self._size[0]}x{self._size[1]}, received "
                                  f"{images.shape[2]}x{images.shape[3]}")

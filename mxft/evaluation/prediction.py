@@ -1,23 +1,27 @@
 """What a network says of image files, seen exactly as validation records are.
 
 A photograph is packed as the manifest says the training records were (resized, JPEG-encoded) into a temporary record
-file and read by the same iterator, so prediction on the files behind a validation set equals scoring its records.
+file and read by the same iterator, so prediction on the files behind a validation set equals scoring its records. Where
+they were encoded without loss it is read directly, see `mxft.data.photographs`.
 """
 import contextlib
 import dataclasses
 import os
-import tempfile
 from typing import Optional
 
 from mxft.data.iterators import RecordIterator
 from mxft.data.lists import Row, write_list
 from mxft.data.packing import pack_list
+from mxft.data.photographs import Photographs, reading, reads_directly
+from mxft.data.progress import progress
 from mxft.errors import InputError
 from mxft.evaluation.answer import Answer, answering_outputs
-from mxft.evaluation.classification import flat_scores, require_finite
+from mxft.evaluation.classification import flat_scores
 from mxft.evaluation.novelty import Novelty
 from mxft.evaluation.novelty_file import load_reference
+from mxft.files.staging import scratch_folder
 from mxft.inference.executor import InferenceExecutor
+from mxft.inference.finite import naming_pictures
 from mxft.inference.precision import precision_of
 from mxft.wording import BriefRepr
 
@@ -95,20 +99,49 @@ def predict_files(checkpoint, paths, spec, packing, batch_size=32, context=None,
         raise InputError("nothing to predict: expected at least one image, received none")
     outputs, reference = answering_outputs(checkpoint, output), load_reference(checkpoint)
     features = [reference.output(checkpoint.symbol)] if reference else []
-    with image_iterator(paths, spec, packing, batch_size, threads, show) as (iterator, problems):
+    opened = read_images if reads_directly(packing, spec) else image_iterator
+    with opened(paths, spec, packing, batch_size, threads, show) as (iterator, problems):
         executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
                                      iterator.batch_size, context, rewrite, [*outputs, *features],
                                      precision_of(checkpoint))
         answers, novelties = {}, {}
-        for scores, labels in executor.over_all(iterator):
-            rows = [flat_scores(each) for each in scores[:len(outputs)]]
-            for each in rows:
-                require_finite(each)
-            numbers = [int(label) for label in labels]
-            for row, number in enumerate(numbers):
-                answers[number] = tuple(Answer(one, each[row]) for one, each in zip(outputs, rows))
-            novelties.update(zip(numbers, reference.judge(scores[-1]) if reference else ()))
+        with naming_pictures(lambda label: paths[int(label)]):
+            for scores, labels in executor.over_all(iterator):
+                rows = [flat_scores(each) for each in scores[:len(outputs)]]
+                numbers = [int(label) for label in labels]
+                for row, number in enumerate(numbers):
+                    answers[number] = tuple(Answer(one, each[row]) for one, each in zip(outputs, rows))
+                novelties.update(zip(numbers, reference.judge(scores[-1]) if reference else ()))
     return [Prediction(path, answers.get(i, ()), problems.get(i), novelties.get(i)) for i, path in enumerate(paths)]
+
+
+@contextlib.contextmanager
+def read_images(paths, spec, packing, batch_size=32, threads=None, show=False):
+    """Give what `image_iterator` does without records, of a packing without loss: `mxft.data.photographs`.
+
+    Parameters
+    ----------
+    paths, spec, packing, batch_size, threads, show
+        As of `predict_files`.
+
+    Yields
+    ------
+    iterator : mxft.data.photographs.Photographs
+        To be gone through once, within the context.
+    problems : dict of int to str
+        What is wrong with the images that cannot be read, as far as it was gone through.
+
+    Raises
+    ------
+    InputError
+        None of the images can be read; when it is gone through.
+    """
+    problems = {}
+    rows = [Row(i, (float(i),), os.path.abspath(path)) for i, path in enumerate(paths)]
+    with reading(), progress(len(rows), "reading", show=show) as advance:
+        photographs = Photographs(rows, "/", spec, packing, min(batch_size, len(rows)), threads, advance=advance)
+        yield photographs, problems
+        problems.update((bad.row.index, bad.reason) for bad in photographs.bad)
 
 
 @contextlib.contextmanager
@@ -133,7 +166,7 @@ def image_iterator(paths, spec, packing, batch_size=32, threads=None, show=False
         None of the images can be read.
     """
     threads = threads or os.cpu_count() or 1
-    with tempfile.TemporaryDirectory(prefix="mxft-predict-") as folder:
+    with scratch_folder("predict") as folder:
         prefix = os.path.join(folder, "images")
         write_list(prefix + ".lst", [Row(i, (float(i),), os.path.abspath(path)) for i, path in enumerate(paths)])
         packed = _pack(prefix, threads, show, packing)

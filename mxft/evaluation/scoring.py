@@ -1,4 +1,5 @@
 """Run a checkpoint over records, each counted once, and give the numbers of a classifier."""
+import contextlib
 import dataclasses
 import math
 import time
@@ -8,6 +9,7 @@ import numpy as np
 
 from mxft.data.iterators import RecordIterator
 from mxft.data.labels import LabelScan, check_labels, scan_labels
+from mxft.data.photographs import PhotographList, reading
 from mxft.data.progress import progress
 from mxft.data.target_spec import MULTI_LABEL, REGRESSION, TargetSpec, check_target, label_matrix, manifest_target
 from mxft.data.validation import check_records
@@ -257,8 +259,8 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
     ----------
     checkpoint : mxft.network.checkpoint.Checkpoint
     spec : mxft.network.input_spec.InputSpec
-    records : str or mxft.data.labels.LabelScan
-        A record file, or the scan of its labels where it was read already.
+    records : str, mxft.data.labels.LabelScan or mxft.data.photographs.PhotographList
+        A record file, or the scan of its labels where it was read already; or pictures that are read directly.
     batch_size : int
     context : mx.Context, optional
     threads : int, optional
@@ -288,7 +290,8 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
         As `score_iterator`.
     """
     judged = answering_outputs(checkpoint, output)[0]
-    scan = records if isinstance(records, LabelScan) else scan_labels(records)
+    photographs = records if isinstance(records, PhotographList) else None
+    scan = photographs.scan if photographs else records if isinstance(records, LabelScan) else scan_labels(records)
     target = scored_target(checkpoint, judged, scan)
     executor = InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
                                  batch_size, context, rewrite, [judged], precision_of(checkpoint))
@@ -297,16 +300,18 @@ def score_records(checkpoint, spec, records, batch_size=32, context=None, thread
                      "are these records of the classes this checkpoint was trained on?")
     else:
         check_target(scan, target)
-    check_records(scan, check, threads)
+    if not photographs:
+        check_records(scan, check, threads)
     if crop_from:
         executor = TenCropExecutor(executor, *spec.shape[1:])
         spec = dataclasses.replace(spec, shape=(spec.shape[0], crop_from, crop_from), resize=crop_from)
     executor.expect(len(scan.ids))
-    iterator = RecordIterator(scan.path, spec, batch_size, len(scan.ids), threads=threads,
-                              label_width=target.label_width if target else 1)
-    with progress(len(scan.ids), "scoring") as advance:
+    width = target.label_width if target else 1
+    iterator = (photographs.open(spec, batch_size, threads, width) if photographs else
+                RecordIterator(scan.path, spec, batch_size, len(scan.ids), threads=threads, label_width=width))
+    with reading() if photographs else contextlib.nullcontext(), progress(len(scan.ids), "scoring") as advance:
         score = score_iterator(executor, iterator, advance, target, thresholds_of(checkpoint, judged))
-    return with_source(score, checkpoint.classes, scan.path), executor.applied
+    return with_source(score, checkpoint.classes, photographs.paths if photographs else scan.path), executor.applied
 
 
 def with_source(score, classes, source):

@@ -85,17 +85,17 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
     require_resumable(options.kvstore, keeping)
     task = prepare_faces(backbone, head, faces, options, contexts, checkpoint, threads)
     seed_everything(task.workers.seed(options.seed))
-    run = _run(prefix, task, keeping, tensorboard)
-    arg_params = _begin(run, task, targets, threads)
-    verifier = Verifier(backbone.symbol, targets if task.workers.writes else (), task.image_shape, EMBEDDING_BATCH,
-                        contexts[0], run.log, run.write_json)
-    result = fit_faces(task.network, arg_params, task.transfer.aux_params, task.train, run, verifier, options, contexts,
-                       backbone_initializer(backbone.name), task.stages)
-    run.log("end", steps=result.steps, best=result.best, last=result.last, interrupted=result.interrupted,
-            peak_memory=peak_memory())
-    if task.workers.writes:
-        conclude(result, verifier, run.best_step)
-    return result
+    with _run(prefix, task, keeping, tensorboard) as run:
+        arg_params = _begin(run, task, targets, threads)
+        verifier = Verifier(backbone.symbol, targets if task.workers.writes else (), task.image_shape, EMBEDDING_BATCH,
+                            contexts[0], run.log, run.write_json)
+        result = fit_faces(task.network, arg_params, task.transfer.aux_params, task.train, run, verifier, options,
+                           contexts, backbone_initializer(backbone.name), task.stages)
+        run.log("end", steps=result.steps, best=result.best, last=result.last, interrupted=result.interrupted,
+                peak_memory=peak_memory())
+        if task.workers.writes:
+            conclude(result, verifier, run.best_step)
+        return result
 
 
 def _run(prefix, task, keeping, tensorboard):

@@ -14,6 +14,7 @@ from mxft.data.classes import write_classes
 from mxft.errors import InputError, RunError
 from mxft.features.files import check_feature_path, side_paths
 from mxft.features.view_file import differing
+from mxft.files.staging import no_link
 from mxft.files.whole import lock, require_folder, whole_file, whole_path, write_json
 
 _HEADER = 192  # bytes kept free for the .npy header, whose row count is known at the end; a multiple of 64
@@ -72,7 +73,11 @@ class FeatureWriter:
         self._part, self._progress = (os.path.join(folder, f".{name}.part{end}") for end in ("", ".json"))
         self._facts = json.loads(json.dumps({**facts, "dtype": dtype}))
         self.done, self.rows, self.left_out, self._shape, self.stale = 0, 0, [], None, ""
-        self._file = open(self._part, "ab")  # noqa: SIM115 (__exit__ closes it)
+        try:
+            self._file = open(self._part, "ab", opener=no_link)  # noqa: SIM115 (__exit__ closes it)
+        except OSError as error:
+            raise InputError(f"feature file: expected a folder to write {self.path!r} in, received {self._part!r} "
+                             f"there ({(error.strerror or str(error)).lower()}); remove it") from None
         self._lock()
         if resume:
             self._take_up()

@@ -5,7 +5,6 @@ An extraction that holds one chunk at a time needs no disk for the rest and can 
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections import namedtuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from mxft.data.packing import pack_list
 from mxft.data.target_spec import CLASSES
 from mxft.data.validation import check_records
 from mxft.errors import InputError
+from mxft.files.staging import scratch_folder
 
 FOLDER_CHUNK, RECORD_CHUNK = 1024, 8192  # images: one has to be packed before the network sees it, the other copied
 
@@ -66,7 +66,7 @@ class FolderImages:
         """Yield a Chunk of each `size` images from number `begin` on; its file goes when the next one is asked for."""
         for start in range(begin, len(self._rows), size):
             rows = self._rows[start:start + size]
-            with tempfile.TemporaryDirectory(prefix="mxft-features-") as scratch:
+            with scratch_folder("features") as scratch:
                 yield self._pack(os.path.join(scratch, "chunk"), rows)
 
     def _pack(self, prefix, rows):
@@ -120,7 +120,7 @@ class RecordImages:
             return
         for start in range(begin, len(self.names), size):
             stop = min(start + size, len(self.names))
-            with tempfile.TemporaryDirectory(prefix="mxft-features-") as scratch:
+            with scratch_folder("features") as scratch:
                 part = os.path.join(scratch, "chunk.rec")
                 _copy_bytes(self._path, part, int(self._offsets[start]), int(self._offsets[stop]))
                 yield Chunk(part, stop - start, [])

@@ -5,7 +5,6 @@ pictures are like those it was trained on; where an earlier layer's do, they are
 """
 import dataclasses
 import os
-import tempfile
 import time
 
 import numpy as np
@@ -15,16 +14,19 @@ from mxft.data.iterators import RecordIterator
 from mxft.data.labels import copy_records
 from mxft.data.lists import shuffle, write_list
 from mxft.data.packing import pack_list
+from mxft.data.photographs import Photographs, reading, reads_directly
 from mxft.errors import InputError
+from mxft.files.staging import scratch_folder
 from mxft.inference.executor import InferenceExecutor
-from mxft.inference.precision import precision_of
 from mxft.machine.packages import require_packages
+from mxft.network.anatomy import anatomy_of
 from mxft.surgery import cut_at
 from mxft.surgery.depth import stage_ends
 from mxft.wording import BriefRepr
 
 CLASSES_SAMPLED, IMAGES_SAMPLED, MOST_SAMPLED = 40, 24, 480  # images of a class, and in all
 TOLERANCE = 0.01  # of top-1: what an earlier layer must be better by to be called better
+BATCH = 32  # images
 FOLDS, REPEATS = 3, 3  # of the cross-validation: another division of so few images changed the advice
 
 
@@ -106,11 +108,17 @@ def measure_pictures(checkpoint, spec, pictures, resize, seed=0, threads=None, c
     -------
     Similarity
     """
-    with tempfile.TemporaryDirectory() as scratch:
+    rows = _sample(pictures.rows, lambda row: row.labels[0], seed)
+    packing = {"resize": resize, "encoding": ".png"}
+    if reads_directly(packing, spec):
+        with reading():
+            return _measured(checkpoint, spec, Photographs(rows, pictures.root, spec, packing, BATCH, threads), seed,
+                             context)
+    with scratch_folder("probe") as scratch:
         prefix = os.path.join(scratch, "sample")
-        write_list(prefix + ".lst", _sample(pictures.rows, lambda row: row.labels[0], seed))
-        packed = pack_list(prefix + ".lst", pictures.root, num_thread=threads or os.cpu_count() or 1, resize=resize,
-                           quality=95, show=False)
+        write_list(prefix + ".lst", rows)
+        packed = pack_list(prefix + ".lst", pictures.root, num_thread=threads or os.cpu_count() or 1, show=False,
+                           **packing)
         return measure_similarity(checkpoint, spec, packed.rec, packed.packed, seed, threads, context)
 
 
@@ -129,7 +137,7 @@ def measure_records(checkpoint, spec, scan, seed=0, threads=None, context=None):
     Similarity
     """
     sample = _sample(range(len(scan.ids)), lambda number: scan.first[number], seed)
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder("probe") as scratch:
         path = os.path.join(scratch, "sample.rec")
         copy_records(scan, sample, path)
         return measure_similarity(checkpoint, spec, path, len(sample), seed, threads, context)
@@ -148,7 +156,7 @@ def _sample(rows, label_of, seed):
     return sample
 
 
-def measure_similarity(checkpoint, spec, records, count, seed=0, threads=None, context=None, batch_size=32):
+def measure_similarity(checkpoint, spec, records, count, seed=0, threads=None, context=None, batch_size=BATCH):
     """Probe a checkpoint's layers on a sample of records.
 
     Parameters
@@ -184,22 +192,35 @@ def measure_similarity(checkpoint, spec, records, count, seed=0, threads=None, c
     >>> measure_similarity(checkpoint, spec, "sample.rec", 400).similar     # doctest: +SKIP
     True
     """
-    require_packages("sklearn", what="probing layers")
-    began, context = time.perf_counter(), context or mx.cpu()
-    feature = checkpoint.anatomy.require_feature().name
-    layers = stage_ends(checkpoint.symbol, spec.shape)[:-1] + [feature]  # the last stage's average is the feature
     iterator = RecordIterator(records, spec, min(batch_size, count), count, threads=threads)
-    probes, labels, right = [], None, []
-    for layer in layers:
-        executor = InferenceExecutor(cut_at(checkpoint.symbol, layer), checkpoint.arg_params, checkpoint.aux_params,
-                                     spec.shape, iterator.batch_size, context, precision=precision_of(checkpoint))
-        parts = [(output.reshape(*output.shape[:2], -1).mean(axis=2), label)
-                 for output, label in executor.over(iterator)]
-        features, labels = (np.concatenate(values) for values in zip(*parts))
-        right.append(probe_layer(features, labels.astype(int), seed))
+    return _measured(checkpoint, spec, iterator, seed, context)
+
+
+def _measured(checkpoint, spec, batches, seed, context):
+    """Return the Similarity of batches of images, which one pass through the network takes to all of its layers."""
+    require_packages("sklearn", what="probing layers")
+    began, feature = time.perf_counter(), checkpoint.anatomy.require_feature().name
+    layers = stage_ends(checkpoint.symbol, spec.shape)[:-1] + [feature]  # the last stage's average is the feature
+    averages = _averages(checkpoint, layers)
+    outputs = anatomy_of(averages, checkpoint.arg_params, checkpoint.aux_params).outputs
+    executor = InferenceExecutor(averages, checkpoint.arg_params, checkpoint.aux_params, spec.shape,
+                                 batches.batch_size, context or mx.cpu(), outputs=outputs)
+    found, labels = zip(*executor.over_all(batches))
+    labels, probes, right = np.concatenate(labels).reshape(-1).astype(int), [], []
+    for layer, parts in zip(layers, zip(*found)):
+        features = np.concatenate(parts)
+        features = features.reshape(*features.shape[:2], -1).mean(axis=2)
+        right.append(probe_layer(features, labels, seed))
         probes.append(Probe(layer, features.shape[1], float(right[-1].mean())))
-    chance = np.bincount(labels.astype(int)).max() / len(labels)
-    return Similarity(probes, count, float(chance), time.perf_counter() - began, _error(right))
+    chance = np.bincount(labels).max() / len(labels)
+    return Similarity(probes, len(labels), float(chance), time.perf_counter() - began, _error(right))
+
+
+def _averages(checkpoint, layers):
+    """Return a symbol with an output for each layer, averaged over its map; the last as it is."""
+    averages = [mx.sym.Pooling(cut_at(checkpoint.symbol, layer), global_pool=True, kernel=(1, 1), pool_type="avg",
+                               name=f"probe{number}_average") for number, layer in enumerate(layers[:-1])]
+    return mx.sym.Group([*averages, mx.sym.identity(cut_at(checkpoint.symbol, layers[-1]), name="probe_feature")])
 
 
 def _error(right):
@@ -238,6 +259,7 @@ def probe_layer(features, labels, seed=0):
     from sklearn.linear_model import RidgeClassifier
     from sklearn.model_selection import RepeatedStratifiedKFold
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     counts = np.bincount(labels)
     if (counts[counts > 0] < 2).any() or len(labels) < 3 * (counts > 0).sum():
@@ -245,8 +267,9 @@ def probe_layer(features, labels, seed=0):
                          f"{(counts > 0).sum()} classes; say `similar` yes or no")
     folds, right = min(FOLDS, counts[counts > 0].min()), np.zeros(len(labels))
     divisions = RepeatedStratifiedKFold(n_splits=int(folds), n_repeats=REPEATS, random_state=seed)
-    for fit, judge in divisions.split(features, labels):
-        scaler = StandardScaler().fit(features[fit])
-        probe = RidgeClassifier(alpha=features.shape[1] / 10).fit(scaler.transform(features[fit]), labels[fit])
-        right[judge] += probe.predict(scaler.transform(features[judge])) == labels[judge]
+    with threadpool_limits(1, "blas"):  # matrices of some hundred rows: a second thread waits more than it computes
+        for fit, judge in divisions.split(features, labels):
+            scaler = StandardScaler().fit(features[fit])
+            probe = RidgeClassifier(alpha=features.shape[1] / 10).fit(scaler.transform(features[fit]), labels[fit])
+            right[judge] += probe.predict(scaler.transform(features[judge])) == labels[judge]
     return right / REPEATS

@@ -1,8 +1,8 @@
-"""Heads without SGD: scikit-learn's linear classifiers, or class means, as one FullyConnected on raw features.
+"""Heads without SGD: linear classifiers, or class means, as one FullyConnected on raw features.
 
 ``imprint`` is weight imprinting (Qi et al., arXiv:1712.07136): a class's weight is the mean of its features, scaled to
-length 1 here on standardised features. The others are ridge regression to one-hot targets, multinomial logistic
-regression and one-against-all linear support vectors.
+length 1 here on standardised features. The others are ridge regression to one-hot targets and one-against-all linear
+support vectors, by scikit-learn, and multinomial logistic regression, see `mxft.features.logistic`.
 """
 import dataclasses
 import time
@@ -12,12 +12,16 @@ import numpy as np
 
 from mxft.errors import InputError, nearest
 from mxft.evaluation.calibration import best_factor, doubt_of
+from mxft.features.logistic import TOLERANCE, fit_logistic
 from mxft.options import SOLVERS
 from mxft.wording import BriefRepr
 
 PENALTIES = {"ridge": (0.03, 0.1, 0.3, 1.0, 3.0), "logistic": (10.0, 30.0), "svm": (0.3, 3.0), "imprint": (0.0,)}
+PENALTY, RATIO, MOST_STEPS = 5.0, 3.0, 4  # of logistic: where the search begins, its factor, and how often it is taken
 FOLDS, FOLDS_OF_MANY, MANY = 5, 3, 2000  # images from which on three folds do
 FEW = 200                                # rows up to which every fold chooses the penalty
+_NEAR = 0.15   # steps of RATIO that are not worth a fit
+_ROUGH = 1e-4  # of the loss: where the fits to the folds may end, whose held-out loss is right to 1e-3 then
 _FLAT = 1e-6  # standard deviation below which a feature is taken to be constant
 
 
@@ -91,7 +95,8 @@ def solve_head(solver, features, labels, num_classes, seed=0, images=None, class
     Notes
     -----
     Every image of a class that has two is held out once, in five folds (three of many images). They choose the
-    penalty (the first alone of more than a few) and the factor (temperature scaling, Guo et al., arXiv:1706.04599);
+    penalty (the first alone of more than a few; that of ``logistic`` by the loss, any number, the others of a few by
+    top-1) and the factor (temperature scaling, Guo et al., arXiv:1706.04599);
     then everything is fitted again. So that few images cannot make the factor infinite, the target of N judged images
     is not 1 but the ``(N + 1) / (N + 2)`` of Laplace's rule of succession, as in Platt's scaling. Where every class
     has one image nothing can be held out: the middle of the penalties is taken, and the images themselves get a
@@ -163,8 +168,9 @@ def _chosen(solver, features, labels, folds):
         weight, bias = found = solver.fit(features, labels, penalty)
         return penalty, best_factor(features @ weight.T + bias, labels, 0.5)[0], None, found
     first = folds if len(labels) < FEW else folds[:1]
-    penalty, judged, found = _best_penalty(solver, features, labels, first)
-    more, found = _judged(solver, features, labels, folds[len(first):], penalty, found)
+    search = _searched_penalty if solver.name == "logistic" else _best_penalty
+    penalty, judged, found = search(solver, features, labels, first)
+    more, _ = _judged(solver, features, labels, folds[len(first):], penalty)
     scores, truth = (np.concatenate(parts) for parts in zip(*judged, *more))
     factor, _ = best_factor(scores, truth, doubt_of(len(truth)))
     return penalty, factor, float((scores.argmax(axis=1) == truth).mean()), found
@@ -172,24 +178,62 @@ def _chosen(solver, features, labels, folds):
 
 def _best_penalty(solver, features, labels, folds):
     """Return the penalty with the best top-1 on folds, then the lowest loss; what `_judged` gives, and weights."""
-    best, found = None, None
+    best = None
     for penalty in PENALTIES[solver.name]:
-        judged, found = _judged(solver, features, labels, folds, penalty, found)
-        scores, truth = (np.concatenate(parts) for parts in zip(*judged))
-        top1 = float((scores.argmax(axis=1) == truth).mean())
-        loss = best_factor(scores, truth, doubt_of(len(truth)))[1]
+        judged, found = _judged(solver, features, labels, folds, penalty)
+        top1, loss = _top1_and_loss(judged)
         if best is None or (top1, -loss) > best[0]:
-            best = ((top1, -loss), (penalty, judged, found))
+            best = ((top1, -loss), (penalty, judged, found[-1]))
         elif top1 < best[0][0] - 0.01:
             break  # past the best
     return best[1]
 
 
-def _judged(solver, features, labels, folds, penalty, found):
-    """Return [(scores, labels)] of each fold's held-out rows, and the last weights, from which the next fit begins."""
-    judged = []
-    for fitted, held_out in folds:
-        weight, bias = found = solver.fit(features[fitted], labels[fitted], penalty, found)
+def _searched_penalty(solver, features, labels, folds):
+    """Return what `_best_penalty` does for the penalty with the lowest loss, which varies smoothly with it.
+
+    By steps of `RATIO` from `PENALTY` to the lowest loss on folds, then the vertex of the parabola through the last
+    three, in the penalty's logarithm. Each fit begins with the weights of the one before, of the same fold.
+    """
+    losses, fits, power = {}, {}, 0
+
+    def fit(power):
+        penalty = float(f"{PENALTY * RATIO ** power:.2g}")
+        near = min(fits, key=lambda other: abs(other - power)) if fits else None
+        fits[power] = (penalty, *_judged(solver, features, labels, folds, penalty, fits[near][2] if fits else None))
+        losses[power] = _top1_and_loss(fits[power][1])[1]
+
+    fit(power)
+    for towards in (-1, 1):
+        while abs(power + towards) <= MOST_STEPS:
+            fit(power + towards)
+            if losses[power + towards] >= losses[power]:
+                break
+            power += towards
+        if power < 0:
+            break
+    below, here, above = (losses.get(power + step) for step in (-1, 0, 1))
+    if below is not None and above is not None and below + above > 2 * here:
+        vertex = power + (below - above) / (2 * (below + above - 2 * here))
+        if abs(vertex - power) > _NEAR:
+            fit(vertex)
+            power = min((power, vertex), key=losses.get)
+    penalty, judged, found = fits[power]
+    return penalty, judged, found[-1]
+
+
+def _top1_and_loss(judged):
+    """Return the top-1 of what `_judged` gives, and its cross-entropy at the scale with the lowest."""
+    scores, truth = (np.concatenate(parts) for parts in zip(*judged))
+    return float((scores.argmax(axis=1) == truth).mean()), best_factor(scores, truth, doubt_of(len(truth)))[1]
+
+
+def _judged(solver, features, labels, folds, penalty, starts=None):
+    """Return [(scores, labels)] of each fold's held-out rows, and the weights of each, which `starts` may begin at."""
+    judged, found = [], []
+    for number, (fitted, held_out) in enumerate(folds):
+        weight, bias = solver.fit(features[fitted], labels[fitted], penalty, starts[number] if starts else None, _ROUGH)
+        found.append((weight, bias))
         judged.append((features[held_out] @ weight.T + bias, labels[held_out]))
     return judged, found
 
@@ -215,17 +259,20 @@ class _Solver:
     num_classes: int
     weights: object
 
-    def fit(self, features, labels, penalty, start=None):
-        """Return weight ``(C, D)`` and bias ``(C,)`` on standardised features; `logistic` begins at `start`."""
+    def fit(self, features, labels, penalty, start=None, tolerance=TOLERANCE):
+        """Return weight ``(C, D)`` and bias ``(C,)`` on standardised features.
+
+        `logistic` begins at `start`, and ends where a step gains less than this part of the loss.
+        """
         if self.name == "imprint":
             means = np.stack([features[labels == label].mean(axis=0) for label in range(self.num_classes)])
             return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), _FLAT), np.zeros(self.num_classes)
+        if self.name == "logistic":
+            return fit_logistic(features, labels, self.num_classes, penalty,
+                                None if self.weights is None else self.weights[labels], start, tolerance)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # iterations are bounded on purpose: the split judges what they reach
             model = self._classifier(penalty)
-            if start is not None and self.name == "logistic" and self.num_classes > 2:
-                model.set_params(warm_start=True)
-                model.coef_, model.intercept_ = (np.array(values, features.dtype) for values in start)
             model.fit(features, labels, sample_weight=None if self.weights is None else self.weights[labels])
         weight = np.atleast_2d(model.coef_)
         bias = np.broadcast_to(np.ravel(model.intercept_), (len(weight),))
@@ -234,11 +281,9 @@ class _Solver:
         return weight, bias
 
     def _classifier(self, penalty):
-        from sklearn.linear_model import LogisticRegression, RidgeClassifier
+        from sklearn.linear_model import RidgeClassifier
         from sklearn.svm import LinearSVC
 
         if self.name == "ridge":
             return RidgeClassifier(alpha=penalty)
-        if self.name == "svm":
-            return LinearSVC(C=penalty, tol=1e-2, max_iter=200)
-        return LogisticRegression(C=penalty, tol=1e-5, max_iter=30)
+        return LinearSVC(C=penalty, tol=1e-2, max_iter=200)

@@ -11,11 +11,11 @@ import os
 import re
 import shutil
 import tarfile
-import tempfile
 import zipfile
 import zlib
 
 from mxft.errors import InputError, MissingFileError, last_line
+from mxft.files.staging import staging_folder
 from mxft.files.whole import require_file, require_folder, require_space, sha256, write_json
 from mxft.machine.bars import is_watched, open_bar
 
@@ -75,9 +75,8 @@ def extract_tar(path, folder, progress=True):
     path, folder = require_file(path, "archive"), os.fspath(folder).rstrip("/") or "/"
     if _is_unpacked(path, folder):
         return folder
-    parent = require_folder(os.path.dirname(os.path.abspath(folder)))
-    staging = tempfile.mkdtemp(prefix="." + os.path.basename(folder) + ".", suffix=".part", dir=parent)
-    try:
+    require_folder(os.path.dirname(os.path.abspath(folder)))
+    with staging_folder(folder) as staging:
         files = _unpack(path, staging, progress)
         os.chmod(staging, 0o755)
         # The marker first: a folder without one could not be told from one that mxft did not make.
@@ -87,8 +86,6 @@ def extract_tar(path, folder, progress=True):
         except OSError:  # another process has unpacked it in the meantime
             if not _is_unpacked(path, folder):
                 raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return folder
 
 

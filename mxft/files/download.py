@@ -13,6 +13,7 @@ from urllib.request import url2pathname
 
 from mxft.errors import InputError
 from mxft.files.http_stream import Interrupted, Refused, Wanted, resume_point, stream, web_page
+from mxft.files.locks import Lock
 from mxft.files.whole import require_folder, require_space, whole_file
 
 LOG = logging.getLogger("mxft.progress")
@@ -66,7 +67,9 @@ def fetch(urls, path, size=None, sha256=None, sha1=None, md5=None, progress=True
 
     Notes
     -----
-    It does not serialise two processes that fetch the same file into the same folder at the same time.
+    Of two processes that fetch the same file into the same folder one waits until the other has it, or has given up.
+    A body that is longer than the file, or comes at less than 1 kB a second, is cut off while it comes; a redirect
+    from https to http is followed only where a hash tells the file.
 
     Examples
     --------
@@ -79,9 +82,19 @@ def fetch(urls, path, size=None, sha256=None, sha1=None, md5=None, progress=True
     wanted = Wanted(os.path.abspath(os.fspath(path)), size, hashes, check, progress)
     for url in urls:
         _require_known_scheme(url)
+    lock = Lock(wanted.part + ".lock", f"download of {wanted.path}")
     if os.path.exists(wanted.path):
+        lock.clear()
         return _require_right(wanted)
     require_folder(os.path.dirname(wanted.path))
+    lock.wait(lambda holder: LOG.info(f"waiting for {holder}, which fetches {os.path.basename(wanted.path)}"))
+    with lock:
+        if os.path.exists(wanted.path):
+            return _require_right(wanted)
+        return _first_that_gives(urls, wanted, hint)
+
+
+def _first_that_gives(urls, wanted, hint):
     tried = []
     for url in urls:
         try:

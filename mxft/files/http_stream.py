@@ -7,14 +7,18 @@ import contextlib
 import json
 import os
 import re
+import shutil
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
-from mxft.files.whole import require_space
+from mxft.files.slow_server import TooSlow, least_rate
+from mxft.files.staging import no_link
+from mxft.files.whole import SPARE_BYTES, require_space
 from mxft.machine.bars import is_watched, open_bar
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
-CHUNK = 1 << 16
+CHUNK = 1 << 14
+MOST_BYTES = 32 << 30  # of a file whose size neither we nor the server know
 _PAGE = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:<!doctype\s+html|<html|<head|<!--)", re.IGNORECASE)
 _PAGE_SUFFIXES = (".html", ".htm")
 
@@ -66,12 +70,25 @@ def stream(url, wanted):
             headers["If-Range"] = note["validator"]
     try:
         with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as response:
+            _refuse_open_redirect(response, wanted)
             start, total = _agree(response, have, note, wanted)
-            _append(response, url, start, total, wanted)
+            with least_rate(response, CHUNK) as rate:
+                _append(response, url, start, total, wanted, rate)
             return start > 0
+    except TooSlow as error:
+        raise Interrupted(str(error)) from None
     except requests.exceptions.RequestException as error:
         hopeless, reason = _network_reason(error)
         raise (Refused if hopeless else Interrupted)(reason) from None
+
+
+def _refuse_open_redirect(response, wanted):
+    """Refuse a redirect from https to http, on which anybody may answer, where no hash tells the file."""
+    addresses = [one.url for one in (*response.history, response)]
+    for before, after in zip(addresses, addresses[1:]):
+        if before.startswith("https:") and not after.startswith("https:") and not wanted.hashes:
+            raise Refused(f"redirected from https to {after.partition('?')[0]}, which anybody on the way can answer, "
+                          "and no hash of the file is known")
 
 
 def resume_point(url, wanted):
@@ -112,7 +129,7 @@ def _agree(response, have, note, wanted):
     return start, total
 
 
-def _append(response, url, start, total, wanted):
+def _append(response, url, start, total, wanted, rate):
     chunks = response.iter_content(CHUNK)
     first = next(chunks, b"")
     if not start:
@@ -120,19 +137,34 @@ def _append(response, url, start, total, wanted):
     if total is not None:
         require_space(total - start, os.path.dirname(wanted.path), f"for {os.path.basename(wanted.path)}")
     _write_note(url, response, total, wanted)
-    with open(wanted.part, "r+b" if start else "wb") as out, open_bar(
+    limit = _limit(total, wanted)
+    with open(wanted.part, "r+b" if start else "wb", opener=no_link) as out, open_bar(
             total=total, initial=start, unit="B", unit_scale=True, unit_divisor=1024, leave=False,
             desc=os.path.basename(wanted.path), disable=not (wanted.progress and is_watched())) as bar:
         out.seek(start)
         while first:
+            if out.tell() + len(first) > limit:
+                wanted.discard_part()
+                raise Refused(f"size: expected at most {limit:,} bytes, the server sent more; what came was deleted")
             out.write(first)
             bar.update(len(first))
+            rate.count(len(first))
             first = next(chunks, b"")
         end = out.tell()
         out.flush()
         os.fsync(out.fileno())
+    rate.require()
     if total is not None and end < total:
         raise Interrupted(f"only {end:,} of {total:,} bytes came")
+
+
+def _limit(total, wanted):
+    """Return how many bytes may come: as many as the file has, or what there is room for."""
+    if wanted.size is not None:
+        return wanted.size
+    if total is not None:
+        return total
+    return max(min(MOST_BYTES, shutil.disk_usage(os.path.dirname(wanted.path)).free - SPARE_BYTES), 0)
 
 
 def _refuse_page(response, first, wanted):
@@ -163,7 +195,7 @@ def _write_note(url, response, total, wanted):
     tag = response.headers.get("ETag", "")
     # If-Range compares strongly: a weak tag never matches (RFC 9110, 13.1.5).
     validator = response.headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
-    with open(wanted.note, "w", encoding="utf-8") as f:
+    with open(wanted.note, "w", encoding="utf-8", opener=no_link) as f:
         json.dump({"url": url, "validator": validator, "total": total}, f)
 
 

@@ -3,11 +3,11 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import shutil
-import tempfile
 
 from mxft.errors import InputError, MissingFileError, nearest
+from mxft.files.locks import try_lock
+from mxft.files.staging import claim_file, claim_folder
 
 SPARE_BYTES = 16 << 20
 MOST_JSON = 16 << 20  # bytes; a manifest of 100,000 classes has 2 MB, and Python takes forty times as much
@@ -26,14 +26,13 @@ def whole_path(path):
     ------
     str
         The temporary name: fsynced before the rename. On an exception it is removed and whatever stood under
-        `path` before is untouched.
+        `path` before is untouched. What a killed process has left of it, the next one removes: see
+        `mxft.files.staging`.
     """
     path = os.path.abspath(os.fspath(path))
     require_folder(os.path.dirname(path))
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(6)}.part")
-    try:  # named before it is there: a signal at any moment finds what to remove
-        os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    temporary, handle = claim_file(path)
+    try:
         yield temporary
         _fsync(temporary)
         os.chmod(temporary, 0o666 & ~_umask())
@@ -44,6 +43,8 @@ def whole_path(path):
         if isinstance(error, OSError) and error.errno is not None and error.filename in (None, temporary):
             error.filename = path  # a full disk does not say where
         raise
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -170,7 +171,9 @@ def check_writable(folder, what):
     while not os.path.lexists(place):
         place = os.path.dirname(place)
     try:
-        os.rmdir(tempfile.mkdtemp(prefix=".mxft-", dir=place))
+        trial, handle = claim_folder(os.path.join(place, "mxft-writable"))
+        os.close(handle)
+        os.rmdir(trial)
     except OSError as error:
         raise InputError(f"{what}: expected a folder that can be written to, received {folder!r} "
                          f"({(error.strerror or str(error)).lower()} in {place})") from None
@@ -184,14 +187,4 @@ def lock(file):
     file : file object
         Holds the lock until it is closed; a process that is killed gives it up.
     """
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
+    return try_lock(file) is not False

@@ -7,12 +7,12 @@ the same for how pixels go in.
 import contextlib
 import logging
 import os
-import tempfile
 
 import numpy as np
 
 from mxft.errors import InputError, RunError
 from mxft.files.archive import extract_tar
+from mxft.files.staging import scratch_folder
 from mxft.importing.onnx_file import parse_onnx
 from mxft.network.anatomy.outputs import EMBEDDING, FACE_SIZES
 from mxft.network.input_spec import InputSpec
@@ -48,7 +48,7 @@ def recognition_network(path):
     if not _is_pack(path):
         yield path, os.path.basename(path)
         return
-    with tempfile.TemporaryDirectory(prefix="mxft-pack-") as scratch:
+    with scratch_folder("pack") as scratch:
         folder = path if os.path.isdir(path) else extract_tar(path, os.path.join(scratch, "pack"))
         try:
             found = _find(folder, path)

@@ -3,6 +3,8 @@
 Follows ``convert_symbol`` of MXNet's automatic mixed precision (python/mxnet/contrib/amp), whose pass is called here.
 bfloat16 has the range of float32: nothing needs to be calibrated or scaled.
 """
+import numpy as np
+
 from mxft.compat import mx
 from mxft.machine.processor import cpu_flags
 from mxft.machine.quiet import quiet_native
@@ -10,6 +12,7 @@ from mxft.network.graph import Graph
 
 _WEIGHTED = ("Convolution", "FullyConnected", "Deconvolution")
 _NEEDED = "avx512_bf16"
+_TYPE = np.dtype([("bfloat16", np.uint16)])  # as MXNet calls it
 
 
 def bfloat16_network(symbol, data_name):
@@ -47,8 +50,34 @@ def set_parameters(executor, arg_params, aux_params):
     for bound, values in ((executor.arg_dict, arg_params), (executor.aux_dict, aux_params)):
         for name, value in values.items():
             if name in bound:
-                own = value.as_in_context(bound[name].context)
-                bound[name][:] = own if own.dtype == bound[name].dtype else mx.nd.amp_cast(own, dtype="bfloat16")
+                halved = bound[name].dtype == _TYPE and value.dtype != _TYPE
+                bound[name][:] = rounded(value.asnumpy()) if halved else value.as_in_context(bound[name].context)
+
+
+def rounded(values):
+    """Return float32 numbers as MXNet's bfloat16 has them, rounded to the nearest, ties to even.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Float32, finite.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the same shape, of one field ``bfloat16`` of 16 bits: the upper half of a float32.
+
+    Notes
+    -----
+    ``mx.nd.amp_cast`` to bfloat16 asks NumPy for a type of that name, which only other packages bring.
+
+    Examples
+    --------
+    >>> hex(int(rounded(np.array([1.01], np.float32))["bfloat16"][0]))
+    '0x3f81'
+    """
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((bits + 0x7fff + (bits >> 16 & 1)) >> 16).astype(np.uint16).view(_TYPE)
 
 
 def gains_from_bfloat16():

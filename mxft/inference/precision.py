@@ -88,7 +88,7 @@ def precision_of(checkpoint):
         return Precision()
     quantization = Quantization.of(checkpoint.manifest)
     if asked == "bf16":
-        return _require(Precision("bf16"), gains_from_bfloat16(), "avx512_bf16")
+        return require_bfloat16()
     if asked == "int8" and quantization is None:
         raise InputError(f"`precision`: expected a quantized checkpoint, received `precision='int8'` beside "
                          f"{checkpoint.name}; mxft quantize --model {checkpoint.name} --images PICTURES "
@@ -107,6 +107,11 @@ def precision_of(checkpoint):
     if asked is None:
         LOG.warning("computing in float32: this CPU has no avx512_bf16, which this network was trained with")
     return Precision()
+
+
+def require_bfloat16():
+    """Return the Precision of bfloat16, or refuse (InputError) a CPU without instructions for it."""
+    return _require(Precision("bf16"), gains_from_bfloat16(), "avx512_bf16")
 
 
 def _require(precision, gains, instructions):

@@ -4,16 +4,14 @@ On disk these are the files every MXNet program reads (``mx.model.load_checkpoin
 ``prefix-%04d.params``, and beside them ``prefix-manifest.json`` with what the numbers alone do not tell.
 """
 import dataclasses
-import errno
 import json
 import logging
 import os
 import re
-import shutil
 
 from mxft.compat import mx
-from mxft.errors import InputError, MissingFileError, RunError, last_line
-from mxft.files.whole import sha256, whole_file, whole_path, write_json
+from mxft.errors import InputError, MissingFileError, last_line
+from mxft.files.whole import sha256
 from mxft.network.anatomy import anatomy_of, fitting_shape
 from mxft.network.anatomy.inputs import find_inputs
 from mxft.network.calibration import Calibration
@@ -22,10 +20,11 @@ from mxft.network.graph import Graph
 from mxft.network.graph_file import read_graph
 from mxft.network.input_spec import InputSpec
 from mxft.network.locating import near_prefixes, params_path, parse_model, saved_epochs
-from mxft.network.manifest import load_manifest
+from mxft.network.manifest import load_manifest, read_manifest  # noqa: F401 (known by this place too)
 from mxft.network.packaged import facts_beside
 from mxft.network.parameter_ranks import check_ranks
 from mxft.network.params_file import DamagedFile, read_arrays
+from mxft.network.saving import first_non_finite, save_arrays, save_files  # noqa: F401 (known by this place too)
 from mxft.wording import html_table
 
 _log = logging.getLogger(__name__)
@@ -138,6 +137,8 @@ class Checkpoint:
     def save(self, prefix, epoch):
         """Write symbol, parameters and manifest under `prefix`, each whole or not at all.
 
+        The manifest, where there is one, keeps a hash of the graph and of every array; `load_checkpoint` compares.
+
         Parameters
         ----------
         prefix : str
@@ -155,47 +156,8 @@ class Checkpoint:
         RunError
             A parameter holds NaN or infinity, or the disk is full: what stood there before is untouched.
         """
-        refuse_non_finite(self.arg_params, self.aux_params)
-        try:
-            with whole_file(prefix + "-symbol.json", "w") as f:
-                f.write(self.symbol.tojson())
-            self._save_params(params_path(prefix, epoch))
-            if self.manifest:
-                write_json(prefix + "-manifest.json", self.manifest)
-        except (OSError, mx.base.MXNetError) as error:
-            reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else last_line(error)
-            raise RunError(f"checkpoint is not saved: expected room for {params_path(prefix, epoch)}, received "
-                           f"{reason}") from None
+        save_files(prefix, epoch, self.symbol, self.arg_params, self.aux_params, self.manifest)
         return f"{prefix},{epoch}"
-
-    def _save_params(self, path):
-        entries = {"arg:" + k: v.as_in_context(mx.cpu()) for k, v in self.arg_params.items()}
-        entries.update({"aux:" + k: v.as_in_context(mx.cpu()) for k, v in self.aux_params.items()})
-        save_arrays(path, entries)
-
-
-def save_arrays(path, arrays):
-    """Write named arrays as MXNet does, whole or not at all; OSError where what was written cannot be read back."""
-    with whole_path(path) as temporary:
-        try:
-            mx.nd.save(temporary, arrays)
-            mx.nd.load(temporary)  # mx.nd.save does not notice when the end of the file cannot be written
-        except mx.base.MXNetError:
-            free = shutil.disk_usage(os.path.dirname(temporary)).free
-            raise OSError(errno.EIO, f"a file that was cut short; is the disk full? {free:,} bytes are free") from None
-
-
-def refuse_non_finite(*parameter_sets):
-    """Raise RunError naming the first parameter that holds NaN or infinity."""
-    name = first_non_finite(*parameter_sets)
-    if name is not None:
-        raise RunError(f"parameters are not saved: expected finite numbers, received NaN or infinity in {name}")
-
-
-def first_non_finite(*parameter_sets):
-    """Return the name of the first parameter that holds NaN or infinity, or None."""
-    return next((name for parameters in parameter_sets for name, value in parameters.items()
-                 if not mx.nd.contrib.isfinite(value).min().asscalar()), None)
 
 
 def require_free_prefix(prefix, epoch, force, setting):
@@ -255,8 +217,8 @@ def load_params(path, symbol=None):
             {name: value for name, value in values.items() if name in aux})
 
 
-def _read_values(path):
-    """Return ({name: "arg", "aux" or None}, {name: array}) of a ``.params`` file."""
+def _read_values(path, advice=lambda: "copy or download it again"):
+    """Return ({name: "arg", "aux" or None}, {name: array}) of a ``.params`` file; ``advice()`` ends a message."""
     if not os.path.isfile(path):
         prefix = re.sub(r"-[^-]*\.params$", "", path)
         epochs = saved_epochs(prefix)
@@ -266,8 +228,8 @@ def _read_values(path):
         entries = read_arrays(path)
     except (DamagedFile, mx.base.MXNetError) as error:
         raise InputError(f"parameters cannot be read: expected a whole MXNet parameter file, received {path} of "
-                         f"{os.path.getsize(path)} bytes, cut short or not one ({last_line(error)}); copy or "
-                         "download it again") from None
+                         f"{os.path.getsize(path)} bytes, cut short or not one ({last_line(error)}); "
+                         f"{advice()}") from None
     except ValueError as error:
         raise InputError(f"parameters cannot be read: {error}; in {path}") from None
     if not isinstance(entries, dict):
@@ -300,7 +262,8 @@ def load_checkpoint(model: str) -> Checkpoint:
     Raises
     ------
     InputError
-        A part is missing or cannot be read.
+        A part is missing or cannot be read, or is not what was saved: a manifest keeps the hashes of the files beside
+        it. The message names the arrays and another checkpoint that is whole.
 
     Examples
     --------
@@ -317,8 +280,11 @@ def load_checkpoint(model: str) -> Checkpoint:
     path = prefix + "-symbol.json"
     if not os.path.isfile(path):
         raise MissingFileError(f"symbol is missing: expected {path}, received model={model!r}{near_prefixes(prefix)}")
+    manifest, hashes = read_manifest(prefix)
     graph = read_graph(path)
-    kinds, values = _read_values(params_path(prefix, epoch))
+    hashes.check_symbol(prefix, epoch)
+    hashes.check_arrays(prefix, epoch)
+    kinds, values = _read_values(params_path(prefix, epoch), lambda: hashes.advice(prefix, epoch))
     try:
         check_ranks(graph, values)
     except ValueError as error:
@@ -331,7 +297,7 @@ def load_checkpoint(model: str) -> Checkpoint:
                 for name in names if name in values)
     notes += (f"{moved} arrays saved under the other of arg: and aux:",) if moved else ()
     checkpoint = Checkpoint(symbol, {name: value for name, value in values.items() if name not in aux},
-                            {name: value for name, value in values.items() if name in aux}, load_manifest(prefix),
+                            {name: value for name, value in values.items() if name in aux}, manifest,
                             f"{prefix},{epoch}", True, notes)
     checkpoint = _without_fed_values(checkpoint)
     checkpoint = checkpoint if checkpoint.manifest else _with_facts(checkpoint, facts_beside(prefix))

@@ -5,14 +5,21 @@ import math
 import os
 
 from mxft.errors import InputError
+from mxft.files.checked_json import CHECKSUM, read_checked, write_checked
 from mxft.files.whole import read_object
 from mxft.network.calibration import METRIC, is_calibration
 from mxft.network.image_options import ImageOptions
 from mxft.network.input_spec import InputSpec
+from mxft.network.saved_hashes import ENTRY, SavedHashes, advice_to_accept
 
 PORTABLE = ("packing", "classes", "embedding", "target", "head", "thresholds")
 METADATA = "mxft"  # under which another format's file keeps `portable_facts`
 _FACTS = ("input", "packing", "head", "network", "parent", "data", "metrics", "versions")
+
+
+def manifest_path(prefix):
+    """Return ``prefix-manifest.json``."""
+    return prefix + "-manifest.json"
 
 
 def load_manifest(prefix):
@@ -21,17 +28,59 @@ def load_manifest(prefix):
     Raises
     ------
     InputError
-        It is no JSON object, or one of its entries has another form than mxft writes. The ``input`` is checked where
-        it is used, by `mxft.network.input_spec.InputSpec`: what needs none, works without.
+        It is no JSON object, one of its entries has another form than mxft writes, or it was changed after mxft wrote
+        it. The ``input`` is checked where it is used, by `mxft.network.input_spec.InputSpec`: what needs none, works
+        without.
     """
-    path = prefix + "-manifest.json"
+    return read_manifest(prefix)[0]
+
+
+def read_manifest(prefix, changed=False):
+    """Return ``(manifest, SavedHashes)``: what `load_manifest` does, and what is known of the files beside it.
+
+    Parameters
+    ----------
+    prefix : str
+    changed : bool
+        Accept a content that its checksum was not made of.
+    """
+    path = manifest_path(prefix)
     if not os.path.exists(path):
-        return {}
-    manifest = read_object(path, "manifest")
+        return {}, SavedHashes()
+    manifest = (read_object(path, "manifest") if changed else
+                read_checked(path, "manifest", (ENTRY,), lambda: f"restore it from a copy{advice_to_accept(prefix)}"))
+    manifest.pop(CHECKSUM, None)
     for entry, expected in _wrong(manifest):
         raise InputError(f"manifest cannot be read: expected {expected} as {entry}, received {path} with "
                          f"{entry}={_short(manifest[entry])}; correct it, or move it away and give its facts by flags")
-    return manifest
+    hashes = manifest.pop(ENTRY, None)
+    return manifest, SavedHashes.from_entry(hashes) if hashes else SavedHashes()
+
+
+def write_manifest(prefix, manifest, hashes=None, coming=None):
+    """Write the manifest beside `prefix`, with a checksum.
+
+    Parameters
+    ----------
+    prefix : str
+    manifest : dict
+        What `load_manifest` is to return.
+    hashes : SavedHashes, optional
+        Of the files beside it; those that stand in the manifest already when None. Epochs whose file was removed are
+        left out.
+    coming : int or str, optional
+        An epoch whose file is about to appear.
+    """
+    hashes = (known_hashes(prefix) if hashes is None else hashes).still_there(prefix, coming).to_entry()
+    write_checked(manifest_path(prefix), {**manifest, **({ENTRY: hashes} if hashes else {})})
+
+
+def known_hashes(prefix):
+    """Return the SavedHashes of the manifest beside `prefix`; none where it cannot be read."""
+    try:
+        return read_manifest(prefix, changed=True)[1]
+    except InputError:
+        return SavedHashes()
 
 
 def portable_facts(manifest, spec, kind=None, thresholds=None):
@@ -121,6 +170,16 @@ def _wrong(manifest):
         yield "data", "an object of facts for each record file"
     if isinstance(manifest.get("packing"), dict) and not _packs(manifest["packing"]):
         yield "packing", "im2rec's options"
+    if manifest.get(ENTRY) is not None and not _are_hashes(manifest[ENTRY]):
+        yield ENTRY, "the hashes of the saved epochs"
+
+
+def _are_hashes(entry):
+    try:
+        SavedHashes.from_entry(entry)
+        return True
+    except ValueError:
+        return False
 
 
 def _is_number(value):

@@ -85,10 +85,7 @@ def check_params_file(path):
     False
     """
     with open(path, "rb") as f:
-        reader = _Reader(f, os.path.getsize(path))
-        arrays, names = _headers(reader)
-        if reader.left:
-            raise DamagedFile(f"the end expected behind the last name, {reader.left} bytes found")
+        arrays, names, _ = _headers(_Reader(f, os.path.getsize(path)))
     _check_names(names)
     for number, array in enumerate(arrays):
         _check_array(array, repr(names[number]) if names else f"array {number}")
@@ -96,6 +93,30 @@ def check_params_file(path):
     if len(versions) > 1:
         raise DamagedFile("arrays with NumPy's shapes beside arrays without")
     return True in versions
+
+
+def array_spans(path):
+    """Return ``(names, spans)``: where each array of a ``.params`` file begins and ends, header and numbers.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    names : list of str
+        Empty where they were saved without names.
+    spans : list of (int, int)
+        In bytes; what is before the first and behind the last span are the file's header and its names.
+
+    Raises
+    ------
+    DamagedFile
+        Its lengths do not add up to its size.
+    """
+    with open(path, "rb") as f:
+        _, names, spans = _headers(_Reader(f, os.path.getsize(path)))
+    return names, spans
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,20 +129,25 @@ class _Array:
 
 
 def _headers(reader):
-    """Return (arrays, names) of a file."""
+    """Return (arrays, names, spans) of a file that ends behind its names."""
     magic, _, count = reader.numbers("<QQQ")
     if magic != _LIST_MAGIC:
         raise DamagedFile(f"0x{_LIST_MAGIC:x} expected in the beginning, 0x{magic:x} found")
-    arrays = []
+    arrays, spans = [], []
     for number in range(reader.possible(count, 4, "arrays")):
         try:
+            begin = reader.size - reader.left
             arrays.append(_pass_array(reader))
+            spans.append((begin, reader.size - reader.left))
         except DamagedFile as error:
             raise DamagedFile(f"array {number} of {count}: {error}") from None
     names, = reader.numbers("<Q")
     if names not in (0, count):
         raise DamagedFile(f"{count} names expected, one for each array, or none, {names} found")
-    return arrays, [reader.text() for _ in range(reader.possible(names, 8, "names"))]
+    names = [reader.text() for _ in range(reader.possible(names, 8, "names"))]
+    if reader.left:
+        raise DamagedFile(f"the end expected behind the last name, {reader.left} bytes found")
+    return arrays, names, spans
 
 
 def _check_names(names):
@@ -152,7 +178,7 @@ class _Reader:
     """A file that is passed over, and never behind its end."""
 
     def __init__(self, file, size):
-        self._file, self.left = file, size
+        self._file, self.size, self.left = file, size, size
 
     def numbers(self, form):
         length = struct.calcsize(form)

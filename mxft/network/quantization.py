@@ -113,6 +113,25 @@ class Quantization(BriefRepr):
                     raise InputError(f"quantization: expected the parameters it was calibrated with, received another "
                                      f"{name}; quantize the network again, or compute with `precision='fp32'`")
 
+    def refuse_beyond(self, images, data_name):
+        """Refuse (InputError) images whose values lie far beyond those it was calibrated with: another mean or scale.
+
+        Parameters
+        ----------
+        images : numpy.ndarray or mx.nd.NDArray
+            Float32 ``(N, C, H, W)``.
+        data_name : str
+            The input, whose range is among `ranges`.
+        """
+        low, high = self.ranges.get(data_name, (-math.inf, math.inf))
+        values = images.asnumpy() if hasattr(images, "asnumpy") else images
+        least, most = float(values.min()), float(values.max())
+        reach = high - low
+        if least < low - reach or most > high + reach:
+            raise InputError(f"int8: expected images with values from {low:g} to {high:g}, as it was calibrated with, "
+                             f"received {least:g} to {most:g}; another mean or scale? Compute with `precision='fp32'`, "
+                             "or quantize the network again")
+
     def describe(self):
         """Return one line for a person."""
         kept = f", {len(self.in_float)} left in float32" if self.in_float else ""

@@ -54,6 +54,9 @@ class SampledNetwork:
             raise InputError("int8: expected a network with convolutions or fully connected layers, received one "
                              "without")
         self._reference = None
+        self._parts = (self._fused.symbol, self._args, self._auxs), None
+        if len(self._outputs) > 1 or not _ends_in_its_scores(*self._parts[0]):  # rewritten again each time, then
+            self._parts = (symbol, arg_params, aux_params), self._outputs
 
     def ranges(self, method, progress=None):
         """Return the range of every map int8 needs one of, by `mxft.quantization.histogram.Histogram.range`.
@@ -113,12 +116,17 @@ class SampledNetwork:
         images = self.images if images is None else images
         precision = Precision() if ranges is None else Precision("int8", Quantization(
             ranges, tuple(in_float), {}, "naive", len(self.images)))
-        executor = InferenceExecutor(self._network, *self._params, self.images.shape[1:], min(32, len(images)),
-                                     outputs=self._outputs, precision=precision)
+        network, outputs = self._parts
+        executor = InferenceExecutor(*network, self.images.shape[1:], min(32, len(images)), outputs=outputs,
+                                     precision=precision)
         size = executor.batch_size
         return np.concatenate([executor.forward(images[first:first + size]) for first in range(0, len(images), size)])
 
-    def noise(self, ranges, in_float=(), most=64):
+    def first_layers(self, in_float):
+        """Return the layers that read the image and are read by these alone: see `FusedGraph.first_layers`."""
+        return self._fused.first_layers(in_float)
+
+    def noise(self, ranges, in_float=(), most=24):
         """Return how far int8 is from float32: the mean square of the difference over the scores' variance.
 
         Parameters
@@ -138,3 +146,9 @@ class SampledNetwork:
         apart = self.scores(ranges, in_float, images) - self._reference
         spread = np.square(self._reference - self._reference.mean(axis=1, keepdims=True)).mean()
         return float(np.square(apart).mean() / spread) if spread else 0.0
+
+
+def _ends_in_its_scores(symbol, arg_params, aux_params):
+    """Whether the scores of a network are what it gives, nothing behind them."""
+    scores = anatomy_of(symbol, arg_params, aux_params).output().scores
+    return Graph(symbol).heads == [tuple(scores)]

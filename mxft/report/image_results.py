@@ -2,7 +2,7 @@
 import cv2
 import numpy as np
 
-from mxft.data.thumbnails import thumbnails_of_records
+from mxft.data.thumbnails import thumbnails_of
 from mxft.evaluation.classification import confusion_matrix, per_class_recall, softmax, surest_mistakes
 
 _INK = (92, 136, 205)  # red, green, blue: readable on light and dark
@@ -73,7 +73,7 @@ class ImageResults:
 
     def cards(self, numbers, path):
         """Return what a page shows of records: thumbnail, truth, answer, their probabilities, record number."""
-        images = thumbnails_of_records(path, numbers)
+        images = thumbnails_of(path, numbers)
         return [{"image": images.get(int(i)), "true": self.names[self.labels[i]], "said": self.names[self.predicted[i]],
                  "p_true": float(self.probabilities[i, self.labels[i]]),
                  "p_said": float(self.probabilities[i, self.predicted[i]]), "record": int(i)} for i in numbers]

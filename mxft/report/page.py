@@ -30,8 +30,8 @@ def write_run_page(folder, score=None, records=None, path=None, note=None):
     folder : str
     score : mxft.evaluation.scoring.Score, optional
         Of the best checkpoint on the validation records; without it the page has no confusion matrix.
-    records : str, optional
-        Those records, for thumbnails.
+    records : str or sequence of str, optional
+        Those records, or the paths of the pictures in the order of the score, for thumbnails.
     path : str, optional
         ``report.html`` in the folder when None.
     note : str, optional
@@ -101,6 +101,8 @@ def _judged(files, score, records):
 def _are_own(files, records):
     """Whether records are the run's own validation records, by which its temperature was fitted."""
     own = files.start.get("records", {}).get("val")
+    if records and not isinstance(records, str):
+        return bool(own) and own.endswith(".lst")  # the pictures of the run's own list
     return bool(own and records and os.path.abspath(records) == os.path.abspath(own))
 
 

@@ -2,7 +2,9 @@
 import os
 
 from mxft.errors import InputError
-from mxft.files.whole import read_object, require_file
+from mxft.files.checked_json import read_checked
+from mxft.files.whole import require_file
+from mxft.network.saved_hashes import advice_to_accept
 from mxft.training.run import read_log
 
 LOG = "log.jsonl"
@@ -35,7 +37,11 @@ class LoggedRun:
     def json_file(self, name):
         """Return what one of the run's JSON files holds, ``{}`` where there is none."""
         path = self.file(name)
-        return read_object(path, "file of a run") if os.path.exists(path) else {}
+        if not os.path.exists(path):
+            return {}
+        prefix = path.removesuffix("-manifest.json")
+        return read_checked(path, "file of a run", advice=lambda: "restore it from a copy" + (
+            advice_to_accept(prefix) if prefix != path else ""))
 
     @property
     def best(self):

@@ -2,7 +2,7 @@
 import dataclasses
 
 from mxft.data.target_spec import MULTI_LABEL, manifest_target
-from mxft.data.thumbnails import thumbnails_of_records
+from mxft.data.thumbnails import thumbnails_of
 from mxft.evaluation.multi_label import MultiLabelScore
 from mxft.report.figures import FIRST, QUIET, draw_svg, finish, plain
 from mxft.report.template import side_by_side
@@ -108,5 +108,5 @@ def cards_of(records, numbers, told):
     -------
     list of dict
     """
-    images = thumbnails_of_records(records, numbers)
+    images = thumbnails_of(records, numbers)
     return [{"image": images.get(int(number)), "record": int(number), **told(int(number))} for number in numbers]

@@ -2,7 +2,6 @@
 import dataclasses
 import logging
 import os
-import tempfile
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from mxft.data.labels import copy_records
 from mxft.data.progress import progress
 from mxft.errors import InputError
 from mxft.features.cut import backbone_cut
+from mxft.files.staging import scratch_folder
 from mxft.freeze import freeze_plan
 from mxft.inference.int8 import gains_from_int8
 from mxft.inference.precision import Precision, precision_of
@@ -20,13 +20,13 @@ from mxft.quantization.choosing import Verdict, choose_layers
 from mxft.quantization.network import SampledNetwork
 
 LOG = logging.getLogger("mxft")
-IMAGES = 64         # that int8 is calibrated on
+IMAGES = 32         # that int8 is calibrated on
 METHOD = "percentile"
 MIN_COSINE = 0.99   # between the features in int8 and in float32
 _SEED = 0
 
 
-def backbone_precision(checkpoint, network, recipe, spec, scan, devices, threads=None):
+def backbone_precision(checkpoint, network, recipe, devices, images):
     """Return the Precision of a network's frozen backbone.
 
     Parameters
@@ -35,40 +35,39 @@ def backbone_precision(checkpoint, network, recipe, spec, scan, devices, threads
     network : mxft.training.network.Network
     recipe : mxft.training.recipe.Recipe
         ``recipe.fit.precision`` is what was asked.
-    spec : mxft.network.input_spec.InputSpec
-    scan : mxft.data.labels.LabelScan
-        Of the training records.
     devices : list of mx.Context
-    threads : int, optional
+    images : callable
+        Given a number, returns so many training images as the backbone reads them, float32 ``(N, C, H, W)``.
 
     Returns
     -------
     Precision
-        Float32 where the backbone trains, or on GPUs.
+        Float32 on GPUs, and where the backbone trains: bf16 is the training's own there, see
+        `mxft.training.bfloat16`, and the network is validated and saved in float32.
 
     Raises
     ------
     InputError
-        Another precision than float32 is asked for by name and the backbone trains; or as
+        int8 is asked for and the backbone trains; or as
         `mxft.inference.precision.precision_of`.
 
     Notes
     -----
-    int8 of a checkpoint that was not quantized is calibrated here, on `IMAGES` of the training records, with layers in
-    float32 until the features are within `MIN_COSINE` of those of float32.
+    int8 of a checkpoint that was not quantized is calibrated here, on `IMAGES` training images, with layers in float32
+    until the features are within `MIN_COSINE` of those of float32.
     """
     asked = recipe.fit.precision
     if devices[0].device_type != "cpu":
         return Precision()
     if recipe.plan != "head" or not recipe.frozen_backbone:
-        if asked in ("int8", "bf16"):
+        if asked == "int8":
             why = f"`plan={recipe.plan!r}`" if recipe.plan != "head" else "`frozen_backbone=False`"
             raise InputError(f"`precision`: expected a frozen backbone, `plan='head'`, beside it, received "
                              f"`precision={asked!r}` beside {why}")
         return Precision()
     checkpoint = dataclasses.replace(checkpoint, precision=asked)
     if asked == "int8" and Quantization.of(checkpoint.manifest) is None and gains_from_int8():
-        return _calibrated(network, recipe, spec, scan, threads)
+        return _calibrated(network, recipe, images(IMAGES))
     return _of_backbone(precision_of(checkpoint), network, recipe)
 
 
@@ -87,15 +86,14 @@ def _of_backbone(precision, network, recipe):
     return dataclasses.replace(precision, quantization=precision.quantization.without(new))
 
 
-def _calibrated(network, recipe, spec, scan, threads):
+def _calibrated(network, recipe, images):
     """Return int8 for the backbone, calibrated on training images."""
     cut = _cut(network, recipe)
     if cut is None:
         raise InputError("`precision`: expected a network with a frozen backbone, received `precision='int8'` of one "
                          "without")
-    sampled = SampledNetwork(cut.backbone, network.arg_params, network.aux_params,
-                             _images(scan, spec, network.target.label_width, threads))
-    with progress(IMAGES, "measuring ranges") as advance:
+    sampled = SampledNetwork(cut.backbone, network.arg_params, network.aux_params, images)
+    with progress(len(images), "measuring ranges") as advance:
         ranges = sampled.ranges(METHOD, advance)
     reference = sampled.scores().reshape(len(sampled.images), -1)
 
@@ -109,11 +107,34 @@ def _calibrated(network, recipe, spec, scan, threads):
     return Precision("int8", sampled.quantization(ranges, kept, METHOD, verdict.figures))
 
 
-def _images(scan, spec, label_width, threads):
-    """Return some training images as the backbone reads them, float32 ``(N, C, H, W)``."""
-    numbers = np.random.RandomState(_SEED).permutation(len(scan.ids))[:IMAGES]
-    with tempfile.TemporaryDirectory(prefix="mxft-calibration-") as folder:
+def images_of_records(scan, spec, label_width, threads=None):
+    """Return the callable `backbone_precision` asks for images of training records.
+
+    Parameters
+    ----------
+    scan : mxft.data.labels.LabelScan
+    spec : mxft.network.input_spec.InputSpec
+    label_width : int
+        Numbers of a record's label.
+    threads : int, optional
+        For decoding.
+
+    Returns
+    -------
+    callable
+    """
+    return lambda count: _drawn(scan, some_of(len(scan.ids), count), spec, label_width, threads)
+
+
+def some_of(total, count):
+    """Return so many of the numbers below `total`, always the same, in order."""
+    return np.sort(np.random.RandomState(_SEED).permutation(total)[:count])
+
+
+def _drawn(scan, numbers, spec, label_width, threads):
+    """Return some records as the backbone reads them, float32 ``(N, C, H, W)``."""
+    with scratch_folder("calibration") as folder:
         sample = os.path.join(folder, "sample.rec")
-        copy_records(scan, np.sort(numbers), sample)
+        copy_records(scan, numbers, sample)
         iterator = RecordIterator(sample, spec, len(numbers), len(numbers), threads=threads, label_width=label_width)
         return iterator.next().data[0].asnumpy()

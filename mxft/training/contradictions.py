@@ -115,7 +115,20 @@ def _of_a_solver(recipe):
 def refuse_unmeasured(recipe):
     """Refuse (InputError) what says how to take steps, of a recipe that takes none: a solver's, without validation.
 
-    With validation images, SGD is measured on the same features beside the solver, and hears all of these.
+    With validation images, SGD is measured on the same features beside the solver where one of these is set.
+
+    Parameters
+    ----------
+    recipe : mxft.training.recipe.Recipe
+    """
+    for name, value in step_settings(recipe):
+        raise InputError(f"`{name}`: expected a head that learns by steps, or images for validation, on which SGD "
+                         f"is measured beside a solver, received `{name}={value!r}` beside "
+                         f"`solver={recipe.solver!r}` alone")
+
+
+def step_settings(recipe):
+    """Yield name and value of the settings that say how to take steps and are not at their defaults.
 
     Parameters
     ----------
@@ -125,9 +138,7 @@ def refuse_unmeasured(recipe):
     of_recipe = [(name, getattr(recipe, name), default_of(type(recipe), name)) for name in _STEPS]
     for name, value, default in (*of_recipe, *of_fit):
         if value != default:
-            raise InputError(f"`{name}`: expected a head that learns by steps, or images for validation, on which SGD "
-                             f"is measured beside a solver, received `{name}={value!r}` beside "
-                             f"`solver={recipe.solver!r}` alone")
+            yield name, value
 
 
 def refuse_unkept(recipe, keeping):

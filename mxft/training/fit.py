@@ -18,6 +18,7 @@ from mxft.errors import MxftError, RunError, describe_failure
 from mxft.network.graph import has_random_layers
 from mxft.options import FitOptions
 from mxft.rewrite import rewrite_for_training
+from mxft.training.bfloat16 import bfloat16_for_training
 from mxft.training.callbacks import Progress, StopTraining
 from mxft.training.epochs import Epochs
 from mxft.training.interruption import Interruption
@@ -196,10 +197,11 @@ def _module(symbol, plan, train, run, options, contexts, seed):
                                           plan.fixed)
     if options.fp16:
         bound = half_precision_classifier(bound)
+    bound, casts = bfloat16_for_training(bound, options, contexts[0].device_type, train.provide_data, plan.fixed)
     if options.soft_targets:
         classes = bound.infer_shape(**dict(train.provide_data))[1][0][1]
         bound, train = soften(bound, train, options, classes, seed=seed)
-    run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.fixed))
+    run.log("bound", rewrites=applied + casts, plan=plan.name, fixed=len(plan.fixed))
     return TrainingModule(bound, options.accumulate, train.batches, LossScale(run.log) if options.fp16 else None,
                           join(options.kvstore), data_names=[d.name for d in train.provide_data],
                           label_names=[d.name for d in train.provide_label], context=contexts,

@@ -152,7 +152,14 @@ class BackboneFeatures:
         self._executors = weakref.WeakValueDictionary()  # by batch size, for as long as someone has use for it
 
     def features(self, records, name, budget, views, shuffle=True):
-        """Return an iterator over the features of `records`; `left` becomes what the budget still holds."""
+        """Return an iterator over the features of `records`; `left` becomes what the budget still holds.
+
+        Of `mxft.training.photographs.KnownFeatures` they are there already.
+        """
+        if hasattr(records, "view"):
+            if self._log and name == "train":
+                self._log("bound", rewrites=records.applied, plan="frozen backbone")
+            return self._iterator(records, records, shuffle)
         if self._cache.mode == "none":
             return self._live(records)
         if views > 1 and not records.is_random:
@@ -167,6 +174,10 @@ class BackboneFeatures:
         if store.mode == "none":
             return self._live(records)
         self.left = budget - views * store.view_bytes(store.dtype)
+        return self._iterator(store, records, shuffle)
+
+    @staticmethod
+    def _iterator(store, records, shuffle):
         return FeatureIterator(store, records.batch_size, seed=records.seed, shuffle=shuffle, data_name=HEAD_INPUT,
                                label_name=records.provide_label[0].name,
                                label_width=math.prod(records.provide_label[0].shape[1:]))

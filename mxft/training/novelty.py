@@ -4,7 +4,6 @@ See `mxft.evaluation.novelty`. A bounded sample is computed; of a frozen backbon
 """
 import logging
 import os
-import tempfile
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from mxft.data.iterators import RecordIterator
 from mxft.data.labels import copy_records, scan_labels
 from mxft.evaluation.novelty import MOST_HELD_OUT, MOST_ROWS, feature_output, make_reference, sampled
 from mxft.evaluation.novelty_file import save_reference
+from mxft.files.staging import scratch_folder
 from mxft.inference.executor import InferenceExecutor
 from mxft.inference.precision import precision_of
 from mxft.network.checkpoint import load_checkpoint
@@ -98,7 +98,7 @@ def _features(checkpoint, layer, path, most, spec, label_width, context, threads
         return None
     scan = scan_labels(path)
     numbers = sampled(scan.labels, most)
-    with tempfile.TemporaryDirectory(prefix="mxft-novelty-") as folder:
+    with scratch_folder("novelty") as folder:
         sample = os.path.join(folder, "sample.rec")
         copy_records(scan, numbers, sample)
         iterator = RecordIterator(sample, spec, min(BATCH, len(numbers)), len(numbers), threads=threads,

@@ -7,6 +7,7 @@ parameters, states and checkpoints are those of any other run.
 """
 from mxft.compat import mx
 from mxft.errors import InputError
+from mxft.inference.precision import require_bfloat16
 from mxft.network.graph import Graph, first_outputs
 from mxft.training.gradient_scale import scale_gradient
 
@@ -16,7 +17,7 @@ _FLOAT32 = "0"  # as MXNet numbers types
 
 
 def check_precision(options, devices):
-    """Refuse ``fp16`` where it cannot be.
+    """Refuse ``fp16`` and ``precision='bf16'`` where they cannot be.
 
     Parameters
     ----------
@@ -26,8 +27,11 @@ def check_precision(options, devices):
     Raises
     ------
     InputError
-        A device that is no GPU, or a kvstore of several machines.
+        ``fp16`` on a device that is no GPU, or beside a kvstore of several machines; ``bf16`` on a device that is no
+        CPU, on a CPU without instructions for it, or beside ``fp16``.
     """
+    if options.precision == "bf16":
+        _check_bfloat16(options, devices)
     if not options.fp16:
         return
     cpu = [str(device) for device in devices if device.device_type != "gpu"]
@@ -37,6 +41,15 @@ def check_precision(options, devices):
     if options.kvstore.startswith("dist"):
         raise InputError(f"fp16: expected a kvstore of one machine beside it, received `kvstore={options.kvstore!r}`: "
                          "a worker that skips an update would leave the others waiting; use `kvstore='device'`")
+
+
+def _check_bfloat16(options, devices):
+    gpus = [str(device) for device in devices if device.device_type != "cpu"]
+    if options.fp16 or gpus:
+        given = "`fp16=True`" if options.fp16 else ", ".join(gpus)
+        raise InputError("`precision`: expected CPUs beside it and no `fp16`, received `precision='bf16'` beside "
+                         f"{given}; leave one out: `fp16` is for GPUs, bf16 for CPUs")
+    require_bfloat16()
 
 
 def half_precision(layers, dtype="float16"):

@@ -3,17 +3,16 @@ import dataclasses
 
 import numpy as np
 
-from mxft.data.labels import check_labels, scan_labels
+from mxft.data.labels import check_labels
 from mxft.data.target_spec import CLASSES, MULTI_LABEL, TargetSpec, check_target, label_matrix, target_of
-from mxft.data.validation import check_records
 from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
 from mxft.errors import InputError
 from mxft.features.solvers import require_every_class
 from mxft.features.target_solvers import require_both
-from mxft.files.whole import require_file, sha256
+from mxft.files.whole import require_file
 from mxft.machine.packages import require_packages
-from mxft.training.backbone_precision import backbone_precision
+from mxft.training.backbone_precision import backbone_precision, images_of_records
 from mxft.training.contradictions import refuse_unmeasured
 from mxft.training.network import with_kept_head, with_new_head, without_parameters
 from mxft.training.optimizer import make_initializer, optimizer_arguments
@@ -108,8 +107,10 @@ def prepare(checkpoint, data, recipe, spec, gpus="", cpus=1, checked=None, threa
     scans, target, hashes = _check_data(data, recipe.target)
     _check_sizes(data, spec)
     network = checked.network_for(recipe, checkpoint, spec, target) or _network(recipe, checkpoint, target, spec)
-    precision = backbone_precision(checkpoint, network, recipe, spec, scans["train"], checked.devices, threads)
-    network = dataclasses.replace(network, precision=precision)
+    precision = data.precision or backbone_precision(
+        checkpoint, network, recipe, checked.devices,
+        images_of_records(scans["train"], spec, target.label_width, threads))
+    network = network if precision.is_exact else dataclasses.replace(network, precision=precision)
     recipe = _weighted(recipe, scans["train"], target.size, data.classes)
     if recipe.solver:
         _require_solvable(scans["train"], target)
@@ -235,21 +236,21 @@ def _check_data(data, kind):
     """Scan the labels of both files and check their images; return the scans, the TargetSpec and the hashes."""
     for path in filter(None, (data.train, data.val)):
         require_file(path, "records")
-    scan = scan_labels(data.train)
+    scan = data.scan("train")
     if kind == CLASSES:
         scans, target = _check_classes(data, scan)
     else:
         target = target_of(scan, kind, data.classes, data.num_classes)
-        scans = {"train": scan, **({"val": _check_validation(data.val, target)} if data.val else {})}
-    hashes = {name: check_records(scanned, data.check) or sha256(scanned.path) for name, scanned in scans.items()}
+        scans = {"train": scan, **({"val": _check_validation(data.scan("val"), target)} if data.val else {})}
+    hashes = {name: data.hash_of(name, scanned) for name, scanned in scans.items()}
     return scans, target, hashes
 
 
-def _check_validation(path, target):
+def _check_validation(scan, target):
     """Return the scan of validation records, refusing some that no figure can be made of."""
-    scan = check_target(scan_labels(path), target)
+    check_target(scan, target)
     if target.kind == MULTI_LABEL and not scan.labels.any():
-        raise InputError(f"nothing to validate by: expected images with labels in {path}, received "
+        raise InputError(f"nothing to validate by: expected images with labels in {scan.path}, received "
                          f"{len(scan.ids)} without any")
     return scan
 
@@ -264,7 +265,7 @@ def _check_classes(data, scan):
                          f"{len(data.classes)} names; give `classes` with one a line")
     scans = {"train": check_labels(scan, num_classes)}
     if data.val:
-        scans["val"] = check_labels(scan_labels(data.val), num_classes)
+        scans["val"] = check_labels(data.scan("val"), num_classes)
     if num_classes < 2 or len(np.unique(scan.first)) < 2:
         raise InputError(f"nothing to learn: expected at least 2 classes in {data.train}, received one")
     return scans, TargetSpec(CLASSES, num_classes, tuple(data.classes) if data.classes else None)

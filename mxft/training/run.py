@@ -5,8 +5,11 @@ import os
 
 from mxft.errors import InputError
 from mxft.evaluation.novelty_file import novelty_path
+from mxft.files.staging import no_link, sweep_folder
 from mxft.files.whole import check_writable, require_folder, write_json
 from mxft.network.checkpoint import Checkpoint, params_path
+from mxft.network.manifest import write_manifest
+from mxft.training.resume.state import require_unused
 
 
 def free_folder(path):
@@ -46,6 +49,17 @@ class Run:
         self.manifest = {**manifest, "metrics": {}}
         self._symbol, self._listeners, self.state = symbol, [], None
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.release()
+
+    def release(self):
+        """Leave the run to other processes; until then `keep_state` keeps them off."""
+        if self.state:
+            self.state.release()
+
     def keep_state(self, state):
         """Write down in `state`, a RunState or None, how far the run is, and resume from what it `found`."""
         self.state = state
@@ -55,6 +69,7 @@ class Run:
         if state.found:
             with state.restoring():
                 self.resume_from(state.found)
+            sweep_folder(os.path.dirname(self.file("")) or ".", os.path.basename(self.file("")))
         else:
             state.begin()
 
@@ -68,11 +83,8 @@ class Run:
         metrics, log, length = facts.get("metrics", {}), self.file("log.jsonl"), facts.get("log_bytes", 0)
         self.manifest["metrics"] = {epoch: dict(metrics[epoch]) for epoch in metrics}
         if os.path.exists(log):
-            os.truncate(log, min(length, os.path.getsize(log)))
-        folder, beginning = os.path.split(self.file(""))
-        for name in os.listdir(folder or "."):
-            if name.startswith("." + beginning) and name.endswith(".part"):  # a file that was being written
-                os.unlink(os.path.join(folder, name))
+            with open(log, "r+b", opener=no_link) as f:
+                f.truncate(min(length, os.path.getsize(log)))
 
     def file(self, name):
         """Return the path of one of the run's files."""
@@ -187,6 +199,7 @@ class RunFolder(Run):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(params_path(self.prefix, epoch))
         self.manifest["metrics"].pop(str(epoch), None)
+        write_manifest(self.prefix, self.manifest)
 
 
 class SilentRun:
@@ -203,6 +216,12 @@ class SilentRun:
 
     def __init__(self, path, state=None):
         self.path, self.prefix, self.state = path, path, state
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Do nothing: the first worker holds the run."""
 
     def file(self, name):
         """Return where the first worker has a file of the run."""
@@ -234,7 +253,7 @@ class SilentRun:
 def append_log(path, event, **facts):
     """Append one line to a ``log.jsonl``; what the log of a finished run did not know yet goes in the same way."""
     try:
-        with open(path, "a", encoding="utf-8") as f:
+        with open(path, "a", encoding="utf-8", opener=no_link) as f:
             f.write(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str) + "\n")
     except OSError as error:
         error.filename = path  # a full disk does not say where
@@ -252,7 +271,7 @@ def read_log(path):
 
 
 def check_run_folder(run, resume=""):
-    """Refuse a run folder that is used, is no folder, or cannot be written to; nothing is left of the attempt.
+    """Refuse a run folder that is used, in use or no folder, or cannot be written to; nothing is left of the attempt.
 
     Parameters
     ----------
@@ -265,6 +284,9 @@ def check_run_folder(run, resume=""):
     InputError
         The message names a folder that is free.
     """
-    if not (resume and os.path.exists(os.path.join(run, "state"))):
+    state = os.path.join(run, "state")
+    if resume and os.path.exists(state):
+        require_unused(state)
+    else:
         require_free(run)
     check_writable(run, "run folder")

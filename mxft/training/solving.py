@@ -16,6 +16,7 @@ from mxft.features.solvers import solve_head
 from mxft.features.target_solvers import solve_target_head
 from mxft.network.calibration import CALIBRATION, Calibration
 from mxft.training.callbacks import row_told
+from mxft.training.contradictions import step_settings
 from mxft.training.epochs import best_validation
 from mxft.training.fit import FitResult, fit
 from mxft.training.frozen_backbone import BackboneFeatures, gathered, head_plan
@@ -56,8 +57,8 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
 
     Notes
     -----
-    Where the run is nothing but the solver, SGD's accuracy and seconds on the same features are measured after the
-    checkpoint has been saved, to be printed beside it.
+    Where the run is nothing but the solver and the recipe says how to take steps all the same, SGD's accuracy and
+    seconds on the same features are measured after the checkpoint has been saved, to be printed beside it.
     """
     began, cut = time.perf_counter(), require_cut(network.symbol, plan)
     cache = recipe.cache if recipe.cache.mode != "none" else dataclasses.replace(recipe.cache, mode="memory")
@@ -67,6 +68,7 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
     rows, labels, images = gathered(iterator, cache.view_count if train.is_random else 1)
     features = rows.reshape(len(rows), -1)
     ready = time.perf_counter()
+    read = ready - began + getattr(train, "seconds", 0)
     solved = _solved(recipe, network, features, labels, images)
     values = _head_values(network, solved, features.shape[1])
     arg_params = {**network.arg_params, **values}
@@ -75,17 +77,18 @@ def solve_stage(network, plan, train, validation, run, recipe, context, scored=N
         first = images.max() + 1  # rows of the first view
         samples.keep(cut.layer, rows[:first], labels[:first], gathered(held_out, 1)[0] if validation else None)
     row = {"epoch": 0, **_training_figures(features, labels, solved, network), "lr": 0.0,
-           "seconds": round(time.perf_counter() - began, 3),
-           "images_per_second": round(len(labels) / (ready - began), 2),
+           "seconds": round(time.perf_counter() - ready + read + getattr(validation, "seconds", 0), 3),
+           "images_per_second": round(len(labels) / read, 2),
            **{"val_" + name: value for name, value in metrics.items()}}
     run.log("solved", solver=solved.solver, regularisation=solved.regularisation, split_top1=solved.split_top1,
-            solver_seconds=round(solved.seconds, 3), feature_seconds=round(ready - began, 3))
+            solver_seconds=round(solved.seconds, 3), feature_seconds=round(read, 3))
     run.log("epoch", **row)
     best = run.save("best", arg_params, network.aux_params, row)
     last = run.save(0, arg_params, network.aux_params, {key: value for key, value in row.items() if key != "epoch"})
-    LOG.info(f"fitted head, {solved.solver}: {row_told(row)}; features {ready - began:.1f} s, "
+    LOG.info(f"fitted head, {solved.solver}: {row_told(row)}; features {read:.1f} s, "
              f"solver {solved.seconds:.1f} s, regularisation {solved.regularisation:g}")
-    if recipe.plan == "head" and validation and not recipe.fit.kvstore.startswith("dist"):  # the others are done
+    alone = recipe.plan == "head" and not recipe.fit.kvstore.startswith("dist")  # where the other workers are done
+    if alone and validation and next(step_settings(recipe), None):
         _sgd_beside(cut, plan, iterator, backbone.validation(held_out), recipe, context, network.objective)
     return FitResult([row], best, last, 0, None, "", (arg_params, network.aux_params))
 

@@ -145,18 +145,19 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
     share = None
     if workers.count > 1:
         share = share_records(data.train, scans["train"].offsets, workers.rank, workers.count)
-    folder = _folder(run, keeping, recipe, _manifest(checkpoint, network, spec, data, ready.hashes), ready, workers)
-    if tensorboard and workers.writes:
-        folder.listen(EventFiles(tensorboard))
-    _announce(folder, checkpoint, ready, spec, data, workers)
-    seed_everything(workers.seed(recipe.seed))
-    if recipe.oversample:
-        data, scans["train"] = _oversampled(data, folder, recipe.seed)
-    training = StagedTraining(network, data, spec, recipe, folder, ready.devices, threads,
-                              {name: len(scan.ids) for name, scan in scans.items()}, share)
-    result = training.run(ready.stages)
-    return (_finish(folder, result, training.best_score, data) if workers.writes
-            else FinetuneResult(folder.path, result, None, data, written=False))
+    manifest = _manifest(checkpoint, network, spec, data, ready.hashes)
+    with _folder(run, keeping, recipe, manifest, ready, workers) as folder:
+        if tensorboard and workers.writes:
+            folder.listen(EventFiles(tensorboard))
+        _announce(folder, checkpoint, ready, spec, data, workers)
+        seed_everything(workers.seed(recipe.seed))
+        if recipe.oversample:
+            data, scans["train"] = _oversampled(data, folder, recipe.seed)
+        training = StagedTraining(network, data, spec, recipe, folder, ready.devices, threads,
+                                  {name: len(scan.ids) for name, scan in scans.items()}, share)
+        result = training.run(ready.stages)
+        return (_finish(folder, result, training.best_score, data) if workers.writes
+                else FinetuneResult(folder.path, result, None, data, written=False))
 
 
 def _folder(run, keeping, recipe, manifest, ready, workers):
@@ -209,8 +210,9 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
     records = {name: os.path.abspath(path) for name, path in (("train", data.train), ("val", data.val)) if path}
     resumed = folder.state and folder.state.resumed
     doubts = _doubts(ready, workers)
+    pictures = {"pictures": data.root} if hasattr(data, "root") else {}
     folder.log("resumed" if resumed else "start", model=checkpoint.name, recipe=dataclasses.asdict(recipe),
-               devices=[str(d) for d in devices], records=records, workers=workers.count,
+               devices=[str(d) for d in devices], records=records, **pictures, workers=workers.count,
                augmentation=[dataclasses.asdict(stage.augmentation) for stage in ready.stages], warnings=doubts)
     counts = ", ".join(f"{len(scan.ids)} {name}" for name, scan in ready.scans.items())
     LOG.info(f"{network.describe()}\n"
@@ -280,7 +282,7 @@ def _finish(folder, result, best_score, data):
     if result.stopped:
         LOG.info(result.stopped)
     if best_score is not None:
-        best_score = with_source(best_score, data.classes, data.val)
+        best_score = with_source(best_score, data.classes, data.judged)
         LOG.info(f"best: {best_score} at epoch {result.best_epoch}")
         _say_calibration(result)
     saved = result.best or result.last or "nothing"

@@ -12,11 +12,11 @@ import os
 import pickle
 import subprocess
 import sys
-import tempfile
 
 from mxft import errors
 from mxft.compat import mx
 from mxft.errors import InputError, MxftError, RunError
+from mxft.files.staging import scratch_folder
 from mxft.training.lr_curve import LearningRates, running_mean, smooth, suggest
 
 DIVERGED = 4.0     # times the lowest running mean of the losses: fastai's
@@ -178,7 +178,7 @@ def _records(recipe, data, scan):
         return
     from mxft.data.oversampling import oversample_records, oversampled_order
 
-    with tempfile.TemporaryDirectory(prefix="mxft-lr-") as folder:
+    with scratch_folder("lr") as folder:
         yield (oversample_records(data.train, os.path.join(folder, "oversampled.rec"), recipe.seed),
                len(oversampled_order(scan.labels.astype(int), recipe.seed)))
 

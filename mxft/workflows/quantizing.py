@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import logging
 import os
-import tempfile
 import time
 
 import numpy as np
@@ -27,10 +26,13 @@ from mxft.evaluation.packing import folder_packing
 from mxft.faces.data.layout import read_face_set
 from mxft.faces.data.plain_records import is_face_set
 from mxft.faces.data.records import RecordFile
+from mxft.files.staging import scratch_folder
 from mxft.inference.executor import InferenceExecutor
 from mxft.inference.int8 import gains_from_int8
 from mxft.inference.precision import Precision
+from mxft.network.anatomy.kinds import EMBEDDING
 from mxft.network.checkpoint import parent_entry, require_free_prefix
+from mxft.network.normalisation import normalised_in_graph
 from mxft.network.quantization import ENTRY, Quantization
 from mxft.quantization.choosing import Verdict, choose_layers
 from mxft.quantization.network import SampledNetwork
@@ -103,9 +105,12 @@ def quantize(checkpoint, source, spec, options=None, labels=None, threads=None):
     if not gains_from_int8():
         raise InputError("int8: expected a CPU with avx512_vnni, received one without, where it would be slower than "
                          "float32, or wrong; compute in float32")
-    checkpoint = dataclasses.replace(checkpoint, precision="fp32")
+    checkpoint, parent = dataclasses.replace(checkpoint, precision="fp32"), parent_entry(checkpoint)
     outputs = _compared(checkpoint)
-    with tempfile.TemporaryDirectory(prefix="mxft-quantize-") as scratch:
+    if outputs[0].kind == EMBEDDING:  # every verb for faces has mean and scale in the graph
+        checkpoint = normalised_in_graph(checkpoint)
+        outputs, spec = _compared(checkpoint), checkpoint.input_spec or spec
+    with scratch_folder("quantize") as scratch:
         sample = _Sample(checkpoint, source, spec, options, labels, threads, scratch)
         LOG.info(sample.describe())
         network = SampledNetwork(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params,
@@ -117,7 +122,8 @@ def quantize(checkpoint, source, spec, options=None, labels=None, threads=None):
         quantization = network.quantization(ranges, kept, options.method, verdict.figures)
     speed = _speed(checkpoint, spec, quantization)
     quantization = dataclasses.replace(quantization, figures={**verdict.figures, "times_float32": round(speed, 2)})
-    made = dataclasses.replace(checkpoint, precision=None, manifest=_manifest(checkpoint, spec, quantization))
+    made = dataclasses.replace(checkpoint, precision=None,
+                               manifest=_manifest(checkpoint, parent, spec, quantization))
     return QuantizeResult(made, quantization, verdict.text, speed)
 
 
@@ -135,11 +141,11 @@ def _compared(checkpoint):
         return [checkpoint.anatomy.output()]
 
 
-def _manifest(checkpoint, spec, quantization):
+def _manifest(checkpoint, parent, spec, quantization):
     """Return the manifest of a quantized checkpoint: the original's, with what was found."""
     metrics = {"metrics": {"0": checkpoint.metrics}} if checkpoint.metrics else {}
     kept = {name: value for name, value in checkpoint.manifest.items() if name not in ("metrics", "shape")}
-    return {"format": 1, **kept, **metrics, "input": spec.to_dict(), "parent": parent_entry(checkpoint),
+    return {"format": 1, **kept, **metrics, "input": spec.to_dict(), "parent": parent,
             ENTRY: quantization.to_dict()}
 
 

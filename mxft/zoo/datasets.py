@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Optional
 
-from mxft.zoo.cache import MIRRORS_VARIABLE, own_mirrors
+from mxft.zoo.cache import MIRRORS_VARIABLE, own_mirrors, secure_first
 from mxft.zoo.checks import record_flaw
 from mxft.zoo.parts import Part, handed_over
 from mxft.zoo.row import Row
@@ -44,7 +44,7 @@ class Dataset(Row):
     def parts(self, folder):
         """Return the one file."""
         path = self.place(folder)
-        return (Part(path, (*own_mirrors(self.location, os.path.basename(path)), *self.urls), self.size,
+        return (Part(path, (*own_mirrors(self.location, os.path.basename(path)), *secure_first(self.urls)), self.size,
                      {name: value for name, value in (("sha256", self.sha256), ("md5", self.md5)) if value},
                      record_flaw if path.endswith(".rec") else None),)
 

@@ -13,7 +13,6 @@ from typing import Optional
 
 from mxft.errors import InputError
 from mxft.files.download import FetchError, flaw
-from mxft.files.whole import write_json
 from mxft.network.input_spec import InputSpec
 from mxft.zoo.cache import MIRRORS_VARIABLE, own_mirrors, say
 from mxft.zoo.checks import face_symbol_flaw, params_flaw, retinaface_symbol_flaw
@@ -79,9 +78,7 @@ class FaceModel(Row):
             os.unlink(packed)
             if wrong:
                 raise FetchError(self.archive, [(self.archive, f"{wrong}; it was deleted")], self.hint(folder))
-        manifest = self.prefix(folder) + "-manifest.json"
-        if not os.path.exists(manifest):
-            write_json(manifest, self.manifest())
+        self.add_manifest(folder)
         return self.cached(folder)
 
     def hint(self, folder):

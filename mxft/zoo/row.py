@@ -35,6 +35,13 @@ class Row:
         prefix = self.prefix(folder)
         return f"{prefix},0" if all(os.path.exists(prefix + ending) for ending in self.kept) else None
 
+    def add_manifest(self, folder):
+        """Write the manifest beside a checkpoint that came without one."""
+        if not os.path.exists(self.prefix(folder) + "-manifest.json"):
+            from mxft.network.manifest import write_manifest  # imports mxnet, which a list of names does without
+
+            write_manifest(self.prefix(folder), self.manifest())
+
     def parts(self, folder):
         """Return the files that are downloaded, as a tuple of Part."""
         raise NotImplementedError

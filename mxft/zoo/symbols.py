@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Optional
 
 from mxft.files.download import flaw
-from mxft.files.whole import write_json
 from mxft.network.input_spec import IMAGENET_MEAN
-from mxft.zoo.cache import own_mirrors, say
+from mxft.zoo.cache import own_mirrors, say, secure_first
 from mxft.zoo.checks import params_flaw, symbol_flaw
 from mxft.zoo.parts import Part, handed_over
 from mxft.zoo.row import Row
@@ -74,9 +73,7 @@ class SymbolModel(Row):
             if wrong:
                 say(f"note: {part.name} is a file of the right kind, but not the one MLModelScope recorded in 2018: "
                     f"{wrong}")
-        manifest = self.prefix(folder) + "-manifest.json"
-        if not os.path.exists(manifest):
-            write_json(manifest, self.manifest())
+        self.add_manifest(folder)
         return f"{self.prefix(folder)},{self.epoch}"
 
     def digest(self):
@@ -91,7 +88,7 @@ class SymbolModel(Row):
 
     def _addresses(self, ending):
         location = "models/" + self.stem + ending
-        return (*own_mirrors(location, self.name + ending), *(base + location for base in MIRRORS))
+        return (*own_mirrors(location, self.name + ending), *secure_first(base + location for base in MIRRORS))
 
 
 def _resnet(layers, top1, top5, symbol_md5, params_md5, *more):

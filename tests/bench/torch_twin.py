@@ -2,8 +2,6 @@
 import torch
 from torch import nn
 
-from mxft.network.graph import Graph
-
 
 class Sum(nn.Module):
     """``a + b``."""
@@ -36,6 +34,8 @@ class Twin(nn.Module):
     """
 
     def __init__(self, symbol, arg_params, aux_params):
+        from mxft.network.graph import Graph  # not of a twin that is loaded again, which needs no MXNet
+
         super().__init__()
         graph, values = Graph(symbol), {**arg_params, **aux_params}
         self.layers, self.steps = nn.ModuleList(), []

@@ -54,7 +54,7 @@ def test_uneven_classes_weigh_the_same(here, make_records, capsys, data):
     out = capsys.readouterr().out
     assert "--class-weight balanced" in out and "The largest class has 13 times the images of the smallest" in out
     weights = recipe_of()["fit"]["class_weights"]
-    assert weights[1] > 10 * weights[0] and "beside it, sgd on the same features" in out
+    assert weights[1] > 10 * weights[0] and "head: fitted by the solver logistic" in out
 
 
 def test_too_few_to_probe_are_taken_to_be_like_those_it_was_trained_on(here, capsys):

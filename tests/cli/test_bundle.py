@@ -112,3 +112,46 @@ def test_of_a_folder_the_first_picture_that_can_be_read_is_the_test(here, capsys
     first = capsys.readouterr().out.splitlines()[1:4]
     assert bundle("--model", "runs/my net", "--output", "again", "--image", "photos/b.png") == 0
     assert capsys.readouterr().out.splitlines()[1:4] == first
+
+
+@pytest.fixture
+def keys(here):
+    """``own.key``, ``own.pub``, ``other.key`` and ``other.pub``."""
+    pytest.importorskip("cryptography")
+    from tests.unit.deploy.bundle.test_signing import write_keys
+
+    write_keys(here, "own")
+    write_keys(here, "other")
+
+
+def test_a_signed_bundle_is_checked(here, keys, capsys):
+    assert bundle("--model", "runs/my net", "--output", "out.tar", "--sign", "own.key") == 0
+    capsys.readouterr()
+    assert main(["bundle", "--check", "out.tar", "--trust", "own.pub"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "out.tar: my-net, 8 files as SHA256SUMS says, signed by the owner of own.pub"
+    assert second.startswith("self-test, MXNet: the same five, largest difference ")
+    for verb in (["bundle", "--check"], ["serve", "--port", "0"]):
+        assert main([*verb, "out.tar", "--trust", "other.pub"]) == 2
+        assert "bundle: expected SHA256SUMS signed by the key of --trust, received another" in capsys.readouterr().err
+    assert bundle("--model", "runs/my net", "--output", "plain") == 0
+    capsys.readouterr()
+    assert main(["bundle", "--check", "plain"]) == 0 and "signed" not in capsys.readouterr().out
+    assert main(["serve", "plain", "--port", "0", "--trust", "own.pub"]) == 2
+    assert ("expected the signature SHA256SUMS.sig, received a bundle that is not signed; who writes it signs it with "
+            "--sign KEY, and without --trust any bundle is taken\n") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words, message", [
+    (["--trust", "own.pub"], "--trust: expected --check BUNDLE beside it, received trust=own.pub alone; --sign KEY"),
+    (["--model", "plain,0"], "arguments are missing: expected --output, received none"),
+    (["--check", "plain,0"], "check: expected a bundle, a folder with SHA256SUMS or a .tar of one, received check="),
+    (["--check", "out", "--sign", "own.key"], "--sign: expected --check BUNDLE alone, or with --trust, received sign="),
+    (["--model", "runs/my net", "--output", "out", "--sign", "plain-symbol.json"],
+     "--sign: expected an Ed25519 private key in PEM without a passphrase, received sign='plain-symbol.json', which"),
+])
+def test_refusals_of_signing_and_checking(words, message, here, capsys):
+    pytest.importorskip("cryptography")
+    assert main(["bundle", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and message in err and err.count("\n") == 1

@@ -45,10 +45,11 @@ TYPED = {"layer": ["bn0"], "require_head": [], "initializer": ["zero"], "freeze"
 BESIDE = {"lr_step_epochs": ["--lr-schedule", "step"], "lr_factor": ["--lr-schedule", "step", "--lr-step-epochs", "1"],
           "dropout": ["--hidden", "4"], "min_delta": ["--patience", "2"], "cache_dir": ["--cache", "disk"],
           "cache_budget": ["--cache", "memory"], "views": ["--cache", "memory"]}
-OF_DATA = {"data", "val_fraction", "per_class", "resize", "quality", "exclude", "labels", "label_columns", "records",
-           "train", "val", "classes", "num_classes", "multi_label", "regression", "check"}  # tests/cli/test_finetune.py
+OF_DATA = {"data", "val_fraction", "per_class", "resize", "quality", "keep_records", "exclude", "labels",
+           "label_columns", "records", "train", "val", "classes", "num_classes", "multi_label", "regression",
+           "check"}  # tests/cli/test_finetune.py
 OF_PLACE = {"help", "model", "run", "plan", "tensorboard", "image_shape", "rgb_mean", "rgb_std", "mean_image", "gpus",
-            "data_nthreads", "fp16"}  # heard before any plan is; fp16 needs GPUs
+            "data_nthreads", "fp16", "precision"}  # heard before any plan is; fp16 needs GPUs, precision instructions
 # what says that something is not to be done: true of every training in which it would not be done anyway
 FORBIDS = {("no_mirror", "solved"), ("no_mirror", "kept features")}
 

@@ -13,6 +13,7 @@ from mxft.data.lists import Row, write_list
 from mxft.data.packing import pack_list, read_image
 from mxft.faces.pairs.bin_file import write_pairs
 from mxft.network.input_spec import InputSpec
+from mxft.network.manifest import load_manifest, write_manifest
 from tests.support.images import noise, write_image
 
 CLASSES = ["ä", "б", "猫"]
@@ -134,8 +135,7 @@ def test_without_a_manifest_size_and_resizing_are_asked_for(here, capsys):
 
 
 def test_the_manifest_of_another_checkpoint_is_refused(here, capsys):
-    manifest = json.loads((here / "told-manifest.json").read_text(encoding="utf-8"))
-    (here / "told-manifest.json").write_text(json.dumps({**manifest, "classes": ["a", "b"]}))
+    write_manifest("told", {**load_manifest("told"), "classes": ["a", "b"]})
     assert predict("cat.png") == 2
     assert "manifest of told,0: expected 3 class names, one for each output, received 2" in capsys.readouterr().err
 

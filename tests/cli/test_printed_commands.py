@@ -87,6 +87,7 @@ PRINTED = [
      "mxft export --to onnx --model face,0 --output embedding.onnx", ""),
     ("predict --model map,0 --resize 16 cat.png", "mxft export --to onnx --model map,0", ""),
     ("bundle --model told,0 --image cat.png --output again.tar --no-onnx", "mxft serve again.tar", ""),
+    ("predict --model edited,0 cat.png", "mxft accept edited,0", ""),
     ("serve told.tar --mean-image mean.bin", "mxft bundle", ""),
     ("import --weights weights.onnx", "mxft import --list", ""),
     ("launch -n 2", "mxft launch --help", ""),
@@ -156,9 +157,11 @@ def save_networks(make_checkpoint, random_parameters):
     net, loud = make_checkpoint(3), make_checkpoint(3)
     net.save("net", 0)
     loud.arg_params["conv0_weight"][:] *= 1e6
-    for checkpoint, name in ((net, "told"), (loud, "loud")):
+    for checkpoint, name in ((net, "told"), (loud, "loud"), (net, "edited")):
         checkpoint.manifest = {"input": {"size": 16}, "packing": {"resize": 18}, "classes": ["cat", "dog", "emu"]}
         checkpoint.save(name, 0)
+    manifest = pathlib.Path("edited-manifest.json")
+    manifest.write_text(manifest.read_text().replace("emu", "owl"))
     embedding = mx.sym.FullyConnected(mx.sym.Flatten(mx.sym.Variable("data") * 0.01), num_hidden=4, name="pre_fc1")
     embedding = mx.sym.BatchNorm(embedding, fix_gamma=True, name="fc1")
     logits = mx.sym.FullyConnected(mx.sym.L2Normalization(embedding) * 8, num_hidden=3, no_bias=True, name="fc7")

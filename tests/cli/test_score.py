@@ -10,6 +10,7 @@ from mxft.data.lists import Row, write_list
 from mxft.data.packing import pack_list
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.input_spec import InputSpec
+from mxft.network.manifest import load_manifest
 from tests.support.images import noise, write_image
 
 
@@ -115,13 +116,13 @@ def test_an_image_behind_those_looked_at_is_found_before_mxnet_meets_it(here, ca
     assert "--check: expected one of 'fast', 'full', 'off', received check='some'" in capsys.readouterr().err
 
 
-def test_an_image_opencv_throws_at_is_refused(here, capsys, make_records):
+def test_an_image_of_too_many_pixels_is_refused(here, capsys, make_records):
     path = make_records("bomb.rec", [0, 1], lambda number, label: b"P5 40000 40000 255\n")
-    assert score(records=path) == 2 and "received what OpenCV refuses (pixels <=" in capsys.readouterr().err
+    assert score(records=path) == 2 and "received announces 40000 x 40000 pixels, more than" in capsys.readouterr().err
 
 
 def test_damaged_and_foreign_manifests(here, capsys):
-    entry = json.loads((here / "told-manifest.json").read_text(encoding="utf-8"))
+    entry = load_manifest("told")
     for text, message in (("{", "manifest cannot be read: expected JSON, received told-manifest.json"),
                           ("[]", "manifest cannot be read: expected a JSON object"),
                           (json.dumps({"input": {"size": "x"}}), "manifest input: expected size, mean, scale"),

@@ -3,13 +3,11 @@ import concurrent.futures
 import io
 import json
 import os
-import pathlib
 import re
 import shutil
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import zlib
 
@@ -21,9 +19,11 @@ import requests
 from mxft.cli import main
 from tests.support.browser import find_chromium, open_page
 
-for package in ("flask", "waitress", "PIL"):
+for package in ("flask", "waitress", "PIL", "prometheus_client"):
     pytest.importorskip(package)
 from PIL import Image  # noqa: E402
+
+from tests.support.serving import serving, start  # noqa: E402
 
 CLASSES = ["<b>ä</b>", "б", "猫", "four", "five", "six", "seven"]
 MOST = 1_000_000
@@ -56,27 +56,14 @@ def folder(tmp_path_factory, make_checkpoint):
     return folder
 
 
-def start(*words):
-    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
-    return subprocess.Popen([sys.executable, "-m", "mxft", "serve", *map(str, words)], env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 @pytest.fixture(scope="module")
 def service(folder):
     """The (host, port) of a running ``mxft serve tiny.tar``."""
-    process = start(folder / "tiny.tar", "--port", 0, "--max-megabytes", 1)
-    try:
-        verified, serving = process.stdout.readline(), process.stdout.readline()
+    with serving(folder / "tiny.tar", "--port", 0, "--max-megabytes", 1) as process:
+        verified, line = process.said
         assert "8 files as SHA256SUMS says; self-test: the five classes expected, largest difference " in verified
-        port = re.fullmatch(r"serving net, 7 classes: http://127\.0\.0\.1:(\d+)/  \(Ctrl-C ends\)\n", serving)
-        yield "127.0.0.1", int(port.group(1))
-    finally:
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=20)
-        assert (process.returncode, out) == (143, "")
-        lines = [line for line in err.splitlines() if not line.startswith("libpng")]
-        assert lines == ["mxft serve: stopped by SIGTERM"]
+        assert re.fullmatch(r"serving net, 7 classes: http://127\.0\.0\.1:(\d+)/  \(Ctrl-C ends\)\n", line)
+        yield process.address
 
 
 def post(service, body):
@@ -214,7 +201,7 @@ def test_a_taken_port_is_refused_before_the_model_is_read(capsys):
 
 
 def test_a_bundle_whose_self_test_fails_is_not_served(folder, tmp_path, capsys):
-    from mxft.deploy.bundle.checking import write_sums
+    from mxft.deploy.bundle.sums import write_sums
 
     copy = shutil.copytree(folder / "tiny", tmp_path / "copy")
     shutil.copy(folder / "grey.png", copy / "selftest.jpg")
@@ -244,5 +231,7 @@ def test_all_addresses_are_served_with_a_warning_and_ctrl_c_ends(folder):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130 and err == (
+        "warning: --threads has no effect any more; --processes says how many pictures are computed at a time, --queue "
+        "how many requests wait\n"
         "warning: 0.0.0.0 can be reached from other machines: whoever reaches it can use this service, without a "
         "password and without encryption\nmxft serve: stopped by Ctrl-C\n")

@@ -4,6 +4,7 @@ import io
 import cv2
 import numpy as np
 import pytest
+import requests
 
 from mxft.cli import main
 from mxft.faces.align.detection import make_detector
@@ -15,10 +16,12 @@ from mxft.network.checkpoint import load_checkpoint
 from tests.support.browser import find_chromium, open_page
 from tests.support.lfw import lfw_faces
 
-for package in ("flask", "waitress", "PIL"):
+for package in ("flask", "waitress", "PIL", "prometheus_client"):
     pytest.importorskip(package)
 from mxft.deploy.serving.server import address_of, bind  # noqa: E402
-from mxft.faces.serving.application import FaceService, create_face_app  # noqa: E402
+from mxft.faces.serving.application import create_face_app  # noqa: E402
+from mxft.faces.serving.worker import FaceService, FaceWorker  # noqa: E402
+from tests.support.serving import front_of, serving  # noqa: E402
 
 pytestmark = pytest.mark.data
 
@@ -49,9 +52,14 @@ def service(testdata, faces):
     return FaceService(embedder, "y1", one, every, 0.4, "as given", gallery)
 
 
+def application(service):
+    worker = FaceWorker(service)
+    return create_face_app(front_of(worker, max_megabytes=2), worker.facts)
+
+
 @pytest.fixture(scope="module")
 def client(service):
-    return create_face_app(service, 2_000_000).test_client()
+    return application(service).test_client()
 
 
 def form(*pictures):
@@ -87,7 +95,7 @@ def test_forms_with_other_numbers_of_files(client, faces, service):
     answer = client.post("/nothing")
     assert answer.get_json()["error"].endswith("pictures are posted to /verify and /identify.")
     alone = FaceService(service._embedder, "y1", service._one, service._every)
-    answer = create_face_app(alone, 1000).test_client().post("/identify", data=b"x")
+    answer = application(alone).test_client().post("/identify", data=b"x")
     assert answer.get_json()["error"].startswith("There is no gallery")
 
 
@@ -100,7 +108,7 @@ def test_a_person_asks_who_it_is(service, faces, tmp_path):
     for name, shown in (("group", faces[:2]), ("left", faces[:1]), ("right", faces[2:])):
         (tmp_path / f"{name}.png").write_bytes(scene(shown))
     listening = bind("127.0.0.1", 0)
-    server = waitress.create_server(create_face_app(service, 2_000_000), sockets=[listening], threads=2)
+    server = waitress.create_server(application(service), sockets=[listening], threads=2)
     threading.Thread(target=server.run, daemon=True).start()
     with open_page(address_of(listening)) as page:
         page.choose("#who input", tmp_path / "group.png")
@@ -112,6 +120,20 @@ def test_a_person_asks_who_it_is(service, faces, tmp_path):
         page.wait("!!document.querySelector('#pair-answer b')")
         assert page.value("document.getElementById('pair-answer').innerText").startswith("Different people: cosine ")
     server.close()
+
+
+def test_the_front_is_the_same(testdata, faces):
+    """Over the wire: a process of its own, probes, metrics, and the same sentences."""
+    model = testdata / "models" / "mobilefacenet-y1" / "model"
+    with serving(f"{model},0", "--faces", "--threshold", "0.4", "--port", 0, "--processes", 1) as process:
+        base = "http://{}:{}".format(*process.address)
+        files = {f"file{number}": scene(faces[:1]) for number in range(2)}
+        assert requests.post(f"{base}/verify", files=files, timeout=60).json()["same"] is True
+        answer = requests.post(f"{base}/verify", files={**files, "file1": b"text"}, timeout=60)
+        assert answer.status_code == 415 and answer.json()["error"].startswith("This is no picture that can be read")
+        assert requests.get(f"{base}/v2/health/ready", timeout=60).json() == {"ready": True}
+        metrics = requests.get(f"{base}/metrics", timeout=60).text
+        assert 'mxft_requests_total{path="/verify",status="200"} 1.0' in metrics
 
 
 @pytest.mark.parametrize("words, message", [

@@ -10,6 +10,8 @@ from mxft.cli import main
 from mxft.deploy.bundle.checking import check_bundle
 from mxft.deploy.bundle.signature import signature_of
 from mxft.deploy.serving.application import create_app
+from mxft.deploy.serving.classifying import ClassifierWorker
+from tests.support.serving import front_of
 
 pytestmark = pytest.mark.usefixtures("quick_figures")
 
@@ -112,7 +114,8 @@ def test_a_bundle_serves_labels_and_numbers(here, capsys, run, noun):
     assert noun in said(capsys, "bundle", "--model", run, "--no-onnx", "--output", f"{run}-bundle")
     classifier = check_bundle(f"{run}-bundle").classifier
     signature = signature_of(classifier)
-    client = create_app(classifier.bind(), signature, 10**6).test_client()
+    worker = ClassifierWorker(classifier)
+    client = create_app(front_of(worker), worker.facts).test_client()
     picture = (here / "photos" / "0.png").read_bytes()
     answer = client.post("/predict", data={"file": (io.BytesIO(picture), "0.png")}).get_json()
     if run == "tags":

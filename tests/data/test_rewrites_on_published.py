@@ -40,7 +40,7 @@ def rewritten(symbol, arg_params, aux_params, shape):
 @pytest.mark.parametrize("name, size, applied", [
     ("mobilenet-v2-1.0", 96, ("pad", "scalar", "batch_norm", "channel_blocks")),
     ("mobilenet-v1-0.25", 128, ("pad", "scalar", "batch_norm")),
-    ("mobilefacenet-y1/model", 112, ("scalar", "batch_norm", "prelu", "flatten")),
+    ("mobilefacenet-y1/model", 112, ("scalar", "batch_norm", "prelu_depthwise", "prelu", "flatten")),
     ("gender-age/model", 112, ("scalar", "batch_norm", "prelu"))])
 def test_published_checkpoints(testdata, name, size, applied):
     net = load_checkpoint(f"{testdata}/models/{name},0")
@@ -87,4 +87,5 @@ LONG = [("m1", 512, Versions(), 112), ("r50", 512, Versions(), 64), ("r50", 512,
 def test_face_backbones(random_parameters, network, emb_size, versions, size):
     symbol = face_network(network, emb_size, (size, size), versions)
     found, error = rewritten(symbol, *calm(*random_parameters(symbol, (3, size, size))), (3, size, size))
-    assert found == ("scalar", "batch_norm", "prelu", "flatten") and error <= EXACT
+    depthwise = ("prelu_depthwise",) * (network in ("y1", "m1"))
+    assert found == ("scalar", "batch_norm", *depthwise, "prelu", "flatten") and error <= EXACT

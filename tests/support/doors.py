@@ -132,9 +132,11 @@ class Door:
         """Return {output: [{class: number}, …]} of the service's answers to both pictures, the five it shows."""
         from mxft.deploy.bundle.checking import check_bundle
         from mxft.deploy.serving.application import create_app
+        from mxft.deploy.serving.classifying import ClassifierWorker
+        from tests.support.serving import front_of
 
-        check = check_bundle(self._bundle())
-        client = create_app(check.classifier.bind(), check.signature, 1 << 24).test_client()
+        worker = ClassifierWorker(check_bundle(self._bundle()).classifier)
+        client = create_app(front_of(worker), worker.facts).test_client()
         found = {}
         for picture in self.pictures:
             with open(picture, "rb") as f:

@@ -18,13 +18,16 @@ def test_mxnet_is_loaded_without_them_and_finds_them_when_it_uses_them():
 import sys
 from mxft.compat import mx
 mx.nd
-print(*(name in sys.modules for name in ("scipy.stats", "sklearn", "requests")))
+print(*(name in sys.modules for name in ("scipy.stats", "sklearn", "requests", "h5py", "onnx", "pkg_resources",
+                                                "distutils")))
 import mxnet.contrib.quantization as quantization
 print(quantization.stats.entropy([0.5, 0.5]).round(4), mx.test_utils.ss.norm.cdf(0.0))
 print(mx.gluon.utils.requests.Session.__name__)
 import requests, scipy.stats, sklearn.linear_model
+import distutils.version
+print(distutils.version.LooseVersion("1.10") > distutils.version.LooseVersion("1.9"))
 print(scipy.stats.entropy is quantization.stats.entropy, requests.Session is mx.gluon.utils.requests.Session)
-""") == ["False"] * 3 + ["0.6931", "0.5", "Session", "True", "True"]
+""") == ["False"] * 7 + ["0.6931", "0.5", "Session", "True", "True", "True"]
 
 
 def test_a_module_that_was_imported_before_stays(monkeypatch):

@@ -1,22 +1,21 @@
 """Whether a bundle is what was written: its hashes, its parts, and the classes its self-test picture gets."""
-import contextlib
 import dataclasses
 import json
 import os
 import re
-import tarfile
-import tempfile
 
 import numpy as np
 
 from mxft.data.images import BadImage
 from mxft.data.packing import read_image
-from mxft.deploy.bundle import FORMAT, NAME, ONNX, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SUMS, SYNSET
-from mxft.deploy.bundle.selftest import disagreements, largest_difference
-from mxft.errors import InputError, nearest
+from mxft.deploy.bundle import FORMAT, NAME, ONNX, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SYNSET
+from mxft.deploy.bundle.selftest import disagreements, largest_difference, require_bounds
+from mxft.deploy.bundle.signing import check_signature
+from mxft.deploy.bundle.sums import check_sums
+from mxft.errors import InputError, last_line
 from mxft.evaluation.classifier import Classifier
-from mxft.files.archive import extract_tar, only_child
-from mxft.files.whole import require_file, sha256, whole_file
+from mxft.files.whole import require_file
+from mxft.machine.packages import require_package
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.image_options import ImageOptions
 
@@ -44,25 +43,7 @@ class Check:
     files: int
 
 
-def is_bundle(path):
-    """Whether `path` is a file, which can only be a bundle's .tar, or a folder with a bundle's files in it."""
-    return os.path.isfile(path) or any(os.path.isfile(os.path.join(path, name)) for name in (SIGNATURE, SUMS))
-
-
-@contextlib.contextmanager
-def opened_bundle(path):
-    """Yield the folder of a bundle; a .tar is unpacked into a temporary one, after its members were looked at."""
-    if not os.path.isfile(path):
-        yield path
-        return
-    if not (tarfile.is_tarfile(path) or os.fspath(path).endswith(".tar")):
-        raise InputError(f"model cannot be opened: expected a folder, PREFIX,EPOCH, or the .tar of a bundle, received "
-                         f"model={os.fspath(path)!r}, a file that is no tar archive")
-    with tempfile.TemporaryDirectory(prefix="mxft-bundle-") as folder:
-        yield only_child(extract_tar(path, os.path.join(folder, "bundle"), progress=False))
-
-
-def check_bundle(folder, rewrite=True, with_onnx=False):
+def check_bundle(folder, rewrite=True, with_onnx=False, key=None):
     """Hold a bundle against its own sums and self-test.
 
     Parameters
@@ -71,7 +52,9 @@ def check_bundle(folder, rewrite=True, with_onnx=False):
     rewrite : bool
         As of `mxft.inference.executor.InferenceExecutor`.
     with_onnx : bool
-        Run the self-test with ONNX Runtime too.
+        Run the self-test with ONNX Runtime too, where the bundle has a ``model.onnx``.
+    key : optional
+        Of `mxft.deploy.bundle.signing.load_public_key`: the bundle has to be signed by it.
 
     Returns
     -------
@@ -80,9 +63,11 @@ def check_bundle(folder, rewrite=True, with_onnx=False):
     Raises
     ------
     InputError
-        A file is missing, added or changed; a part cannot be read; the self-test gives other classes: the first line
-        that differs is told.
+        It is not signed by `key`; a file is missing, added or changed; a part cannot be read; the self-test gives other
+        classes: the first line that differs is told.
     """
+    if key is not None:
+        check_signature(folder, key)
     files = check_sums(folder)
     signature, expected = _facts(folder, SIGNATURE, ("name",)), _facts(folder, SELFTEST, ("top",))
     if signature.get("format") != FORMAT:
@@ -92,12 +77,12 @@ def check_bundle(folder, rewrite=True, with_onnx=False):
         raise InputError(f"bundle: expected letters, digits, '.', '-' and '_' as its name, received "
                          f"name={signature['name']!r}")
     classifier = _classifier(folder, signature)
-    bound = classifier.bind(rewrite)
+    bound = classifier.in_float32().bind(rewrite)
     try:
         picture = read_image(os.path.join(folder, SELFTEST_IMAGE))
         (answer, *_), _ = bound.answers(picture)
         apart = {"MXNet": _compare(expected, answer.shown, classifier.classes, "MXNet")}
-        if with_onnx:
+        if with_onnx and _has_onnx(folder, signature):
             values = _through_onnx(os.path.join(folder, ONNX), bound.read(picture)[0], signature)
             apart["ONNX Runtime"] = _compare(expected, answer.output.shown(values)[0], classifier.classes,
                                              "ONNX Runtime")
@@ -106,35 +91,13 @@ def check_bundle(folder, rewrite=True, with_onnx=False):
     return Check(classifier, signature, expected, apart["MXNet"], apart.get("ONNX Runtime"), files)
 
 
-def write_sums(folder):
-    """Write SHA256SUMS of all files in a folder, as ``sha256sum -c`` reads them."""
-    names = sorted(os.listdir(folder))
-    with whole_file(os.path.join(folder, SUMS), "w") as f:
-        f.write("".join(f"{sha256(os.path.join(folder, name))}  {name}\n" for name in names))
-
-
-def check_sums(folder):
-    """Refuse (InputError) a bundle with a file that is missing, added or changed; return how many there are."""
-    path = require_file(os.path.join(folder, SUMS), "list of hashes")
-    with open(path, encoding="utf-8", errors="replace") as f:
-        rows = [re.fullmatch(r"([0-9a-f]{64}) [ *]([^/\\\0]+)", line.rstrip("\n")) for line in f]
-    if not rows or None in rows:
-        raise InputError(f"{SUMS}: expected a hash and a file name in every line, received line "
-                         f"{rows.index(None) + 1 if rows else 0} of {path}")
-    listed = {row.group(2): row.group(1) for row in rows}
-    present = set(os.listdir(folder)) - {SUMS}
-    for name in sorted(listed):
-        if not os.path.isfile(os.path.join(folder, name)):
-            raise InputError(f"bundle: expected the file {name}, which {SUMS} lists, received none; "
-                             f"{nearest(name, sorted(present))}; copy the bundle again")
-        received = sha256(os.path.join(folder, name))
-        if received != listed[name]:
-            raise InputError(f"bundle: expected sha256 {listed[name][:12]} of {name}, received {received[:12]}: it was "
-                             "changed or is damaged; copy the bundle again")
-    added = sorted(present - set(listed))
-    if added:
-        raise InputError(f"bundle: expected only files that {SUMS} lists, received {added[0]!r} beside them")
-    return len(listed)
+def _has_onnx(folder, signature):
+    """Whether a bundle has a ``model.onnx``; its signature and its files have to agree on that."""
+    told, there = isinstance(signature.get("onnx"), dict), os.path.isfile(os.path.join(folder, ONNX))
+    if told != there:
+        raise InputError(f"bundle: expected {ONNX} and onnx in {SIGNATURE}, or neither, received "
+                         f"{ONNX if there else 'onnx in ' + SIGNATURE} alone")
+    return there
 
 
 def _facts(folder, name, keys):
@@ -172,8 +135,11 @@ def _compare(expected, numbers, classes, runtime):
         raise InputError(f"bundle: expected {len(classes)} numbers, one for each class, received {len(numbers)} of "
                          f"{runtime}")
     try:
+        require_bounds(expected, classes)
         lines, apart = disagreements(expected, numbers, classes), largest_difference(expected, numbers)
-    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+    except ValueError as error:
+        raise InputError(f"bundle: expected of {SELFTEST} {error}") from None
+    except (LookupError, TypeError, ArithmeticError, AttributeError) as error:
         raise InputError(f"bundle: expected class, label and probability in {SELFTEST}, received {error!r}") from None
     if lines:
         much = (f"a factor of {expected['factor']:g}" if "factor" in expected
@@ -186,10 +152,14 @@ def _compare(expected, numbers, classes, runtime):
 
 def _through_onnx(path, pixels, signature):
     """Return ONNX Runtime's main output for one preprocessed picture, float32 ``(1, K)``."""
-    import onnxruntime
-
+    onnxruntime = require_package("onnxruntime", f"checking {ONNX}")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    values, = session.run([signature["onnx"]["output"]], {signature["onnx"]["input"]: np.ascontiguousarray(pixels)})
-    return values.reshape(1, -1)
+    own = signature["onnx"]
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        values, = session.run([own["output"]], {own["input"]: np.ascontiguousarray(pixels)})
+        return np.asarray(values, np.float32).reshape(1, -1)
+    except Exception as error:  # ONNX Runtime's are of many kinds
+        raise InputError(f"bundle: expected a {ONNX} that ONNX Runtime computes, received {last_line(error)}"
+                         ) from None

@@ -4,11 +4,15 @@ Probabilities are compared by their quotient. Measured with a MobileNetV2 of 256
 in twenty off by one, as another JPEG decoder may round, moves the five by a factor of 1.18 at most; swapped channels
 move 54 of the 60 by more than 1.5, a lost mean 59. A difference of 0.01 would have noticed 26 and 40 of them.
 """
+import contextlib
+import itertools
 import os
 
 import numpy as np
 
 from mxft.data.images import BadImage, prepare, prepare_with_size
+from mxft.data.lists import iter_list
+from mxft.data.packing import read_image
 from mxft.data.recordio import RecordReader
 from mxft.deploy.bundle import SELFTEST_IMAGE
 from mxft.errors import InputError
@@ -16,8 +20,8 @@ from mxft.files.whole import sha256
 from mxft.network.image_options import ImageOptions
 from mxft.training.run import read_log
 
-TOP, FACTOR, LEAST = 5, 1.5, 1e-30
-TOLERANCE = 0.1  # of the largest value
+TOP, LEAST = 5, 1e-30
+FACTOR, TOLERANCE = 1.5, 0.1  # and no bundle may ask for more; the tolerance is a part of the largest value
 SHORT_SIDE, QUALITY = 512, 95
 LOOKED_AT = 32
 
@@ -61,6 +65,39 @@ def expectation(answer, classes):
             "top": [{"class": classes[i], "label": i, measure: float(f"{value:.6g}")} for i, value in answer.top(TOP)]}
 
 
+def require_bounds(expected, classes):
+    """Refuse (ValueError) a self-test that would pass whatever a network gives.
+
+    Parameters
+    ----------
+    expected : dict
+        ``selftest.json`` of somebody's bundle.
+    classes : list of str
+
+    Notes
+    -----
+    The factor and the tolerance are mxft's own, or stricter; the lines are as many as `expectation` writes, of
+    different classes; and what the tolerance is a part of is no more than the largest number of the lines, or of the
+    network's own: see `disagreements`.
+    """
+    factor, tolerance = expected.get("factor"), expected.get("tolerance")
+    if (factor is None) == (tolerance is None):
+        raise ValueError("either a factor or a tolerance")
+    if factor is not None and not 1 <= factor <= FACTOR:
+        raise ValueError(f"a factor from 1 to {FACTOR:g}, received {factor!r}")
+    if tolerance is not None and not 0 <= tolerance <= TOLERANCE:
+        raise ValueError(f"a tolerance from 0 to {TOLERANCE:g}, received {tolerance!r}")
+    top = expected["top"]
+    labels = {entry["label"] for entry in top}
+    if len(top) < min(TOP, len(classes)) or len(labels) < len(top) or not labels <= set(range(len(classes))):
+        raise ValueError(f"{min(TOP, len(classes))} lines of different classes, received {len(top)}")
+    if any(classes[entry["label"]] != entry["class"] for entry in top):
+        raise ValueError("the classes' own names")
+    if not all(np.isfinite(number_of(entry)) and (factor is None or 0 <= number_of(entry) <= 1 + 1e-5)
+               for entry in top):
+        raise ValueError("numbers, and probabilities from 0 to 1")
+
+
 def disagreements(expected, numbers, classes):
     """Compare what a runtime gives with what is expected.
 
@@ -86,7 +123,7 @@ def disagreements(expected, numbers, classes):
     top, lines = expected["top"], []
     for entry in top:
         received, wanted = float(numbers[entry["label"]]), number_of(entry)
-        if not _agree(expected, received, wanted):
+        if not _agree(expected, received, wanted, numbers):
             lines.append(f"expected {wanted:.4g} {entry['class']}, received {received:.4g}")
     if "factor" not in expected:
         return lines
@@ -97,9 +134,10 @@ def disagreements(expected, numbers, classes):
     return lines
 
 
-def _agree(expected, received, wanted):
+def _agree(expected, received, wanted, numbers):
     if "factor" not in expected:
-        return abs(received - wanted) <= expected["tolerance"] * max(expected["largest"], LEAST)
+        largest = min(expected["largest"], float(np.abs(numbers).max()) / (1 - expected["tolerance"]))
+        return abs(received - wanted) <= expected["tolerance"] * max(largest, LEAST)
     factor = expected["factor"]
     return max(received, LEAST) / factor <= max(wanted, LEAST) <= max(received, LEAST) * factor
 
@@ -135,18 +173,15 @@ def picture_of_run(folder, manifest, bound):
         There is no run, or its validation records are gone or others by now; ``--image`` is the way out.
     """
     found = []
-    with RecordReader(_validation_records(folder, manifest)) as reader:
-        for record in reader:
-            if record.number == LOOKED_AT:
-                break
-            try:
-                picture = selftest_picture(bytes(record.payload))
-                (answer, *_), _ = bound.answers(picture)
-            except BadImage:
-                continue
-            found.append(picture)
-            if _is_right(answer, np.ravel(record.header.label), bound.classifier.thresholds):
-                return picture
+    for data, labels in itertools.islice(_validation_pictures(folder, manifest), LOOKED_AT):
+        try:
+            picture = selftest_picture(data)
+            (answer, *_), _ = bound.answers(picture)
+        except BadImage:
+            continue
+        found.append(picture)
+        if _is_right(answer, np.ravel(labels), bound.classifier.thresholds):
+            return picture
     if not found:
         raise InputError(f"self-test picture: expected one that can be read among the validation records of {folder}, "
                          "received none; `image` IMAGE gives one")
@@ -160,10 +195,27 @@ def _is_right(answer, labels, thresholds):
     return not answer.output.names_classes or answer.shown.argmax() == int(labels[0])
 
 
-def _validation_records(folder, manifest):
+def _validation_pictures(folder, manifest):
+    """Yield the bytes and the label of each validation picture of a run, as far as they can be read."""
     log = os.path.join(folder, "log.jsonl")
     rows = read_log(log) if os.path.isfile(log) else []
-    path = next((row["records"].get("val") for row in rows if row["event"] == "start" and "records" in row), None)
+    start = next((row for row in rows if row["event"] == "start" and "records" in row), {})
+    path, root = start.get("records", {}).get("val"), start.get("pictures")
+    if root is None:
+        with RecordReader(_unchanged(path, folder, manifest)) as reader:
+            for record in reader:
+                yield bytes(record.payload), record.header.label
+    elif not os.path.isfile(path) or not os.path.isdir(root):
+        raise InputError(f"self-test picture: expected `image` IMAGE, or a run whose pictures are at hand, received "
+                         f"neither ({path}, {root}); `image` IMAGE gives one")
+    else:  # they were read where they lie
+        for row in iter_list(path):
+            with contextlib.suppress(BadImage):
+                yield read_image(os.path.join(root, row.path)), row.labels
+
+
+def _unchanged(path, folder, manifest):
+    """Return the path of a run's validation records; refuse (InputError) those that are gone or others by now."""
     entry = (manifest.get("data") or {}).get("val") or {}
     if not path or not os.path.isfile(path):
         raise InputError("self-test picture: expected `image` IMAGE, or a run whose validation records are at hand, "

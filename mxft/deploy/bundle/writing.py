@@ -2,19 +2,21 @@
 import dataclasses
 import os
 import re
-import tempfile
 
 from mxft.data.images import BadImage
 from mxft.data.packing import read_image
 from mxft.deploy.bundle import ONNX, README, SELFTEST, SELFTEST_IMAGE, SIGNATURE, SYNSET
-from mxft.deploy.bundle.checking import Check, check_bundle, write_sums
+from mxft.deploy.bundle.checking import Check, check_bundle
 from mxft.deploy.bundle.readme import readme
 from mxft.deploy.bundle.selftest import expectation, picture_of_run, selftest_picture
 from mxft.deploy.bundle.signature import signature_of
+from mxft.deploy.bundle.signing import sign_sums
+from mxft.deploy.bundle.sums import write_sums
 from mxft.deploy.onnx import export_onnx
 from mxft.errors import InputError, RunError
 from mxft.evaluation.novelty_file import load_reference, save_reference
 from mxft.files.archive import write_tar
+from mxft.files.staging import staging_folder
 from mxft.files.whole import require_folder, whole_file, whole_path, write_json
 from mxft.network.checkpoint import Checkpoint, parse_model
 
@@ -37,7 +39,7 @@ class Bundle:
     check: Check
 
 
-def write_bundle(classifier, output, image=None, onnx=True, rewrite=True):
+def write_bundle(classifier, output, image=None, onnx=True, rewrite=True, key=None):
     """Write a bundle as a folder or, where `output` ends in ``.tar``, as an archive of one.
 
     Parameters
@@ -51,6 +53,8 @@ def write_bundle(classifier, output, image=None, onnx=True, rewrite=True):
         Whether ``model.onnx`` is written.
     rewrite : bool
         As of `mxft.inference.executor.InferenceExecutor`.
+    key : optional
+        Of `mxft.deploy.bundle.signing.load_private_key`: what to sign it with.
 
     Returns
     -------
@@ -76,16 +80,17 @@ def write_bundle(classifier, output, image=None, onnx=True, rewrite=True):
     require_free_output(output)
     _require_names(classifier.classes)
     classifier = classifier.with_temperature()
-    parent = require_folder(os.path.dirname(os.path.abspath(output)))
-    bound = classifier.bind(rewrite)
+    require_folder(os.path.dirname(os.path.abspath(output)))
+    bound = classifier.in_float32().bind(rewrite)
     picture = _picture(image, classifier, bound)
-    hidden = f".{os.path.basename(os.path.abspath(output))}."
-    with tempfile.TemporaryDirectory(prefix=hidden, suffix=".part", dir=parent) as staging:
+    with staging_folder(output) as staging:
         folder = os.path.join(staging, classifier.name)
         os.mkdir(folder)
         _write_files(classifier, folder, picture, bound, onnx)
         write_sums(folder)
-        check = _check(folder, rewrite, onnx)
+        if key is not None:
+            sign_sums(folder, key)
+        check = _check(folder, rewrite, onnx, key)
         files = {name: os.path.getsize(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}
         if output.endswith(".tar"):
             with whole_path(output) as temporary:
@@ -95,10 +100,10 @@ def write_bundle(classifier, output, image=None, onnx=True, rewrite=True):
     return Bundle(output, files, check)
 
 
-def _check(folder, rewrite, onnx):
+def _check(folder, rewrite, onnx, key):
     """Read the bundle back, as its reader will."""
     try:
-        return check_bundle(folder, rewrite, onnx)
+        return check_bundle(folder, rewrite, onnx, key.public_key() if key is not None else None)
     except InputError as error:
         raise RunError(f"bundle is not kept: {error.message}") from None
 

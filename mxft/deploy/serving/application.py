@@ -1,17 +1,17 @@
 """The service's addresses: the page, a picture's classes, the signature; every error is one sentence in JSON."""
 import ipaddress
-import time
 from urllib.parse import urlsplit
 
 from flask import Flask, abort, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from mxft import __version__
-from mxft.data.images import BadImage
-from mxft.deploy.serving.pictures import FORMATS, RefusedPicture, check_picture
+from mxft.deploy.serving import FORMATS
+from mxft.deploy.serving.health import add_health
+from mxft.deploy.serving.jobs import Refused
+from mxft.deploy.serving.protocol import add_protocol
 from mxft.wording import plural
 
-TOP = 5
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
                                "img-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -23,18 +23,14 @@ HEADERS = {
 }
 
 
-def create_app(bound, signature, max_bytes, hosts=("localhost",)):
+def create_app(front, facts):
     """Make the WSGI application.
 
     Parameters
     ----------
-    bound : mxft.evaluation.classifier.BoundClassifier
-    signature : dict
-        See `mxft.deploy.bundle.signature.signature_of`.
-    max_bytes : int
-        Of a request's body.
-    hosts : sequence of str
-        Names the service is reached by, beside any numeric address.
+    front : mxft.deploy.serving.front.Front
+    facts : dict
+        Of `mxft.deploy.serving.classifying.ClassifierWorker`, with the signature.
 
     Returns
     -------
@@ -43,15 +39,17 @@ def create_app(bound, signature, max_bytes, hosts=("localhost",)):
     Notes
     -----
     ``GET /``, ``GET /signature``, ``GET /health`` and ``POST /predict``, whose body is a picture, or a form with one
-    file. A page of another site cannot use the service through its reader's browser: a post that says it comes from
-    elsewhere is refused, and so is a request for another host's name, which is how a site whose name has been pointed
-    here would ask (DNS rebinding).
+    file; those of `mxft.deploy.serving.health` and `mxft.deploy.serving.protocol`. A page of another site cannot use
+    the service through its reader's browser: a post that says it comes from elsewhere is refused, and so is a request
+    for another host's name, which is how a site whose name has been pointed here would ask (DNS rebinding).
     """
-    app = guarded_app(__name__, max_bytes, hosts)
+    app, signature = guarded_app(__name__, front), facts["signature"]
+    add_protocol(app, front, signature)
 
     @app.get("/")
     def page():
-        return render_template("page.html", signature=signature, max_bytes=max_bytes, kinds=",".join(FORMATS.values()))
+        return render_template("page.html", signature=signature, max_bytes=front.options.max_bytes,
+                               kinds=",".join(FORMATS.values()))
 
     @app.get("/signature")
     def show_signature():
@@ -63,20 +61,19 @@ def create_app(bound, signature, max_bytes, hosts=("localhost",)):
 
     @app.post("/predict")
     def predict():
-        return jsonify(_answer(bound, posted_picture()))
+        return jsonify(front.ask("classify", lambda: [posted_picture()]))
 
     return app
 
 
-def guarded_app(name, max_bytes, hosts, posted="/predict"):
-    """Return an application without addresses: who may ask it, what it may be sent, and that it answers in JSON.
+def guarded_app(name, front, posted="/predict"):
+    """Return an application with the addresses of probes alone: who may ask it, and that it answers in JSON.
 
     Parameters
     ----------
     name : str
         Of the package whose templates and static files it has.
-    max_bytes, hosts
-        See `create_app`.
+    front : mxft.deploy.serving.front.Front
     posted : str
         Where pictures are posted to, for the sentence about an address that is not there.
 
@@ -84,14 +81,15 @@ def guarded_app(name, max_bytes, hosts, posted="/predict"):
     -------
     flask.Flask
     """
-    app = Flask(name)
+    app, max_bytes = Flask(name), front.options.max_bytes
     app.config["MAX_CONTENT_LENGTH"] = max_bytes
     app.json.sort_keys = False
     app.json.ensure_ascii = False
+    add_health(app, front)
 
     @app.before_request
     def refuse_strangers():
-        _refuse_strangers(hosts)
+        _refuse_strangers((*front.hosts, *front.options.allow_host))
 
     @app.after_request
     def add_headers(response):
@@ -102,45 +100,13 @@ def guarded_app(name, max_bytes, hosts, posted="/predict"):
     def in_one_sentence(error):
         return _in_one_sentence(error, max_bytes, posted)
 
-    @app.errorhandler(RefusedPicture)
-    def picture_refused(error):
-        return jsonify(error=str(error)), error.status
+    @app.errorhandler(Refused)
+    def refused(error):
+        front.metrics.refused.labels(error.reason).inc()
+        retry = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+        return jsonify(error=str(error)), error.status, retry
 
     return app
-
-
-def _answer(bound, data):
-    """Return the likeliest classes of a picture, its values, or its labels, for JSON; of several outputs all."""
-    began = time.perf_counter()
-    check_picture(data)
-    try:
-        answers, (width, height), novelty = bound.answers_and_novelty(data)
-    except BadImage as error:
-        raise RefusedPicture(422, f"This picture cannot be read ({error}).") from None
-    thresholds = bound.classifier.thresholds
-    rows = [_rows(answer, bound.classifier.names(answer.output)) for answer in answers]
-    labels = {}
-    if thresholds:
-        rows[0] = _label_rows(answers[0], bound.classes, thresholds)
-        labels = {"labels": [row["name"] for row in rows[0] if row["said"]]}
-    outputs = [{"output": answer.output.name, "kind": answer.output.kind, "classes": own}
-               for answer, own in zip(answers, rows)]
-    unlike = {"novelty": {**novelty.to_dict(), "said": novelty.describe() if novelty.far else ""}} if novelty else {}
-    return {"classes": rows[0], **labels, **({"outputs": outputs} if len(outputs) > 1 else {}), **unlike,
-            "milliseconds": round((time.perf_counter() - began) * 1e3, 1),
-            "image": {"width": int(width), "height": int(height)}}
-
-
-def _rows(answer, names):
-    measure = "probability" if answer.output.has_probabilities else "value"
-    return [{"name": names[i], measure: round(value, 6)} for i, value in answer.top(TOP)]
-
-
-def _label_rows(answer, names, thresholds):
-    """Return all labels that reach their thresholds and the likeliest others, each with whether it is said."""
-    said = {number for number, _ in answer.said(thresholds)}
-    return [{"name": names[i], "probability": round(value, 6), "threshold": round(thresholds[i], 6), "said": i in said}
-            for rank, (i, value) in enumerate(answer.top(len(names))) if i in said or rank < TOP]
 
 
 def posted_picture():
@@ -162,8 +128,8 @@ def _refuse_strangers(hosts):
     """Refuse requests that another site's page made: see `create_app`."""
     host = _hostname(request.host)
     if not _is_number(host) and host not in {name.lower() for name in hosts}:
-        abort(403, f"This service does not go by the name {host!r}; use its numeric address, or start it with --host "
-                   "and that name.")
+        abort(403, f"This service does not go by the name {host!r}; use its numeric address, or start it with "
+                   "--allow-host and that name.")
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
         abort(403, f"This service does not answer pages of other sites, such as {origin!r}.")

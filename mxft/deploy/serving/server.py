@@ -1,17 +1,18 @@
-"""The service on its port: waitress, with its own refusals in JSON too, ended cleanly."""
+"""The service on its port: a socket that is bound before the model is read, and waitress on it, ended cleanly."""
 import errno
 import ipaddress
-import json
 import logging
 import socket
 import threading
 
-import waitress
-from waitress.channel import HTTPChannel
-from waitress.task import ErrorTask
+from waitress.adjustments import Adjustments
+from waitress.task import ThreadedTaskDispatcher
 
-from mxft.deploy.serving.application import HEADERS, too_large
+from mxft.deploy.serving.connections import Server
 from mxft.errors import InputError
+
+SPARE_THREADS = 16  # for what does not wait for a process: the page, probes, refusals
+IN_MEMORY = 1 << 18  # bytes of a body; the rest is in a temporary file while it comes
 
 
 def bind(host, port):
@@ -53,7 +54,7 @@ def address_of(listening):
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def serve(app, listening, threads, max_bytes):
+def serve(app, listening, front, log):
     """Answer until Ctrl-C or a signal, which goes on to the caller once the requests under way are answered.
 
     Parameters
@@ -61,43 +62,70 @@ def serve(app, listening, threads, max_bytes):
     app : flask.Flask
     listening : socket.socket
         From `bind`.
-    threads : int
-        Requests read and answered at a time.
-    max_bytes : int
-        A body that announces more is refused before it is read.
+    front : mxft.deploy.serving.front.Front
+    log : mxft.deploy.serving.access_log.AccessLog
 
     Notes
     -----
     waitress ends its own loop on Ctrl-C without a word; so the loop has a thread of its own here, and the signal
-    reaches the main one.
+    reaches the main one. A second signal does not wait for anybody.
     """
-    server = waitress.create_server(app, sockets=[listening], threads=threads, ident=None,
-                                    max_request_body_size=max_bytes + 1)  # waitress refuses the number itself, too
-    server.channel_class = _Channel
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # several requests at a time are no event
+    server = make_server(app, listening, front, log)
     loop = threading.Thread(target=server.run, name="serving", daemon=True)
     loop.start()
     try:
-        loop.join()
+        while loop.is_alive():
+            loop.join(1)
     finally:
-        server.task_dispatcher.shutdown()
-        server.close()
+        server.end(front.options.grace)
+        loop.join()
+        server.task_dispatcher.shutdown(timeout=1)
 
 
-class _JsonError(ErrorTask):
-    """What waitress refuses before the application sees it, as the application would."""
+def make_server(app, listening, front, log):
+    """Return the `mxft.deploy.serving.connections.Server` of an application, not yet running."""
+    options, dispatcher = front.options, ThreadedTaskDispatcher()
+    dispatcher.set_thread_count(options.under_way + SPARE_THREADS)
+    adj = Adjustments(
+        sockets=[listening], ident=None, max_request_body_size=options.max_bytes + 1,  # it refuses the number itself
+        connection_limit=1 << 20, channel_timeout=1 << 20, cleanup_interval=3600,  # all three are ours: see Server
+        asyncore_use_poll=True, inbuf_overflow=IN_MEMORY, backlog=1024, log_socket_errors=False,
+        clear_untrusted_proxy_headers=False)
+    for name in ("waitress", "waitress.queue"):  # several requests at a time, or a client that is gone, are no event
+        logging.getLogger(name).setLevel(logging.ERROR)
+    address = (listening.family, listening.type, listening.proto, listening.getsockname())
+    return Server(front, log, behind_proxies(app, options), map={}, _sock=listening, dispatcher=dispatcher, adj=adj,
+                  bind_socket=False, sockinfo=address)
 
-    def execute(self):
-        error = self.request.error
-        sentence = too_large(self.channel.adj.max_request_body_size - 1) if error.code == 413 else \
-            f"{error.reason}: {error.body}."
-        body = json.dumps({"error": sentence}).encode() + b"\n"
-        self.status = f"{error.code} {error.reason}"
-        self.response_headers += [("Content-Type", "application/json"), *HEADERS.items()]
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.write(body)
+
+def behind_proxies(app, options):
+    """Return a WSGI application that sees the client's address where one of the proxies of `options` names it.
+
+    Parameters
+    ----------
+    app : callable
+    options : mxft.deploy.serving.options.ServingOptions
+
+    Notes
+    -----
+    Of X-Forwarded-For the last address that is no proxy of ours is taken: what stands before it, the client may have
+    written itself. Nobody else's header is read.
+    """
+    def application(environ, start_response):
+        chain = [environ.get("REMOTE_ADDR", "")]
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        while options.is_proxy(chain[-1]) and forwarded:
+            address = forwarded.pop().strip()
+            if not _is_address(address):
+                break
+            chain.append(address)
+        environ["REMOTE_ADDR"] = chain[-1]
+        return app(environ, start_response)
+    return application
 
 
-class _Channel(HTTPChannel):
-    error_task_class = _JsonError
+def _is_address(text):
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False

@@ -10,6 +10,7 @@ from mxft.errors import InputError, MissingFileError
 from mxft.faces.align.cascade import Cascade, Networks
 from mxft.files.whole import sha256
 from mxft.inference.executor import InferenceExecutor
+from mxft.inference.finite import NotFinite
 from mxft.network.checkpoint import load_checkpoint
 
 EPOCH = 1                        # of the files upstream hands out
@@ -80,17 +81,18 @@ def _as_networks(first, second, third):
 
 def _check(networks, name):
     """Refuse networks that give other shapes than the cascade's, or no numbers, for one small input each."""
-    found = [(networks.propose(np.zeros((1, 3, 14, 20), np.float32)), ((2, 5), (4, 2, 5))),
-             (networks.refine(np.zeros((1, 3, 24, 24), np.float32)), ((1,), (1, 4))),
-             (networks.output(np.zeros((1, 3, 48, 48), np.float32)), ((1,), (1, 4), (1, 10)))]
-    for number, (arrays, shapes) in enumerate(found, 1):
+    inputs = [(networks.propose, (14, 20), ((2, 5), (4, 2, 5))), (networks.refine, (24, 24), ((1,), (1, 4))),
+              (networks.output, (48, 48), ((1,), (1, 4), (1, 10)))]
+    for number, (run, size, shapes) in enumerate(inputs, 1):
+        try:
+            arrays = run(np.zeros((1, 3, *size), np.float32))
+        except NotFinite:
+            raise InputError(f"detector cannot be used: expected finite numbers from det{number}, received NaN or "
+                             f"infinity in detector={name!r}; damaged parameters?") from None
         received = tuple(array.shape for array in arrays)
         if received != shapes:
             raise InputError(f"detector cannot be used: expected outputs of {shapes} from det{number} of insightface's "
                              f"MTCNN, received {received} in detector={name!r}")
-        if not all(np.isfinite(array).all() for array in arrays):
-            raise InputError(f"detector cannot be used: expected finite numbers from det{number}, received NaN or "
-                             f"infinity in detector={name!r}; damaged parameters?")
 
 
 class _Network:

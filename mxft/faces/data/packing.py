@@ -16,7 +16,7 @@ from mxft.faces.align.people import aligned_file, photographs_of_people
 from mxft.faces.align.sampling import LOOKED_AT, alignment_note
 from mxft.faces.data.face_images import prepare_file, size_text
 from mxft.faces.data.holding_out import choose
-from mxft.faces.data.set_writer import MOST_KEYS, FaceSetWriter
+from mxft.faces.data.set_writer import MOST_KEYS, FaceSetWriter, set_lock
 from mxft.faces.data.sources import FaceSource, read_source
 from mxft.files.whole import whole_file
 from mxft.machine.quiet import quiet_native
@@ -285,6 +285,7 @@ def require_free(source, folder, hold_out=0, force=False):
         raise InputError(f"cannot pack a set into its own folder: expected another folder than {folder}, whose "
                          "train.rec is what would be packed; choose another OUT_DIR")
     if os.path.exists(rec) and not force:
+        set_lock(folder).clear()
         raise InputError(f"a face set is there already: expected a folder without train.rec, received {folder}; "
                          "choose another, or replace it with `force`")
     if os.path.exists(held) and (not force or not hold_out):

@@ -1,6 +1,5 @@
 """A face set or a verification set as plain records, one label each, for what reads records of any kind."""
 import os
-import tempfile
 from collections import namedtuple
 
 import numpy as np
@@ -11,6 +10,7 @@ from mxft.faces.data.layout import FaceSet, read_face_set
 from mxft.faces.data.records import RecordFile
 from mxft.faces.data.sources import NAMES
 from mxft.faces.pairs.bin_file import check_images, load_pairs
+from mxft.files.staging import scratch_folder
 
 CHUNK = 8192  # images copied at a time
 
@@ -108,7 +108,7 @@ class FaceSetImages:
     def chunks(self, begin=0, size=CHUNK):
         """Yield a Chunk of each `size` images from number `begin` on; its file goes when the next one is asked for."""
         for start in range(begin, len(self.names), size):
-            with tempfile.TemporaryDirectory(prefix="mxft-faces-") as scratch:
+            with scratch_folder("faces") as scratch:
                 part = os.path.join(scratch, "chunk.rec")
                 yield Chunk(part, write_plain_records(self._faces, part, start, size), [])
 
@@ -151,7 +151,7 @@ class PairSetImages:
         """Yield a Chunk of each `size` images from number `begin` on; its file goes when the next one is asked for."""
         for start in range(begin, len(self.names), size):
             images = self._images[start:start + size]
-            with tempfile.TemporaryDirectory(prefix="mxft-faces-") as scratch:
+            with scratch_folder("faces") as scratch:
                 part = os.path.join(scratch, "chunk.rec")
                 with RecordWriter(part) as writer:
                     for number, image in enumerate(images, start):

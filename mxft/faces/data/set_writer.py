@@ -4,7 +4,8 @@ import os
 
 from mxft.data.recordio import IRHeader, RecordWriter, frame, pack
 from mxft.faces.data.sources import NAMES
-from mxft.files.whole import whole_file
+from mxft.files.locks import Lock
+from mxft.files.whole import require_folder, whole_file
 
 MOST_KEYS = 1 << 24  # header and identity records hold keys as float32, which counts no further in ones
 
@@ -14,7 +15,8 @@ class FaceSetWriter:
 
     Use it as a context manager and call `finish` last: the files appear when the block ends, and an exception in it
     leaves none, nor an empty folder. The header, which says where the identity records stand, is the first record of
-    the file, so that a program that reads in order meets it first.
+    the file, so that a program that reads in order meets it first. ``train.rec`` appears last, and an older one goes
+    first: a folder with a ``train.rec`` holds a whole set at every moment. One process writes a set at a time.
 
     Parameters
     ----------
@@ -41,16 +43,27 @@ class FaceSetWriter:
         self._files = contextlib.ExitStack()
 
     def __enter__(self):
+        require_folder(self.folder)
         with contextlib.ExitStack() as files:
             files.enter_context(_without_empty_folder(self.folder))
-            # what is entered first appears last: a folder with a property holds the rest
+            files.enter_context(set_lock(self.folder))
+            # what is entered first appears last: a folder with records holds the rest
+            self._records = files.enter_context(_Records(self.rec))
             self._property = files.enter_context(whole_file(os.path.join(self.folder, "property"), "w"))
             self._names = files.enter_context(whole_file(os.path.join(self.folder, NAMES)))
             self._list = files.enter_context(whole_file(os.path.join(self.folder, "train.lst")))
-            self._records = files.enter_context(_Records(self.rec, os.path.join(self.folder, "train.idx")))
+            self._records.index = files.enter_context(whole_file(os.path.join(self.folder, "train.idx"), "w"))
             self._records.write(_bounds(0, 0, key=0), key=0)
+            files.push(self._before_they_appear)
             self._files = files.pop_all()
         return self
+
+    def _before_they_appear(self, error, *_):
+        if error is None:
+            for file in (self._property, self._names, self._list, self._records):
+                file.flush()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.rec)
 
     def __exit__(self, *error):
         return self._files.__exit__(*error)
@@ -98,6 +111,11 @@ class FaceSetWriter:
         self._records.overwrite(0, _bounds(self.images + 1, key + 1, key=0))
         self._property.write(f"{len(names)},{image_size[0]},{image_size[1]}\n")
         self._names.write("".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
+
+
+def set_lock(folder):
+    """Return the Lock of whoever writes a face set into `folder`."""
+    return Lock(os.path.join(folder, ".lock"), f"face set {folder}")
 
 
 @contextlib.contextmanager

@@ -2,8 +2,6 @@
 import contextlib
 import os
 import shlex
-import shutil
-import tempfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +12,7 @@ from mxft.data.progress import progress
 from mxft.data.recordio import RecordReader, read_index
 from mxft.errors import InputError, MissingFileError, nearest
 from mxft.faces.data.sources import NAMES
+from mxft.files.staging import whole_folder
 from mxft.files.whole import require_file, require_folder, require_space, whole_file
 
 _SIGNATURES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG\r\n\x1a\n", ".png"), (b"BM", ".bmp"), (b"RIFF", ".webp"))
@@ -85,17 +84,10 @@ def unpack(path, folder, names_path=None, show=None):
     if os.path.isdir(path):
         path = _train_rec(path)
     path = require_file(path, "file to unpack")
-    parent = require_folder(os.path.dirname(target))
-    require_space(os.path.getsize(path), parent, "to unpack")
+    require_space(os.path.getsize(path), require_folder(os.path.dirname(target)), "to unpack")
     work = _unpack_pairs if path.endswith(".bin") else _unpack_records
-    staging = tempfile.mkdtemp(prefix="." + os.path.basename(target) + ".", suffix=".part", dir=parent)
-    try:
-        result = work(path, staging, os.fspath(folder), names_path, show)
-        os.chmod(staging, 0o755)
-        os.replace(staging, target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return result
+    with whole_folder(target) as staging:
+        return work(path, staging, os.fspath(folder), names_path, show)
 
 
 def _require_free(folder):

@@ -6,6 +6,7 @@ import numpy as np
 
 from mxft.data.packing import one_opencv_thread, ordered_map
 from mxft.faces.evaluation.embedding import forward_views
+from mxft.inference.finite import NotFinite
 
 
 def stream_views(executor, items, load, flip=True, threads=None, progress=None):
@@ -33,6 +34,11 @@ def stream_views(executor, items, load, flip=True, threads=None, progress=None):
     views : numpy.ndarray
         Float32 ``(views, len(places), D)``: their embeddings and, with `flip`, those of the mirrored images.
 
+    Raises
+    ------
+    RunError
+        An embedding is not finite: an `mxft.inference.finite.NotFinite` whose `labels` are the items' places.
+
     Notes
     -----
     libjpeg's own warnings go to stderr: `mxft.machine.quiet.quiet_native` around the loop keeps them off.
@@ -47,6 +53,11 @@ def stream_views(executor, items, load, flip=True, threads=None, progress=None):
         for count, loaded in batches:
             if loaded:
                 places, pixels = zip(*loaded)
-                yield list(places), forward_views(executor, np.stack(pixels), flip)
+                try:
+                    views = forward_views(executor, np.stack(pixels), flip)
+                except NotFinite as error:
+                    error.labels = [places[row] for row in error.rows]
+                    raise
+                yield list(places), views
             if progress:
                 progress(count)

@@ -10,6 +10,7 @@ from mxft.data.packing import one_opencv_thread, ordered_map
 from mxft.errors import InputError, RunError
 from mxft.faces.evaluation.embedding import forward_views
 from mxft.faces.gallery.reading import NoFace
+from mxft.inference.finite import NotFinite
 from mxft.wording import plural
 
 
@@ -95,12 +96,12 @@ def embed_faces(executor, images, reader, flip=True, threads=None, advance=None)
                 batch.append(crop.pixels)
                 rows.append((number, crop.box, crop.score))
                 if len(batch) == executor.batch_size:
-                    parts.append(_forward(executor, batch, flip))
+                    parts.append(_forward(executor, batch, flip, images, rows))
                     batch = []
             if advance:
                 advance(1)
         if batch:
-            parts.append(_forward(executor, batch, flip))
+            parts.append(_forward(executor, batch, flip, images, rows))
     if not rows:
         size = int(np.prod(executor.output_shape[1:]))
         return EmbeddedFaces(np.zeros((0, size), np.float32), np.zeros(0, np.float32), np.zeros(0, int),
@@ -124,9 +125,15 @@ def _read(images, reader, number):
         return number, None, error
 
 
-def _forward(executor, pixels, flip):
-    """Return the embeddings (n, D) of uint8 RGB pixels, with those of their mirror images, and the lengths (n,)."""
-    found = forward_views(executor, np.stack(pixels), flip)
+def _forward(executor, pixels, flip, images, rows):
+    """Return the embeddings (n, D) of uint8 RGB pixels, with those of their mirror images, and the lengths (n,).
+
+    The last of `rows` say which of the `images` the pixels are of.
+    """
+    try:
+        found = forward_views(executor, np.stack(pixels), flip)
+    except NotFinite as error:
+        raise error.of(images.names[rows[int(error.rows[0]) - len(pixels)][0]]) from None
     return found.sum(axis=0), np.linalg.norm(found, axis=2).mean(axis=0)
 
 

@@ -22,6 +22,7 @@ from mxft.freeze import FreezePlan, freeze_matching
 from mxft.network.graph import has_random_layers
 from mxft.rewrite import rewrite_for_training
 from mxft.training.accumulation import updates_of
+from mxft.training.bfloat16 import bfloat16_for_training
 from mxft.training.fit import silent_logger
 from mxft.training.interruption import Interruption
 from mxft.training.loss_scale import LossScale
@@ -203,7 +204,9 @@ class _Loop:
         symbol, applied = rewrite_for_training(
             plan.training_symbol(self._network.embedding if self._options.divides_fc7 else self._network.bound),
             self._contexts[0].device_type, self._options.rewrite, plan.fixed)
-        self._run.log("bound", rewrites=applied, plan=plan.name, fixed=len(plan.frozen))
+        symbol, casts = bfloat16_for_training(symbol, self._options, self._contexts[0].device_type,
+                                              self._train.provide_data, plan.fixed)
+        self._run.log("bound", rewrites=applied + casts, plan=plan.name, fixed=len(plan.frozen))
         module = self._unbound(symbol, [*plan.frozen, *self._scheduled])
         module.bind(self._train.provide_data, self._train.provide_label)
         module.init_params(initializer, arg_params, aux_params, allow_missing=True)

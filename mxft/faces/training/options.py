@@ -2,7 +2,7 @@
 import dataclasses
 
 from mxft.errors import InputError
-from mxft.options import KVSTORES
+from mxft.options import KVSTORES, TRAINING_PRECISIONS
 from mxft.settings import check_settings, one_of, real, setting, several, switch, text, whole
 
 LR_STEPS = {0: (40000, 60000, 80000)}  # plain softmax; the margins get the later ones
@@ -60,6 +60,8 @@ class FaceOptions:
         Batches whose gradients make one step, as if they were one batch; BatchNorm sees each by itself.
     fp16 : bool
         Compute the embedding in float16 on GPUs, head and loss in float32: see `mxft.training.precision`.
+    precision : {"fp32", "bf16", "auto"} or None
+        Of the embedding's layers, on a CPU: see `mxft.training.bfloat16`; fp32 when None.
     shard_fc7 : bool
         Divide the classes of fc7 over the devices, see `mxft.faces.training.sharded_head`.
     sample_rate : float
@@ -92,6 +94,7 @@ class FaceOptions:
     kvstore: str = setting("device", one_of(*KVSTORES))
     accumulate: int = setting(1, whole(1))
     fp16: bool = setting(False, switch())
+    precision: str = setting(None, one_of(*TRAINING_PRECISIONS))
     shard_fc7: bool = setting(False, switch())
     sample_rate: float = setting(1.0, real(above=0, most=1))
 

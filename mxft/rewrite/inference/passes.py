@@ -3,6 +3,7 @@ from mxft.rewrite.inference.batch_norm import fold_batch_norms
 from mxft.rewrite.inference.channels import fill_channel_blocks
 from mxft.rewrite.inference.flatten import flatten_before_fully_connected
 from mxft.rewrite.inference.pad import fold_pads
+from mxft.rewrite.inference.prelu_readers import prelu_into_depthwise
 from mxft.rewrite.inference.readers import separate_readers
 from mxft.rewrite.inference.scalar import fold_scalars
 from mxft.rewrite.inference.strides import move_strides
@@ -19,7 +20,8 @@ def _of_symbol(rewritten):
 # strides move and channels are filled up where no BatchNorm stands in between any more; activations stand behind
 # convolutions of several readers once BatchNorms are folded.
 PASSES = {"pad": fold_pads, "scalar": fold_scalars, "batch_norm": fold_batch_norms, "strides": _of_symbol(move_strides),
-          "channel_blocks": fill_channel_blocks, "prelu": _of_symbol(prelu_for_inference),
+          "channel_blocks": fill_channel_blocks, "prelu_depthwise": prelu_into_depthwise,
+          "prelu": _of_symbol(prelu_for_inference),
           "flatten": _of_symbol(flatten_before_fully_connected), "readers": _of_symbol(separate_readers)}
 # never left out: without them some networks die at the second forward, or give wrong numbers
 CURES = ("flatten", "readers")

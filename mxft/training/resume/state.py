@@ -4,6 +4,7 @@
 whole, so that a process that is killed, at whatever moment, leaves the state before or the state after.
 """
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -11,13 +12,21 @@ import time
 
 from mxft.compat import mx
 from mxft.errors import InputError, MxftError, RunError, last_line
-from mxft.files.whole import read_object, require_folder, write_json
+from mxft.files.checked_json import ChangedContent, read_checked, write_checked
+from mxft.files.locks import Lock
+from mxft.files.staging import sweep_folder
+from mxft.files.whole import require_folder
+from mxft.network.array_hashes import ArrayHashes, name_arrays
 from mxft.network.checkpoint import save_arrays
+from mxft.network.manifest import read_manifest
 from mxft.network.params_file import read_arrays
 from mxft.options import Keeping  # noqa: F401 (known by this place too)
 
 FORMAT = 1
 _FILE = "state.json"
+_LOCK = "lock"
+_WAIT = "wait until it has ended, or choose another `run`"
+_ARRAYS = "hashes"  # of the arrays, beside the checksum of the facts
 _EPOCHS = "recipe.fit.epochs"
 _FREE = ("recipe.cache.folder", "recipe.cache.budget_bytes",  # they change where numbers lie, not the numbers
          "options.max_steps", "options.end_epoch", "options.verbose", "options.frequent", "options.ckpt")
@@ -101,6 +110,7 @@ class RunState(FoundState):
         self.folder, self.send = folder, None
         self._every_batches, self._every_seconds, self._saved = every_batches, 60 * every_minutes, time.perf_counter()
         self._asked, self._number, self._about = as_json(asked), 0, dict
+        self._lock = _lock_of(folder)
 
     @property
     def where(self):
@@ -113,14 +123,37 @@ class RunState(FoundState):
         Raises
         ------
         InputError
-            The state is damaged or of another mxft, or the run was asked something else; the differences are listed.
+            Another process is writing this run, the state is damaged or of another mxft, or the run was asked
+            something else; the differences are listed.
+
+        Notes
+        -----
+        Where there is a state, the run belongs to this process from here on, until it ends or calls `release`.
         """
+        if not os.path.isdir(self.folder):
+            return False
+        self._lock.take(_WAIT)
+        try:
+            found = self._read()
+        except BaseException:
+            self.release()
+            raise
+        if not found:
+            self._clear_begun()
+        return found
+
+    def release(self):
+        """Leave the run to other processes."""
+        self._lock.release()
+
+    def _read(self):
         path = self.where
         if not os.path.isfile(path):
-            self._clear_begun()
             return False
         try:
-            facts = read_object(path, "state")
+            facts = read_checked(path, "state", (_ARRAYS,), self._elsewhere)
+        except ChangedContent:
+            raise
         except InputError:
             facts = None
         with self.restoring():
@@ -136,35 +169,56 @@ class RunState(FoundState):
 
     def _clear_begun(self):
         """Remove what a process leaves that is killed before its first state is whole."""
+        sweep_folder(self.folder)
+        self.release()
         with contextlib.suppress(OSError):
-            for name in os.listdir(self.folder):
-                if name.startswith(f".{_FILE}.") and name.endswith(".part"):
-                    os.unlink(os.path.join(self.folder, name))
             os.rmdir(self.folder)  # stays where anything else is in it
 
     def _arrays_of(self, facts):
         """Read the arrays that go with `facts`; InputError where they are missing or damaged."""
-        path = os.path.join(self.folder, f"{facts['number']}.params")
+        path, saved = os.path.join(self.folder, f"{facts['number']}.params"), facts.get(_ARRAYS)
         try:
-            arrays = read_arrays(path)
-            if self.send:
+            wrong = (ArrayHashes(tuple(saved["names"]), saved["digits"]).differing(ArrayHashes.of_file(path)) if saved
+                     else ())
+            arrays = None if wrong else read_arrays(path)
+            if self.send and not wrong:
                 with open(path, "rb") as f:
                     self.send(f.read())
-        except (OSError, ValueError, mx.base.MXNetError):
+        except (OSError, ValueError, TypeError, LookupError, mx.base.MXNetError):
             raise InputError(f"state: expected the arrays of {_FILE}, received {path}, which is missing or damaged; "
-                             "start again with another `run`") from None
+                             f"{self._elsewhere()}") from None
+        if wrong:
+            raise InputError(f"state: expected the arrays that were saved, received {path} with others, a damaged "
+                             f"file: {name_arrays(wrong)}; {self._elsewhere()}")
         return arrays
+
+    def _elsewhere(self):
+        """Return what can be done when the state is lost: the run's checkpoints that are whole."""
+        prefix = _run_of(self.folder)
+        prefix = os.path.join(prefix, "model") if os.path.basename(self.folder) == "state" else prefix
+        with contextlib.suppress(InputError):
+            whole = read_manifest(prefix)[1].whole(prefix)
+            if whole:
+                return f"start again with another `run`; the checkpoint {whole} is whole"
+        return "start again with another `run`"
 
     def include(self, about):
         """Have ``about()``, a dict, written down with every state."""
         self._about = about
 
     def begin(self):
-        """Write down that the run has begun: from here on it can be resumed; InputError where there is no room."""
+        """Write down that the run has begun: from here on it can be resumed, by this process alone until it ends.
+
+        Raises
+        ------
+        InputError
+            There is no room, or another process has begun the same run.
+        """
         require_folder(self.folder)
+        self._lock.take(_WAIT)
         try:
-            write_json(os.path.join(self.folder, _FILE), {"format": FORMAT, "number": 0, "stage": 0,
-                                                          "asked": self._asked})
+            write_checked(os.path.join(self.folder, _FILE), {"format": FORMAT, "number": 0, "stage": 0,
+                                                             "asked": self._asked, _ARRAYS: None})
         except OSError as error:
             self._clear_begun()
             raise InputError(f"state cannot be written: expected room in {self.folder}, received "
@@ -188,8 +242,8 @@ class RunState(FoundState):
         facts = {"format": FORMAT, "number": number, "stage": self.stage, "asked": self._asked,
                  **self._about(), **facts}
         try:
-            save_arrays(os.path.join(self.folder, f"{number}.params"), arrays)
-            write_json(os.path.join(self.folder, _FILE), facts)
+            hashes = save_arrays(os.path.join(self.folder, f"{number}.params"), arrays)
+            write_checked(os.path.join(self.folder, _FILE), {**facts, _ARRAYS: dataclasses.asdict(hashes)})
         except (OSError, mx.base.MXNetError) as error:
             reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else last_line(error)
             raise RunError(f"state is not saved: expected room in {self.folder}, received {reason}") from None
@@ -202,14 +256,32 @@ class RunState(FoundState):
                     or self._every_seconds and time.perf_counter() - self._saved > self._every_seconds)
 
     def _drop_others(self):
+        sweep_folder(self.folder)
         for name in os.listdir(self.folder):
             if name != f"{self._number}.params" and re.fullmatch(r"\d+\.params|\..+\.part", name):
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # the lock says that no other process is writing here
                     os.unlink(os.path.join(self.folder, name))
 
 
 def _whole(number):
     return isinstance(number, int) and not isinstance(number, bool) and number >= 0
+
+
+def _run_of(folder):
+    """Return what people call the run whose state is in `folder`: its folder or its prefix."""
+    beside, name = os.path.split(folder)
+    return beside if name == "state" else folder.removesuffix("-state")
+
+
+def _lock_of(folder):
+    what = "run folder" if os.path.basename(folder) == "state" else "run"
+    return Lock(os.path.join(folder, _LOCK), f"{what} {_run_of(folder)}")
+
+
+def require_unused(folder):
+    """Refuse (InputError) a run, by the folder of its state, that another process is writing."""
+    if os.path.isdir(folder):
+        _lock_of(folder).take(_WAIT).release()
 
 
 def open_state(folder, asked, keeping, where):

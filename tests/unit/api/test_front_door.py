@@ -109,6 +109,32 @@ def test_data_is_what_people_have(kind, trained, here):
     assert result.score.records == 3 and result.score.top1 == trained.score.top1
 
 
+@pytest.mark.parametrize("settings", [{"plan": "full", **STEPS}, {"plan": "head", "solver": "ridge"}])
+def test_photographs_that_were_read_once_serve_another_run(here, settings):
+    """Their features are those of one network: whatever comes next has the same pictures, not the same features."""
+    first = mxft.finetune("net,0", "photos", "run", plan="head", solver="logistic", per_class=3, **INPUT)
+    second = mxft.finetune("net,0", first.data, "second", **settings, **INPUT)
+    assert second.data.train == "run-records/images-train.rec" and second.data.packing == first.data.packing
+    assert second.score.records == len(first.data.judged)
+
+
+def test_photographs_that_are_read_once_are_not_packed_and_are_found_again(here):
+    result = mxft.finetune("net,0", "photos", "run", plan="head", solver="logistic", per_class=3, **INPUT)
+    assert sorted(os.listdir("run-records")) == ["images-classes.txt", "images-train.lst", "images-val.lst"]
+    assert len(result.data.judged) == 9 and set(result.score.source) == set(result.data.judged)
+    again = mxft.score("run", "photos", labels=result.data.val)
+    assert again.top1 == result.score.top1 and sorted(again.source) == sorted(result.data.judged)
+    np.testing.assert_allclose(again.loss, result.score.loss, rtol=1e-4)
+    answers = mxft.predict("run", list(result.data.judged))
+    right = [label == os.path.basename(os.path.dirname(path)) for label, path in zip(answers.labels, answers.paths)]
+    assert np.mean(right) == result.score.top1
+    kept = mxft.finetune("net,0", "photos", "kept", plan="head", solver="logistic", per_class=3, keep_records=True,
+                         **INPUT)
+    assert kept.data.val == "kept-records/images-val.rec" and os.path.isfile(kept.data.val)
+    with pytest.raises(InputError, match="`?keep_records`?: expected pictures beside it, received records"):
+        mxft.finetune("net,0", "kept-records/images", "third", keep_records=True, **INPUT)
+
+
 def test_what_is_done_is_told_to_a_programs_own_handler_alone(here, capsys):
     lines, logger = [], logging.getLogger("mxft")
     handler = logging.Handler()

@@ -254,7 +254,17 @@ def test_native_warnings_stay_off_the_terminal_and_python_still_speaks(capfd):
     assert capfd.readouterr().err == "said by Python\n"
 
 
-@pytest.mark.parametrize("data", [b"P6\n20000 20000\n255\n", b"P5 30000 30000 255\n"])
+@pytest.mark.parametrize("data", [b"P6\n20000 20000\n255\n", b"BM" + bytes(12) + struct.pack("<Iii", 40, 20000, 20000) +
+                                  struct.pack("<HHIIIIII", 1, 24, *[0] * 6),
+                                  b"GIF89a" + struct.pack("<HH", 20000, 20000) + bytes(3) +
+                                  b"," + struct.pack("<HHHH", 0, 0, 20000, 20000) + bytes(1) + b"\x02\x02\x4c\x01\0;"],
+                         ids=["PPM", "BMP", "GIF"])
+def test_a_bomb_of_another_format_is_stopped_by_its_header(data):
+    with pytest.raises(BadImage, match="announces 20000 x 20000 pixels, more than 268435456"):
+        inspect(data)
+
+
+@pytest.mark.parametrize("data", [b"P7\nWIDTH 20000\nHEIGHT 20000\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n"])
 def test_a_bomb_of_a_format_without_own_inspection_is_stopped_by_opencv(data):
     """OpenCV reads its bound once, when it is loaded: hence a process of its own."""
     code = ("import sys\nfrom mxft.data.images import BadImage, prepare\n"

@@ -5,7 +5,7 @@ import pytest
 from mxft.deploy.slim import save_slim, slim
 from mxft.errors import InputError, RunError
 from mxft.inference.executor import InferenceExecutor
-from mxft.network.checkpoint import Checkpoint, load_checkpoint
+from mxft.network.checkpoint import load_checkpoint
 
 SHAPE = (3, 16, 16)
 
@@ -85,10 +85,10 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_checkpoint(make_face_checkpoint
     full = make_face_checkpoint(num_classes=5)
     result = slim(full)
 
-    def no_room(self, path):
+    def no_room(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Checkpoint, "_save_params", no_room)
+    monkeypatch.setattr("mxft.network.saving.whole_arrays", no_room)
     with pytest.raises(RunError, match="expected room for .*models-0000.params, received no space left on device"):
         save_slim(result, full, str(tmp_path / "models"), SHAPE)
     assert not list(tmp_path.iterdir())

@@ -138,8 +138,9 @@ def test_scipy_2_is_broken():
 def test_each_extra_has_a_finding_that_names_the_verbs_and_the_command():
     checks = {check.name: check for check in dependencies.extras(found(flask={"missing": True},
                                                                        waitress={"missing": True}))}
-    assert set(checks) == {"onnx", "import", "serve", "heic", "tensorboard"}
-    assert checks["serve"][1:4] == (SKIPPED, "missing: flask, waitress; for mxft serve (there: pillow 1.0)",
+    assert set(checks) == {"onnx", "import", "serve", "sign", "heic", "tensorboard"}
+    assert checks["serve"][1:4] == (SKIPPED, "missing: flask, waitress; for mxft serve (there: pillow 1.0, "
+                                             "prometheus-client 1.0)",
                                     "pip install 'flask>=2.2' waitress")
     assert checks["onnx"][1:4] == (OK, "onnx 1.0, onnxruntime 1.0: mxft export, mxft bundle without --no-onnx", "")
 

@@ -97,7 +97,7 @@ def test_upstreams_parts_and_a_plain_head_are_read(checkpoint, faces):
 
 def test_a_network_that_diverged_drops_nothing(checkpoint, faces, tmp_path):
     checkpoint.arg_params["fc1_weight"][:] = np.nan
-    with pytest.raises(RunError, match="embeddings are not finite: .* for 32 of 32 images"):
+    with pytest.raises(RunError, match="are not finite: .* from layer fc1 for 32 of 32 images"):
         drop_noisy(checkpoint, faces, str(tmp_path / "cleaned"), 30)
     assert not (tmp_path / "cleaned" / "property").exists()
 

@@ -199,3 +199,11 @@ def test_int8_on_the_networks_own_graph_is_refused(make_checkpoint):
                                          "precision='int8', which is computed on the rewritten graph"):
         InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, (3, 8, 8), 2,
                           rewrite=False, precision=precision)
+
+
+def test_first_layers_are_those_that_read_the_image_and_float32_alone_reads():
+    first = convolution(mx.sym.Variable("data"), 16, "conv0")
+    graph = FusedGraph.of(convolution(convolution(first, 16, "conv1"), 16, "conv2"))
+    assert graph.first_layers(["conv1"]) == ("conv0",) and graph.first_layers(["conv2"]) == ()
+    two = FusedGraph.of(convolution(first, 16, "conv1") + convolution(first, 16, "conv2"))
+    assert two.first_layers(["conv1"]) == () and two.first_layers(["conv1", "conv2"]) == ("conv0",)

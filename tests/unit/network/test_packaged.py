@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from mxft.deploy.bundle.checking import opened_bundle
+from mxft.deploy.bundle.opening import opened_bundle
 from mxft.errors import InputError
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.locating import parse_model

@@ -37,6 +37,9 @@ class Network:
     def noise(self, ranges, kept):
         return noise_of(self.cost)(kept)
 
+    def first_layers(self, kept):
+        return ()
+
 
 def judged(cost, limit):
     def judge(kept):
@@ -56,7 +59,16 @@ def test_layers_go_back_until_it_is():
     cost, told = costs(conv3=1, conv9=0.5), []
     kept, verdict = choose_layers(Network(cost), {}, judged(cost, 0.2), told.append)
     assert set(kept) == {"conv3", "conv9"} and verdict.figures["noise"] <= 0.2
-    assert told[1].startswith("  conv3 in float32: noise")
+    assert told[1].startswith("  conv0, conv1 in float32: noise") and told[2].startswith("  conv3 in float32: noise")
+
+
+def test_the_layers_nearest_the_image_are_tried_first():
+    network = Network(costs(conv0=1, conv1=1))
+    network.noise = None  # nothing is searched
+    kept, _ = choose_layers(network, {}, judged(network.cost, 0.2))
+    assert kept == ("conv0", "conv1")
+    kept, _ = choose_layers(network, {}, judged(network.cost, 1.2))
+    assert kept == ("conv1",)
 
 
 def test_what_a_later_layer_made_needless_is_taken_back():
@@ -76,3 +88,12 @@ def test_more_than_a_quarter_of_the_layers_is_refused():
                                        "in float32, received noise 12.00; allow more with max_drop or min_cosine, try "
                                        "another method, or compute in bfloat16, precision='bf16'"):
         choose_layers(Network(cost), {}, judged(cost, 2))
+
+
+def test_a_first_layer_that_float32_alone_reads_goes_back_too_where_it_is_good_enough():
+    network = Network(costs(conv1=1))
+    network.first_layers = lambda kept: ("conv0",) if "conv1" in kept else ()
+    kept, _ = choose_layers(network, {}, judged(network.cost, 0.2))
+    assert kept == ("conv1", "conv0")
+    kept, _ = choose_layers(network, {}, lambda kept: Verdict("conv1" in kept and "conv0" not in kept, "", {}))
+    assert kept == ("conv1",)

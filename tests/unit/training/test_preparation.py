@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mxft.cli import main
+from mxft.data import datasets
 from mxft.data.datasets import Records
 from mxft.data.labels import scan_labels
 from mxft.data.recordio import IRHeader, RecordWriter, pack
@@ -54,9 +55,10 @@ def calls(monkeypatch):
             return function(*arguments, **options)
         return call
 
-    for name in ("check_machine", "with_new_head", "with_kept_head", "training_stages", "check_records",
-                 "scan_labels"):
+    for name in ("check_machine", "with_new_head", "with_kept_head", "training_stages"):
         monkeypatch.setattr(preparation, name, counted(name, getattr(preparation, name)))
+    for name in ("check_records", "scan_labels"):
+        monkeypatch.setattr(datasets, name, counted(name, getattr(datasets, name)))
     real = builtins.open
 
     def opened(path, *arguments, **options):

@@ -12,6 +12,7 @@ import pytest
 from mxft import zoo
 from mxft.errors import InputError
 from mxft.files.download import FetchError
+from mxft.network.manifest import load_manifest
 from mxft.zoo import faces
 
 SYMBOL = json.dumps({"nodes": [{"op": "BatchNorm", "name": "fc1"}], "heads": []}).encode()
@@ -51,7 +52,8 @@ def test_an_archive_is_fetched_verified_and_unpacked_and_then_works_offline(mirr
     path.unlink()
     assert zoo.get_model("LResNet34E-IR", progress=False) == f"{prefix},0"
     found = contents(mirror)
-    manifest = json.loads(found.pop("model-manifest.json"))
+    found.pop("model-manifest.json")
+    manifest = load_manifest(prefix)
     assert found == {"model-symbol.json": SYMBOL, "model-0000.params": PARAMS}
     assert manifest == {
         "input": {"size": [112, 112], "channels": 3, "mean": [0, 0, 0], "scale": [1, 1, 1], "resize": None,

@@ -15,6 +15,7 @@ from mxft.faces.evaluation.ijb.templates import Pooling, TemplateSums
 from mxft.faces.evaluation.ijb.verification import TemplateVerification, score_pairs, verify_templates
 from mxft.faces.evaluation.streaming import stream_views
 from mxft.faces.pairs.bin_file import decode_rgb
+from mxft.inference.finite import naming_pictures
 from mxft.machine.quiet import quiet_native
 
 
@@ -83,7 +84,8 @@ def embed_templates(executor, faces, folder, image_size=(112, 112), pooling=None
         return _face(faces, row, folder, image_size, aligned)
 
     rows = range(len(faces.names))
-    with quiet_native(), progress(len(rows), "embedding", show=show) as advance:
+    with quiet_native(), naming_pictures(faces.names.__getitem__), \
+            progress(len(rows), "embedding", show=show) as advance:
         for places, views in stream_views(executor, rows, load, pooling.flip, threads, advance):
             if sums is None:
                 sums = TemplateSums(faces.templates, faces.media, views.shape[2])

@@ -9,6 +9,7 @@ import struct
 import numpy as np
 
 from mxft.errors import InputError
+from mxft.files.staging import no_link
 from mxft.files.whole import require_file
 
 HEADER = struct.Struct("<4i")
@@ -49,7 +50,7 @@ def write_feature(path, feature):
     feature = np.asarray(feature, "<f4")
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     temporary = f"{path}.part"
-    with open(temporary, "wb") as f:
+    with open(temporary, "wb", opener=no_link) as f:
         f.write(HEADER.pack(len(feature), 1, 4, CV_32F) + feature.tobytes())
     os.replace(temporary, path)
 

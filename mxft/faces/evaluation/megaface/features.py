@@ -2,8 +2,6 @@
 import dataclasses
 import os
 
-import numpy as np
-
 from mxft.data.images import BadImage
 from mxft.data.packing import read_image
 from mxft.data.progress import progress
@@ -13,6 +11,7 @@ from mxft.faces.evaluation.megaface.feature_file import feature_path, write_feat
 from mxft.faces.evaluation.streaming import stream_views
 from mxft.faces.pairs.bin_file import decode_rgb
 from mxft.files.whole import whole_file
+from mxft.inference.finite import naming_pictures
 from mxft.machine.quiet import quiet_native
 
 
@@ -85,12 +84,13 @@ def write_features(executor, images, root, folder, algorithm, image_size=(112, 1
             bad[image[0]] = str(error)  # from several threads: one key each
             return None
 
-    with quiet_native(), progress(len(paths), f"writing {os.path.basename(folder)}", show=show) as advance:
+    with quiet_native(), naming_pictures(lambda place: paths[place][1]), \
+            progress(len(paths), f"writing {os.path.basename(folder)}", show=show) as advance:
         for places, views in stream_views(executor, paths, load, True, threads, advance):
             summed = views.sum(axis=0)
-            good = np.isfinite(summed).all(axis=1) & summed.any(axis=1)
+            good = summed.any(axis=1)
             if not good.all():
-                raise RunError(f"feature is not finite: expected an embedding, received zeros, NaN or infinity for "
+                raise RunError(f"feature is no direction: expected an embedding, received zeros for "
                                f"{paths[places[int((~good).argmax())]][1]}; a run that diverged, or damaged "
                                "parameters?")
             for place, feature in zip(places, unit_rows(summed)):

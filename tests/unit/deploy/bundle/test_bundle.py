@@ -15,13 +15,16 @@ import numpy as np
 import pytest
 
 from mxft.compat import mx
-from mxft.deploy.bundle.checking import check_bundle, is_bundle, opened_bundle, write_sums
-from mxft.deploy.bundle.selftest import disagreements, expectation, selftest_picture
+from mxft.deploy.bundle.checking import check_bundle
+from mxft.deploy.bundle.opening import is_bundle, opened_bundle
+from mxft.deploy.bundle.selftest import disagreements, expectation, require_bounds, selftest_picture
 from mxft.deploy.bundle.signature import signature_of
+from mxft.deploy.bundle.sums import write_sums
 from mxft.deploy.bundle.writing import write_bundle
 from mxft.errors import InputError, RunError
 from mxft.evaluation.answer import Answer
 from mxft.evaluation.classifier import Classifier
+from mxft.files.checked_json import write_checked
 from mxft.network.anatomy import Link, Output
 from mxft.network.checkpoint import Checkpoint
 from mxft.network.input_spec import InputSpec
@@ -196,6 +199,11 @@ def test_values_that_are_off_are_told(random_parameters):
     assert disagreements(expected, np.array([-1.1, 0.9, 9.1, 1.9]), list("abcd")) == []
     assert disagreements(expected, np.array([-2.0, 1.1, 10.0, 1.0]), list("abcd")) == ["expected 0 b, received 1.1"]
     assert len(disagreements(expected, np.full(4, np.nan), list("abcd"))) == 4
+    endless = {**expected, "largest": 1e30}  # is no more than what the network gives itself
+    assert len(disagreements(endless, np.array([-9.0, 9.0, 1.0, 9.0]), list("abcd"))) == 4
+    with pytest.raises(ValueError, match="a tolerance from 0 to 0.1, received 0.2"):
+        require_bounds({**expected, "tolerance": .2}, list("abcd"))
+    require_bounds(expected, list("abcd"))
 
 
 def expected_of(probabilities, classes):
@@ -250,17 +258,33 @@ def test_sums_that_are_none_are_refused(line, copy):
 
 
 def changed_json(path, **changes):
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**facts, **changes}), encoding="utf-8")
+    facts = {**json.loads(path.read_text(encoding="utf-8")), **changes}
+    write_checked(path, facts) if "checksum" in facts else path.write_text(json.dumps(facts), encoding="utf-8")
+
+
+def lines(number, first=0, names=None):
+    """Return five lines of a self-test, all of one probability."""
+    names = names or CLASSES[first:]
+    return [{"class": name, "label": label, "probability": number}
+            for name, label in zip(names, range(first, first + 5))]
 
 
 @pytest.mark.parametrize("name, changes, message", [
-    ("selftest.json", {"top": [{"class": "six", "label": 5, "probability": .99}]},
-     r"self-test with MXNet gives other classes: expected 0.99 six, received 0\.\d+; 1 of the 1 differ by more than"),
-    ("selftest.json", {"top": []}, "expected class, label and probability in selftest.json"),
-    ("selftest.json", {"top": [{"class": "six", "label": 99, "probability": .9}]}, "expected class, label and prob"),
-    ("selftest.json", {"top": "abc"}, "expected class, label and probability in selftest.json"),
-    ("selftest.json", {"factor": 0}, "expected class, label and probability in selftest.json"),
+    ("selftest.json", {"top": lines(.99)},
+     r"self-test with MXNet gives other classes: expected 0.99 .*, received 0\.\d+; \d of the 5 differ by more than"),
+    ("selftest.json", {"top": []}, "expected of selftest.json 5 lines of different classes, received 0"),
+    ("selftest.json", {"top": lines(.2)[:1] * 5}, "expected of selftest.json 5 lines of different classes"),
+    ("selftest.json", {"top": lines(.2, first=4)}, "expected of selftest.json 5 lines of different classes"),
+    ("selftest.json", {"top": lines(.2, first=1, names=CLASSES)}, "expected of selftest.json the classes' own names"),
+    ("selftest.json", {"top": lines(float("inf"))}, "expected of selftest.json numbers, and probabilities from 0 to 1"),
+    ("selftest.json", {"top": lines(7)}, "expected of selftest.json numbers, and probabilities from 0 to 1"),
+    ("selftest.json", {"top": "abcdefg"}, "expected class, label and probability in selftest.json"),
+    ("selftest.json", {"factor": 0}, "expected of selftest.json a factor from 1 to 1.5, received 0"),
+    ("selftest.json", {"factor": 1e9}, "expected of selftest.json a factor from 1 to 1.5, received 1000000000.0"),
+    ("selftest.json", {"factor": float("nan")}, "a factor from 1 to 1.5, received nan"),
+    ("selftest.json", {"factor": None, "tolerance": 1e9, "largest": 1}, "a tolerance from 0 to 0.1, received 10000"),
+    ("selftest.json", {"tolerance": .1}, "expected of selftest.json either a factor or a tolerance"),
+    ("selftest.json", {"factor": "x"}, "expected class, label and probability in selftest.json"),
     ("signature.json", {"name": "\033[2J"}, r"as its name, received name='\\x1b\[2J'"),
     ("signature.json", {"format": 2}, "expected format 1, received 2"),
     ("model-manifest.json", {"classes": ["a"]}, "the classes of synset.txt in .*, received other classes"),
@@ -310,3 +334,35 @@ def test_a_class_name_of_two_lines_is_refused(make_checkpoint, tmp_path):
     classifier = dataclasses.replace(tiny(make_checkpoint), classes=["a\nb", *CLASSES[1:]])
     with pytest.raises(InputError, match=r"class names: expected one line of text for each, received 'a\\nb'"):
         write_bundle(classifier, str(tmp_path / "x"), "cat.png")
+
+
+def resummed(folder):
+    (folder / "SHA256SUMS").unlink()
+    write_sums(str(folder))
+
+
+def test_the_onnx_file_is_run_where_a_bundle_is_checked(copy, random_parameters, tmp_path):
+    """Another network under its name, a file that is none, and one that the signature does not know."""
+    pytest.importorskip("onnxruntime")
+    symbol = head_of(lambda scores: mx.sym.softmax(scores, name="softmax"), hidden=7)
+    checkpoint = Checkpoint(symbol, *random_parameters(symbol, (3, 16, 16), seed=9), name="net,0")
+    write_image(tmp_path / "cat.png", smooth())
+    write_bundle(Classifier(checkpoint, InputSpec((3, 16, 16)), {"resize": 16}, CLASSES, "net"),
+                 str(tmp_path / "other"), str(tmp_path / "cat.png"))
+    shutil.copy(tmp_path / "other" / "model.onnx", copy / "model.onnx")
+    resummed(copy)
+    check_bundle(str(copy))  # what is served is MXNet's
+    with pytest.raises(InputError, match="self-test with ONNX Runtime gives other classes: expected"):
+        check_bundle(str(copy), with_onnx=True)
+    (copy / "model.onnx").write_bytes(b"nonsense")
+    resummed(copy)
+    with pytest.raises(InputError, match="bundle: expected a model.onnx that ONNX Runtime computes, received"):
+        check_bundle(str(copy), with_onnx=True)
+    (copy / "model.onnx").unlink()
+    resummed(copy)
+    with pytest.raises(InputError, match="expected model.onnx and onnx in signature.json, or neither, received onnx in "
+                                         "signature.json alone"):
+        check_bundle(str(copy), with_onnx=True)
+    changed_json(copy / "signature.json", onnx=None)
+    resummed(copy)
+    assert check_bundle(str(copy), with_onnx=True).onnx is None

@@ -11,16 +11,21 @@ pytest.importorskip("flask")
 pytest.importorskip("waitress")
 Image = pytest.importorskip("PIL.Image")
 
-from mxft.deploy.bundle.signature import signature_of  # noqa: E402
+pytest.importorskip("prometheus_client")
+
+from mxft.deploy.serving import MOST_PIXELS  # noqa: E402
 from mxft.deploy.serving.application import create_app  # noqa: E402
-from mxft.deploy.serving.pictures import MOST_PIXELS, RefusedPicture, check_picture  # noqa: E402
+from mxft.deploy.serving.classifying import ClassifierWorker  # noqa: E402
+from mxft.deploy.serving.jobs import Refused  # noqa: E402
+from mxft.deploy.serving.pictures import check_picture  # noqa: E402
 from mxft.deploy.serving.server import address_of, bind, is_loopback  # noqa: E402
 from mxft.errors import InputError  # noqa: E402
 from mxft.evaluation.classifier import Classifier  # noqa: E402
 from mxft.network.input_spec import InputSpec  # noqa: E402
+from tests.support.serving import front_of  # noqa: E402
 
 CLASSES = ["<b>ä</b>", "б", "猫", "four", "five", "six", "seven"]
-MOST_BYTES = 20_000
+MOST_BYTES = 1_000_000
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,8 @@ def client(make_checkpoint):
     checkpoint = make_checkpoint(7)
     checkpoint.name, checkpoint.manifest = "a/model,best", {"metrics": {"best": {"val_top1": .7467}}}
     classifier = Classifier(checkpoint, InputSpec((3, 16, 16), scale=(.01,) * 3), {"resize": 20}, CLASSES, "tiny <net>")
-    return create_app(classifier.bind(), signature_of(classifier), MOST_BYTES, ("localhost", "Desk")).test_client()
+    worker = ClassifierWorker(classifier)
+    return create_app(front_of(worker, ("localhost", "Desk"), max_megabytes=1), worker.facts).test_client()
 
 
 def encoded(kind="JPEG", size=(40, 30), mode="RGB", **options):
@@ -71,7 +77,7 @@ def test_the_page_says_what_is_served_and_needs_nothing_from_elsewhere(client):
     response = client.get("/")
     text = response.get_data(as_text=True)
     assert response.status_code == 200 and response.mimetype == "text/html"
-    assert "<b>tiny &lt;net&gt;</b> knows 7 classes" in text and "74.7% right" in text and "at most 0.02 MB" in text
+    assert "<b>tiny &lt;net&gt;</b> knows 7 classes" in text and "74.7% right" in text and "at most 1 MB" in text
     for name in ("page.css", "page.js", "icon.svg"):
         static = client.get(f"/static/{name}")
         assert f"/static/{name}" in text and static.status_code == 200
@@ -102,9 +108,9 @@ def jpeg_without_end():
     ({"data": bomb("PNG", 9000)}, 422, "This picture is too large: it announces 9000 x 9000 pixels, and 67 million "),
     ({"data": bomb("PNG")}, 422, "announces 50000 x 50000 pixels, more than 268435456"),
     ({"data": bomb("JPEG", 15_000)}, 422, "it announces 15000 x 15000 pixels"),
-    ({"data": bomb("GIF")}, 422, "it announces 50000 x 50000 pixels"),
+    ({"data": bomb("GIF")}, 422, "announces 50000 x 50000 pixels"),
     ({"data": bomb("BMP", 10_000)}, 422, "it announces 10000 x 10000 pixels"),
-    ({"data": b"x" * (MOST_BYTES + 1)}, 413, "This file is too large: 0.02 MB are the most that is taken."),
+    ({"data": b"x" * (MOST_BYTES + 1)}, 413, "This file is too large: 1 MB are the most that is taken."),
     ({"data": {"a": (io.BytesIO(b"x"), "a"), "b": (io.BytesIO(b"x"), "b")}}, 400,
      "Expected one picture at a time, received 2 files."),
     ({"data": {"a": "text"}, "content_type": "multipart/form-data"}, 400,
@@ -127,15 +133,17 @@ def test_wrong_addresses_and_methods(method, path, status, sentence, client):
     assert response.status_code == status and response.get_json()["error"].startswith(sentence)
 
 
-def test_a_defect_is_told_without_its_entrails(make_checkpoint, client):
-    class Broken:
-        def probabilities(self, data):
+def test_a_defect_is_told_without_its_entrails(make_checkpoint, client, capsys):
+    class Broken(ClassifierWorker):
+        def _read(self, data):
             raise ZeroDivisionError("secret")
 
-    app = create_app(Broken(), {"name": "x", "classes": 1}, MOST_BYTES)
+    worker = Broken(Classifier(make_checkpoint(7), InputSpec((3, 16, 16)), {"resize": 20}, CLASSES, "tiny"))
+    app = create_app(front_of(worker), worker.facts)
     response = app.test_client().post("/predict", data=encoded())
     assert response.status_code == 500 and response.get_json() == {
         "error": "The service failed at this request; what happened stands in its terminal."}
+    assert "ZeroDivisionError: secret" in capsys.readouterr().err
 
 
 def test_every_answer_carries_the_headers(client):
@@ -172,7 +180,7 @@ def test_pictures_of_any_size_up_to_the_most_are_looked_at():
     side = int(MOST_PIXELS ** .5)
     for kind in ("PNG", "JPEG", "BMP"):
         check_picture(bomb(kind, side))
-        with pytest.raises(RefusedPicture, match="too large"):
+        with pytest.raises(Refused, match="too large"):
             check_picture(bomb(kind, side + 1))
 
 

@@ -8,6 +8,7 @@ from mxft.rewrite.inference.batch_norm import fold_batch_norms
 from mxft.rewrite.inference.channels import fill_channel_blocks
 from mxft.rewrite.inference.pad import fold_pads
 from mxft.rewrite.inference.passes import PASSES, rewrite_for_inference
+from mxft.rewrite.inference.prelu_readers import prelu_into_depthwise
 from mxft.rewrite.inference.scalar import fold_scalars
 
 IMAGE = (3, 11, 14)
@@ -277,21 +278,50 @@ def test_a_stride_stays_where_no_convolution_would_do_less():
 
 
 def everything():
-    """Each pass has something to do: Pad, scalars, BatchNorm, stride, 24 channels, PReLU, a Dense of maps, a sum."""
+    """Each pass has something to do: Pad, scalars, BatchNorm, stride, 24 channels, PReLUs, a Dense of maps, a sum."""
     stem = batch_norm(conv(pad(normalised(), 0, 1, 0, 1), "stem", stride=(2, 2), no_bias=True), "stem_bn")
     first = batch_norm(conv(relu6(stem), "first", (1, 1), 24), "bn1", fix_gamma=False)
     net = conv(relu6(conv(first, "grow", (1, 1), 40)), "shrink", (1, 1), 24) + first
     net = conv(conv(net, "last"), "point", (1, 1), stride=(2, 2))
     net = mx.sym.LeakyReLU(batch_norm(net, "bn2"), act_type="prelu", name="prelu")
+    net = mx.sym.LeakyReLU(conv(net, "depthwise", pad=(1, 1), num_group=4), act_type="prelu", name="prelu2")
     scores = batch_norm(dense(net), "fc1_bn")
     return mx.sym.Activation(scores, act_type="sigmoid") + scores
+
+
+def prelu(data, name="prelu"):
+    return mx.sym.LeakyReLU(data, act_type="prelu", name=name)
+
+
+@pytest.mark.parametrize("options", [{"pad": (1, 1)}, {"stride": (2, 2), "no_bias": True}, {"dilate": (2, 2)}])
+def test_a_prelu_goes_into_the_depthwise_convolution_behind_it(options):
+    net = conv(prelu(conv(mx.sym.Variable("data"))), "depthwise", num_group=4, **options)
+    operators, _ = same_after(prelu_into_depthwise, net)
+    assert [node.op for node in operators] == ["Convolution", "Activation", *["Convolution"] * 2, "elemwise_add"]
+    assert operators[-1].name == "depthwise"
+
+
+@pytest.mark.parametrize("build", [
+    lambda net: conv(net, "full", num_filter=4), lambda net: conv(net, "grouped", num_group=2),
+    lambda net: conv(net, "depthwise", num_group=4) + mx.sym.slice(net, begin=(0, 0, 1, 1), end=(2, 4, 8, 11)),
+    lambda net: mx.sym.Group([conv(net, "depthwise", num_group=4), net]), lambda net: net],
+    ids=["full", "grouped", "another reader", "an output too", "no reader"])
+def test_a_prelu_that_others_read_stays(build):
+    assert left_alone(prelu_into_depthwise, build(prelu(conv(mx.sym.Variable("data")))))
+
+
+def test_a_prelu_with_two_depthwise_readers_goes_into_both():
+    net = prelu(conv(mx.sym.Variable("data")))
+    net = conv(net, "one", num_group=4) * conv(net, "two", num_group=4)
+    operators, _ = same_after(prelu_into_depthwise, net)
+    assert not [node for node in operators if node.op == "LeakyReLU"]
 
 
 def test_all_passes_together_and_their_names():
     net = everything()
     args, auxs = parameters(net)
     assert rewrite_for_inference(net, args, auxs)[3] == tuple(PASSES) == (
-        "pad", "scalar", "batch_norm", "strides", "channel_blocks", "prelu", "flatten", "readers")
+        "pad", "scalar", "batch_norm", "strides", "channel_blocks", "prelu_depthwise", "prelu", "flatten", "readers")
     operators, _ = same_after(rewrite_for_inference, net)
     assert not {"Pad", "BatchNorm", "_mul_scalar"} & {node.op for node in operators}
 

@@ -13,6 +13,7 @@ from mxft.compat import mx
 from mxft.data.iterators import RecordIterator
 from mxft.errors import InputError, RunError
 from mxft.features.store import CacheOptions
+from mxft.files.checked_json import write_checked
 from mxft.network.checkpoint import load_checkpoint
 from mxft.network.input_spec import InputSpec
 from mxft.surgery import Dense
@@ -257,6 +258,8 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypa
     again.stage = 1
     facts, arrays = again.restore()
     assert facts["epoch"] == 1 and arrays["arg:w"].asnumpy().tolist() == [1, 1]
+    for held in (again, state):
+        held.release()
     assert again.restore() is None and sorted(os.listdir(tmp_path / "state")) == ["1.params", "state.json"]
 
 
@@ -286,7 +289,7 @@ def test_a_state_of_a_stranger_is_refused_and_removes_no_file(change, run, tmp_p
     path = tmp_path / "one" / "state" / "state.json"
     facts = json.loads(path.read_text())
     change(facts)
-    path.write_text(json.dumps(facts))
+    write_checked(path, facts)
     (path.parent / "notes.txt").write_text("x")
     with pytest.raises(InputError, match="state: expected what .* damaged"):
         run("one", resume="must")
@@ -311,7 +314,7 @@ def test_a_disk_that_is_full_from_the_beginning_leaves_nothing(tmp_path, monkeyp
     def fail(*_):
         raise OSError(28, "No space left")
 
-    monkeypatch.setattr("mxft.training.resume.state.write_json", fail)
+    monkeypatch.setattr("mxft.training.resume.state.write_checked", fail)
     with pytest.raises(InputError, match="state cannot be written: expected room in .*state, received no space left; "
                                          "make room or choose another folder"):
         RunState(str(tmp_path / "state"), {}).begin()

@@ -117,7 +117,7 @@ def test_a_diverged_network_is_told(here, random_parameters):
     checkpoint = face_checkpoint(random_parameters)
     checkpoint.arg_params["pre_fc1_bias"][:] = np.nan
     cv2.imwrite("1.png", np.zeros((*SIZE, 3), np.uint8))
-    with pytest.raises(RunError, match="received zeros, NaN or infinity for 1.png"):
+    with pytest.raises(RunError, match="received NaN or infinity from layer fc1 for 1.png; wrong mean"):
         write_features(embedding_executor(checkpoint, 4, SIZE), {"a/1.png": "1.png"}, ".", "out", "x", SIZE, show=False)
 
 
