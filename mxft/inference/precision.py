@@ -91,7 +91,8 @@ def precision_of(checkpoint):
         return require_bfloat16()
     if asked == "int8" and quantization is None:
         raise InputError(f"`precision`: expected a quantized checkpoint, received `precision='int8'` beside "
-                         f"{checkpoint.name}; mxft quantize --model {checkpoint.name} makes one")
+                         f"{checkpoint.name}; mxft quantize --model {checkpoint.name} --images PICTURES "
+                         "--output PREFIX makes one")
     if quantization is not None:
         quantization.refuse_other(checkpoint.arg_params, checkpoint.aux_params)
         if asked == "int8":

@@ -131,6 +131,7 @@ ELSEWHERE = {
     "a worker that skips an update": "tests/unit/training/test_precision.py",
     "momenta are on the servers": "tests/unit/training/resume/test_following.py",
     "expected label smoothing to be asked for once": "tests/unit/training/test_targets.py",
+    "expected a quantized checkpoint": "tests/unit/inference/test_precision.py",
     "report: not written": "tests/cli/test_report.py",
 }
 

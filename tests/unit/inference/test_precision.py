@@ -60,7 +60,8 @@ def test_what_the_cpu_cannot_is_refused(make_checkpoint, cpu, asked, instruction
 def test_int8_of_a_checkpoint_that_was_not_quantized_is_refused(make_checkpoint, cpu):
     cpu(*BOTH)
     with pytest.raises(InputError, match="precision: expected a quantized checkpoint, received precision='int8' beside "
-                                         "runs/a; mxft quantize --model runs/a makes one"):
+                                         "runs/a; mxft quantize --model runs/a --images PICTURES "
+                                         "--output PREFIX makes one"):
         precision_of(checkpoint_of(make_checkpoint, "int8"))
 
 
