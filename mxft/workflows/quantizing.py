@@ -19,6 +19,7 @@ from mxft.data.picture_files import found_path
 from mxft.data.pictures import open_pictures
 from mxft.data.progress import progress
 from mxft.data.recordio import IRHeader, RecordWriter, pack
+from mxft.deploy.onnx import noise
 from mxft.errors import InputError, RunError
 from mxft.evaluation.answer import answering_outputs
 from mxft.evaluation.classification import flat_scores
@@ -279,7 +280,7 @@ def _knows(scores, labels):
 
 def _speed(checkpoint, spec, quantization):
     """Return how many times as fast as float32 a quantized network is: the median of turns, batches of 32 of noise."""
-    images = np.random.RandomState(0).uniform(0, 255, (32, *spec.shape)).astype(np.float32)
+    images = noise(spec, 32)
     executors = [InferenceExecutor(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, spec.shape, 32,
                                    precision=precision) for precision in (Precision(), Precision("int8", quantization))]
     ratios = []
