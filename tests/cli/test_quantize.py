@@ -71,14 +71,9 @@ def test_what_cannot_be_as_good_as_asked_is_not_written(here, net, capsys):
 def test_a_head_solved_on_int8_features_is_scored_as_it_was_validated(here, net, capsys):
     """The manifest says that the backbone was computed in int8: score computes it so."""
     assert run_verb("quantize", [*net, *FEW, "--force", "--output", "int8/model"]) == 0
-<<<<<<< HEAD
-    assert run_verb("finetune", ["--model", "int8/model,0", "--data", "photos", "--plan", "head", "--solver", "ridge",
-                                 "--precision", "int8", "--keep-records", "--run", "run"]) == 0
-=======
     assert run_verb("split", ["--resize", "256", "photos", "packed"]) == 0
     assert run_verb("finetune", ["--model", "int8/model,0", "--records", "packed", "--plan", "head", "--solver",
                                  "ridge", "--precision", "int8", "--run", "run"]) == 0
->>>>>>> qdq
     validated = re.search(r"best: (top-1 [\d.]+, top-5 [\d.]+, loss [\d.]+)", capsys.readouterr().out)
     with open("run/model-manifest.json") as f:
         assert ENTRY in json.load(f)
