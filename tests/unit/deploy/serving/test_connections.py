@@ -2,6 +2,7 @@
 import concurrent.futures
 import contextlib
 import json
+import re
 import socket
 import threading
 import time
@@ -82,6 +83,15 @@ def received(connection):
     while len(body) < length:
         body += connection.recv(1 << 16)
     return int(head.split()[1]), json.loads(body)
+
+
+def nonsense(server):
+    """Return the status of what is no request; an answer that is lost as the server closes is asked for again."""
+    for _ in range(5):
+        with connect(server) as connection, contextlib.suppress(ConnectionResetError):
+            connection.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
+            return received(connection)[0]
+    return None
 
 
 def ask(server, body=b"picture", source="127.0.0.1"):
@@ -193,15 +203,14 @@ def test_metrics_are_for_whom_they_are_meant(tmp_path):
         with connect(server, "127.0.0.9") as connection:
             connection.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
             data = b"".join(iter(lambda: connection.recv(1 << 16), b""))
-        assert b"text/plain; version=" in data and b"mxft_connections 1.0" in data
+        assert b"text/plain; version=" in data
+        assert re.search(rb"mxft_connections [12]\.0", data)  # the one before may still be closing
 
 
 def test_each_request_is_a_line_of_the_access_log(tmp_path):
     with service(tmp_path) as server:
         assert ask(server)[0] == 200 and get(server, "/nothing\x41")[0] == 404
-        with connect(server) as connection:
-            connection.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
-            assert received(connection)[0] == 400
+        assert nonsense(server) == 400
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [(line["method"], line["path"], line["status"]) for line in lines[:2]] == [
         ("POST", "/predict", 200), ("GET", "/nothingA", 404)]
