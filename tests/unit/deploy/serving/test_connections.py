@@ -243,6 +243,8 @@ def refuses(server):
         connect(server).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # the door closed as it was knocked at
+        return False
     return False
 
 
