@@ -1,6 +1,8 @@
 """From ranges to a Quantization that keeps its accuracy: layers go back to float32 until it does."""
 import dataclasses
 
+import numpy as np
+
 from mxft.errors import RunError
 from mxft.quantization.search import layer_to_leave_out
 from mxft.wording import plural
@@ -24,6 +26,19 @@ class Verdict:
     passed: bool
     text: str
     figures: dict
+
+
+def mean_cosine(one, other):
+    """Return the mean cosine between the rows of two arrays, each ``(N, …)`` of the same size.
+
+    Examples
+    --------
+    >>> mean_cosine(np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([[3.0, 0.0], [1.0, 0.0]]))
+    0.5
+    """
+    one, other = (each.reshape(len(each), -1) for each in (one, other))
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return float(((one * other).sum(axis=1) / np.maximum(lengths, 1e-12)).mean())
 
 
 def choose_layers(network, ranges, judge, told=None):

@@ -16,7 +16,7 @@ from mxft.inference.int8 import gains_from_int8
 from mxft.inference.precision import Precision, precision_of
 from mxft.network.graph import Graph
 from mxft.network.quantization import Quantization
-from mxft.quantization.choosing import Verdict, choose_layers
+from mxft.quantization.choosing import Verdict, choose_layers, mean_cosine
 from mxft.quantization.network import SampledNetwork
 
 LOG = logging.getLogger("mxft")
@@ -95,12 +95,10 @@ def _calibrated(network, recipe, images):
     sampled = SampledNetwork(cut.backbone, network.arg_params, network.aux_params, images)
     with progress(len(images), "measuring ranges") as advance:
         ranges = sampled.ranges(METHOD, advance)
-    reference = sampled.scores().reshape(len(sampled.images), -1)
+    reference = sampled.scores()
 
     def judge(in_float):
-        features = sampled.scores(ranges, in_float).reshape(reference.shape)
-        lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(reference, axis=1)
-        cosine = float(((features * reference).sum(axis=1) / np.maximum(lengths, 1e-12)).mean())
+        cosine = mean_cosine(sampled.scores(ranges, in_float), reference)
         return Verdict(cosine >= MIN_COSINE, f"cosine between the features {cosine:.4f}", {"cosine": round(cosine, 5)})
 
     kept, verdict = choose_layers(sampled, ranges, judge, LOG.info)

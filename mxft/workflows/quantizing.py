@@ -34,7 +34,7 @@ from mxft.network.anatomy.kinds import EMBEDDING
 from mxft.network.checkpoint import parent_entry, require_free_prefix
 from mxft.network.normalisation import normalised_in_graph
 from mxft.network.quantization import ENTRY, Quantization
-from mxft.quantization.choosing import Verdict, choose_layers
+from mxft.quantization.choosing import Verdict, choose_layers, mean_cosine
 from mxft.quantization.network import SampledNetwork
 from mxft.wording import BriefRepr, html_table
 from mxft.workflows.quantize_options import QuantizeOptions
@@ -248,7 +248,7 @@ class _Judge:
             raise RunError("int8: expected finite outputs, received NaN or infinity; try another `method`")
         if self._uses_labels:
             return self._by_labels(scores)
-        cosine = _cosine(scores, self._reference)
+        cosine = mean_cosine(scores, self._reference)
         return Verdict(cosine >= self._options.min_cosine, f"cosine between the outputs {cosine:.4f}",
                        {"cosine": round(cosine, 5), "check_images": len(scores)})
 
@@ -260,13 +260,7 @@ class _Judge:
                 f"{'less' if drop > 0 else 'more'}; the same class for {100 * same:.1f} %")
         return Verdict(drop <= self._options.max_drop, text,
                        {"top1": float(after), "float32_top1": float(before), "same_class": float(same),
-                        "cosine": round(_cosine(scores, self._reference), 5), "check_images": len(scores)})
-
-
-def _cosine(one, other):
-    """Return the mean cosine between the rows of two arrays."""
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return float(((one * other).sum(axis=1) / np.maximum(lengths, 1e-12)).mean())
+                        "cosine": round(mean_cosine(scores, self._reference), 5), "check_images": len(scores)})
 
 
 def _knows(scores, labels):

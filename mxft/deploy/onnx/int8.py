@@ -21,6 +21,7 @@ from mxft.machine.packages import require_packages
 from mxft.machine.quiet import quiet_native
 from mxft.network.graph import internal_output
 from mxft.network.quantization import Quantization
+from mxft.quantization.choosing import mean_cosine
 from mxft.quantization.network import SampledNetwork
 from mxft.rewrite.inference.passes import PASSES, rewrite_for_inference
 
@@ -242,6 +243,4 @@ def _compared(checkpoint, model, images, any_batch):
         wide.graph.output.append(onnx.helper.make_empty_tensor_value_info(scores))
     received = run(wide, images, any_batch)[0]
     received, expected = (each.reshape(len(images), -1) for each in (received, expected))
-    lengths = np.linalg.norm(received, axis=1) * np.linalg.norm(expected, axis=1)
-    cosine = ((received * expected).sum(axis=1) / np.maximum(lengths, 1e-12)).mean()
-    return float(cosine), float((received.argmax(axis=1) == expected.argmax(axis=1)).mean())
+    return mean_cosine(received, expected), float((received.argmax(axis=1) == expected.argmax(axis=1)).mean())
