@@ -111,11 +111,14 @@ class SampledNetwork:
         hashes = {name: digest(value) for values in self._params for name, value in values.items() if name in read}
         return Quantization(ranges, tuple(in_float), hashes, method, len(self.images), figures or {})
 
+    def tried(self, ranges, in_float=()):
+        """Return the Precision of these ranges and layers, to be tried here: without hashes of the parameters."""
+        return Precision("int8", Quantization(ranges, tuple(in_float), {}, "naive", len(self.images)))
+
     def scores(self, ranges=None, in_float=(), images=None):
         """Return the main output's scores, float32 ``(N, …)``, in int8; in float32 where `ranges` is None."""
         images = self.images if images is None else images
-        precision = Precision() if ranges is None else Precision("int8", Quantization(
-            ranges, tuple(in_float), {}, "naive", len(self.images)))
+        precision = Precision() if ranges is None else self.tried(ranges, in_float)
         network, outputs = self._parts
         executor = InferenceExecutor(*network, self.images.shape[1:], min(32, len(images)), outputs=outputs,
                                      precision=precision)

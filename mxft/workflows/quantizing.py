@@ -19,7 +19,7 @@ from mxft.data.picture_files import found_path
 from mxft.data.pictures import open_pictures
 from mxft.data.progress import progress
 from mxft.data.recordio import IRHeader, RecordWriter, pack
-from mxft.errors import InputError, RunError
+from mxft.errors import InputError
 from mxft.evaluation.answer import answering_outputs
 from mxft.evaluation.classification import flat_scores
 from mxft.evaluation.packing import folder_packing
@@ -157,9 +157,9 @@ class _Sample:
         path = os.path.expanduser(os.fspath(source))
         drawn = _face_images if is_face_set(path) else _records if path.endswith(".rec") else _pictures
         wanted = options.calibration_images + options.check_images
-        self._all = os.path.join(scratch, "drawn.rec")
-        drawn(path, self._all, wanted, np.random.RandomState(options.seed), checkpoint, spec, labels, threads)
-        scan = scan_labels(self._all)
+        together = os.path.join(scratch, "drawn.rec")
+        drawn(path, together, wanted, np.random.RandomState(options.seed), checkpoint, spec, labels, threads)
+        scan = scan_labels(together)
         calibrating = min(options.calibration_images, max(1, len(scan.ids) // 2))
         self._parts = [os.path.join(scratch, name) for name in ("calibration.rec", "check.rec")]
         numbers = np.arange(len(scan.ids))
@@ -242,10 +242,7 @@ class _Judge:
 
     def __call__(self, in_float):
         """Return the Verdict on a network with these layers in float32."""
-        scores, _ = self._scores(Precision("int8", self._network.quantization(self._ranges, in_float,
-                                                                             self._options.method)))
-        if not np.isfinite(scores).all():
-            raise RunError("int8: expected finite outputs, received NaN or infinity; try another `method`")
+        scores, _ = self._scores(self._network.tried(self._ranges, in_float))
         if self._uses_labels:
             return self._by_labels(scores)
         cosine = mean_cosine(scores, self._reference)
