@@ -39,6 +39,7 @@ class FusedGraph:
     symbol: object
     fused: object
     layers: dict
+    _nodes: list
     _last: dict
     _wrong: list
 
@@ -57,7 +58,8 @@ class FusedGraph:
                 layers[node["name"]] = tuple(inner["name"] for inner in inside["nodes"] if inner["op"] != "null")
             elif node["op"] in _WEIGHTED:
                 layers[node["name"]] = (node["name"],)
-        return cls(symbol, fused, {name: inner for name, inner in layers.items() if name not in wrong}, last, wrong)
+        layers = {name: inner for name, inner in layers.items() if name not in wrong}
+        return cls(symbol, fused, layers, nodes, last, wrong)
 
     def quantized(self, in_float=(), data_name="data"):
         """Return (graph in int8 without ranges, the tensors that need one: {name there: name in `symbol`}).
@@ -86,7 +88,7 @@ class FusedGraph:
 
         int8 gains little on three channels, and nothing where what it gives has to be float32 again.
         """
-        nodes, readers = json.loads(self.fused.tojson())["nodes"], {}
+        nodes, readers = self._nodes, {}
         for node in nodes:
             for source, *_ in node["inputs"]:
                 readers.setdefault(source, []).append(node["name"])
@@ -104,7 +106,7 @@ class FusedGraph:
     def _behind_the_last(self, kept):
         """Return the operators without weights that no layer in int8 reads: the average over a map would be rounded to
         8 bits, and differ from that of the network cut there."""
-        nodes = json.loads(self.fused.tojson())["nodes"]
+        nodes = self._nodes
         ends = {index for index, node in enumerate(nodes) if node["name"] in self.layers and node["name"] not in kept}
         for index in reversed(range(len(nodes))):
             if index in ends:
@@ -114,7 +116,7 @@ class FusedGraph:
     def maps(self, data_name="data"):
         """Return the names in `symbol` of everything that is computed from the input, the input first: a choice of
         layers for int8 may need the range of any of them."""
-        nodes, computed = json.loads(self.fused.tojson())["nodes"], set()
+        nodes, computed = self._nodes, set()
         for index, node in enumerate(nodes):
             if node["name"] == data_name or any(source in computed for source, *_ in node["inputs"]):
                 computed.add(index)
