@@ -11,13 +11,13 @@ from mxft.data.progress import progress
 from mxft.errors import InputError
 from mxft.features.cut import backbone_cut
 from mxft.files.staging import scratch_folder
-from mxft.freeze import freeze_plan
 from mxft.inference.int8 import gains_from_int8
 from mxft.inference.precision import Precision, precision_of
 from mxft.network.graph import Graph
 from mxft.network.quantization import Quantization
 from mxft.quantization.choosing import Verdict, choose_layers, mean_cosine
 from mxft.quantization.network import SampledNetwork
+from mxft.training.stages import head_plan_of
 
 LOG = logging.getLogger("mxft")
 IMAGES = 32         # that int8 is calibrated on
@@ -72,8 +72,7 @@ def backbone_precision(checkpoint, network, recipe, devices, images):
 
 
 def _cut(network, recipe):
-    return backbone_cut(network.symbol, freeze_plan("head", network.symbol, network.head_parameters, recipe.batch_norm,
-                                                    recipe.freezing))
+    return backbone_cut(network.symbol, head_plan_of(recipe, network.symbol, network.head_parameters))
 
 
 def _of_backbone(precision, network, recipe):

@@ -22,12 +22,11 @@ from mxft.data.target_spec import CLASSES
 from mxft.errors import MxftError
 from mxft.features.extraction import FeatureView, feature_batches
 from mxft.files.whole import read_object, require_folder
-from mxft.freeze import freeze_plan
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.image_options import ImageOptions
 from mxft.surgery import data_name
 from mxft.training.backbone_precision import backbone_precision, some_of
-from mxft.training.stages import require_cut
+from mxft.training.stages import head_plan_of, require_cut
 from mxft.wording import plural, some
 
 LOG = logging.getLogger("mxft")
@@ -166,7 +165,7 @@ class BackboneReader:
 
     def __init__(self, recipe, checked):
         network, self.spec = checked.network, checked.spec
-        plan = freeze_plan("head", network.symbol, network.head_parameters, recipe.batch_norm, recipe.freezing)
+        plan = head_plan_of(recipe, network.symbol, network.head_parameters)
         self._backbone, self._recipe, self._checked = require_cut(network.symbol, plan).backbone, recipe, checked
         self._executor, self.precision = None, None
 

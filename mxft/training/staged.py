@@ -8,7 +8,6 @@ from mxft.data.iterators import RecordIterator, file_state
 from mxft.distributed.workers import join
 from mxft.errors import MxftError, last_line
 from mxft.evaluation.scoring import score_iterator
-from mxft.freeze import freeze_plan
 from mxft.inference.executor import InferenceExecutor
 from mxft.machine.memory import give_back
 from mxft.network.calibration import Calibration
@@ -20,7 +19,7 @@ from mxft.training.novelty import NoveltySamples, write_reference
 from mxft.training.proof import freeze_proof, parameter_hashes
 from mxft.training.schedule import learning_rate_schedule
 from mxft.training.solving import solve_stage
-from mxft.training.stages import runs_apart
+from mxft.training.stages import head_plan_of, runs_apart
 
 LOG = logging.getLogger("mxft")
 
@@ -72,8 +71,7 @@ class StagedTraining:
         found = state.found if state and state.resumed else None
         plans, result = [stage.plan for stage in stages], None
         if self._recipe.solver:
-            plans.insert(0, freeze_plan("head", self._network.symbol, self._network.head_parameters,
-                                        self._recipe.batch_norm, self._recipe.freezing))
+            plans.insert(0, head_plan_of(self._recipe, self._network.symbol, self._network.head_parameters))
             result = self._solve(plans[0]) if self._workers.writes and not found else None
             self._parameters = result.parameters if result else self._parameters
         if not stages and not result:  # rank 0 solved, and there is nothing for the others to do

@@ -108,6 +108,11 @@ def runs_apart(recipe, stage, symbol):
             and backbone_cut(symbol, stage.plan) is not None)
 
 
+def head_plan_of(recipe, symbol, head_parameters):
+    """Return the FreezePlan ``head`` as a recipe has it: what a solver, and a backbone that is frozen, go by."""
+    return freeze_plan("head", symbol, head_parameters, recipe.batch_norm, recipe.freezing)
+
+
 def require_cut(symbol, plan, what="frozen backbone"):
     """Return `mxft.features.cut.backbone_cut`, or refuse (InputError) a plan that leaves no frozen backbone."""
     cut = backbone_cut(symbol, plan)
