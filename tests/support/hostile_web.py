@@ -2,7 +2,8 @@
 import contextlib
 import gzip
 import http.server
-import threading
+
+from tests.support.web import running
 
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Log in</title></head><body>please</body></html>"
 BOMB = gzip.compress(bytes(64 << 20))  # 64 MB of zeros in 64 kB
@@ -92,14 +93,6 @@ class Web(http.server.ThreadingHTTPServer):
 def hostile(content, secret):
     """Yield a server with ``base``, ``requests`` and ``sent``; `secret` is a path it redirects to."""
     web = Web(("127.0.0.1", 0), HostileServer)
-    web.content, web.secret, web.requests, web.sent, web.released = content, secret, [], 0, threading.Event()
-    web.base = f"http://127.0.0.1:{web.server_address[1]}/"
-    thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    web.content, web.secret, web.requests, web.sent = content, secret, [], 0
+    with running(web):
         yield web
-    finally:
-        web.released.set()
-        web.shutdown()
-        web.server_close()
-        thread.join()

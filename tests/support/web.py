@@ -61,18 +61,25 @@ class QuietServer(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving(files):
-    """Yield a server of `files` ({path: bytes}) with ``base``, ``files``, ``faults``, ``seen`` and ``etag``."""
-    web = QuietServer(("127.0.0.1", 0), Server)
-    web.files, web.faults, web.seen, web.etag = dict(files), [], [], '"one"'
+def running(web):
+    """Serve in a thread for the length of the block; give the server its ``base`` and ``released``, set at the end."""
     web.released = threading.Event()
     web.base = f"http://127.0.0.1:{web.server_address[1]}/"
     thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield web
+        yield
     finally:
         web.released.set()
         web.shutdown()
         web.server_close()
         thread.join()
+
+
+@contextlib.contextmanager
+def serving(files):
+    """Yield a server of `files` ({path: bytes}) with ``base``, ``files``, ``faults``, ``seen`` and ``etag``."""
+    web = QuietServer(("127.0.0.1", 0), Server)
+    web.files, web.faults, web.seen, web.etag = dict(files), [], [], '"one"'
+    with running(web):
+        yield web
