@@ -37,14 +37,14 @@ def at_precision(args, checkpoint):
     InputError
         See `mxft.inference.precision.precision_of`.
     """
-    import dataclasses
     import sys
 
+    from mxft.api import models
     from mxft.inference.precision import precision_of
 
     if not hasattr(args, "precision"):
         return checkpoint
-    checkpoint = dataclasses.replace(checkpoint, precision=args.precision)
+    checkpoint = models.at_precision(checkpoint, args.precision)
     found = precision_of(checkpoint) if not getattr(args, "gpus", "") else None
     if found and (not found.is_exact or args.precision == "auto"):
         print(f"computing in {found.describe()}", file=sys.stderr)
