@@ -7,7 +7,6 @@ import pytest
 
 from mxft.compat_imports import in_place_of, lean_imports
 
-
 NO_DISTUTILS = sys.version_info >= (3, 12)  # of Python's own: MXNet needs that of setuptools then
 
 
