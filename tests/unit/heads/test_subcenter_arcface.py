@@ -81,8 +81,8 @@ def test_equal_subcentres_have_arcfaces_logits(batch):
     alike = np.repeat(weight[:, :1], K, axis=1)
     head = make_head("subcenter-arcface", C, E, HeadOptions(margin_s=8.0, subcenters=K))
     arcface = make_head("arcface", C, E, HeadOptions(margin_s=8.0))
-    np.testing.assert_array_equal(run(head, embedding, alike, label)[0],
-                                  run(arcface, embedding, weight[:, 0], label)[0])
+    np.testing.assert_allclose(run(head, embedding, alike, label)[0], run(arcface, embedding, weight[:, 0], label)[0],
+                               rtol=1e-6)  # one product of K x C centres, one of C: rounded alike on some CPUs alone
 
 
 def test_a_shard_has_the_logits_of_its_classes(batch):
