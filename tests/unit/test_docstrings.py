@@ -2,6 +2,7 @@
 import ast
 import doctest
 import importlib
+import importlib.util
 import inspect
 import pathlib
 
@@ -11,7 +12,8 @@ import mxft
 
 ROOT = pathlib.Path(mxft.__file__).parent
 MODULES = sorted(".".join(("mxft", *path.relative_to(ROOT).with_suffix("").parts)).replace(".__init__", "")
-                 for path in ROOT.rglob("*.py") if ">>>" in path.read_text(encoding="utf-8"))
+                 for path in ROOT.rglob("*.py") if ">>>" in path.read_text(encoding="utf-8")
+                 and (ROOT / "torch" not in path.parents or importlib.util.find_spec("torch")))
 
 
 def examples_of(module):

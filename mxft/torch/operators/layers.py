@@ -1,0 +1,133 @@
+"""Convolutions, fully connected layers, activations and embeddings (src/operator/nn of MXNet 1.9.1)."""
+import torch
+from torch.nn import functional as tf
+
+from mxft.errors import InputError
+from mxft.torch.operators.table import operator
+
+_CHANNELS_FIRST = (None, "None", "NCW", "NCHW", "NCDHW")
+_CONVOLUTIONS = {1: (tf.conv1d, tf.conv_transpose1d), 2: (tf.conv2d, tf.conv_transpose2d),
+                 3: (tf.conv3d, tf.conv_transpose3d)}
+
+
+def require_channels_first(layout):
+    """Refuse a layout that MXNet itself computes on no CPU."""
+    if layout not in _CHANNELS_FIRST:
+        raise InputError(f"torch: expected a layout with the channels before the pixels, received layout={layout}")
+
+
+def spatial(values, kernel, default):
+    """Return one number for each axis of a kernel: MXNet leaves the tuple empty for `default`."""
+    return tuple(values) or (default,) * len(kernel)
+
+
+@operator("Convolution", "Convolution_v1")
+def convolution(x, weight, bias=None, *, kernel, num_filter, stride=(), dilate=(), pad=(), num_group=1, layout=None):
+    """Cross-correlate maps with filters."""
+    require_channels_first(layout)
+    kernel = kernel if isinstance(kernel, tuple) else (kernel,)
+    return _CONVOLUTIONS[len(kernel)][0](x, weight, bias, spatial(stride, kernel, 1), spatial(pad, kernel, 0),
+                                         spatial(dilate, kernel, 1), num_group)
+
+
+@operator("Deconvolution")
+def deconvolution(x, weight, bias=None, *, kernel, num_filter, stride=(), dilate=(), pad=(), adj=(), target_shape=(),
+                  num_group=1, layout=None):
+    """Transpose a convolution; `target_shape` decides the padding where it is given, as in MXNet."""
+    require_channels_first(layout)
+    kernel = kernel if isinstance(kernel, tuple) else (kernel,)
+    stride, dilate = spatial(stride, kernel, 1), spatial(dilate, kernel, 1)
+    pad, adj = spatial(pad, kernel, 0), spatial(adj, kernel, 0)
+    if any(target_shape):
+        total = [s * (n - 1) + d * (k - 1) + 1 - t
+                 for s, n, d, k, t in zip(stride, x.shape[2:], dilate, kernel, target_shape)]
+        adj = tuple(excess % 2 for excess in total)
+        pad = tuple((excess + 1) // 2 for excess in total)
+    return _CONVOLUTIONS[len(kernel)][1](x, weight, bias, stride, pad, adj, num_group, dilate)
+
+
+@operator("FullyConnected")
+def fully_connected(x, weight, bias=None, *, num_hidden, flatten=True):
+    """Multiply rows with a matrix; `flatten` makes one row of all but the first axis."""
+    return tf.linear(x.flatten(1) if flatten and x.dim() != 2 else x, weight, bias)
+
+
+@operator("Embedding")
+def embedding(index, weight, *, input_dim, output_dim, dtype="float32", sparse_grad=False):
+    """Look rows up; an index beyond the ends takes the row at the end."""
+    return tf.embedding(index.long().clamp(0, input_dim - 1), weight)
+
+
+_ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "softrelu": tf.softplus,
+                "softsign": tf.softsign}
+
+
+@operator("Activation")
+def activation(x, *, act_type):
+    """Apply one of five functions to every element."""
+    if act_type not in _ACTIVATIONS:
+        raise InputError(f"torch: Activation: expected one of {', '.join(_ACTIVATIONS)}, received act_type={act_type}")
+    return _ACTIVATIONS[act_type](x)
+
+
+@operator("LeakyReLU")
+def leaky_relu(x, gamma=None, *, act_type="leaky", slope=0.25, lower_bound=0.125, upper_bound=0.334, training=False):
+    """Apply a rectifier with a slope below 0, of a number, of parameters or of chance; ELU, SELU or GELU."""
+    if act_type == "prelu":
+        if gamma.dim() == 1 and gamma.numel() in (1, x.shape[1]):
+            return tf.prelu(x, gamma)
+        return torch.where(x > 0, x, gamma * x)
+    if act_type == "leaky":
+        return tf.leaky_relu(x, slope)
+    if act_type == "elu":
+        return tf.elu(x, slope)
+    if act_type == "selu":
+        return tf.selu(x)
+    if act_type == "gelu":
+        return tf.gelu(x)
+    if act_type == "rrelu":
+        return tf.rrelu(x, lower_bound, upper_bound, training)
+    raise InputError(f"torch: LeakyReLU: expected leaky, prelu, elu, selu, gelu or rrelu, received act_type={act_type}")
+
+
+@operator("Dropout", "dropout")
+def dropout(x, *, p=0.5, mode="training", axes=(), training=False):
+    """Drop elements with probability `p`, or whole slices: along `axes` they share their fate."""
+    if not (training or mode == "always") or p == 0:
+        return x
+    if not axes:
+        return tf.dropout(x, p, True)
+    shape = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
+    return x * tf.dropout(x.new_ones(shape), p, True)
+
+
+@operator("UpSampling")
+def up_sampling(x, weight=None, *, scale, sample_type, num_filter=0, multi_input_mode="concat"):
+    """Repeat every pixel `scale` times; bilinear is a transposed convolution, its filters a parameter."""
+    if sample_type == "nearest":
+        return x.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    if weight is None or sample_type != "bilinear":
+        raise InputError(f"torch: UpSampling: expected nearest or bilinear, received sample_type={sample_type}")
+    return tf.conv_transpose2d(x, weight, stride=scale, padding=scale // 2, groups=x.shape[1])
+
+
+@operator("_contrib_BilinearResize2D")
+def bilinear_resize(x, like=None, *, height=1, width=1, scale_height=None, scale_width=None, mode="size",
+                    align_corners=True):
+    """Resize maps by bilinear interpolation, to a size or by a factor."""
+    if mode == "size" and like is None and scale_height is None:
+        size = (height, width)
+    elif mode == "size" and like is None:
+        size = tuple(int(side * scale) for side, scale in zip(x.shape[2:], (scale_height, scale_width)))
+    elif mode == "like" and like is not None:
+        size = tuple(like.shape[2:])
+    else:
+        raise InputError(f"torch: BilinearResize2D: expected the mode size or like, received mode={mode}")
+    return tf.interpolate(x, size, mode="bilinear", align_corners=align_corners)
+
+
+@operator("_contrib_AdaptiveAvgPooling2D")
+def adaptive_average(x, *, output_size=()):
+    """Average maps to a size, 1 x 1 by default."""
+    size = output_size or (1,)
+    return tf.adaptive_avg_pool2d(x, tuple(size) * (2 if len(size) == 1 else 1))

@@ -1,0 +1,150 @@
+"""Losses of MXNet: a forward that is for inference and a gradient of its own (src/operator/softmax_output-inl.h).
+
+``backward`` starts at their output with ones, as ``Module.backward`` does without head gradients; the number that is
+minimised is never computed.
+"""
+import torch
+from torch.nn import functional as tf
+
+from mxft.errors import InputError
+from mxft.torch.operators.table import operator
+
+
+class _WithGradient(torch.autograd.Function):
+    """An output whose gradient towards the input is given: what comes from above does not matter."""
+
+    @staticmethod
+    def forward(ctx, x, output, gradient):
+        ctx.save_for_backward(gradient)
+        return output.clone()
+
+    @staticmethod
+    def backward(ctx, _):
+        return ctx.saved_tensors[0], None, None
+
+
+class _TimesGradient(torch.autograd.Function):
+    """The same, multiplied with what comes from above (``out_grad``)."""
+
+    @staticmethod
+    def forward(ctx, x, output, gradient):
+        ctx.save_for_backward(gradient)
+        return output.clone()
+
+    @staticmethod
+    def backward(ctx, above):
+        return ctx.saved_tensors[0] * above, None, None
+
+
+@operator("SoftmaxOutput", "Softmax")
+def softmax_output(x, label=None, *, grad_scale=1.0, ignore_label=-1.0, multi_output=False, use_ignore=False,
+                   preserve_shape=False, normalization="null", out_grad=False, smooth_alpha=0.0):
+    """Return the softmax; its gradient is the probabilities less the one-hot label, scaled."""
+    axis = 1 if multi_output else -1
+    flat = x if multi_output or preserve_shape else x.reshape(len(x), -1)
+    output = flat.softmax(axis)
+    if label is None or not (torch.is_grad_enabled() and x.requires_grad):
+        return output.reshape(x.shape)
+    with torch.no_grad():
+        if label.shape == flat.shape and not use_ignore and smooth_alpha == 0:  # probabilities for a label
+            return _apply(out_grad, x, output, (output - label) * grad_scale)
+        classes = flat.shape[axis]
+        index = label.reshape([size for place, size in enumerate(flat.shape) if place != axis % flat.dim()])
+        target = tf.one_hot(index.long().clamp(0, classes - 1), classes).to(output.dtype)
+        target = target * ((index >= 0) & (index < classes)).unsqueeze(-1)
+        if smooth_alpha:
+            target = target * (1 - smooth_alpha) + (1 - target) * (smooth_alpha / (classes - 1))
+        gradient = output - target.movedim(-1, axis)
+        counts = index != ignore_label
+        if use_ignore:
+            gradient = gradient * counts.unsqueeze(axis)
+        pixels = flat[0, 0].numel() if multi_output else 1
+        return _apply(out_grad, x, output, gradient * (grad_scale / _divisor(normalization, index, counts, pixels)))
+
+
+def _divisor(normalization, index, counts, pixels):
+    if normalization == "null":
+        return pixels
+    if normalization == "batch":
+        return index.shape[0] * pixels
+    if normalization == "valid":
+        return counts.sum().clamp_min(1)
+    raise InputError(f"torch: SoftmaxOutput: expected null, batch or valid, received normalization={normalization}")
+
+
+def _apply(out_grad, x, output, gradient):
+    output, gradient = output.reshape(x.shape), gradient.reshape(x.shape)
+    with torch.enable_grad():
+        return (_TimesGradient if out_grad else _WithGradient).apply(x, output, gradient)
+
+
+def _regression(x, label, grad_scale, output, difference):
+    if label is None:
+        return output
+    with torch.no_grad():
+        each = max(label.numel() // len(label), 1)
+        gradient = difference(output, label.reshape(x.shape)) * (grad_scale / each)
+    return _WithGradient.apply(x, output.detach(), gradient)
+
+
+@operator("LinearRegressionOutput")
+def linear_regression(x, label=None, *, grad_scale=1.0):
+    """Return the numbers themselves; the gradient of half the squared error."""
+    return _regression(x, label, grad_scale, x, torch.sub)
+
+
+@operator("MAERegressionOutput")
+def absolute_regression(x, label=None, *, grad_scale=1.0):
+    """Return the numbers themselves; the gradient of the absolute error."""
+    return _regression(x, label, grad_scale, x, lambda output, y: torch.sign(output - y))
+
+
+@operator("LogisticRegressionOutput")
+def logistic_regression(x, label=None, *, grad_scale=1.0):
+    """Return sigmoids; the gradient of the cross-entropy of each."""
+    return _regression(x, label, grad_scale, x.sigmoid(), torch.sub)
+
+
+@operator("SVMOutput")
+def svm_output(x, label=None, *, margin=1.0, regularization_coefficient=1.0, use_linear=False):
+    """Return the scores themselves; the gradient of a hinge loss, squared unless `use_linear`."""
+    if label is None:
+        return x
+    with torch.no_grad():
+        sign = tf.one_hot(label.long(), x.shape[1]).to(x.dtype) * 2 - 1
+        if use_linear:
+            gradient = -sign * (margin > sign * x)
+        else:
+            gradient = -2 * sign * (margin - sign * x).clamp_min(0)
+    return _WithGradient.apply(x, x.detach(), gradient * regularization_coefficient)
+
+
+@operator("MakeLoss", "make_loss")
+def make_loss(x, *, grad_scale=1.0, valid_thresh=0.0, normalization="null"):
+    """Return what is to be minimised; its gradient is `grad_scale`, divided as `normalization` says."""
+    if normalization == "batch":
+        grad_scale = grad_scale / len(x)
+    elif normalization == "valid":
+        grad_scale = grad_scale / (x > valid_thresh).sum().clamp_min(1)
+    elif normalization != "null":
+        raise InputError(f"torch: MakeLoss: expected null, batch or valid, received normalization={normalization}")
+    return _WithGradient.apply(x, x.detach(), torch.ones_like(x) * grad_scale)
+
+
+@operator("BlockGrad", "stop_gradient")
+def block_gradient(x):
+    """Return the input, through which no gradient goes back."""
+    return x.detach()
+
+
+@operator("smooth_l1")
+def smooth_l1(x, *, scalar=1.0):
+    """Return a square near 0 and a line beyond 1/scalar²."""
+    square = scalar * scalar
+    return torch.where(x.abs() < 1 / square, 0.5 * square * x * x, x.abs() - 0.5 / square)
+
+
+@operator("_contrib_gradientmultiplier")
+def gradient_multiplier(x, *, scalar=1.0):
+    """Return the input; what goes back is multiplied."""
+    return x * scalar + (x * (1 - scalar)).detach()
