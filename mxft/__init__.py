@@ -15,7 +15,8 @@ Each job in one call:
     finetune_faces   a face network and a set of people in, a verified run out; pack_faces and pack_pairs make the sets
     slim             a face network up to its embedding
     quantize         a checkpoint computed in int8 on a CPU, calibrated on images and compared
-    export           an ONNX file that was compared with the checkpoint
+    export           a file of ONNX or PyTorch that was compared with the checkpoint
+    to_torch         a torch.nn.Module that computes the same, under the same names; from_torch takes it back
     import_weights   weights of torchvision, timm, Keras and ONNX
     list_models      the names of the zoo; fetch gets one of them
     load_checkpoint  a Checkpoint: symbol, parameters and manifest
@@ -37,7 +38,9 @@ from mxft.moved import find_moved_modules
 
 if TYPE_CHECKING:
     from mxft.api.conversion import export as export
+    from mxft.api.conversion import from_torch as from_torch
     from mxft.api.conversion import import_weights as import_weights
+    from mxft.api.conversion import to_torch as to_torch
     from mxft.api.face_training import FaceFinetuneResult as FaceFinetuneResult
     from mxft.api.face_training import finetune_faces as finetune_faces
     from mxft.api.face_training import slim as slim
@@ -91,7 +94,8 @@ _HOMES = {
     "mxft.api.judging": ("Predictions", "predict", "score"),
     "mxft.api.packing": ("pack_faces", "pack_pairs", "split"), "mxft.api.faces": ("Embeddings", "embed", "verify"),
     "mxft.api.face_training": ("FaceFinetuneResult", "finetune_faces", "slim"),
-    "mxft.api.quantizing": ("quantize",), "mxft.api.conversion": ("export", "import_weights"),
+    "mxft.api.quantizing": ("quantize",),
+    "mxft.api.conversion": ("export", "from_torch", "import_weights", "to_torch"),
     "mxft.api.models": ("fetch", "list_models", "load_checkpoint"), "mxft.data.datasets": ("Records",),
     "mxft.data.pictures": ("Pictures", "open_pictures"), "mxft.errors": ("InputError", "MxftError", "RunError"),
     "mxft.freeze": ("freeze_plan",), "mxft.inference.executor": ("InferenceExecutor",),

@@ -1,4 +1,4 @@
-"""``mxft export``: a checkpoint as an ONNX file that was compared with it."""
+"""``mxft export``: a checkpoint as a file of ONNX or PyTorch that was compared with it."""
 from mxft.commandline.arguments import Parser, add_input_options, input_spec, real, say_assumptions, whole
 from mxft.errors import InputError
 
@@ -15,6 +15,7 @@ examples:
       --output features.onnx
   mxft export --to onnx --model runs/photos --precision int8 \\
       --images photos --output photos-int8.onnx
+  mxft export --to torch --model runs/photos --output photos.pt2
 
 Every output an image alone gives is written, under its own name: classes,
 tags, numbers, maps; a loss becomes the softmax, sigmoid or scores it is for
@@ -30,15 +31,22 @@ With --precision int8 ONNX Runtime's own quantizer makes an int8 file of it. The
 ranges and the layers left in float32 are those mxft quantize found; without it
 the ranges are measured on --images. The file is written only if its scores are
 like the checkpoint's in float32 on --images: --min-cosine says how much.
+
+--to torch writes a program of PyTorch (pip install 'mxft[torch]') in the same
+way, compared with the same outputs. torch.export.load("photos.pt2").module() is
+the network, without mxft and mxnet; its arrays have the checkpoint's names, and
+mxft import --from torch-mxft takes them back. To train it with its moving
+statistics and its losses: mxft.to_torch("runs/photos") in Python.
 """
 
 
 def parser():
     """Return the argument parser."""
-    p = Parser(prog="mxft export", description="Write a checkpoint as ONNX, checked.", epilog=EXAMPLES)
-    p.add_argument("--to", required=True, choices=("onnx",), help="the format")
+    p = Parser(prog="mxft export", description="Write a checkpoint as ONNX or for PyTorch, checked.", epilog=EXAMPLES)
+    p.add_argument("--to", required=True, choices=("onnx", "torch"), help="the format")
     p.add_argument("--model", required=True, metavar="PREFIX,EPOCH", help="checkpoint, folder of a run, or zoo name")
-    p.add_argument("--output", required=True, metavar="FILE", help="the file to write, NAME.onnx")
+    p.add_argument("--output", required=True, metavar="FILE",
+                   help="the file to write, NAME.onnx or NAME.pt2")
     p.add_argument("--layer", metavar="NAME", help="end the network at this layer, one mxft layers lists")
     p.add_argument("--calibrated", action="store_true",
                    help="divide the logits by the temperature of the manifest, as mxft predict does")
@@ -62,8 +70,9 @@ def main(argv=None):
     args = parser().parse_args(argv)
     import os
 
+    from mxft.api.conversion import cut_checkpoint
     from mxft.commandline.models import open_model
-    from mxft.deploy.onnx import export_onnx, is_training_network
+    from mxft.deploy.exported import is_training_network
     from mxft.deploy.slim import slim
     from mxft.network.calibration import with_temperature
     from mxft.network.transfer import check_fits
@@ -76,7 +85,7 @@ def main(argv=None):
     _check_int8(args)
     checkpoint = open_model(args)
     if args.layer:
-        checkpoint = _cut(checkpoint, args.layer)
+        checkpoint = cut_checkpoint(checkpoint, args.layer)
     elif args.calibrated:
         checkpoint = with_temperature(checkpoint)
     elif is_training_network(checkpoint):
@@ -89,13 +98,7 @@ def main(argv=None):
     if args.resize:
         checkpoint = _packed_at(args, checkpoint, spec)
     probe = _probe(args, checkpoint, spec)
-    if args.of_file == "int8":
-        from mxft.deploy.onnx.int8 import MIN_COSINE, export_int8
-
-        least = MIN_COSINE if args.min_cosine is None else args.min_cosine
-        result = export_int8(checkpoint, args.output, probe, spec, least)
-    else:
-        result = export_onnx(checkpoint, args.output, spec.shape, probe, spec=spec)
+    result = _exported(args, checkpoint, probe, spec)
     batch = "N" if result.any_batch else "1"
     print(f"input {result.input} ({batch}, {', '.join(map(str, spec.shape))}): {spec.describe()}")
     for output, (name, shape) in zip(checkpoint.anatomy.served, result.outputs.items()):
@@ -103,12 +106,31 @@ def main(argv=None):
     _say_probabilities(checkpoint)
     if args.of_file == "int8":
         print(f"ranges {result.calibration}")
-    print(f"ONNX Runtime on {len(probe)} {'images' if args.images else 'images of noise'}: {result.describe()}\n"
+    runner = "PyTorch" if args.to == "torch" else "ONNX Runtime"
+    print(f"{runner} on {len(probe)} {'images' if args.images else 'images of noise'}: {result.describe()}\n"
           f"wrote {result.path}: {os.path.getsize(result.path) / 1e6:.1f} MB")
 
 
+def _exported(args, checkpoint, probe, spec):
+    """Write the file; return what was written."""
+    if args.to == "torch":
+        from mxft.deploy.pytorch import export_torch
+
+        return export_torch(checkpoint, args.output, spec.shape, probe, spec=spec)
+    if args.of_file == "int8":
+        from mxft.deploy.onnx.int8 import MIN_COSINE, export_int8
+
+        least = MIN_COSINE if args.min_cosine is None else args.min_cosine
+        return export_int8(checkpoint, args.output, probe, spec, least)
+    from mxft.deploy.onnx import export_onnx
+
+    return export_onnx(checkpoint, args.output, spec.shape, probe, spec=spec)
+
+
 def _check_int8(args):
-    """Refuse int8 without images, and what is asked of int8 alone."""
+    """Refuse int8 without images or for PyTorch, and what is asked of int8 alone."""
+    if args.of_file == "int8" and args.to != "onnx":
+        raise InputError(f"--precision: expected --to onnx beside int8, received --to {args.to}; leave --precision out")
     if args.of_file == "int8" and not args.images:
         raise InputError("--precision: expected --images beside int8, which is calibrated and compared on them, "
                          "received none; --images photos, say")
@@ -139,20 +161,11 @@ def _packed_at(args, checkpoint, spec):
                                                      "packing": packing_of(args, checkpoint, spec)})
 
 
-def _cut(checkpoint, layer):
-    """Return the checkpoint up to a layer, its parameters as they are."""
-    import dataclasses
-
-    from mxft.surgery import cut_at
-
-    return dataclasses.replace(checkpoint, symbol=cut_at(checkpoint.symbol, layer), name=f"{checkpoint.name}, {layer}")
-
-
 def _probe(args, checkpoint, spec):
     """Return preprocessed images, float32 (n, C, H, W): the files', or noise."""
     from mxft.cli.predict import packing_of
     from mxft.commandline.image_sources import opened_images
-    from mxft.deploy.onnx import noise
+    from mxft.deploy.exported import noise
     from mxft.evaluation.prediction import image_iterator
     from mxft.files.whole import require_file
 

@@ -14,6 +14,8 @@ examples:
   mxft import --from arcface-torch --arch r50 --weights backbone.pth \\
       --prefix models/r50
   mxft import --from onnx --weights buffalo_l.zip --prefix models/w600k-r50
+  mxft import --from torch-mxft --arch runs/photos --weights trained.pth \
+      --prefix models/trained
   mxft import --list
 
 Nothing in a weight file is executed. .safetensors are read without PyTorch;
@@ -22,7 +24,9 @@ Nothing in a weight file is executed. .safetensors are read without PyTorch;
 before it is written. ResNets of PyTorch are GluonCV's v1b, those of Keras
 Gluon's v1, the iresnets of arcface-torch insightface's own r18 … r100. Of a
 model pack, a zip or a folder of .onnx files, the face recognition network is
-imported. The manifest holds the input the network is usually published with;
+imported. torch-mxft is a checkpoint that became a PyTorch module (mxft.to_torch,
+mxft export --to torch), was trained there and comes back: --arch names the
+checkpoint, whose manifest is kept. The manifest holds the input the network is usually published with;
 --image-shape, --rgb-mean, --rgb-std and --resize state another.
 """
 
@@ -35,7 +39,8 @@ def parser():
                epilog=EXAMPLES)
     p.add_argument("--from", dest="source", choices=sources(), metavar="SOURCE",
                    help=f"whose names the file has: {', '.join(sources())}")
-    p.add_argument("--arch", metavar="NAME", help="the network, as its source calls it (not for onnx)")
+    p.add_argument("--arch", metavar="NAME", help="the network, as its source calls it (not for onnx); of "
+                   "torch-mxft the checkpoint it was made of")
     p.add_argument("--weights", metavar="FILE", help=".safetensors, .pth, .h5 or .onnx; of onnx also a model pack")
     p.add_argument("--prefix", metavar="PREFIX", help="of the files to write")
     p.add_argument("--epoch", type=whole(0), default=0, metavar="N", help="number of the .params file (default: 0)")
@@ -56,6 +61,7 @@ def main(argv=None):
         return
     _check(args)
     from mxft.api.conversion import with_usual_input
+    from mxft.api.models import find_model
     from mxft.data.classes import read_classes
     from mxft.importing import import_weights
     from mxft.network.checkpoint import require_free_prefix
@@ -64,7 +70,8 @@ def main(argv=None):
     require_free_prefix(args.prefix, args.epoch, args.force, "prefix")
     classes = read_classes(args.classes, unique=False) if args.classes else None
     size = args.image_shape[1] if args.image_shape else None
-    checkpoint = import_weights(args.source, args.weights, args.arch, classes, size)
+    arch = find_model(args.arch) if args.source == "torch-mxft" else args.arch
+    checkpoint = import_weights(args.source, args.weights, arch, classes, size)
     if args.mean_image:
         checkpoint.manifest["input"] = input_spec(args, checkpoint.input_spec).to_dict()
         checkpoint = with_mean_image(checkpoint, args.mean_image)
@@ -82,8 +89,9 @@ def _list(only=None):
 
     for source in [only] if only else sources():
         try:
-            known = ("any classifier or face network of its usual operators" if source == "onnx" else
-                     ", ".join(architectures(source)))
+            known = {"onnx": "any classifier or face network of its usual operators",
+                     "torch-mxft": "any checkpoint that became a module of PyTorch"}.get(source)
+            known = known or ", ".join(architectures(source))
         except MxftError as error:
             known = str(error)
         print(f"{source}: {known}")

@@ -1,4 +1,4 @@
-"""Weights of PyTorch, timm, insightface, Keras and ONNX as ordinary MXNet checkpoints."""
+"""Weights of PyTorch, timm, insightface, Keras and ONNX as ordinary MXNet checkpoints, and those that came from one."""
 import importlib
 import os
 from collections.abc import Mapping
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from mxft.errors import InputError, nearest
 from mxft.plugins import IMPORTERS, installed, load
 
-SOURCES = ("torchvision", "timm", "efficientnet-pytorch", "keras", "arcface-torch", "onnx")
+SOURCES = ("torchvision", "timm", "efficientnet-pytorch", "keras", "arcface-torch", "onnx", "torch-mxft")
+WITHOUT_TABLE = ("onnx", "torch-mxft")  # their networks are in the file, or in the checkpoint they came from
 
 
 def sources():
@@ -15,7 +16,7 @@ def sources():
 
 
 def architectures(source):
-    """Return the table {name: Architecture} of a source; ONNX has none.
+    """Return the table {name: Architecture} of a source; those of `WITHOUT_TABLE` have none.
 
     Raises
     ------
@@ -25,7 +26,7 @@ def architectures(source):
         A package's table cannot be imported.
     """
     names = sources()
-    if source not in names or source == "onnx":
+    if source not in names or source in WITHOUT_TABLE:
         raise InputError(f"import: expected one of {', '.join(names)}, received source={source!r}; "
                          f"{nearest(source, names)}")
     if source not in SOURCES:
@@ -42,13 +43,14 @@ def import_weights(source, weights, arch=None, classes=None, input_size=None):
 
     Parameters
     ----------
-    source : {"torchvision", "timm", "efficientnet-pytorch", "keras", "arcface-torch", "onnx"}
+    source : {"torchvision", "timm", "efficientnet-pytorch", "keras", "arcface-torch", "onnx", "torch-mxft"}
         Whose names the file has; or a source of an installed package.
     weights : str or os.PathLike
         See `mxft.importing.weight_files.read_weights` and `mxft.importing.onnx.import_onnx`.
     arch : str
         As the source calls the network; of timm's ``resnet50.tv_in1k`` what is behind the dot does not matter. None
-        for ONNX, which holds the network.
+        for ONNX, which holds the network; ``"prefix,epoch"`` for ``torch-mxft``: the checkpoint whose module was
+        trained in PyTorch.
     classes : list of str, optional
         Names of the outputs.
     input_size : int, optional
@@ -78,6 +80,8 @@ def import_weights(source, weights, arch=None, classes=None, input_size=None):
     if source == "onnx":
         from mxft.importing.onnx import import_onnx
         return import_onnx(weights, classes, input_size)
+    if source == "torch-mxft":
+        return _trained_in_torch(weights, arch, classes)
     from mxft.importing.arcface_torch import NOT_IMPORTED
     from mxft.importing.weight_files import read_weights
 
@@ -88,3 +92,16 @@ def import_weights(source, weights, arch=None, classes=None, input_size=None):
         raise InputError(f"import from {source}: expected one of {', '.join(table)}, received arch={arch!r}"
                          f"{f', {why}' if why else f'; {nearest(name, table)}'}")
     return table[name].checkpoint(read_weights(weights), f"{source} {arch}, {os.path.basename(weights)}", classes)
+
+
+def _trained_in_torch(weights, model, classes):
+    """Return the checkpoint `model` with the arrays of a file in place of its own."""
+    import dataclasses
+
+    from mxft.importing.weight_files import read_weights
+    from mxft.network.checkpoint import load_checkpoint
+    from mxft.torch import from_torch
+
+    checkpoint = from_torch(read_weights(weights), load_checkpoint(model))
+    found = {"source": f"torch-mxft {model}, {os.path.basename(weights)}", **({"classes": classes} if classes else {})}
+    return dataclasses.replace(checkpoint, manifest={**checkpoint.manifest, **found})

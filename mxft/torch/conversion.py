@@ -5,8 +5,11 @@ import numpy as np
 
 from mxft.compat import mx
 from mxft.errors import InputError
+from mxft.network.checkpoint import parent_entry
 from mxft.network.graph import Graph
 from mxft.torch.module import MXNetModule
+
+_OF_THE_OLD_WEIGHTS = ("metrics", "quantization", "precision", "data", "versions")  # in a manifest
 
 
 def to_torch(checkpoint):
@@ -61,7 +64,8 @@ def from_torch(values, checkpoint):
     Returns
     -------
     mxft.network.checkpoint.Checkpoint
-        Float32, whatever type the module computes in.
+        Float32, whatever type the module computes in. Its manifest names the checkpoint as its parent, and has lost
+        what was measured with other weights: metrics, temperature, ranges of int8.
 
     Raises
     ------
@@ -83,15 +87,19 @@ def from_torch(values, checkpoint):
     own = {**checkpoint.arg_params, **checkpoint.aux_params}
     missing, unknown = sorted(own.keys() - found.keys()), sorted(found.keys() - own.keys())
     if missing:
-        raise InputError(f"torch: expected every array of the checkpoint, received none called {_first(missing)}")
+        raise InputError(f"torch: expected every array of the checkpoint, received none called {_first(missing)}; "
+                         "of a network that was cut off at a layer, mxft slim or Checkpoint.save writes the checkpoint")
     if unknown:
         raise InputError(f"torch: expected no other arrays than the checkpoint's, received {_first(unknown)}")
     arrays = {name: _array(value) for name, value in found.items()}
     for name, value in arrays.items():
         if value.shape != own[name].shape:
             raise InputError(f"torch: expected {name} of shape {own[name].shape}, received {value.shape}")
+    kept = {name: value for name, value in checkpoint.manifest.items() if name not in _OF_THE_OLD_WEIGHTS}
     return dataclasses.replace(
-        checkpoint, arg_params={name: mx.nd.array(arrays[name]) for name in checkpoint.arg_params},
+        checkpoint, manifest={**kept, "parent": parent_entry(checkpoint)}, name=f"{checkpoint.name}, from PyTorch",
+        on_disk=False, precision=None,
+        arg_params={name: mx.nd.array(arrays[name]) for name in checkpoint.arg_params},
         aux_params={name: mx.nd.array(arrays[name]) for name in checkpoint.aux_params})
 
 

@@ -95,3 +95,36 @@ def test_refusals(here, words, message, capsys):
     assert run(*words) == 2
     assert message in capsys.readouterr().err
     assert not os.path.exists("net.onnx")
+
+
+def test_to_pytorch_and_back_after_training(here, capsys):
+    torch = pytest.importorskip("torch")
+    assert run_verb("export", ["--to", "torch", "--model", "net,0", "--output", "net.pt2", "--images", "cat.png"]) == 0
+    said = capsys.readouterr().out
+    assert "input data (N, 3, 16, 16): 16x16 RGB, (pixel - [9, 9, 9]) x [0.1, 0.1, 0.1], short side " in said
+    assert "output softmax (N, 5): probabilities\nPyTorch on 1 images: largest difference " in said
+    module = torch.export.load("net.pt2").module()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    module(torch.ones(2, 3, 16, 16))[:, 0].sum().backward()
+    optimizer.step()
+    torch.save(module.state_dict(), "trained.pth")
+    back = ["--from", "torch-mxft", "--arch", "net,0", "--weights", "trained.pth", "--prefix", "back"]
+    assert run_verb("import", back) == 0
+    assert "5 probabilities; a new head is put on flatten0\ninput: 16x16 RGB, (pixel - [9, 9, 9])" in (
+        capsys.readouterr().out)
+    found, before = load_checkpoint("back,0"), load_checkpoint("net,0")
+    assert found.manifest["parent"]["model"] == "net,0" and "metrics" not in found.manifest
+    weights = module.state_dict()["fc1_weight"].numpy()
+    assert (found.arg_params["fc1_weight"].asnumpy() == weights).all()
+    assert (before.arg_params["fc1_weight"].asnumpy() != weights).any()
+    del weights
+    torch.save({"fc1_weight": torch.zeros(5, 4)}, "trained.pth")
+    assert run_verb("import", [*back, "--force"]) == 2
+    assert "torch: expected every array of the checkpoint, received none called " in capsys.readouterr().err
+
+
+def test_what_is_onnxs_alone_is_refused_beside_pytorch(here, capsys):
+    words = ["--to", "torch", "--model", "net,0", "--output", "net.pt2", "--precision", "int8", "--images", "cat.png"]
+    assert run_verb("export", words) == 2
+    assert capsys.readouterr().err == ("mxft export: --precision: expected --to onnx beside int8, received --to torch; "
+                                       "leave --precision out\n")

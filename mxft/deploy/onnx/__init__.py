@@ -3,12 +3,11 @@
 Every output an image alone gives is written: classes, tags, values, embeddings, maps. The file is kept only if it
 computes what the unaltered network does.
 """
-import dataclasses
 import os
 
 import numpy as np
 
-from mxft.compat import mx
+from mxft.deploy.exported import TOLERANCE, ExportedFile, noise, served_symbol
 from mxft.deploy.onnx.comparison import apart_at, apart_from, open_batch, read_by_softmax
 from mxft.deploy.onnx.exporter import exported, refuse_unknown
 from mxft.deploy.onnx.serving_graph import serving_graph
@@ -18,47 +17,10 @@ from mxft.files.whole import whole_path
 from mxft.machine.packages import require_packages
 from mxft.network.input_spec import InputSpec
 from mxft.network.manifest import METADATA, portable_facts
-from mxft.wording import BriefRepr
-
-TOLERANCE = 1e-4
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
-class OnnxExport(BriefRepr):
-    """What `export_onnx` wrote.
-
-    Parameters
-    ----------
-    path : str
-    error : float
-        Largest difference from the checkpoint's output on the probe, as a part of its largest value.
-    any_batch : bool
-        Whether batches of any size go through; else the one it was exported with.
-    input : str
-        Its name in the file.
-    outputs : dict of str to tuple of int
-        For each output its name in the file and its shape for one image.
-    """
-
-    path: str
-    error: float
-    any_batch: bool
-    input: str
-    outputs: dict
-
-    @property
-    def output(self):
-        """The name of the first output."""
-        return next(iter(self.outputs))
-
-    @property
-    def output_shape(self):
-        """The shape of the first output for one image."""
-        return self.outputs[self.output]
-
-    def describe(self):
-        """Return how near it is, in words."""
-        return f"largest difference {self.error:.1e} of the largest value"
+class OnnxExport(ExportedFile):
+    """What `export_onnx` wrote."""
 
 
 def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE, spec=None):
@@ -68,7 +30,7 @@ def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE, 
     ----------
     checkpoint : mxft.network.checkpoint.Checkpoint
         Of any MXNet release. A loss becomes what it computes for inference; of a face network in training only the
-        embedding serves, see `is_training_network` and `mxft.deploy.slim.slim`.
+        embedding serves, see `mxft.deploy.exported.is_training_network` and `mxft.deploy.slim.slim`.
     path : str or os.PathLike
     image_shape : tuple of int
         ``(C, H, W)``.
@@ -129,8 +91,7 @@ def export_onnx(checkpoint, path, image_shape, probe=None, tolerance=TOLERANCE, 
 
 def _compared(checkpoint, symbol, model, probe, any_batch, tolerance):
     """Return how far the model is from the checkpoint's own outputs; RunError with the first layer that is too far."""
-    unaltered = mx.sym.Group([checkpoint.symbol[output.position] for output in checkpoint.anatomy.served])
-    error = max([apart_from(unaltered, checkpoint, model, probe, any_batch),
+    error = max([apart_from(served_symbol(checkpoint), checkpoint, model, probe, any_batch),
                  *apart_at(symbol, checkpoint, model, probe, any_batch, read_by_softmax(symbol)).values()])
     if error <= tolerance:
         return error
@@ -139,19 +100,3 @@ def _compared(checkpoint, symbol, model, probe, any_batch, tolerance):
                         ("none of them alone", error))
     raise RunError(f"no ONNX file was written: expected the checkpoint's output to {tolerance:g} of its largest value, "
                    f"received a difference of {error:.1e}; the first layer that differs is {layer} ({apart:.1e})")
-
-
-def noise(spec, count=2):
-    """Return random pixels as a network of this InputSpec takes them: float32 ``(count, C, H, W)``."""
-    pixels = np.random.RandomState(0).uniform(0, 255, (count, *spec.shape))
-    channels = spec.shape[0]
-    mean, scale = (np.reshape(values[:channels], (channels, 1, 1)) for values in (spec.mean, spec.scale))
-    return ((pixels - mean) * scale).astype(np.float32)
-
-
-def is_training_network(checkpoint):
-    """Whether a face network is as it was trained: of two outputs, or with a margin, which reads the labels.
-
-    What serves then is its embedding.
-    """
-    return checkpoint.anatomy.is_face_training

@@ -2,6 +2,7 @@
 import numpy as np
 
 from mxft.compat import mx
+from mxft.deploy.exported import apart, own_outputs
 from mxft.errors import RunError, last_line
 from mxft.network.graph import Graph
 
@@ -83,8 +84,8 @@ def apart_from(unaltered, checkpoint, model, images, any_batch):
     float
         As a part of the largest value of each output.
     """
-    expected = _outputs(unaltered, checkpoint, images, any_batch)
-    return max(_apart(*pair) for pair in zip(run(model, images, any_batch), expected))
+    expected = own_outputs(unaltered, checkpoint, images, any_batch)
+    return max(apart(*pair) for pair in zip(run(model, images, any_batch), expected))
 
 
 def apart_at(symbol, checkpoint, model, images, any_batch, layers=None):
@@ -111,8 +112,8 @@ def apart_at(symbol, checkpoint, model, images, any_batch, layers=None):
     wide.CopyFrom(model)
     del wide.graph.output[:]
     wide.graph.output.extend(onnx.helper.make_empty_tensor_value_info(layer) for layer in layers)
-    expected = _outputs(mx.sym.Group([internals[outputs[layer]] for layer in layers]), checkpoint, images, any_batch)
-    return {layer: _apart(*pair) for layer, *pair in zip(layers, run(wide, images, any_batch), expected)}
+    expected = own_outputs(mx.sym.Group([internals[outputs[layer]] for layer in layers]), checkpoint, images, any_batch)
+    return {layer: apart(*pair) for layer, *pair in zip(layers, run(wide, images, any_batch), expected)}
 
 
 def read_by_softmax(symbol):
@@ -120,25 +121,3 @@ def read_by_softmax(symbol):
     graph = Graph(symbol)
     ends = [graph.nodes[index] for index, _ in graph.heads]
     return [graph.nodes[node.inputs[0][0]].name for node in ends if node.op in ("softmax", "log_softmax", "sigmoid")]
-
-
-def _outputs(symbol, checkpoint, images, any_batch):
-    """Return the outputs of a symbol with a checkpoint's parameters, as a list of arrays.
-
-    Bound as for training: the fused graph of inference has no outputs in its middle, and dies of being asked for them.
-    """
-    name = checkpoint.anatomy.image.name
-    batches = [images] if any_batch else [images[i:i + 1] for i in range(len(images))]
-    executor = symbol.simple_bind(mx.cpu(), grad_req="write", **{name: batches[0].shape})
-    executor.copy_params_from(checkpoint.arg_params, checkpoint.aux_params, allow_extra_params=True)
-    found = [[output.asnumpy() for output in executor.forward(is_train=False, **{name: mx.nd.array(batch)})]
-             for batch in batches]
-    return [np.concatenate(parts) for parts in zip(*found)]
-
-
-def _apart(received, expected):
-    if received.shape != expected.shape:
-        return float("inf")
-    if not expected.size:
-        return 0.0
-    return float(abs(received - expected).max() / max(abs(expected).max(), 1e-30))

@@ -41,7 +41,7 @@ def softmax_output(x, label=None, *, grad_scale=1.0, ignore_label=-1.0, multi_ou
                    preserve_shape=False, normalization="null", out_grad=False, smooth_alpha=0.0):
     """Return the softmax; its gradient is the probabilities less the one-hot label, scaled."""
     axis = 1 if multi_output else -1
-    flat = x if multi_output or preserve_shape else x.reshape(len(x), -1)
+    flat = x if multi_output or preserve_shape else x.flatten(1)
     output = flat.softmax(axis)
     if label is None or not (torch.is_grad_enabled() and x.requires_grad):
         return output.reshape(x.shape)

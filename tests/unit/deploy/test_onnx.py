@@ -8,11 +8,8 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from mxft.compat import mx  # noqa: E402
-from mxft.deploy.onnx import (  # noqa: E402
-    export_onnx,
-    exporter,  # noqa: E402
-    is_training_network,
-)
+from mxft.deploy.exported import is_training_network  # noqa: E402
+from mxft.deploy.onnx import export_onnx, exporter  # noqa: E402
 from mxft.errors import DependencyError, InputError, RunError  # noqa: E402
 from mxft.network.checkpoint import Checkpoint  # noqa: E402
 

@@ -11,7 +11,7 @@ import pytest
 
 from mxft.compat import mx
 from mxft.errors import DependencyError, InputError
-from mxft.importing import SOURCES, architectures, import_weights, keras, timm, torchvision
+from mxft.importing import SOURCES, WITHOUT_TABLE, architectures, import_weights, keras, timm, torchvision
 from mxft.importing.architecture import with_gluon_names
 from mxft.importing.weight_files import read_weights
 from mxft.inference.executor import InferenceExecutor
@@ -25,7 +25,7 @@ def parameters_of(network):
 
 
 def test_every_network_of_every_source_has_its_names_recorded():
-    classifiers = [source for source in SOURCES if source not in ("arcface-torch", "onnx")]
+    classifiers = [source for source in SOURCES if source not in ("arcface-torch", *WITHOUT_TABLE)]
     assert sorted(NAMES) == sorted(f"{source} {arch}" for source in classifiers for arch in architectures(source))
 
 
