@@ -1,5 +1,6 @@
 """Devices by the words users type: ``"0,1"`` to contexts, the kvstore that goes with them."""
 import itertools
+import logging
 import os
 
 from mxft.compat import mx
@@ -7,7 +8,10 @@ from mxft.distributed.environment import read_part
 from mxft.errors import InputError, last_line, nearest
 from mxft.machine.cards import query_driver, refuse_cards_without_code, refuse_driver
 from mxft.machine.cuda import CUDA_BUILD
-from mxft.options import KVSTORES
+from mxft.machine.packages import is_installed
+from mxft.options import ENGINES, KVSTORES
+
+PROGRESS = logging.getLogger("mxft.progress")  # a command tells it on standard error
 
 
 def contexts(gpus="", cpus=1):
@@ -58,6 +62,85 @@ def contexts(gpus="", cpus=1):
                          f"({available} GPU(s) visible; CUDA_VISIBLE_DEVICES="
                          f"{os.environ.get('CUDA_VISIBLE_DEVICES', '(unset)')})")
     return [mx.gpu(int(word)) for word in words]
+
+
+def inference_context(gpus="", engine="auto", device=None, precision=None, compiled=False):
+    """Return where a network is computed for inference, and by which engine.
+
+    Parameters
+    ----------
+    gpus : str
+        As of `contexts`; the first one counts.
+    engine : {"auto", "mxnet", "torch"}
+        ``auto`` is MXNet on a CPU and on cards it has code for, PyTorch where a device is named or a card asked for
+        that MXNet cannot use and PyTorch can.
+    device : str, optional
+        PyTorch's name: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, ``"xpu"``.
+    precision : str, optional
+        For PyTorch: see `mxft.torch.device.TorchDevice`. MXNet's is the checkpoint's own.
+    compiled : bool
+        Whether PyTorch compiles the network first.
+
+    Returns
+    -------
+    mx.Context or mxft.torch.device.TorchDevice
+
+    Raises
+    ------
+    InputError
+        An engine of another name; what is PyTorch's alone beside ``mxnet``; or a device that is not there.
+    DependencyError
+        PyTorch is asked for and not installed.
+
+    Examples
+    --------
+    >>> inference_context(), inference_context(engine="mxnet")
+    (cpu(0), cpu(0))
+    """
+    if not computed_by_torch(gpus, engine, device):
+        for name, value in (("device", device), ("compile", compiled)):
+            if value and value != "cpu":
+                raise InputError(f"`{name}`: expected `engine='torch'` beside it, received engine={engine!r}")
+        return contexts(gpus)[0]
+    from mxft.torch.device import torch_device
+
+    found = torch_device(device or (f"cuda:{str(gpus).split(',')[0].strip()}" if gpus else "cpu"),
+                         "fp32" if precision == "auto" else precision, compiled)
+    PROGRESS.info(f"computing by {found}")
+    return found
+
+
+def computed_by_torch(gpus="", engine="auto", device=None):
+    """Whether `inference_context` chooses PyTorch.
+
+    Examples
+    --------
+    >>> computed_by_torch(), computed_by_torch(device="cuda")
+    (False, True)
+    """
+    if engine not in ENGINES:
+        raise InputError(f"`engine`: expected one of {', '.join(ENGINES)}, received engine={engine!r}")
+    if engine != "auto":
+        return engine == "torch"
+    if device and device != "cpu":
+        return True
+    return bool(gpus) and not _has_code_for(gpus) and _torch_sees_cards()
+
+
+def _has_code_for(gpus):
+    """Whether this MXNet computes on these cards."""
+    try:
+        return bool(contexts(gpus))
+    except InputError:
+        return False
+
+
+def _torch_sees_cards():
+    if not is_installed("torch"):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _count_gpus(gpus):

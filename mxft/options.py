@@ -33,6 +33,7 @@ BUDGET_BYTES = 2 << 30
 FOLDER = os.path.join("data-cache", "features")  # of a cache on disk, where none is named
 DTYPES = ("float32", "float16")
 RESUMES = ("auto", "must")
+ENGINES = ("auto", "mxnet", "torch")
 PRECISIONS = ("fp32", "bf16", "int8", "auto")
 TRAINING_PRECISIONS = ("fp32", "bf16", "auto")  # of layers that train
 

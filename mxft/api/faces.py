@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from mxft.api.models import Model, at_precision, input_of, open_model
+from mxft.api.models import Model, input_of, on_device, open_model
 from mxft.api.pictures import Picture, as_files
 from mxft.api.telling import telling
 from mxft.data.images import BadImage, inspect
 from mxft.data.packing import read_image
 from mxft.data.progress import progress
-from mxft.devices import contexts
 from mxft.errors import RunError
 from mxft.evaluation.packing import folder_packing
 from mxft.evaluation.prediction import image_iterator
@@ -69,7 +68,8 @@ def embed(model: Model, pictures: Picture | Iterable[Picture], *, layer: str | N
           normalise: bool = False, resize: int | None = None, batch_size: int = 32,
           image_shape: Sequence[int] | None = None, rgb_mean: Sequence[float] | None = None,
           rgb_std: Sequence[float] | None = None, gpus: str = "",
-          precision: str | None = None, threads: int | None = None) -> Embeddings:
+          engine: str = "auto", device: str | None = None, precision: str | None = None,
+          threads: int | None = None) -> Embeddings:
     """Return a vector for each picture: a face network's embedding, or the features before a classifier.
 
     Parameters
@@ -90,6 +90,10 @@ def embed(model: Model, pictures: Picture | Iterable[Picture], *, layer: str | N
     image_shape, rgb_mean, rgb_std, optional
         Where the checkpoint has no manifest.
     gpus : str
+    engine : {"auto", "mxnet", "torch"}
+        PyTorch computes the same as MXNet, on cards that MXNet has no code for; auto takes it where `device` names one.
+    device : str, optional
+        Of PyTorch: ``"cuda"``, ``"cuda:1"``, ``"mps"``, ``"xpu"``, ``"cpu"``.
     precision : {"fp32", "bf16", "int8", "auto"}, optional
         Numbers it is computed in, on a CPU; int8 of a quantized checkpoint, else fp32, when None.
     threads : int, optional
@@ -113,7 +117,7 @@ def embed(model: Model, pictures: Picture | Iterable[Picture], *, layer: str | N
     0.71
     """
     with telling(), as_files(pictures) as (paths, names, _):
-        checkpoint = at_precision(open_model(model, image_shape), precision)
+        checkpoint, context = on_device(open_model(model, image_shape), gpus, engine, device, precision)
         spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std, InputSpec())
         check_fits(checkpoint, spec)
         if layer is None and checkpoint.anatomy.embedding and not resize:
@@ -122,7 +126,7 @@ def embed(model: Model, pictures: Picture | Iterable[Picture], *, layer: str | N
         packing = {**folder_packing(checkpoint, spec), **({"resize": resize} if resize else {})}
         with image_iterator(paths, spec, packing, batch_size, threads) as (iterator, problems):
             executor = InferenceExecutor(cut_at(checkpoint.symbol, layer), checkpoint.arg_params, checkpoint.aux_params,
-                                         spec.shape, iterator.batch_size, contexts(gpus)[0],
+                                         spec.shape, iterator.batch_size, context,
                                          precision=precision_of(checkpoint))
             vectors = _vectors(executor, iterator, flip)
     if normalise:
@@ -170,7 +174,7 @@ def _vectors(executor: Any, iterator: Any, flip: bool) -> np.ndarray[Any, Any]:
 
 def verify(model: Model, pairs: str | os.PathLike[str] | PairSet, *, folds: int = FOLDS, flip: bool = True,
            batch_size: int = 32, image_size: Sequence[int] | None = None, gpus: str = "",
-           precision: str | None = None,
+           engine: str = "auto", device: str | None = None, precision: str | None = None,
            threads: int | None = None) -> Verification:
     """Verify a face network on a set of pairs, as ``mxft verify`` and insightface's ``verification.py`` do.
 
@@ -188,6 +192,10 @@ def verify(model: Model, pairs: str | os.PathLike[str] | PairSet, *, folds: int 
     image_size : (H, W), optional
         The manifest's, or 112x112, when None.
     gpus : str
+    engine : {"auto", "mxnet", "torch"}
+        PyTorch computes the same as MXNet, on cards that MXNet has no code for; auto takes it where `device` names one.
+    device : str, optional
+        Of PyTorch: ``"cuda"``, ``"cuda:1"``, ``"mps"``, ``"xpu"``, ``"cpu"``.
     precision : {"fp32", "bf16", "int8", "auto"}, optional
         Numbers it is computed in, on a CPU; int8 of a quantized checkpoint, else fp32, when None.
     threads : int, optional
@@ -207,12 +215,12 @@ def verify(model: Model, pairs: str | os.PathLike[str] | PairSet, *, folds: int 
     0.99117+-0.00578
     """
     with telling(), quiet_native():
-        checkpoint = at_precision(open_model(model), precision)
+        checkpoint, context = on_device(open_model(model), gpus, engine, device, precision)
         pair_set = pairs if isinstance(pairs, PairSet) else load_pairs(os.fspath(pairs))
         size = height_width(image_size, "image_size") if image_size else input_size(checkpoint)
         check_images(pair_set, size)
         check_folds(len(pair_set.issame), folds)
-        executor = embedding_executor(checkpoint, batch_size, size, contexts(gpus)[0])
+        executor = embedding_executor(checkpoint, batch_size, size, context)
         with progress(len(distinct_images(pair_set)[0]), f"verifying {pair_set.name}") as advance:
             found: Verification = verify_pairs(executor, pair_set, folds, flip, size, threads, advance)
     return found

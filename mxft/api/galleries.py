@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Union
 
-from mxft.api.models import Model, find_model, open_model
+from mxft.api.models import Model, find_model, on_device, open_model
 from mxft.api.telling import telling
-from mxft.devices import contexts
 from mxft.errors import InputError, MxftError, RunError
 from mxft.faces.align.detection import make_detector
 from mxft.faces.align.folder import AlignResult, align_folder
@@ -106,7 +105,8 @@ def enroll(people: Path, model: Model | None = None, path: Path | None = None, *
            fpir: float | None = None, images: str = AUTO, flip: bool = True, detector: str | None = None,
            choose: str | None = None, turned: bool = False, min_size: int | None = None,
            confidence: float | None = None, image_size: Sequence[int] | None = None, batch_size: int = 32,
-           gpus: str = "", rewrite: bool = True, threads: int | None = None) -> Gallery:
+           gpus: str = "", engine: str = "auto", device: str | None = None, precision: str | None = None,
+           rewrite: bool = True, threads: int | None = None) -> Gallery:
     """Make a gallery of people whose names are known, as ``mxft enroll`` does.
 
     Parameters
@@ -140,6 +140,12 @@ def enroll(people: Path, model: Model | None = None, path: Path | None = None, *
         Faces computed at a time.
     gpus : str
         ``"0"``; empty for the CPU.
+    engine : {"auto", "mxnet", "torch"}
+        PyTorch computes the same as MXNet, on cards that MXNet has no code for; auto takes it where `device` names one.
+    device : str, optional
+        Of PyTorch: ``"cuda"``, ``"cuda:1"``, ``"mps"``, ``"xpu"``, ``"cpu"``.
+    precision : {"fp32", "bf16", "int8", "auto"}, optional
+        Numbers it is computed in, on a CPU; int8 of a quantized checkpoint, else fp32, when None.
     rewrite : bool
         Change the graph into a faster one that computes the same.
     threads : int, optional
@@ -170,7 +176,8 @@ def enroll(people: Path, model: Model | None = None, path: Path | None = None, *
         if model is None and before is None:
             raise InputError("`model`: expected a face network, received none; mxft zoo list names some")
         opened = open_face_images([os.fspath(people)])
-        embedder = _embedder(model or model_of(before), flip, image_size, batch_size, gpus, rewrite, threads)
+        embedder = _embedder(model or model_of(before), flip, image_size, batch_size,
+                             (gpus, engine, device, precision), rewrite, threads)
         reader = face_reader(embedder, images, detector, choose, turned, min_size, confidence)
         found: Gallery
         found, embedded = enroll_faces(embedder, opened, reader)
@@ -190,6 +197,7 @@ def identify(gallery: Gallery | Path, pictures: Path | Iterable[Path], *, model:
              pool: str = MEAN, threshold: float | None = None, images: str = AUTO, every: bool = True,
              detector: str | None = None, choose: str | None = None, turned: bool = False,
              min_size: int | None = None, confidence: float | None = None, batch_size: int = 32, gpus: str = "",
+             engine: str = "auto", device: str | None = None, precision: str | None = None,
              rewrite: bool = True, threads: int | None = None) -> list[NamedFace]:
     """Name the faces in pictures by a gallery, as ``mxft identify`` does.
 
@@ -215,6 +223,12 @@ def identify(gallery: Gallery | Path, pictures: Path | Iterable[Path], *, model:
         Faces computed at a time.
     gpus : str
         ``"0"``; empty for the CPU.
+    engine : {"auto", "mxnet", "torch"}
+        PyTorch computes the same as MXNet, on cards that MXNet has no code for; auto takes it where `device` names one.
+    device : str, optional
+        Of PyTorch: ``"cuda"``, ``"cuda:1"``, ``"mps"``, ``"xpu"``, ``"cpu"``.
+    precision : {"fp32", "bf16", "int8", "auto"}, optional
+        Numbers it is computed in, on a CPU; int8 of a quantized checkpoint, else fp32, when None.
     rewrite : bool
         Change the graph into a faster one that computes the same.
     threads : int, optional
@@ -243,7 +257,8 @@ def identify(gallery: Gallery | Path, pictures: Path | Iterable[Path], *, model:
         given = [pictures] if isinstance(pictures, (str, os.PathLike)) else list(pictures)
         opened = open_face_images(given)
         embedder = _embedder(model or model_of(known), known.facts.get("flip", True),
-                             known.facts.get("image_size"), batch_size, gpus, rewrite, threads)
+                             known.facts.get("image_size"), batch_size, (gpus, engine, device, precision),
+                             rewrite, threads)
         require_same_network(embedder.facts, known.facts, "the gallery, made by")
         reader = face_reader(embedder, images, detector, choose, turned, min_size, confidence, every)
         found = embedder.embed(opened, reader, "identifying")
@@ -259,7 +274,8 @@ def compare_faces(model: Model, left: Path, right: Path, *, threshold: float | N
                   pairs: PairSet | Path | None = None, far: float = FAR, images: str = AUTO, flip: bool = True,
                   detector: str | None = None, choose: str | None = None, turned: bool = False,
                   min_size: int | None = None, confidence: float | None = None,
-                  image_size: Sequence[int] | None = None, gpus: str = "") -> Comparison:
+                  image_size: Sequence[int] | None = None, gpus: str = "", engine: str = "auto",
+                  device: str | None = None, precision: str | None = None) -> Comparison:
     """Compare the faces of two pictures, as ``mxft verify`` does with two pictures.
 
     Parameters
@@ -275,6 +291,12 @@ def compare_faces(model: Model, left: Path, right: Path, *, threshold: float | N
     detector, choose, turned, min_size, confidence
         Of photographs: see `align_faces`.
     gpus : str
+    engine : {"auto", "mxnet", "torch"}
+        PyTorch computes the same as MXNet, on cards that MXNet has no code for; auto takes it where `device` names one.
+    device : str, optional
+        Of PyTorch: ``"cuda"``, ``"cuda:1"``, ``"mps"``, ``"xpu"``, ``"cpu"``.
+    precision : {"fp32", "bf16", "int8", "auto"}, optional
+        Numbers it is computed in, on a CPU; int8 of a quantized checkpoint, else fp32, when None.
 
     Returns
     -------
@@ -293,7 +315,7 @@ def compare_faces(model: Model, left: Path, right: Path, *, threshold: float | N
     """
     with telling():
         opened = open_face_images([left, right])
-        embedder = _embedder(model, flip, image_size, 2, gpus, True, None)
+        embedder = _embedder(model, flip, image_size, 2, (gpus, engine, device, precision), True, None)
         reader = face_reader(embedder, images, detector, choose, turned, min_size, confidence)
         found = embed_two(embedder, opened, reader)
         limit, origin = threshold_of(embedder, threshold, pairs, far)
@@ -309,10 +331,11 @@ def _state(path: Any) -> tuple[int, int] | None:
     return status.st_ino, status.st_mtime_ns
 
 
-def _embedder(model: Any, flip: bool, image_size: Sequence[int] | None, batch_size: int, gpus: str, rewrite: bool,
-              threads: int | None) -> Embedder:
-    """Return the Embedder of a model, which knows the model's full name where it has one."""
-    embedder = Embedder(open_model(model), flip, image_size, batch_size, contexts(gpus)[0], rewrite, threads)
+def _embedder(model: Any, flip: bool, image_size: Sequence[int] | None, batch_size: int,
+              computed: tuple[Any, ...], rewrite: bool, threads: int | None) -> Embedder:
+    """Return the Embedder of a model, computed as `on_device` says; it knows the model's full name if it has one."""
+    checkpoint, context = on_device(open_model(model), *computed)
+    embedder = Embedder(checkpoint, flip, image_size, batch_size, context, rewrite, threads)
     if not isinstance(model, Checkpoint):
         prefix, comma, epoch = find_model(os.fspath(model)).rpartition(",")
         embedder.facts["path"] = f"{os.path.abspath(prefix)},{epoch}" if comma else os.path.abspath(epoch)

@@ -9,11 +9,10 @@ from typing import Any, overload
 
 import numpy as np
 
-from mxft.api.models import Model, at_precision, input_of, open_model
+from mxft.api.models import Model, input_of, on_device, open_model
 from mxft.api.pictures import MOST_SHOWN, Picture, as_files
 from mxft.api.telling import telling
 from mxft.data.thumbnails import small_image, thumbnail_of_picture
-from mxft.devices import contexts
 from mxft.evaluation.answer import answering_outputs, check_classes, names_of, thresholds_of
 from mxft.evaluation.multi_label import MultiLabelScore
 from mxft.evaluation.packing import folder_packing
@@ -34,7 +33,8 @@ _LEAST_TOLD = 0.005  # probability of a class after the likeliest
 def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = None, batch_size: int = 32,
           resize: int | None = None, output: str | None = None, image_shape: Sequence[int] | None = None,
           rgb_mean: Sequence[float] | None = None, rgb_std: Sequence[float] | None = None, gpus: str = "",
-          precision: str | None = None, threads: int | None = None) -> Score | MultiLabelScore | RegressionScore:
+          engine: str = "auto", device: str | None = None, precision: str | None = None,
+          threads: int | None = None) -> Score | MultiLabelScore | RegressionScore:
     """Score a checkpoint on labelled pictures or records, each counted once; as ``mxft score`` does.
 
     Parameters
@@ -53,6 +53,10 @@ def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = No
     image_shape, rgb_mean, rgb_std, optional
         Where the checkpoint has no manifest.
     gpus : str
+    engine : {"auto", "mxnet", "torch"}
+        PyTorch computes the same as MXNet, on cards that MXNet has no code for; auto takes it where `device` names one.
+    device : str, optional
+        Of PyTorch: ``"cuda"``, ``"cuda:1"``, ``"mps"``, ``"xpu"``, ``"cpu"``.
     precision : {"fp32", "bf16", "int8", "auto"}, optional
         Numbers it is computed in, on a CPU; int8 of a quantized checkpoint, else fp32, when None.
     threads : int, optional
@@ -75,7 +79,7 @@ def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = No
     0.933
     """
     with telling():
-        checkpoint = at_precision(open_model(model, image_shape), precision)
+        checkpoint, context = on_device(open_model(model, image_shape), gpus, engine, device, precision)
         answering_outputs(checkpoint, output)
         spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std)
         if resize is not None:
@@ -83,7 +87,7 @@ def score(model: Model, data: str | os.PathLike[str], *, labels: str | None = No
         check_fits(checkpoint, spec)
         with scored_records(os.fspath(data), checkpoint, spec, labels, resize, threads) as records:
             found: Score | MultiLabelScore | RegressionScore
-            found, _ = score_records(checkpoint, spec, records, batch_size, contexts(gpus)[0], threads, output=output)
+            found, _ = score_records(checkpoint, spec, records, batch_size, context, threads, output=output)
             pictures = pictures_behind(records) if isinstance(records, str) else None
     gone = isinstance(records, str) and not os.path.isfile(records)  # packed for the time being
     return dataclasses.replace(found, source=pictures) if gone else found
@@ -211,7 +215,8 @@ def _listed(best: Sequence[tuple[str, float]]) -> str:
 def predict(model: Model, pictures: Picture | Iterable[Picture], *, resize: int | None = None,
             batch_size: int = 32, output: str | None = None, image_shape: Sequence[int] | None = None,
             rgb_mean: Sequence[float] | None = None, rgb_std: Sequence[float] | None = None, gpus: str = "",
-            precision: str | None = None, threads: int | None = None) -> Predictions:
+            engine: str = "auto", device: str | None = None, precision: str | None = None,
+            threads: int | None = None) -> Predictions:
     """Say what pictures show, as ``mxft predict`` does.
 
     Parameters
@@ -229,6 +234,10 @@ def predict(model: Model, pictures: Picture | Iterable[Picture], *, resize: int 
     image_shape, rgb_mean, rgb_std, optional
         Where the checkpoint has no manifest.
     gpus : str
+    engine : {"auto", "mxnet", "torch"}
+        PyTorch computes the same as MXNet, on cards that MXNet has no code for; auto takes it where `device` names one.
+    device : str, optional
+        Of PyTorch: ``"cuda"``, ``"cuda:1"``, ``"mps"``, ``"xpu"``, ``"cpu"``.
     precision : {"fp32", "bf16", "int8", "auto"}, optional
         Numbers it is computed in, on a CPU; int8 of a quantized checkpoint, else fp32, when None.
     threads : int, optional
@@ -248,13 +257,13 @@ def predict(model: Model, pictures: Picture | Iterable[Picture], *, resize: int 
     ['cat', 'dog']
     """
     with telling(), as_files(pictures) as (paths, names, originals):
-        checkpoint = at_precision(open_model(model, image_shape), precision)
+        checkpoint, context = on_device(open_model(model, image_shape), gpus, engine, device, precision)
         outputs = answering_outputs(checkpoint, output)
         spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std)
         packing = {**folder_packing(checkpoint, spec), **({"resize": resize} if resize else {})}
         check_fits(checkpoint, spec)
         check_classes(checkpoint, outputs[0])
-        found = predict_files(checkpoint, paths, spec, packing, batch_size, contexts(gpus)[0], threads, output=output)
+        found = predict_files(checkpoint, paths, spec, packing, batch_size, context, threads, output=output)
         classes = names_of(outputs[0], checkpoint.classes)
     named = [dataclasses.replace(prediction, path=name) for prediction, name in zip(found, names)]
     return Predictions(named, classes, thresholds_of(checkpoint, outputs[0]), originals)

@@ -3,9 +3,10 @@ import dataclasses
 import logging
 import os
 from collections.abc import Sequence
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from mxft.api.telling import telling
+from mxft.devices import inference_context
 from mxft.errors import InputError, nearest
 from mxft.network import checkpoint as files
 from mxft.network.checkpoint import Checkpoint
@@ -148,6 +149,16 @@ def at_precision(checkpoint: Checkpoint, precision: Optional[str]) -> Checkpoint
     if precision not in PRECISIONS:
         raise InputError(f"`precision`: expected one of {', '.join(PRECISIONS)}, received `precision={precision!r}`")
     return dataclasses.replace(checkpoint, precision=precision)
+
+
+def on_device(checkpoint: Checkpoint, gpus: str = "", engine: str = "auto", device: Optional[str] = None,
+              precision: Optional[str] = None) -> tuple[Checkpoint, Any]:
+    """Return a checkpoint and what it is computed on: see `at_precision` and `mxft.devices.inference_context`.
+
+    On PyTorch's devices the device says the numbers; the checkpoint's are then float32.
+    """
+    context = inference_context(gpus, engine, device, precision)
+    return at_precision(checkpoint, "fp32" if context.device_type == "torch" else precision), context
 
 
 def input_of(checkpoint: Checkpoint, image_shape: Optional[Sequence[int]] = None,

@@ -41,7 +41,7 @@ def main(argv=None):
     """Run ``mxft enroll``."""
     args = parser().parse_args(argv)
     from mxft.api.galleries import enroll
-    from mxft.commandline.faces import detector_settings
+    from mxft.commandline.faces import computing_settings, detector_settings
     from mxft.errors import InputError
     from mxft.files.whole import check_writable
 
@@ -51,6 +51,6 @@ def main(argv=None):
                          "people, `force` replaces it")
     gallery = enroll(args.source, args.model, args.gallery, add=args.gallery if args.add else None,
                      **threshold_settings(args), fpir=args.fpir, images=args.images, flip=not args.no_flip,
-                     image_size=args.image_size, batch_size=args.batch_size, gpus=args.gpus, rewrite=args.rewrite,
-                     threads=args.data_nthreads, **detector_settings(args))
+                     image_size=args.image_size, batch_size=args.batch_size, rewrite=args.rewrite,
+                     threads=args.data_nthreads, **computing_settings(args), **detector_settings(args))
     print(f"{args.gallery}: {gallery}")

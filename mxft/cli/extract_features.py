@@ -6,6 +6,7 @@ import time
 from mxft.commandline.arguments import (
     Parser,
     add_device_options,
+    add_engine_options,
     add_input_options,
     add_precision_option,
     add_rewrite_option,
@@ -50,6 +51,7 @@ def parser():
     add_input_options(p)
     add_device_options(p)
     add_precision_option(p)
+    add_engine_options(p)
     add_rewrite_option(p)
     return p
 
@@ -57,8 +59,7 @@ def parser():
 def main(argv=None):
     """Run ``mxft extract-features``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
-    from mxft.commandline.models import open_model
-    from mxft.devices import contexts
+    from mxft.commandline.models import context_of, open_model
     from mxft.features.files import check_feature_path
     from mxft.inference.executor import InferenceExecutor
     from mxft.inference.precision import precision_of
@@ -66,7 +67,7 @@ def main(argv=None):
     from mxft.surgery import cut_at
 
     check_feature_path(args.out)
-    context = contexts(args.gpus)[0]
+    context = context_of(args)
     checkpoint = open_model(args)
     spec = input_spec(args, checkpoint.input_spec, checkpoint.assumed_spec(InputSpec() if args.resize else None),
                       checkpoint.proposed_shape)

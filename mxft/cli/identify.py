@@ -36,7 +36,7 @@ def main(argv=None):
     """Run ``mxft identify``."""
     args = parser().parse_args(argv)
     from mxft.api.galleries import identify
-    from mxft.commandline.faces import detector_settings
+    from mxft.commandline.faces import computing_settings, detector_settings
     from mxft.errors import InputError
     from mxft.faces.gallery.gallery import load_gallery
     from mxft.faces.gallery.identification import write_table
@@ -50,7 +50,7 @@ def main(argv=None):
             raise InputError(f"`{name}`: expected {gallery.facts.get(name)} as the gallery was made with, received "
                              f"{name}={asked}; leave it out")
     rows = identify(gallery, args.pictures, model=args.model, top=args.top, pool=args.pool, threshold=args.threshold,
-                    images=args.images, batch_size=args.batch_size, gpus=args.gpus, rewrite=args.rewrite,
+                    images=args.images, batch_size=args.batch_size, rewrite=args.rewrite, **computing_settings(args),
                     threads=args.data_nthreads, **detector_settings(args))
     for row in rows:
         print(row)

@@ -2,6 +2,7 @@
 from mxft.commandline.arguments import (
     Parser,
     add_device_options,
+    add_engine_options,
     add_precision_option,
     add_rewrite_option,
     face_size,
@@ -45,6 +46,7 @@ def parser():
     p.add_argument("--scores", metavar="FILE.npy", help="write the similarity of each pair, in the list's order (1:1)")
     add_device_options(p)
     add_precision_option(p)
+    add_engine_options(p)
     add_rewrite_option(p)
     return p
 
@@ -53,8 +55,7 @@ def main(argv=None):
     """Run ``mxft ijb``."""
     args = parser().parse_args(argv)
     from mxft.api.models import find_model
-    from mxft.commandline.models import at_precision
-    from mxft.devices import contexts
+    from mxft.commandline.models import at_precision, context_of
     from mxft.faces.evaluation.embedding import embedding_executor, input_size
     from mxft.faces.evaluation.ijb.files import find_lists
     from mxft.faces.evaluation.ijb.protocol import check_faces, read_protocol
@@ -70,7 +71,7 @@ def main(argv=None):
     check_faces(protocol.faces, args.images or lists.images, args.aligned)
     _print_lists(lists.name, protocol, pooling)
     size = args.image_size or input_size(checkpoint)
-    executor = embedding_executor(checkpoint, args.batch_size, size, contexts(args.gpus)[0], args.rewrite)
+    executor = embedding_executor(checkpoint, args.batch_size, size, context_of(args), args.rewrite)
     _, features = embed_templates(executor, protocol.faces, args.images or lists.images, size, pooling, args.aligned,
                                   args.data_nthreads)
     result = evaluate_protocol(protocol, features)

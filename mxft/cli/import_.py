@@ -14,7 +14,7 @@ examples:
   mxft import --from arcface-torch --arch r50 --weights backbone.pth \\
       --prefix models/r50
   mxft import --from onnx --weights buffalo_l.zip --prefix models/w600k-r50
-  mxft import --from torch-mxft --arch runs/photos --weights trained.pth \
+  mxft import --from torch-mxft --arch runs/photos --weights trained.pth \\
       --prefix models/trained
   mxft import --list
 
@@ -24,10 +24,11 @@ Nothing in a weight file is executed. .safetensors are read without PyTorch;
 before it is written. ResNets of PyTorch are GluonCV's v1b, those of Keras
 Gluon's v1, the iresnets of arcface-torch insightface's own r18 … r100. Of a
 model pack, a zip or a folder of .onnx files, the face recognition network is
-imported. torch-mxft is a checkpoint that became a PyTorch module (mxft.to_torch,
-mxft export --to torch), was trained there and comes back: --arch names the
-checkpoint, whose manifest is kept. The manifest holds the input the network is usually published with;
---image-shape, --rgb-mean, --rgb-std and --resize state another.
+imported. torch-mxft is a checkpoint that became a module of PyTorch
+(mxft.to_torch, mxft export --to torch), was trained there and comes back:
+--arch names the checkpoint, whose manifest is kept. The manifest holds the
+input the network is usually published with; --image-shape, --rgb-mean,
+--rgb-std and --resize state another.
 """
 
 

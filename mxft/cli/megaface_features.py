@@ -2,6 +2,7 @@
 from mxft.commandline.arguments import (
     Parser,
     add_device_options,
+    add_engine_options,
     add_precision_option,
     add_rewrite_option,
     face_size,
@@ -46,6 +47,7 @@ def parser():
     p.add_argument("--seed", type=int, default=0, metavar="N", help="of what moves a noisy probe (default: 0)")
     add_device_options(p)
     add_precision_option(p)
+    add_engine_options(p)
     add_rewrite_option(p)
     return p
 
@@ -106,15 +108,14 @@ def _write(args, images, roots):
     import os
 
     from mxft.api.models import find_model
-    from mxft.commandline.models import at_precision
-    from mxft.devices import contexts
+    from mxft.commandline.models import at_precision, context_of
     from mxft.faces.evaluation.embedding import embedding_executor, input_size
     from mxft.faces.evaluation.megaface.features import write_features
     from mxft.network.checkpoint import load_checkpoint
 
     checkpoint = at_precision(args, load_checkpoint(find_model(args.model)))
     size = args.image_size or input_size(checkpoint)
-    executor = embedding_executor(checkpoint, args.batch_size, size, contexts(args.gpus)[0], args.rewrite)
+    executor = embedding_executor(checkpoint, args.batch_size, size, context_of(args), args.rewrite)
     results = []
     for kind, paths in images.items():
         result = write_features(executor, paths, roots[kind], os.path.join(args.output, kind), args.algo, size,

@@ -9,6 +9,7 @@ import sys
 from mxft.commandline.arguments import (
     Parser,
     add_device_options,
+    add_engine_options,
     add_input_options,
     add_output_option,
     add_precision_option,
@@ -60,6 +61,7 @@ def parser():
     add_input_options(p)
     add_device_options(p)
     add_precision_option(p)
+    add_engine_options(p)
     add_rewrite_option(p)
     return p
 
@@ -68,10 +70,10 @@ def main(argv=None):
     """Run ``mxft predict``; exit status 3 where some of the images could not be read."""
     args = parser().parse_args(argv)
     from mxft.commandline.image_sources import opened_images
-    from mxft.devices import contexts
+    from mxft.commandline.models import context_of
     from mxft.files.whole import check_writable
 
-    context = contexts(args.gpus)[0]
+    context = context_of(args)
     if args.csv and args.json:
         raise InputError("output: expected one of --csv, --json, received both")
     if args.csv:

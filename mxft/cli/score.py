@@ -8,6 +8,7 @@ from mxft.commandline.arguments import (
     Parser,
     add_check_option,
     add_device_options,
+    add_engine_options,
     add_input_options,
     add_output_option,
     add_precision_option,
@@ -60,6 +61,7 @@ def parser():
     add_input_options(p)
     add_device_options(p)
     add_precision_option(p)
+    add_engine_options(p)
     add_rewrite_option(p)
     return p
 
@@ -67,12 +69,11 @@ def parser():
 def main(argv=None):
     """Run ``mxft score``."""
     args = parser().parse_args(argv)
-    from mxft.commandline.models import open_model
-    from mxft.devices import contexts
+    from mxft.commandline.models import context_of, open_model
     from mxft.evaluation.scoring import average
     from mxft.files.whole import check_writable
 
-    context = contexts(args.gpus)[0]
+    context = context_of(args)
     checkpoints = [open_model(args, model) for model in (args.model, *args.others)]
     for path in filter(None, (args.per_class, args.confusion)):
         check_writable(os.path.dirname(os.path.abspath(path)), "tables")

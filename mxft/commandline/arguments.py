@@ -7,7 +7,7 @@ import sys
 
 from mxft import settings
 from mxft.errors import InputError, nearest
-from mxft.options import PRECISIONS, RESUMES, FitOptions, Keeping
+from mxft.options import ENGINES, PRECISIONS, RESUMES, FitOptions, Keeping
 
 
 class Parser(argparse.ArgumentParser):
@@ -278,6 +278,16 @@ def add_precision_option(group, told="default: int8 of a quantized checkpoint, e
     """Add ``--precision`` to a parser or a group of it; `told` is the default in words."""
     group.add_argument("--precision", choices=choices,
                        help=f"numbers to compute in, on a CPU; auto: what it gains from ({told})")
+
+
+def add_engine_options(parser, compiles=True):
+    """Add the flags that choose the engine of inference, beside those of `add_device_options`."""
+    group = parser.add_argument_group("engine", "MXNet, or PyTorch (pip install 'mxft[torch]') on other cards")
+    group.add_argument("--engine", choices=ENGINES, default="auto",
+                       help="auto: MXNet on a CPU and on cards it knows, PyTorch where --device names one (default)")
+    group.add_argument("--device", metavar="NAME", help="of PyTorch: cpu, cuda, cuda:1, mps or xpu (default: cpu)")
+    if compiles:
+        group.add_argument("--compile", action="store_true", help="let PyTorch make kernels of its own first: minutes")
 
 
 def add_rewrite_option(group):

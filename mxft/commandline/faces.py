@@ -1,6 +1,7 @@
 """How commands are told to find and embed faces: the flags, and what they make."""
 from mxft.commandline.arguments import (
     add_device_options,
+    add_engine_options,
     add_precision_option,
     add_rewrite_option,
     face_size,
@@ -111,18 +112,23 @@ def add_network_options(p, required=True, told=""):
     p.add_argument("--batch-size", type=whole(1), default=32, metavar="N", help="faces at a time (default: 32)")
     add_device_options(p)
     add_precision_option(p)
+    add_engine_options(p, compiles=False)
     add_rewrite_option(p)
 
 
 def embedder_of(args):
     """Return the `mxft.faces.gallery.embedder.Embedder` of the flags of `add_network_options`."""
     from mxft.api.models import open_model
-    from mxft.commandline.models import at_precision
-    from mxft.devices import contexts
+    from mxft.commandline.models import at_precision, context_of
     from mxft.faces.gallery.embedder import Embedder
 
     return Embedder(at_precision(args, open_model(args.model)), not args.no_flip, args.image_size, args.batch_size,
-                    contexts(args.gpus)[0], args.rewrite, args.data_nthreads)
+                    context_of(args), args.rewrite, args.data_nthreads)
+
+
+def computing_settings(args):
+    """Return the settings of the Python calls that say what a network is computed by."""
+    return {name: getattr(args, name) for name in ("gpus", "engine", "device", "precision")}
 
 
 def detector_settings(args):

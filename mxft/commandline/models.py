@@ -44,11 +44,31 @@ def at_precision(args, checkpoint):
 
     if not hasattr(args, "precision"):
         return checkpoint
+    if uses_torch(args):
+        if args.precision is None and checkpoint.manifest.get("quantization"):
+            print("computing in float32: int8 is MXNet's", file=sys.stderr)
+        return models.at_precision(checkpoint, "fp32")  # the device says in what PyTorch computes
     checkpoint = models.at_precision(checkpoint, args.precision)
     found = precision_of(checkpoint) if not getattr(args, "gpus", "") else None
     if found and (not found.is_exact or args.precision == "auto"):
         print(f"computing in {found.describe()}", file=sys.stderr)
     return checkpoint
+
+
+def uses_torch(args):
+    """Whether the flags of `mxft.commandline.arguments.add_engine_options` choose PyTorch."""
+    from mxft.devices import computed_by_torch
+
+    return hasattr(args, "engine") and computed_by_torch(args.gpus, args.engine, args.device)
+
+
+def context_of(args):
+    """Return what a network is computed on, of ``--gpus``, ``--engine`` and ``--device``; of PyTorch it is logged."""
+    from mxft.devices import contexts, inference_context
+
+    if not hasattr(args, "engine"):
+        return contexts(args.gpus)[0]
+    return inference_context(args.gpus, args.engine, args.device, args.precision, getattr(args, "compile", False))
 
 
 def __getattr__(name):

@@ -19,12 +19,12 @@ def verify_sets(checkpoint, paths, args):
     list of (str, Verification, dict)
         Name, result and row of the JSON file.
     """
-    from mxft.devices import contexts
+    from mxft.commandline.models import context_of
     from mxft.faces.evaluation.embedding import embedding_executor, input_size
     from mxft.faces.evaluation.verification import check_folds
     from mxft.faces.pairs.bin_file import check_images, load_pairs
 
-    context = contexts(args.gpus)[0]
+    context = context_of(args)
     size = args.image_size or input_size(checkpoint)
     sets = with_different_names([load_pairs(path) for path in paths])
     for pair_set in sets:

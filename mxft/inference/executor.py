@@ -30,8 +30,8 @@ class InferenceExecutor:
     image_shape : tuple of int
         ``(C, H, W)``.
     batch_size : int
-    context : mx.Context, optional
-        CPU when None.
+    context : mx.Context or mxft.torch.device.TorchDevice, optional
+        CPU when None. On a TorchDevice PyTorch computes it, in the numbers that the device says.
     rewrite : bool
         Bind the graph of `mxft.rewrite.rewrite_for_inference`, which computes the same faster; False binds the
         network's own, but for the cures of faults of MXNet's.
@@ -101,12 +101,20 @@ class InferenceExecutor:
         if not self.precision.is_exact:
             network, arg_params, aux_params = self.precision.network(network, arg_params, aux_params, self._data)
             self.applied += (self.precision.name,)
+        self._bound = network
+        if self._on_torch:
+            self._streams = self._torch_forward(network, arg_params, aux_params)
+            self.applied += (str(self._context),)
+            return
         parameter_bytes = 4 * sum(array.size for array in (*arg_params.values(), *aux_params.values()))
         contexts = stream_contexts(self._context, self.batch_size, parameter_bytes)
         rows = stream_images(len(contexts), self.batch_size, parameter_bytes)
         executors = [self._bind(network, arg_params, aux_params, context, rows) for context in contexts]
         self._streams = Streams(executors, self._data)
-        self._bound = network
+
+    @property
+    def _on_torch(self):
+        return self._context.device_type == "torch"
 
     def _bind(self, network, arg_params, aux_params, context, rows):
         """Return an executor of `rows` images on `context`, with the parameters in it."""
@@ -118,11 +126,20 @@ class InferenceExecutor:
             raise RunError(f"network cannot be bound for inference at {shapes[self._data]}: "
                            f"{last_line(error)}") from None
         set_parameters(executor, arg_params, aux_params)
-        for output in executor.outputs:
-            if output.shape[0] != rows:
-                raise InputError(f"network does not take batches: expected a row for each of {rows} images, received "
-                                 f"an output of shape {tuple(output.shape)}; a batch size is fixed in its graph")
+        _require_rows([tuple(output.shape) for output in executor.outputs], rows)
         return executor
+
+    def _torch_forward(self, network, arg_params, aux_params):
+        """Return what computes the network by PyTorch; one pass over zeros shows whether it can."""
+        from mxft.torch.forward import TorchForward
+
+        found = TorchForward(network, arg_params, aux_params, self._context)
+        shape = (min(2, self.batch_size), *self._shapes[self._data][1:])
+        try:
+            _require_rows(found.warm_up(shape), shape[0])
+        except (RuntimeError, IndexError, ValueError) as error:  # PyTorch's own of shapes that do not fit
+            raise RunError(f"network cannot be computed by PyTorch at {shape}: {last_line(error)}") from None
+        return found
 
     def expect(self, images):
         """Say how many images are to come, before the first: for many, oneDNN's kernels are chosen in two passes.
@@ -137,16 +154,17 @@ class InferenceExecutor:
         Other kernels round differently, by 1e-6 of the outputs: whoever compares bit for bit expects as many images.
         See `mxft.inference.kernels`.
         """
+        if not (self._rewrite and self._context.device_type == "cpu" and self.precision.is_exact):
+            return
         executors = self._streams.executors
         at_a_time = sum(len(executor.arg_dict[self._data]) for executor in executors)
-        if (self._rewrite and self._context.device_type == "cpu" and self.precision.is_exact
-                and worth_choosing(self._bound, images, at_a_time)):
+        if worth_choosing(self._bound, images, at_a_time):
             choose_kernels(executors)
 
     @property
     def output_shape(self):
         """Shape of the first output's scores, ``(batch_size, …)``."""
-        return (self.batch_size, *self._streams.executors[0].outputs[0].shape[1:])
+        return (self.batch_size, *self._streams.output_shapes()[0])
 
     def forward(self, images):
         """Run one batch; return the scores of the first output, see `forward_all`."""
@@ -250,6 +268,14 @@ class InferenceExecutor:
         yield found, label
         if progress:
             progress(len(label))
+
+
+def _require_rows(shapes, rows):
+    """Refuse a network whose outputs are not of a row for each image."""
+    for shape in shapes:
+        if not shape or shape[0] != rows:
+            raise InputError(f"network does not take batches: expected a row for each of {rows} images, received "
+                             f"an output of shape {shape}; a batch size is fixed in its graph")
 
 
 def as_numbers(images):

@@ -101,6 +101,10 @@ class Streams:
             self._free.put(executor)
         self._pool = ThreadPoolExecutor(len(executors)) if len(executors) > 1 else None
 
+    def output_shapes(self):
+        """Return the shape of each output for one image."""
+        return [output.shape[1:] for output in self.executors[0].outputs]
+
     def start(self, images):
         """Start a forward pass of up to as many images as the executors' batches hold.
 

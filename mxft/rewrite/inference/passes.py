@@ -27,6 +27,8 @@ PASSES = {"pad": fold_pads, "scalar": fold_scalars, "batch_norm": fold_batch_nor
 CURES = ("flatten", "readers")
 # for the memory layout of float32's kernels: those of bfloat16 and int8 compute filled channels too, and gain nothing
 OF_FLOAT32 = ("channel_blocks",)
+# what any engine gains from; the others are for oneDNN's kernels, as MXNet binds them
+OF_EVERY_ENGINE = ("pad", "scalar", "batch_norm")
 
 
 def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rewrite=True, left_out=()):
@@ -38,7 +40,8 @@ def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rew
     arg_params, aux_params : dict of str to mx.nd.NDArray
         A parameter without a value is left where it is.
     device_type : str
-        Of the context it will be bound to: the passes are made for a CPU, a GPU gets the cures alone.
+        Of the context it will be bound to: the passes are made for a CPU, a GPU gets the cures alone; ``"torch"`` what
+        any engine gains from, and no cures of MXNet's faults.
     rewrite : bool
         False leaves the graph as it is, but for what cures faults of MXNet's (`CURES`).
 
@@ -60,8 +63,10 @@ def rewrite_for_inference(symbol, arg_params, aux_params, device_type="cpu", rew
     ('flatten',)
     """
     applied = []
+    wanted = {"cpu": tuple(PASSES), "torch": OF_EVERY_ENGINE}.get(device_type, ()) if rewrite else ()
+    cures = () if device_type == "torch" else CURES
     for name, rewritten in PASSES.items():
-        if name in CURES or (rewrite and device_type == "cpu" and name not in left_out):
+        if name in cures or (name in wanted and name not in left_out):
             before = symbol
             symbol, arg_params, aux_params = rewritten(symbol, arg_params, aux_params)
             if symbol is not before:
