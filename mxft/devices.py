@@ -110,6 +110,53 @@ def inference_context(gpus="", engine="auto", device=None, precision=None, compi
     return found
 
 
+def training_devices(options, gpus="", cpus=1):
+    """Return the devices of a training: MXNet's contexts, or one of PyTorch's.
+
+    Parameters
+    ----------
+    options : FitOptions or FaceOptions
+        Their `engine`, `device` and `precision` count.
+    gpus : str
+    cpus : int
+        As of `contexts`.
+
+    Returns
+    -------
+    list of mx.Context or of mxft.torch.device.TorchDevice
+
+    Raises
+    ------
+    InputError
+        As `contexts` and `inference_context`; more than one device beside PyTorch.
+    """
+    if not computed_by_torch(gpus, options.engine, options.device):
+        if options.device not in (None, "cpu"):
+            inference_context(gpus, options.engine, options.device)  # refuses it
+        return contexts(gpus, cpus)
+    if cpus != 1 or "," in str(gpus):
+        raise InputError(f"devices: expected one beside `engine='torch'`, received gpus={gpus!r} and cpus={cpus}; "
+                         "use `engine='mxnet'` for several")
+    return [inference_context(gpus, options.engine, options.device, options.precision)]
+
+
+def names_of_devices(devices):
+    """Return how devices are called where runs are compared: one of PyTorch's counts as one of MXNet's.
+
+    Examples
+    --------
+    >>> names_of_devices(contexts("", cpus=2))
+    ['cpu(0)', 'cpu(1)']
+    """
+    return ["cpu(0)" if device.device_type == "torch" else str(device) for device in devices]
+
+
+def without_engine(recipe):
+    """Return a recipe as a dict without the engine, which may be another one when a run is resumed."""
+    options = {name: value for name, value in recipe["fit"].items() if name not in ("engine", "device")}
+    return {**recipe, "fit": options}
+
+
 def computed_by_torch(gpus="", engine="auto", device=None):
     """Whether `inference_context` chooses PyTorch.
 

@@ -118,6 +118,10 @@ class FitOptions(BriefRepr):
         None is fp32.
     rewrite : bool
         Bind the graph `mxft.rewrite` makes for speed; False binds the user's own.
+    engine : {"auto", "mxnet", "torch"}
+        Whose forward and backward passes; the optimizer, the data and the files are MXNet's in any case.
+    device : str or None
+        Of PyTorch: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, ``"xpu"``; auto takes PyTorch where one is named.
 
     Raises
     ------
@@ -143,6 +147,8 @@ class FitOptions(BriefRepr):
     fp16: bool = setting(False, switch())
     precision: str = setting(None, one_of(*PRECISIONS))
     rewrite: bool = setting(True, switch())
+    engine: str = setting("auto", one_of(*ENGINES))
+    device: str = setting(None, text())
 
     def __post_init__(self):
         check_settings(self)

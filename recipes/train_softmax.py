@@ -188,6 +188,9 @@ def _add_machine_flags(g):
     add_setting(g, FaceOptions, "sample_rate", "part of the classes that takes part in a step, drawn at random beside "
                 "those of the batch (Partial FC); with --shard-fc7 or one device", metavar="R")
     add_rewrite_option(g)
+    add_setting(g, FaceOptions, "engine", "mxnet, torch, or auto: PyTorch where --device names one",
+                metavar="NAME")
+    add_setting(g, FaceOptions, "device", "of PyTorch: cpu, cuda, cuda:1, mps or xpu", metavar="NAME", default="cpu")
     add_tensorboard_option(g, "PREFIX-tensorboard")
     add_resume_options(g, "--prefix")
 
@@ -217,10 +220,10 @@ def find_backbone(args, checkpoint):
 
 
 def find_devices(args):
-    """Return the contexts: the GPUs CUDA_VISIBLE_DEVICES lists, or CPU contexts."""
-    from mxft.devices import contexts, visible_gpus
+    """Return the contexts: the GPUs CUDA_VISIBLE_DEVICES lists, or CPU contexts; or a device of PyTorch's."""
+    from mxft.devices import training_devices, visible_gpus
 
-    return contexts(visible_gpus(), args.cpus)
+    return training_devices(args, visible_gpus(), args.cpus)
 
 
 def head_options(args):

@@ -12,7 +12,7 @@ from mxft.api.models import Model, open_model
 from mxft.api.telling import telling
 from mxft.deploy.slim import SlimResult, save_slim
 from mxft.deploy.slim import slim as cut
-from mxft.devices import contexts
+from mxft.devices import training_devices
 from mxft.errors import InputError
 from mxft.faces.data.layout import FaceSet, read_face_set
 from mxft.faces.pairs.bin_file import PairSet, check_images, load_pairs
@@ -79,7 +79,8 @@ def finetune_faces(model: Model, data: str | os.PathLike[str] | FaceSet,
                    epochs: int = 4, learning_rate: float = 0.01, batch_size: int | None = None,
                    momentum: float = 0.9, wd: float = 0.0005, fc7_init: str = "imprint",
                    freeze: Iterable[str] = (), freeze_epochs: int = 0, verify_every: int = 2000,
-                   mirror: bool = True, seed: int = 0, gpus: str = "", cpus: int = 1, threads: int | None = None,
+                   mirror: bool = True, seed: int = 0, gpus: str = "", cpus: int = 1, engine: str = "auto",
+                   device: str | None = None, threads: int | None = None,
                    resume: str = "", tensorboard: str | None = None) -> FaceFinetuneResult:
     """Fine-tune a face checkpoint on a set of people, as insightface's ``train_softmax.py`` does.
 
@@ -123,6 +124,10 @@ def finetune_faces(model: Model, data: str | os.PathLike[str] | FaceSet,
         ``"0,1"``; empty for the CPU.
     cpus : int
         CPU contexts.
+    engine : {"auto", "mxnet", "torch"}
+        Whose forward and backward passes; auto takes PyTorch where `device` names one of its devices.
+    device : str, optional
+        Of PyTorch: ``"cuda"``, ``"cuda:1"``, ``"mps"``, ``"xpu"``, ``"cpu"``.
     threads : int, optional
     resume : {"", "auto", "must"}
     tensorboard : str, optional
@@ -158,11 +163,13 @@ def finetune_faces(model: Model, data: str | os.PathLike[str] | FaceSet,
             lr=learning_rate, wd=wd, mom=momentum,
             per_batch_size=batch_size or _batch(len(faces.labels), cpus, 1 if head.centres else PARTS),
             end_epoch=epochs, verbose=verify_every, fc7_init=fc7_init if head.centres else "keep", freeze=tuple(freeze),
-            freeze_epochs=freeze_epochs, rand_mirror=mirror, seed=seed)
+            freeze_epochs=freeze_epochs, rand_mirror=mirror, seed=seed, engine=engine,
+            device=device)
+        devices = training_devices(options, gpus, cpus)
         targets = _targets(pairs, os.path.dirname(faces.rec) or ".", backbone.image_size)
         try:
-            result = train_faces(backbone, head, faces, prefix, options, contexts(gpus, cpus), checkpoint, targets,
-                                 threads, tensorboard, Keeping(resume=resume))
+            result = train_faces(backbone, head, faces, prefix, options, devices, checkpoint, targets, threads,
+                                 tensorboard, Keeping(resume=resume))
         finally:
             if os.path.exists(f"{prefix}-log.jsonl"):
                 say_page(lambda: write_face_page(prefix), prefix)

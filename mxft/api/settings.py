@@ -60,3 +60,5 @@ class Settings(TypedDict, total=False):
     fp16: bool
     precision: Optional[str]
     rewrite: bool
+    engine: str
+    device: Optional[str]

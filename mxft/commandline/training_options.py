@@ -2,6 +2,7 @@
 import inspect
 
 from mxft.commandline.arguments import (
+    add_engine_options,
     add_memory_options,
     add_resume_options,
     add_setting,
@@ -62,6 +63,7 @@ def add_training_options(parser, momentum=None, auto=False):
     add_setting(t, Recipe, "seed", "of order, augmentation and new weights", metavar="N")
     add_setting(t, FitOptions, "kvstore", "local, device or nccl on one machine; dist_sync, dist_device_sync or "
                 "dist_async under mxft launch", "--kv-store")
+    add_engine_options(parser, compiles=False)
     t.add_argument("--cpus", type=whole(1), default=1, metavar="N",
                    help="CPU contexts to divide a batch over (default: 1)")
     parser.set_defaults(momentum=momentum)
@@ -94,7 +96,8 @@ def recipe_from(args, target="classes"):
     mxft.training.recipe.Recipe
     """
     fit = given_settings(args, "epochs", "optimizer", "wd", "initializer", "patience", "min_delta", "label_smoothing",
-                         "mixup", "accumulate", "fp16", "precision", "rewrite", kvstore="kv_store", momentum="mom")
+                         "mixup", "accumulate", "fp16", "precision", "rewrite", "engine", "device", kvstore="kv_store",
+                         momentum="mom")
     if args.momentum is not None and _has_momentum(fit.get("optimizer", default_of(FitOptions, "optimizer"))):
         fit.setdefault("momentum", args.momentum)
     recipe = given_settings(args, "layer", "require_head", "batch_size", "lr_factor", "warmup_epochs", "augment",

@@ -73,7 +73,9 @@ class TorchForward:
             taken.set()
         if self._device.type == "cuda":
             pixels = pixels.pin_memory()
-        pixels = pixels.to(self._device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        pixels = pixels.to(self._device, non_blocking=True)
+        if pixels.dim() == 4:  # features have no pixels
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), self._numbers():
             found = self._module(pixels)
         return [output.float().cpu().numpy() for output in (found if isinstance(found, tuple) else (found,))]

@@ -23,12 +23,12 @@ from mxft.training.callbacks import Progress, StopTraining
 from mxft.training.epochs import Epochs
 from mxft.training.interruption import Interruption
 from mxft.training.loss_scale import LossScale
-from mxft.training.module import TrainingModule
 from mxft.training.objective import Objective
 from mxft.training.optimizer import make_initializer, optimizer_arguments
 from mxft.training.precision import half_precision_classifier
 from mxft.training.resume.snapshots import Snapshots, parameters_of, seed_batch
 from mxft.training.targets import soften
+from mxft.training.torch_module import training_module
 from mxft.wording import BriefRepr
 
 
@@ -202,10 +202,10 @@ def _module(symbol, plan, train, run, options, contexts, seed):
         classes = bound.infer_shape(**dict(train.provide_data))[1][0][1]
         bound, train = soften(bound, train, options, classes, seed=seed)
     run.log("bound", rewrites=applied + casts, plan=plan.name, fixed=len(plan.fixed))
-    return TrainingModule(bound, options.accumulate, train.batches, LossScale(run.log) if options.fp16 else None,
-                          join(options.kvstore), data_names=[d.name for d in train.provide_data],
-                          label_names=[d.name for d in train.provide_label], context=contexts,
-                          fixed_param_names=list(plan.fixed), logger=silent_logger()), train
+    return training_module(bound, options.accumulate, train.batches, LossScale(run.log) if options.fp16 else None,
+                           join(options.kvstore), contexts, data_names=[d.name for d in train.provide_data],
+                           label_names=[d.name for d in train.provide_label],
+                           fixed_param_names=list(plan.fixed), logger=silent_logger()), train
 
 
 def _resume_from(facts, arrays, module, epochs, meter, train, objective):

@@ -30,7 +30,7 @@ def check_precision(options, devices):
         ``fp16`` on a device that is no GPU, or beside a kvstore of several machines; ``bf16`` on a device that is no
         CPU, on a CPU without instructions for it, or beside ``fp16``.
     """
-    if options.precision == "bf16":
+    if options.precision == "bf16" and devices[0].device_type != "torch":
         _check_bfloat16(options, devices)
     if not options.fp16:
         return

@@ -5,8 +5,8 @@ import numpy as np
 
 from mxft.data.labels import check_labels
 from mxft.data.target_spec import CLASSES, MULTI_LABEL, TargetSpec, check_target, label_matrix, target_of
-from mxft.devices import contexts as make_contexts
 from mxft.devices import kvstore as check_kvstore
+from mxft.devices import training_devices
 from mxft.errors import InputError
 from mxft.features.solvers import require_every_class
 from mxft.features.target_solvers import require_both
@@ -153,7 +153,7 @@ def check_machine(recipe, checkpoint, spec, gpus="", cpus=1):
         raise InputError(f"devices: expected `gpus`, or `cpus` where there are none, received `gpus={gpus!r}` and "
                          f"`cpus={cpus}`; leave one of them out")
     require_packages("tqdm", "matplotlib", "jinja2", *["sklearn"] * bool(recipe.solver), what="training and its report")
-    devices = make_contexts(gpus, cpus)
+    devices = training_devices(recipe.fit, gpus, cpus)
     if recipe.is_solved and len(devices) > 1:
         raise InputError(f"devices: expected one beside `solver={recipe.solver!r}`, which computes on one, received "
                          f"{len(devices)} ({', '.join(map(str, devices))})")

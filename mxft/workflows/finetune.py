@@ -18,6 +18,7 @@ from mxft.data.labels import scan_labels
 from mxft.data.oversampling import oversample_records
 from mxft.data.sharing import share_records
 from mxft.data.target_spec import CLASSES
+from mxft.devices import names_of_devices, without_engine
 from mxft.distributed.workers import join
 from mxft.errors import RunError
 from mxft.evaluation.scoring import with_source
@@ -162,7 +163,7 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
 
 def _folder(run, keeping, recipe, manifest, ready, workers):
     """Return the run folder, or what the workers that are not the first have in its place."""
-    asked = {"recipe": dataclasses.asdict(recipe), "devices": [str(device) for device in ready.devices],
+    asked = {"recipe": without_engine(dataclasses.asdict(recipe)), "devices": names_of_devices(ready.devices),
              **workers.facts(), **{name: manifest[name] for name in ("classes", "input", "parent", "data")}}
     state = share_state(workers, asked, lambda: _state(run, keeping, asked))
     if not workers.writes:

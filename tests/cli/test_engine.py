@@ -70,3 +70,42 @@ def test_what_is_not_there_is_refused_before_the_work(here, capsys):
     assert run_verb("score", ["--model", "net,0", "train.rec", "--engine", "mxnet", "--device", "cuda"]) == 2
     assert re.fullmatch(r"mxft score: --device: expected --engine torch beside it, received engine='mxnet'\n",
                         capsys.readouterr().err)
+
+
+def losses_of(run):
+    with open(f"{run}/log.jsonl") as f:
+        return [row["train_loss"] for row in map(json.loads, f) if "train_loss" in row]
+
+
+def frozen_of(run):
+    """Return the hashes of the arrays that stayed, those before being those after."""
+    with open(f"{run}/freeze.json") as f:
+        rows = json.load(f)["parameters"]
+    found = {name: row["after"] for name, row in rows.items() if row["frozen"]}
+    assert all(rows[name]["before"] == after for name, after in found.items())
+    return found
+
+
+@pytest.mark.parametrize("plan", ["full", "head", "head --no-frozen-backbone", "discriminative",
+                                  "two-stage --head-epochs 1"])
+def test_finetune_learns_the_same(here, plan, capsys):
+    words = ["--model", "net,0", "--train", "train.rec", "--num-classes", "3", "--epochs", "2", "--batch-size", "10",
+             "--lr", "0.05", "--plan", *plan.split()]
+    for engine in ("mxnet", "torch"):
+        assert run_verb("finetune", [*words, "--run", engine, "--engine", engine]) == 0, capsys.readouterr().err
+    assert "computing by PyTorch on cpu\n" in capsys.readouterr().err
+    ours, theirs = losses_of("mxnet"), losses_of("torch")
+    assert len(ours) >= 2
+    np.testing.assert_allclose(theirs, ours, rtol=1e-4)
+    assert frozen_of("torch") == frozen_of("mxnet") and bool(frozen_of("torch")) == plan.startswith("head")
+
+
+def test_a_run_goes_on_in_the_other_engine(here, capsys):
+    words = ["--model", "net,0", "--train", "train.rec", "--num-classes", "3", "--batch-size", "10", "--lr", "0.05",
+             "--plan", "full"]
+    assert run_verb("finetune", [*words, "--epochs", "3", "--run", "whole", "--engine", "torch"]) == 0
+    assert run_verb("finetune", [*words, "--epochs", "1", "--run", "run", "--engine", "mxnet"]) == 0
+    assert run_verb("finetune", [*words, "--epochs", "2", "--run", "run", "--engine", "torch", "--resume", "auto"]) == 0
+    assert run_verb("finetune", [*words, "--epochs", "3", "--run", "run", "--engine", "mxnet", "--resume", "auto"]) == 0
+    assert capsys.readouterr().out.count("resuming run after ") == 2
+    np.testing.assert_allclose(losses_of("run"), losses_of("whole"), rtol=1e-4)

@@ -26,8 +26,8 @@ from mxft.training.bfloat16 import bfloat16_for_training
 from mxft.training.fit import silent_logger
 from mxft.training.interruption import Interruption
 from mxft.training.loss_scale import LossScale
-from mxft.training.module import TrainingModule
 from mxft.training.resume.snapshots import module_state, parameters_of, seed_batch
+from mxft.training.torch_module import training_module
 
 LOG = logging.getLogger("mxft")
 
@@ -255,9 +255,9 @@ class _Loop:
         if self._options.divides_fc7:
             return ShardedModule(symbol, self._network, self._contexts, fixed, self._options, self._train.batches,
                                  silent_logger())
-        return TrainingModule(symbol, self._options.accumulate, self._train.batches, self._loss_scale, self._workers,
-                              data_names=["data"], label_names=["softmax_label"], context=self._contexts,
-                              fixed_param_names=fixed, logger=silent_logger())
+        return training_module(symbol, self._options.accumulate, self._train.batches, self._loss_scale, self._workers,
+                               self._contexts, data_names=["data"], label_names=["softmax_label"],
+                               fixed_param_names=fixed, logger=silent_logger())
 
     def run_until(self, epoch, interruption):
         """Train until `epoch` begins, or until the steps are done."""

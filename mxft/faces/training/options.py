@@ -1,8 +1,9 @@
 """What ``train_softmax.py`` is asked for; names and defaults are upstream's."""
 import dataclasses
+from typing import Optional
 
 from mxft.errors import InputError
-from mxft.options import KVSTORES, TRAINING_PRECISIONS
+from mxft.options import ENGINES, KVSTORES, TRAINING_PRECISIONS
 from mxft.settings import check_settings, one_of, real, setting, several, switch, text, whole
 
 LR_STEPS = {0: (40000, 60000, 80000)}  # plain softmax; the margins get the later ones
@@ -66,6 +67,8 @@ class FaceOptions:
         Divide the classes of fc7 over the devices, see `mxft.faces.training.sharded_head`.
     sample_rate : float
         Part of the classes that takes part in a step, above 0 and at most 1.
+    engine, device
+        As of `mxft.options.FitOptions`.
     """
 
     lr: float = setting(0.1, real(least=0))
@@ -97,6 +100,8 @@ class FaceOptions:
     precision: str = setting(None, one_of(*TRAINING_PRECISIONS))
     shard_fc7: bool = setting(False, switch())
     sample_rate: float = setting(1.0, real(above=0, most=1))
+    engine: str = setting("auto", one_of(*ENGINES))
+    device: Optional[str] = setting(None, text())
 
     def __post_init__(self):
         check_settings(self)

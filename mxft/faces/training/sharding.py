@@ -23,6 +23,9 @@ def check_sharding(options, head, contexts):
     if not options.divides_fc7:
         return
     asked = "shard-fc7" if options.shard_fc7 else "sample-rate"
+    if contexts[0].device_type == "torch":
+        raise InputError(f"{asked}: expected MXNet's engine beside it, received {contexts[0]}; leave {asked} out, or "
+                         "`engine='mxnet'`")
     if options.shard_fc7 and len(contexts) < 2:
         raise InputError(f"shard-fc7: expected at least 2 devices to divide the classes over, received {contexts[0]} "
                          "alone; list cards in CUDA_VISIBLE_DEVICES, or `cpus` 2")

@@ -1,4 +1,6 @@
 """Snapshots of a training: taken between two batches, and how training is resumed from one."""
+import sys
+
 from mxft.compat import mx
 from mxft.training.resume.optimizer_state import optimizer_state
 
@@ -75,5 +77,8 @@ def parameters_of(arrays):
 
 
 def seed_batch(seed, epoch, batch):
-    """Seed MXNet for one batch, so that it draws the same whether or not the batches before it were computed."""
-    mx.random.seed((seed + 1_000_003 * epoch + 7919 * batch) % (2**31 - 1))
+    """Seed the engine for one batch, so that it draws the same whether or not the batches before it were computed."""
+    number = (seed + 1_000_003 * epoch + 7919 * batch) % (2**31 - 1)
+    mx.random.seed(number)
+    if "torch" in sys.modules:  # it may be the engine
+        sys.modules["torch"].manual_seed(number)
