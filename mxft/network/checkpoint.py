@@ -48,7 +48,7 @@ class Checkpoint:
         Whether `name` is where it was read from.
     notes : tuple of str
         What was converted on opening.
-    precision : {"fp32", "bf16", "int8", "auto"} or None
+    precision : {"fp32", "bf16", "int8", "auto"}, mxft.inference.precision.Precision or None
         The numbers it is to be computed in for inference: see `mxft.inference.precision.precision_of`.
     """
 
