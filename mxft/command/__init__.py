@@ -8,6 +8,7 @@ import threading
 from mxft.command.flags import as_flags
 from mxft.command.telling import told
 from mxft.errors import MxftError, describe_failure
+from mxft.files.staging import sweep_scratch
 from mxft.machine.packages import describe_missing
 from mxft.machine.programs import for_this_python
 from mxft.machine.terminal import clean_streams
@@ -54,6 +55,7 @@ def _run(name, main, argv, flags):
 def _guarded(name, main, argv, flags):
     try:
         with _signals_as_interrupts():
+            sweep_scratch()  # here, as one that is refused for what stands already gets to no scratch folder of its own
             status = main(argv) or 0
             sys.stdout.flush()  # here a closed pipe or a full disk can still be told, at the interpreter's end not
             return status

@@ -1,4 +1,5 @@
 """What ``--model`` takes: a checkpoint's ``prefix,epoch``, the folder of a run, or a name of the zoo that is cached."""
+import dataclasses
 
 
 def open_model(args, model=None, trained=False):
@@ -32,6 +33,8 @@ def open_model(args, model=None, trained=False):
 def at_precision(args, checkpoint):
     """Return a checkpoint to be computed as ``--precision`` says, and say on stderr in what, where it is not float32.
 
+    On a CPU that is decided here: whoever binds the network later is given what was found.
+
     Raises
     ------
     InputError
@@ -49,10 +52,12 @@ def at_precision(args, checkpoint):
             print("computing in float32: int8 is MXNet's", file=sys.stderr)
         return models.at_precision(checkpoint, "fp32")  # the device says in what PyTorch computes
     checkpoint = models.at_precision(checkpoint, args.precision)
-    found = precision_of(checkpoint) if not getattr(args, "gpus", "") else None
-    if found and (not found.is_exact or args.precision == "auto"):
+    if getattr(args, "gpus", ""):
+        return checkpoint
+    found = precision_of(checkpoint)
+    if not found.is_exact or args.precision == "auto":
         print(f"computing in {found.describe()}", file=sys.stderr)
-    return checkpoint
+    return dataclasses.replace(checkpoint, precision=found)
 
 
 def uses_torch(args):

@@ -60,6 +60,7 @@ class Records(BriefRepr):
     packing: dict = None
     check: str = "fast"
     target: Optional[str] = None
+    root = None  # what the paths of pictures are relative to, where there are no records of them
     precision = None  # what features were computed in, where they are known already
 
     def scan(self, name):
@@ -69,6 +70,10 @@ class Records(BriefRepr):
     def hash_of(self, name, scan):
         """Return the SHA-256 of one of the parts, once its images were looked at: see `mxft.data.validation`."""
         return check_records(scan, self.check) or sha256(getattr(self, name))
+
+    def known(self, name, batch_size, seed, label_name):
+        """Return the `mxft.features.known.KnownFeatures` of one of the parts, or None: they are to be computed."""
+        return
 
     @property
     def judged(self):

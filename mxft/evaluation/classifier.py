@@ -117,10 +117,11 @@ class BoundClassifier:
         self._directly = reads_directly(classifier.packing, classifier.spec)
         self._reference = load_reference(checkpoint)
         features = [self._reference.output(checkpoint.symbol)] if self._reference else []
+        precision = precision_of(checkpoint)
         self._executors = {size: InferenceExecutor(
             checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, classifier.spec.shape, size,
-            rewrite=rewrite, outputs=[*classifier.outputs, *features],
-            precision=precision_of(checkpoint)) for size in sorted({1, batch_size})}
+            rewrite=rewrite, outputs=[*classifier.outputs, *features], precision=precision)
+            for size in sorted({1, batch_size})}
         self._lock = threading.Lock()
         for executor in self._executors.values():
             executor.warm_up()

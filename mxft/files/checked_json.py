@@ -53,7 +53,8 @@ def write_checked(path, value):
         f.write(text + "\n")
 
 
-def read_checked(path, what, marks=(), advice=lambda: "restore it from a copy"):
+def read_checked(path, what, marks=(), advice=lambda: "restore it from a copy",
+                 otherwise="restore it from a copy"):
     """Return the JSON object in a file without its checksum, once that fits.
 
     Parameters
@@ -63,7 +64,9 @@ def read_checked(path, what, marks=(), advice=lambda: "restore it from a copy"):
     marks : sequence of str
         Entries that only stand beside a checksum: one that is missing then was damaged.
     advice : callable
-        ``() -> str``, the end of the message.
+        ``() -> str``, the end of the message about a changed content.
+    otherwise : str
+        The end of that about a file that is no JSON object.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def read_checked(path, what, marks=(), advice=lambda: "restore it from a copy"):
     InputError
         It is no JSON object.
     """
-    found = read_object(path, what)
+    found = read_object(path, what, otherwise)
     if CHECKSUM in found or any(mark in found for mark in marks):
         with open(path, encoding="utf-8") as f:
             received = content_hash(f.read())

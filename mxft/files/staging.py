@@ -14,6 +14,7 @@ import tempfile
 from mxft.files.locks import _NOT_FOLLOWED, is_same, try_lock
 
 _MOST = 1000
+_SCRATCH = "mxft-scratch-"
 _PART = r"\.(.+)\.(\d+|[0-9a-f]{12})\.part"
 
 
@@ -147,10 +148,12 @@ def whole_folder(path):
 def scratch_folder(purpose):
     """Yield an empty folder for intermediate files, removed afterwards; by the next call if this process is killed.
 
+    The next command removes it too, whatever it does: see `sweep_scratch`.
+
     Parameters
     ----------
     purpose : str
-        Part of its name, ``mxft-PURPOSE-…`` where Python keeps temporary files (``$TMPDIR``).
+        Part of its name, ``mxft-scratch-PURPOSE-…`` where Python keeps temporary files (``$TMPDIR``).
 
     Examples
     --------
@@ -158,17 +161,21 @@ def scratch_folder(purpose):
     ...     os.listdir(folder)
     []
     """
-    place, beginning = tempfile.gettempdir(), "mxft-scratch-"
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(place):
-            if entry.name.startswith(beginning) and entry.stat(follow_symlinks=False).st_uid == os.getuid():
-                sweep(entry.path)
+    sweep_scratch()
     handle = None
     while handle is None:
-        folder = tempfile.mkdtemp(prefix=f"{beginning}{purpose}-", dir=place)
+        folder = tempfile.mkdtemp(prefix=f"{_SCRATCH}{purpose}-")
         handle = _locked(folder)
     try:
         yield folder
     finally:
         os.close(handle)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep_scratch():
+    """Remove this user's scratch folders whose processes were killed."""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(tempfile.gettempdir()):
+            if entry.name.startswith(_SCRATCH) and entry.stat(follow_symlinks=False).st_uid == os.getuid():
+                sweep(entry.path)

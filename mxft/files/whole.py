@@ -140,19 +140,20 @@ def write_json(path, value):
         f.write("\n")
 
 
-def read_object(path, what):
+def read_object(path, what, advice="restore it from a copy"):
     """Return the JSON object in a file as a dict; one that is damaged or something else is refused, as `what`."""
     size = os.path.getsize(path)
     if size > MOST_JSON:
         raise InputError(f"{what} cannot be read: expected at most {MOST_JSON >> 20} MB, received {path} of "
-                         f"{size / 2**20:.0f} MB")
+                         f"{size / 2**20:.0f} MB; {advice}")
     try:
         with open(path, encoding="utf-8") as f:
             found = json.load(f)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{what} cannot be read: expected JSON, received {path} ({error})") from None
+        raise InputError(f"{what} cannot be read: expected JSON, received {path} ({error}); {advice}") from None
     if not isinstance(found, dict):
-        raise InputError(f"{what} cannot be read: expected a JSON object, received {path} with {type(found).__name__}")
+        raise InputError(f"{what} cannot be read: expected a JSON object, received {path} with {type(found).__name__}; "
+                         f"{advice}")
     return found
 
 

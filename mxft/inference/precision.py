@@ -63,7 +63,8 @@ def precision_of(checkpoint):
     ----------
     checkpoint : mxft.network.checkpoint.Checkpoint
         Its `precision` is what was asked: ``"fp32"``, ``"bf16"``, ``"int8"``, ``"auto"``, or None, which is int8 where
-        it was quantized, bf16 where the backbone was computed so in training, else fp32.
+        it was quantized, bf16 where the backbone was computed so in training, else fp32. A Precision was decided
+        before, by this function, and is returned: parameters are hashed once.
 
     Returns
     -------
@@ -81,6 +82,8 @@ def precision_of(checkpoint):
     quantized checkpoint with nothing asked, on a CPU without them, is computed in float32, which is said.
     """
     asked = checkpoint.precision
+    if isinstance(asked, Precision):
+        return asked
     if asked not in (None, *PRECISIONS):
         raise InputError(f"`precision`: expected one of {', '.join(PRECISIONS)}, received `precision={asked!r}`; "
                          f"{nearest(str(asked), PRECISIONS)}")

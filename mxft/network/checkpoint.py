@@ -24,6 +24,7 @@ from mxft.network.manifest import load_manifest, read_manifest  # noqa: F401 (kn
 from mxft.network.packaged import facts_beside
 from mxft.network.parameter_ranks import check_ranks
 from mxft.network.params_file import DamagedFile, read_arrays
+from mxft.network.saved_hashes import symbol_hash
 from mxft.network.saving import first_non_finite, save_arrays, save_files  # noqa: F401 (known by this place too)
 from mxft.wording import html_table
 
@@ -48,7 +49,7 @@ class Checkpoint:
         Whether `name` is where it was read from.
     notes : tuple of str
         What was converted on opening.
-    precision : {"fp32", "bf16", "int8", "auto"} or None
+    precision : {"fp32", "bf16", "int8", "auto"}, mxft.inference.precision.Precision or None
         The numbers it is to be computed in for inference: see `mxft.inference.precision.precision_of`.
     """
 
@@ -281,7 +282,12 @@ def load_checkpoint(model: str) -> Checkpoint:
     if not os.path.isfile(path):
         raise MissingFileError(f"symbol is missing: expected {path}, received model={model!r}{near_prefixes(prefix)}")
     manifest, hashes = read_manifest(prefix)
-    graph = read_graph(path)
+    try:
+        graph = read_graph(path)
+    except InputError:
+        if symbol_hash(path):  # JSON: where it is not what was saved, that tells more than what is wrong with it
+            hashes.check_symbol(prefix, epoch)
+        raise
     hashes.check_symbol(prefix, epoch)
     hashes.check_arrays(prefix, epoch)
     kinds, values = _read_values(params_path(prefix, epoch), lambda: hashes.advice(prefix, epoch))

@@ -61,7 +61,11 @@ def read_graph(path):
     """
     require_file(path, "symbol")
     try:
-        return graph_of(_load(path))
+        content = _load(path)
+    except ValueError as error:
+        raise InputError(f"symbol cannot be read: {error}, in {path}; copy or download it again") from None
+    try:
+        return graph_of(content)
     except ValueError as error:
         raise InputError(f"symbol cannot be read: {error}, in {path}") from None
 

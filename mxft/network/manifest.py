@@ -14,6 +14,7 @@ from mxft.network.saved_hashes import ENTRY, SavedHashes, advice_to_accept
 
 PORTABLE = ("packing", "classes", "embedding", "target", "head", "thresholds")
 METADATA = "mxft"  # under which another format's file keeps `portable_facts`
+_UNREADABLE = "restore it from a copy, or move it away and give its facts by flags"
 _FACTS = ("input", "packing", "head", "network", "parent", "data", "metrics", "versions")
 
 
@@ -47,8 +48,9 @@ def read_manifest(prefix, changed=False):
     path = manifest_path(prefix)
     if not os.path.exists(path):
         return {}, SavedHashes()
-    manifest = (read_object(path, "manifest") if changed else
-                read_checked(path, "manifest", (ENTRY,), lambda: f"restore it from a copy{advice_to_accept(prefix)}"))
+    manifest = (read_object(path, "manifest", _UNREADABLE) if changed else
+                read_checked(path, "manifest", (ENTRY,), lambda: f"restore it from a copy{advice_to_accept(prefix)}",
+                             _UNREADABLE))
     manifest.pop(CHECKSUM, None)
     for entry, expected in _wrong(manifest):
         raise InputError(f"manifest cannot be read: expected {expected} as {entry}, received {path} with "

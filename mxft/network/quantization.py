@@ -109,7 +109,7 @@ class Quantization(BriefRepr):
         """Refuse (InputError) parameters that are not those the ranges were measured with; missing ones are not."""
         for values in (arg_params, aux_params):
             for name, value in values.items():
-                if self.parameters.get(name, "") not in ("", digest(value)):
+                if self.parameters.get(name) and self.parameters[name] != digest(value):
                     raise InputError(f"quantization: expected the parameters it was calibrated with, received another "
                                      f"{name}; quantize the network again, or compute with `precision='fp32'`")
 

@@ -15,6 +15,7 @@ from mxft.errors import InputError
 from mxft.evaluation.scoring import score_iterator
 from mxft.features.cut import HEAD_INPUT
 from mxft.features.iterator import FeatureIterator, LiveFeatures
+from mxft.features.known import KnownFeatures
 from mxft.features.store import CacheOptions, FeatureStore, backbone_facts
 from mxft.files.whole import sha256
 from mxft.inference.executor import InferenceExecutor
@@ -154,9 +155,9 @@ class BackboneFeatures:
     def features(self, records, name, budget, views, shuffle=True):
         """Return an iterator over the features of `records`; `left` becomes what the budget still holds.
 
-        Of `mxft.training.photographs.KnownFeatures` they are there already.
+        Of `mxft.features.known.KnownFeatures` they are there already.
         """
-        if hasattr(records, "view"):
+        if isinstance(records, KnownFeatures):
             if self._log and name == "train":
                 self._log("bound", rewrites=records.applied, plan="frozen backbone")
             return self._iterator(records, records, shuffle)

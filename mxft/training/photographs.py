@@ -11,7 +11,6 @@ import time
 
 import numpy as np
 
-from mxft.compat import mx
 from mxft.data.datasets import Records, division_of, facts_path, image_facts, without_validation, write_division
 from mxft.data.duplicates import colour_thumbnail, duplicates_of, write_duplicates
 from mxft.data.labels import LabelScan
@@ -20,7 +19,8 @@ from mxft.data.photographs import Photographs, reading, reads_directly
 from mxft.data.progress import progress
 from mxft.data.target_spec import CLASSES
 from mxft.errors import MxftError
-from mxft.features.extraction import FeatureView, feature_batches
+from mxft.features.extraction import feature_batches
+from mxft.features.known import KnownFeatures
 from mxft.files.whole import read_object, require_folder
 from mxft.inference.executor import InferenceExecutor
 from mxft.network.image_options import ImageOptions
@@ -134,23 +134,8 @@ class ReadPhotographs(Records):
 
     def known(self, name, batch_size, seed, label_name):
         """Return the KnownFeatures of one of the parts."""
-        return KnownFeatures(self.parts[name], batch_size, seed, label_name)
-
-
-class KnownFeatures:
-    """Stands where a RecordIterator does whose features are known: a store with its one view, and how to iterate it."""
-
-    views, is_random = 1, False
-
-    def __init__(self, part, batch_size, seed, label_name):
-        self._part, self.batch_size, self.seed = part, batch_size, seed
-        self.seconds, self.applied = part.seconds, part.applied
-        self.num_records, self.feature_shape = len(part.rows), part.features.shape[1:]
-        self.provide_label = [mx.io.DataDesc(label_name, (batch_size,))]
-
-    def view(self, number):
-        """Return the FeatureView, of whichever number."""
-        return FeatureView(self._part.features, self._part.scan.labels)
+        part = self.parts[name]
+        return KnownFeatures(part.features, part.scan.labels, batch_size, seed, label_name, part.seconds, part.applied)
 
 
 class BackboneReader:

@@ -133,8 +133,9 @@ class StagedTraining:
         return executor
 
     def _records(self, name, batch_size, **options):
-        if hasattr(self._data, "known"):
-            return self._data.known(name, batch_size, self._recipe.seed, self._network.label_name)
+        known = self._data.known(name, batch_size, self._recipe.seed, self._network.label_name)
+        if known is not None:
+            return known
         path = self._data.train if name == "train" else self._data.val
         return RecordIterator(path, self._spec, batch_size, self._counts[name],
                               seed=self._workers.seed(self._recipe.seed), threads=self._threads,

@@ -211,7 +211,7 @@ def _announce(folder, checkpoint, ready, spec, data, workers):
     records = {name: os.path.abspath(path) for name, path in (("train", data.train), ("val", data.val)) if path}
     resumed = folder.state and folder.state.resumed
     doubts = _doubts(ready, workers)
-    pictures = {"pictures": data.root} if hasattr(data, "root") else {}
+    pictures = {"pictures": data.root} if data.root else {}
     folder.log("resumed" if resumed else "start", model=checkpoint.name, recipe=dataclasses.asdict(recipe),
                devices=[str(d) for d in devices], records=records, **pictures, workers=workers.count,
                augmentation=[dataclasses.asdict(stage.augmentation) for stage in ready.stages], warnings=doubts)

@@ -1,4 +1,5 @@
 """The face page of ``mxft serve``: its answers, its sentences, and what a person does on it."""
+import copy
 import io
 
 import cv2
@@ -60,6 +61,13 @@ def application(service):
 @pytest.fixture(scope="module")
 def client(service):
     return application(service).test_client()
+
+
+def test_another_network_is_told_by_its_facts(service):
+    embedder = copy.copy(service._embedder)
+    embedder.facts = {**embedder.facts, "weights": "others"}
+    other = FaceService(embedder, service.name, service._one, service._every, 0.4, "as given", service.gallery)
+    assert FaceWorker(other).facts != FaceWorker(service).facts
 
 
 def form(*pictures):

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import logging
 import os
-import tempfile
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from mxft.deploy.onnx import OnnxExport, export_onnx
 from mxft.deploy.onnx.comparison import run
 from mxft.deploy.onnx.serving_graph import OWN
 from mxft.errors import InputError, RunError, last_line
+from mxft.files.staging import scratch_folder
 from mxft.files.whole import whole_path
 from mxft.inference.executor import InferenceExecutor
 from mxft.machine.packages import require_packages
@@ -106,7 +106,7 @@ def export_int8(checkpoint, path, images, spec=None, min_cosine=MIN_COSINE):
     folded, arg_params, aux_params, _ = rewrite_for_inference(
         checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params, left_out=set(PASSES) - set(_FOLDED))
     folded = dataclasses.replace(checkpoint, symbol=folded, arg_params=arg_params, aux_params=aux_params)
-    with tempfile.TemporaryDirectory(prefix="mxft-onnx-") as scratch:
+    with scratch_folder("onnx") as scratch:
         exact = export_onnx(folded, os.path.join(scratch, "float32.onnx"), images.shape[1:], images[:2], spec=spec)
         model = _quantized(quantize_static, exact, images, ranges, in_float, os.path.join(scratch, "int8.onnx"))
     cosine, same = _compared(checkpoint, model, images, exact.any_batch)

@@ -1,6 +1,5 @@
 """The work of a process that names pictures: read, computed together where several wait, and worded for JSON."""
 import dataclasses
-import hashlib
 import time
 
 import numpy as np
@@ -11,6 +10,7 @@ from mxft.deploy.serving.child import outcome_of
 from mxft.deploy.serving.jobs import Refused
 from mxft.deploy.serving.pictures import check_picture, unreadable
 from mxft.deploy.serving.tensors import parsed_request, response
+from mxft.features.store import backbone_facts
 
 TOP = 5
 
@@ -36,13 +36,15 @@ class ClassifierWorker:
     Attributes
     ----------
     facts : dict
-        For the front: the signature, how many classes in words, and a hash of the network.
+        For the front: the signature, how many classes in words, and hashes that tell this network from another.
     """
 
     def __init__(self, classifier, rewrite=True, batch_size=1):
         self._classifier, self._bound = classifier, classifier.bind(rewrite, batch_size)
         signature = signature_of(classifier)
-        self.facts = {"signature": signature, "counted": counted(signature), "hash": _hash(classifier.checkpoint)}
+        network = classifier.checkpoint
+        self.facts = {"signature": signature, "counted": counted(signature),
+                      "hashes": backbone_facts(network.symbol, network.arg_params, network.aux_params)}
         self._verbs = {"classify": self._picture, "infer": self._tensors}
 
     def answer_all(self, jobs, began):
@@ -121,13 +123,3 @@ def _label_rows(answer, names, thresholds):
     said = {number for number, _ in answer.said(thresholds)}
     return [{"name": names[i], "probability": round(value, 6), "threshold": round(thresholds[i], 6), "said": i in said}
             for rank, (i, value) in enumerate(answer.top(len(names))) if i in said or rank < TOP]
-
-
-def _hash(checkpoint):
-    """Return what tells one network from another: a hash of its graph and parameters."""
-    found = hashlib.sha256(checkpoint.symbol.tojson().encode())
-    for params in (checkpoint.arg_params, checkpoint.aux_params):
-        for name in sorted(params):
-            found.update(name.encode())
-            found.update(np.ascontiguousarray(params[name].asnumpy()).tobytes())
-    return found.hexdigest()

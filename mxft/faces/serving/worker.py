@@ -21,13 +21,14 @@ class FaceWorker:
     Attributes
     ----------
     facts : dict
-        For the front: name, people (None without a gallery), threshold, threshold_from.
+        For the front: name, people (None without a gallery), threshold, threshold_from, and what tells this network
+        from another.
     """
 
     def __init__(self, service):
         people = len(service.gallery.names) if service.gallery else None
         self.facts = {"name": service.name, "people": people, "threshold": service.threshold,
-                      "threshold_from": service.threshold_from}
+                      "threshold_from": service.threshold_from, "network": service.network}
         self._verbs = {"verify": service.compare, "identify": lambda pictures: service.identify(*pictures)}
 
     def answer_all(self, jobs, began):
@@ -60,6 +61,11 @@ class FaceService:
     def __init__(self, embedder, name, one, every, threshold=None, threshold_from="", gallery=None, pool="mean"):
         self.name, self.threshold, self.threshold_from, self.gallery = name, threshold, threshold_from, gallery
         self._embedder, self._one, self._every, self._pool = embedder, one, every, pool
+
+    @property
+    def network(self):
+        """What its embeddings depend on: see `mxft.faces.gallery.gallery.network_facts`."""
+        return self._embedder.facts
 
     def compare(self, pictures):
         """Return the comparison of two pictures' faces for JSON."""

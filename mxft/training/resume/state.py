@@ -69,8 +69,12 @@ class FoundState:
             raise
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, OSError,
                 mx.base.MXNetError):
-            raise InputError(f"state: expected what mxft writes, received {self.where}, which is damaged; start again "
-                             "with another `run`") from None
+            raise InputError(f"state: expected what mxft writes, received {self.where}, which is damaged; "
+                             f"{self._elsewhere()}") from None
+
+    def _elsewhere(self):
+        """Return what can be done when the state is lost."""
+        return "start again with another `run`"
 
     def restore(self):
         """Return (facts, arrays) of the stage being trained, the first time it is asked; None where there are none."""
@@ -193,14 +197,14 @@ class RunState(FoundState):
         return arrays
 
     def _elsewhere(self):
-        """Return what can be done when the state is lost: the run's checkpoints that are whole."""
+        """Return what can be done when the state is lost, with the run's checkpoints that are whole."""
         prefix = _run_of(self.folder)
         prefix = os.path.join(prefix, "model") if os.path.basename(self.folder) == "state" else prefix
         with contextlib.suppress(InputError):
             whole = read_manifest(prefix)[1].whole(prefix)
             if whole:
-                return f"start again with another `run`; the checkpoint {whole} is whole"
-        return "start again with another `run`"
+                return f"{super()._elsewhere()}; the checkpoint {whole} is whole"
+        return super()._elsewhere()
 
     def include(self, about):
         """Have ``about()``, a dict, written down with every state."""

@@ -44,6 +44,20 @@ def test_a_killed_process_leaves_nothing_under_the_final_name_and_the_retry_noth
     assert os.listdir(tmp_path) == ["out"]
 
 
+def test_a_refused_command_removes_what_a_killed_one_left_in_scratch_folders(killed, tmp_path, monkeypatch, capsys):
+    from mxft.cli import main
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    own = tmp_path / "mxft-scratch-of-one-that-works"
+    own.mkdir()
+    handle = os.open(own, os.O_RDONLY)
+    assert locks.try_lock(handle) and len(os.listdir(tmp_path)) == 3
+    assert main(["unpack", str(tmp_path / "a.rec"), str(tmp_path / "out")]) == 2
+    os.close(handle)
+    assert sorted(os.listdir(tmp_path)) == [own.name, "out"]
+    assert "expected a folder that is new or empty" in capsys.readouterr().err
+
+
 def test_a_folder_is_swept_of_what_begins_with_a_name(killed):
     write_json(killed.parent / "model.json", {})
     (killed.parent / ".model.json.7.part").write_text("")

@@ -1,13 +1,15 @@
 """In which numbers a checkpoint is computed: as asked, as its manifest says, and as the CPU can."""
+import argparse
 import dataclasses
 import logging
 
 import pytest
 
+from mxft.commandline.models import at_precision
 from mxft.errors import InputError
 from mxft.inference import precision as module
 from mxft.inference.precision import PRECISION, Precision, precision_of
-from mxft.network.quantization import ENTRY, Quantization
+from mxft.network.quantization import ENTRY, Quantization, digest
 
 RANGES = Quantization({"data": (-1, 1)}, (), {}, "naive", 1)
 
@@ -77,6 +79,18 @@ def test_parameters_that_were_changed_since_are_refused(make_checkpoint, cpu):
     with pytest.raises(InputError, match="quantization: expected the parameters it was calibrated with"):
         precision_of(checkpoint)
     assert precision_of(dataclasses.replace(checkpoint, precision="fp32")) == Precision()
+
+
+def test_a_verb_hashes_the_parameters_once_and_says_once_what_the_cpu_cannot(make_checkpoint, cpu, caplog, monkeypatch):
+    cpu()
+    made, hashed = make_checkpoint(), []
+    ranges = dataclasses.replace(RANGES, parameters={"fc1_weight": digest(made.arg_params["fc1_weight"])})
+    made = dataclasses.replace(made, manifest={ENTRY: ranges.to_dict()})
+    monkeypatch.setattr("mxft.network.quantization.digest", lambda value: hashed.append(value) or digest(value))
+    with caplog.at_level(logging.WARNING, "mxft"):
+        checkpoint = at_precision(argparse.Namespace(precision=None, gpus=""), made)
+        assert [precision_of(checkpoint) for _ in range(2)] == [Precision()] * 2
+    assert len(hashed) == 1 and caplog.text.count("avx512_vnni") == 1
 
 
 def test_the_manifests_entry_is_read_as_it_was_written():

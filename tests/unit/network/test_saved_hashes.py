@@ -65,9 +65,10 @@ def test_a_temperature_with_a_flipped_bit_is_not_used(net):
         load_checkpoint("net,7")
 
 
-def test_another_graph_is_refused(net, make_checkpoint):
+@pytest.mark.parametrize("damaged", ['"pool_type": "max"', '"pool_typm": "avg"'])
+def test_another_graph_is_refused_also_where_it_is_none_of_mxnets(net, damaged):
     path = pathlib.Path("net-symbol.json")
-    path.write_text(path.read_text().replace('"pool_type": "avg"', '"pool_type": "max"'))
+    path.write_text(path.read_text().replace('"pool_type": "avg"', damaged))
     with pytest.raises(InputError, match="^symbol is damaged or was replaced: expected the graph that was saved, "
                                          "received another content in net-symbol.json; restore it from a copy; if the "
                                          "change is meant, mxft accept net,best records the files as they are$"):

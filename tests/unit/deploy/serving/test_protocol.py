@@ -1,5 +1,6 @@
 """The open inference protocol: what is described, the numbers of tensors and pictures, and what is refused how."""
 import base64
+import dataclasses
 import json
 
 import numpy as np
@@ -28,6 +29,21 @@ def classifier(make_checkpoint):
 def client(request, classifier):
     worker = ClassifierWorker(classifier, batch_size=request.param)
     return create_app(front_of(worker), worker.facts).test_client()
+
+
+def test_another_network_is_told_by_its_facts(classifier):
+    def facts(checkpoint):
+        return ClassifierWorker(dataclasses.replace(classifier, checkpoint=checkpoint)).facts
+
+    def with_one(values):
+        name = min(values)
+        return {**values, name: values[name] + 1}
+
+    own = classifier.checkpoint
+    others = [dataclasses.replace(own, arg_params=with_one(own.arg_params)),
+              dataclasses.replace(own, aux_params=with_one(own.aux_params))]
+    assert facts(dataclasses.replace(own)) == facts(own)
+    assert [facts(other) == facts(own) for other in others] == [False, False]
 
 
 def tensor(values, datatype="FP32", **changes):

@@ -101,6 +101,10 @@ def test_a_damaged_state_file_is_refused_by_name(trained):
                                          f"made of, received another one in {path}; start again with another run; the "
                                          f"checkpoint {trained}/model,best is whole$"):
         read_state(trained, asked)
+    path.write_text(whole[:-3])
+    with pytest.raises(InputError, match=f"^state: expected what mxft writes, received {path}, which is damaged; start "
+                                         f"again with another run; the checkpoint {trained}/model,best is whole$"):
+        read_state(trained, asked)
     path.write_text(whole)
 
 

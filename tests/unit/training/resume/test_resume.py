@@ -264,7 +264,7 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("text, message", [
-    ("{", "which is damaged"), ("[]", "which is damaged"),
+    ("{", "which is damaged; start again with another run$"), ("[]", "which is damaged"),
     (json.dumps({"format": 1, "number": "../../x", "stage": 1, "asked": {}}), "which is damaged"),
     (json.dumps({"format": 1, "number": 1, "stage": [], "asked": {}}), "which is damaged"),
     (json.dumps({"format": 1, "number": 1, "stage": 1, "asked": 5}), "which is damaged"),
