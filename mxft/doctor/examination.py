@@ -1,7 +1,7 @@
 """All of the doctor's checks in order."""
 from functools import partial
 
-from mxft.doctor import caches, dependencies, interpreter, mxnet_build, nvidia, processor, smoke, switches
+from mxft.doctor import caches, dependencies, engines, interpreter, mxnet_build, nvidia, processor, smoke, switches
 from mxft.doctor.check import look
 from mxft.doctor.child import ask
 from mxft.machine.cuda import mxnet_distributions
@@ -32,6 +32,7 @@ def examine(with_smoke=True):
     # under DMLC_ROLE=server the import would never return; the switches tell
     mxnet = ask("mxnet", _IMPORT_LIMIT, {"DNNL_VERBOSE": "1", "DMLC_ROLE": None})
     driver = ask("driver", _DRIVER_LIMIT)
+    torch = ask("pytorch", _IMPORT_LIMIT)
     libraries = ask("cuda_libraries", _DRIVER_LIMIT) if cuda_build else None
     flags, found = cpu_flags(), dependencies.import_all()
     runnable = [str(card.number) for card in nvidia.told_cards(driver) if card.runs_wheel] if cuda_build else []
@@ -45,6 +46,7 @@ def examine(with_smoke=True):
         look("NVIDIA", partial(nvidia.driver, driver, cuda_build), partial(nvidia.cards, driver, cuda_build),
              partial(nvidia.libraries, libraries, cuda_build),
              partial(nvidia.fusion, driver, libraries)),
+        look("Second engine", partial(engines.pytorch, torch, nvidia.told_cards(driver), cuda_build)),
         look("Switches", partial(switches.set_by_mxft, mxnet), switches.set_by_user,
              partial(switches.cures, mxnet)),
         look("Training", *(partial(smoke.smoke, device, bool(mxnet.value), with_smoke)

@@ -77,9 +77,11 @@ def _card(card, cuda_build, none_runs):
              "runs": card.runs_wheel}
     if not card.runs_wheel:
         status = BROKEN if cuda_build and none_runs else WARNING
-        return Check(name, status, f"{text}: {WHEEL} holds {wheel_code()} and no PTX, so nothing runs on this card",
-                     f"train on the CPU ({CPU_BUILD}) or on a card of Maxwell to Ada" if cuda_build and none_runs else
-                     "leave it out of --gpus and CUDA_VISIBLE_DEVICES", facts)
+        return Check(name, status, f"{text}: {WHEEL} holds {wheel_code()} and no PTX, so nothing of "
+                     "MXNet's runs on this card",
+                     "compute by PyTorch: pip install 'mxft[torch]', then --device cuda in place of --gpus; or "
+                     + (f"on the CPU ({CPU_BUILD})" if cuda_build and none_runs else
+                        "leave it out of --gpus and CUDA_VISIBLE_DEVICES"), facts)
     if not cuda_build:
         return Check(name, WARNING, f"{text}: {WHEEL} runs on it, the CPU build that is installed does not",
                      f"pip uninstall mxnet && {CUDA_BUILD}", facts)

@@ -76,6 +76,24 @@ def _version(package, module):
         return str(getattr(module, "__version__", "of unknown version"))
 
 
+def pytorch():
+    """Return PyTorch's version and the devices it finds, None where it is not installed."""
+    from mxft.machine.packages import is_installed
+
+    if not is_installed("torch"):
+        return {"torch": None}
+    import torch
+
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    devices = {f"cuda:{number}": torch.cuda.get_device_name(number) for number in range(cuda)}
+    if torch.backends.mps.is_available():
+        devices["mps"] = "Apple"
+    if hasattr(torch, "xpu") and torch.xpu.is_available():
+        devices.update((f"xpu:{number}", torch.xpu.get_device_name(number))
+                       for number in range(torch.xpu.device_count()))
+    return {"torch": torch.__version__, "devices": devices}
+
+
 def opencv():
     """Return OpenCV's version."""
     from mxft.compat import load_cv2

@@ -139,6 +139,7 @@ def refuse_cards_without_code(driver, numbers):
         return
     fit = [str(card.number) for card in cards if card.runs_wheel]
     instead = f"take --gpus {','.join(fit)}" if fit else "take a machine with cards of Maxwell to Ada"
+    instead += ", or PyTorch: --device cuda in place of --gpus (pip install 'mxft[torch]')"
     raise InputError(f"devices: expected cards that mxnet-cu112 runs on, received "
                      f"{'; '.join(f'card {card.number}: {card}' for card in unfit)}: mxnet-cu112 holds {wheel_code()} "
                      f"and no PTX; {instead}, or leave `gpus` out (for faces CUDA_VISIBLE_DEVICES) to run on the CPU")

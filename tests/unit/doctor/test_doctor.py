@@ -7,7 +7,18 @@ import sys
 
 import pytest
 
-from mxft.doctor import caches, child, dependencies, interpreter, mxnet_build, nvidia, processor, smoke, switches
+from mxft.doctor import (
+    caches,
+    child,
+    dependencies,
+    engines,
+    interpreter,
+    mxnet_build,
+    nvidia,
+    processor,
+    smoke,
+    switches,
+)
 from mxft.doctor.check import BROKEN, OK, SKIPPED, WARNING, Check, Section, look, worst
 from mxft.doctor.child import Answer, ask
 from mxft.doctor.report import as_json, as_text, summary
@@ -138,7 +149,8 @@ def test_scipy_2_is_broken():
 def test_each_extra_has_a_finding_that_names_the_verbs_and_the_command():
     checks = {check.name: check for check in dependencies.extras(found(flask={"missing": True},
                                                                        waitress={"missing": True}))}
-    assert set(checks) == {"onnx", "import", "serve", "sign", "heic", "tensorboard"}
+    assert set(checks) == {"onnx", "import", "serve", "sign", "heic", "tensorboard",
+                           "torch"}
     assert checks["serve"][1:4] == (SKIPPED, "missing: flask, waitress; for mxft serve (there: pillow 1.0, "
                                              "prometheus-client 1.0)",
                                     "pip install 'flask>=2.2' waitress")
@@ -254,7 +266,8 @@ def test_a_hopper_card_alone_is_broken_and_beside_others_a_warning():
     alone, = nvidia.cards(driver(H100), True)
     assert alone[:3] == ("card 0", BROKEN, (
         "NVIDIA H100 (Hopper, compute capability 9.0), 80 GiB: mxnet-cu112 holds code for compute capability 5.0 to "
-        "8.6 only (runs up to 8.9) and no PTX, so nothing runs on this card"))
+        "8.6 only (runs up to 8.9) and no PTX, so nothing of MXNet's runs on this card"))
+    assert alone.cure.startswith("compute by PyTorch: pip install 'mxft[torch]', then --device cuda in place")
     assert [check.status for check in nvidia.cards(driver(H100, A100, ADA), True)] == [WARNING, OK, OK]
     assert nvidia.cards(driver(H100), False)[0].status == WARNING
 
@@ -368,3 +381,18 @@ def test_the_examination_imports_no_mxnet_into_its_own_process(repository):
                                         (4.2e12, "4.2 TB")])
 def test_sizes_are_read_at_a_glance(size, text):
     assert caches.readable(size) == text
+
+
+@pytest.mark.parametrize("answer, cards, cuda_build, status, text", [
+    ({"torch": None}, (), False, SKIPPED, "not installed"),
+    ({"torch": None}, (H100,), True, WARNING, "not installed; it would compute on card 0, NVIDIA H100"),
+    ({"torch": "2.13.0", "devices": {}}, (), False, OK, "2.13.0 computes on the CPU (--engine torch)"),
+    ({"torch": "2.13.0", "devices": {}}, (H100,), False, WARNING, "2.13.0 finds no device, and card 0, NVIDIA H100 is"),
+    ({"torch": "2.13.0", "devices": {"cuda:0": "NVIDIA H100"}}, (H100,), True, OK,
+     "2.13.0 computes on cuda:0 (NVIDIA H100): mxft finetune --device cuda:0"),
+    ({"torch": "2.13.0", "devices": {"cuda:0": "NVIDIA A100"}}, (A100,), True, OK,
+     "2.13.0 computes on cuda:0 (NVIDIA A100)"),
+    (None, (), False, BROKEN, "cannot be imported: signal 11")])
+def test_the_second_engine_is_told_with_what_it_computes_on(answer, cards, cuda_build, status, text):
+    found = engines.pytorch(Answer(answer, "signal 11"), nvidia.told_cards(driver(*cards)), cuda_build)
+    assert (found.name, found.status) == ("PyTorch", status) and found.text.startswith(text), found

@@ -54,14 +54,15 @@ def test_a_card_without_code_is_refused_by_name_and_another_offered():
     assert str(refused.value) == (
         "devices: expected cards that mxnet-cu112 runs on, received card 0: NVIDIA H100 80GB HBM3 (Hopper, compute "
         "capability 9.0): mxnet-cu112 holds code for compute capability 5.0 to 8.6 only (runs up to 8.9) and no PTX; "
-        "take --gpus 1, or leave gpus out (for faces CUDA_VISIBLE_DEVICES) to run on the CPU")
+        "take --gpus 1, or PyTorch: --device cuda in place of --gpus (pip install 'mxft[torch]'), "
+        "or leave gpus out (for faces CUDA_VISIBLE_DEVICES) to run on the CPU")
     assert refuse_cards_without_code(Driver((12, 4), (H100, A100)), [1]) is None
     assert refuse_cards_without_code(None, [0]) is None
 
 
 def test_where_no_card_will_do_another_machine_is_named():
     with pytest.raises(InputError, match=r"received card 0: NVIDIA B200 \(Blackwell, compute capability 10.0\): .*; "
-                                         "take a machine with cards of Maxwell to Ada, or leave gpus out"):
+                                         "take a machine with cards of Maxwell to Ada, or PyTorch: --device "):
         refuse_cards_without_code(Driver((12, 8), (Card(0, "NVIDIA B200", (10, 0)),)), [0, 1])
 
 
