@@ -24,6 +24,7 @@ LR ?= 0.01
 PLAN ?= full
 GPUS ?=
 SEED ?= 0
+ENGINE ?= auto
 # make torture
 COUNT ?= 2000
 # make reproduce, make torture
@@ -68,9 +69,9 @@ demo-faces: $(READY)  ## photographs of people to their names (FACES=tar|folder 
 	  $(if $(filter command line environment,$(origin MODEL)),--model "$(MODEL)") $(ARGS)
 
 caltech256: export MXFT_TYPED := make caltech256
-caltech256: $(READY)  ## the tutorial (CALTECH256=folder|tar|URL MODEL=prefix,epoch PER_CLASS EPOCHS BATCH LR PLAN GPUS SEED ARGS)
+caltech256: $(READY)  ## the tutorial (CALTECH256=folder|tar|URL MODEL=prefix,epoch PER_CLASS EPOCHS BATCH LR PLAN GPUS SEED ENGINE ARGS)
 	$(PY) recipes/caltech256.py --caltech256 "$(CALTECH256)" --model "$(MODEL)" --per-class $(PER_CLASS) \
-	  --epochs $(EPOCHS) --batch-size $(BATCH) --lr $(LR) --plan $(PLAN) --gpus "$(GPUS)" --seed $(SEED) $(ARGS)
+	  --epochs $(EPOCHS) --batch-size $(BATCH) --lr $(LR) --plan $(PLAN) --gpus "$(GPUS)" --seed $(SEED) --engine $(ENGINE) $(ARGS)
 
 reproduce: $(READY)  ## published numbers beside measured ones, of what is at hand (ONLY=id,id ARGS="--have NAME=PATH --download")
 	$(PY) recipes/reproduce.py --only "$(ONLY)" $(ARGS)

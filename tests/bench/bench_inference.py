@@ -25,10 +25,11 @@ import warnings
 from turns import SHARED, show
 
 ONNX = ("onnx", "onnxruntime")
-NEEDS = {"mxft": (), "mxft bf16": (), "mxft int8": (), "plain executor": (), "TorchScript": ("torch",),
+NEEDS = {"mxft": (), "mxft bf16": (), "mxft int8": (), "mxft, PyTorch's engine": ("torch",),
+         "plain executor": (), "TorchScript": ("torch",),
          "PyTorch bf16": ("torch",), "PyTorch bf16 compiled": ("torch",), "ONNX Runtime": ONNX,
          "ONNX Runtime int8": ONNX}
-EXACT = ("mxft", "plain executor", "TorchScript", "ONNX Runtime")
+EXACT = ("mxft", "mxft, PyTorch's engine", "plain executor", "TorchScript", "ONNX Runtime")
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
 
 
@@ -48,13 +49,13 @@ def network(name):
     return dataclasses.replace(checkpoint, symbol=cut_loss(checkpoint.symbol))
 
 
-def executor(checkpoint, images, rewrite=True, precision="fp32"):
+def executor(checkpoint, images, rewrite=True, precision="fp32", context=None):
     """Return a function giving the scores of so many batches, read as every verb reads them."""
     from mxft.compat import mx
     from mxft.inference.executor import InferenceExecutor
 
     parts = checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params
-    bound = InferenceExecutor(*parts, images.shape[1:], len(images), rewrite=rewrite,
+    bound = InferenceExecutor(*parts, images.shape[1:], len(images), context, rewrite=rewrite,
                               precision=_precision(checkpoint, images, precision))
     bound.expect(100000)
     batch = mx.nd.array(images)
@@ -92,6 +93,13 @@ def _precision(checkpoint, images, name):
     return Precision("int8", found)
 
 
+def by_pytorch(checkpoint, images):
+    """Return a function giving the scores of so many batches by mxft's second engine, ``--engine torch``."""
+    from mxft.torch.device import TorchDevice
+
+    return executor(checkpoint, images, context=TorchDevice())
+
+
 def one_by_one(run):
     """Return a function that runs so many batches one after another."""
     return lambda count: [run() for _ in range(count)][-1]
@@ -126,12 +134,13 @@ def torch_bfloat16(checkpoint, images, compiled):
 
 def _twin(checkpoint, images):
     import torch
-    from torch_twin import Twin
 
     from mxft.rewrite.inference.pad import fold_pads
+    from mxft.torch import to_torch
 
     torch.set_num_threads(THREADS)
-    twin = Twin(*fold_pads(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params)).eval()
+    parts = fold_pads(checkpoint.symbol, checkpoint.arg_params, checkpoint.aux_params)
+    twin = to_torch(dataclasses.replace(checkpoint, **dict(zip(("symbol", "arg_params", "aux_params"), parts))))
     return (twin.to(memory_format=torch.channels_last),
             torch.from_numpy(images).contiguous(memory_format=torch.channels_last))
 
@@ -170,7 +179,7 @@ def contend(contender, net, batch_size, clock, pipe):
     make = {"mxft": executor, "plain executor": lambda c, x: executor(c, x, False),
             "mxft bf16": lambda c, x: executor(c, x, precision="bf16"),
             "mxft int8": lambda c, x: executor(c, x, precision="int8"),
-            "TorchScript": lambda c, x: one_by_one(torchscript(c, x)),
+            "mxft, PyTorch's engine": by_pytorch, "TorchScript": lambda c, x: one_by_one(torchscript(c, x)),
             "PyTorch bf16": lambda c, x: one_by_one(torch_bfloat16(c, x, False)),
             "PyTorch bf16 compiled": lambda c, x: one_by_one(torch_bfloat16(c, x, True)),
             "ONNX Runtime": lambda c, x: one_by_one(onnx_runtime(c, x, False)),

@@ -1,5 +1,7 @@
 """Images trained a second: MobileNetV2 through MXNet's Module as it is and as mxft binds it, and through PyTorch.
 
+mxft has a row of each engine, MXNet and PyTorch, both in float32.
+
     python tests/bench/bench_training.py [--model PREFIX,EPOCH] [--batch-size 32] [--batches 2] [--runs 5]
 
 Without a model it takes the ImageNet MobileNetV2 of ../shared or $MXFT_TESTDATA; where there is neither it says so and
@@ -25,14 +27,19 @@ def random_batch(batch_size):
     return pixels, rng.randint(0, CLASSES, batch_size)
 
 
-def mxnet_trainer(symbol, checkpoint, batch_size, batches):
-    """Bind `symbol` and return a function that trains that many batches and returns the last loss."""
+def mxnet_trainer(symbol, checkpoint, batch_size, batches, device=None):
+    """Bind `symbol`, or give it to a device of PyTorch's; return a function that trains that many batches.
+
+    The function returns the last loss.
+    """
     import numpy as np
 
     from mxft.compat import mx
+    from mxft.distributed.workers import Workers
+    from mxft.training.torch_module import TorchTrainingModule
 
     pixels, labels = random_batch(batch_size)
-    module = mx.mod.Module(symbol)
+    module = TorchTrainingModule(symbol, 1, batches, Workers("local"), device) if device else mx.mod.Module(symbol)
     module.bind([("data", pixels.shape)], [("softmax_label", labels.shape)])
     module.init_params(mx.init.Zero(), checkpoint.arg_params, checkpoint.aux_params)
     module.init_optimizer(kvstore=None, optimizer_params={"learning_rate": .001, "momentum": .9, "wd": 1e-4})
@@ -96,6 +103,7 @@ def contenders(model, batch_size, batches):
     from mxft.machine.threads import physical_cores
     from mxft.network.checkpoint import load_checkpoint
     from mxft.rewrite import rewrite_for_training
+    from mxft.torch.device import TorchDevice
 
     checkpoint = load_checkpoint(model)
     rewritten, applied = rewrite_for_training(checkpoint.symbol)
@@ -108,6 +116,7 @@ def contenders(model, batch_size, batches):
         print("PyTorch is not installed: its rows are left out (pip install torch)")
         return found
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or physical_cores() or torch.get_num_threads()))
+    found["mxft, PyTorch's engine"] = mxnet_trainer(checkpoint.symbol, checkpoint, batch_size, batches, TorchDevice())
     for name, layout in {"eager": torch.contiguous_format, "channels_last": torch.channels_last}.items():
         found[f"PyTorch {torch.__version__}, {name}"] = torch_trainer(torch, layout, batch_size, batches)
     return found
