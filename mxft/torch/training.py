@@ -73,7 +73,7 @@ class TrainedNetwork:
             The outputs.
         """
         mx.nd.waitall()  # the update before, which MXNet carries out behind us
-        given = {name: torch.from_numpy(array.asnumpy()).to(self._device) for name, array in inputs.items()}
+        given = {name: self._sent(array) for name, array in inputs.items()}
         self._fetch()
         for name in self._gradients:
             if not (self._adds and self._on_host):
@@ -89,7 +89,7 @@ class TrainedNetwork:
     def outputs(self, inputs):
         """Return the outputs of a batch in evaluation mode; nothing is learnt."""
         mx.nd.waitall()
-        given = {name: torch.from_numpy(array.asnumpy()).to(self._device) for name, array in inputs.items()}
+        given = {name: self._sent(array) for name, array in inputs.items()}
         self._fetch()
         self._module.eval()
         try:
@@ -99,6 +99,11 @@ class TrainedNetwork:
             self._module.train()
         return [mx.nd.array(output.float().cpu().numpy())
                 for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+    def _sent(self, array):
+        """Return an input on the device; of images the channels lie last, which the maps behind them take over."""
+        value = torch.from_numpy(array.asnumpy()).to(self._device)
+        return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
 
     def _fetch(self):
         if not self._on_host:
