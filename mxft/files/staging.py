@@ -120,8 +120,9 @@ def staging_folder(path):
     try:
         yield temporary
     finally:
+        if is_same(temporary, handle):  # it may have been renamed, and another process have made one of that name
+            shutil.rmtree(temporary, ignore_errors=True)
         os.close(handle)
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -235,9 +235,10 @@ class Bench:
 
 
 def _contents(here):
-    """Return {path: bytes} of all files below a folder but the command's own home."""
-    return {str(path.relative_to(here)): path.read_bytes() for path in sorted(here.rglob("*"))
-            if path.is_file() and path.relative_to(here).parts[0] not in (HOME, SCRATCH)}
+    """Return {path: bytes} of all files below a folder but the command's own home, and of leftover folders too."""
+    return {str(path.relative_to(here)): path.read_bytes() if path.is_file() else b""
+            for path in sorted(here.rglob("*"))
+            if (path.is_file() or path.suffix == ".part") and path.relative_to(here).parts[0] not in (HOME, SCRATCH)}
 
 
 def _final(contents):

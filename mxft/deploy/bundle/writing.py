@@ -83,21 +83,28 @@ def write_bundle(classifier, output, image=None, onnx=True, rewrite=True, key=No
     require_folder(os.path.dirname(os.path.abspath(output)))
     bound = classifier.in_float32().bind(rewrite)
     picture = _picture(image, classifier, bound)
-    with staging_folder(output) as staging:
-        folder = os.path.join(staging, classifier.name)
-        os.mkdir(folder)
+
+    def fill(folder):
         _write_files(classifier, folder, picture, bound, onnx)
         write_sums(folder)
         if key is not None:
             sign_sums(folder, key)
         check = _check(folder, rewrite, onnx, key)
         files = {name: os.path.getsize(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}
-        if output.endswith(".tar"):
-            with whole_path(output) as temporary:
-                write_tar(folder, temporary)
-        else:
-            _rename(folder, output)
-    return Bundle(output, files, check)
+        return Bundle(output, files, check)
+
+    if not output.endswith(".tar"):
+        with staging_folder(output) as staging:
+            bundle = fill(staging)
+            _rename(staging, output)
+        return bundle
+    # The staging folder goes before the archive appears: once that stands, no retry would come to sweep it.
+    with whole_path(output) as temporary, staging_folder(output) as staging:
+        folder = os.path.join(staging, classifier.name)
+        os.mkdir(folder)
+        bundle = fill(folder)
+        write_tar(folder, temporary)
+    return bundle
 
 
 def _check(folder, rewrite, onnx, key):
@@ -163,6 +170,7 @@ def _export(classifier, path, probe):
 
 
 def _rename(folder, output):
+    os.chmod(folder, 0o755)
     try:
         os.rename(folder, output)
     except OSError as error:

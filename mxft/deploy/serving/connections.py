@@ -101,6 +101,8 @@ class Server(TcpWSGIServer):
         try:
             connection.setblocking(False)
             connection.send(_raw(503, "Service Unavailable", "There are too many connections; try again."))
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(1 << 16)  # what came already would else have the system reset the connection
         except OSError:
             pass
         connection.close()
@@ -114,10 +116,15 @@ class Server(TcpWSGIServer):
 
 
 class _Channel(HTTPChannel):
-    """A connection that knows since when it is waited for."""
+    """A connection that knows since when it is waited for, and ends so that its last answer is read.
+
+    A connection that is closed while something of the other side's is on its way is reset by the system, and an answer
+    the other side has not read yet is lost: the refusal of a file that is too large, while it is still being sent. So
+    only the sending side is shut, and what comes is dropped until the other side closes, or its time is over.
+    """
 
     def __init__(self, server, connection, address, adj, map=None):
-        self._since, self.household = time.monotonic(), household(address[0])
+        self._since, self.household, self._is_shut = time.monotonic(), household(address[0]), False
         super().__init__(server, connection, address, adj, map=map)
         self.task_class, self.error_task_class = _Task, _JsonError
 
@@ -128,21 +135,28 @@ class _Channel(HTTPChannel):
 
     @property
     def is_silent(self):
-        """Whether nothing is under way: no request, no part of one, no answer that is still being sent."""
-        return not (self.requests or self.request is not None or self.total_outbufs_len)
+        """Whether nothing is under way: no request, no part of one read or not, no answer that is still being sent."""
+        return not (self.requests or self.request is not None or self.total_outbufs_len
+                    or (self._peek() and not self._is_shut))
 
     @property
     def is_gone(self):
         """Whether the other side has closed it, and the news was not yet read."""
+        return self._peek() == b""
+
+    def _peek(self):
+        """Return the next byte that is to be read, None where there is none, b"" where there will be none."""
         try:
-            return self.socket.recv(1, socket.MSG_PEEK) == b""
+            return self.socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
-            return False
+            return None
         except OSError:
-            return True
+            return b""
 
     def received(self, data):
-        """Take bytes of a request in, and note when the first of it came."""
+        """Take bytes of a request in, and note when the first of it came; after the last answer they are dropped."""
+        if self._is_shut:
+            return False
         before, more = self.request, super().received(data)
         if self.request is not before:
             self._since = time.monotonic()
@@ -152,6 +166,23 @@ class _Channel(HTTPChannel):
         """Answer one request."""
         super().service()
         self._since = time.monotonic()
+
+    def handle_close(self):
+        """Close it; after the last answer only this side of it, until the other one does."""
+        if not (self.will_close and self._shut()):
+            super().handle_close()
+
+    def _shut(self):
+        """Shut the sending side; return whether that is new, and the other side still there."""
+        self.will_close = False
+        if self._is_shut:
+            return False
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            return False
+        self._is_shut, self.request, self._since = True, None, time.monotonic()
+        return True
 
     def give_up(self, reason):
         """Close it, with a word to whoever still reads; in the thread of `Server.run`."""

@@ -6,7 +6,15 @@ import sys
 import pytest
 
 from mxft.files import locks
-from mxft.files.staging import claim_file, claim_folder, scratch_folder, sweep, sweep_folder, whole_folder
+from mxft.files.staging import (
+    claim_file,
+    claim_folder,
+    scratch_folder,
+    staging_folder,
+    sweep,
+    sweep_folder,
+    whole_folder,
+)
 from mxft.files.whole import whole_file, whole_path, write_json
 
 KILLED = """
@@ -65,6 +73,13 @@ def test_a_folder_is_swept_of_what_begins_with_a_name(killed):
     assert ".model.json.7.part" not in os.listdir(killed.parent) and len(os.listdir(killed.parent)) == 3
     sweep_folder(killed.parent)
     assert os.listdir(killed.parent) == ["model.json"]
+
+
+def test_a_staging_folder_that_was_renamed_is_not_looked_for_under_its_old_name(tmp_path):
+    with staging_folder(str(tmp_path / "a")) as staging:
+        os.rename(staging, tmp_path / "a")
+        os.mkdir(staging)
+    assert sorted(os.listdir(tmp_path)) == [os.path.basename(staging), "a"]
 
 
 def test_what_another_writes_stays(tmp_path):

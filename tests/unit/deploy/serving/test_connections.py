@@ -86,12 +86,10 @@ def received(connection):
 
 
 def nonsense(server):
-    """Return the status of what is no request; an answer that is lost as the server closes is asked for again."""
-    for _ in range(5):
-        with connect(server) as connection, contextlib.suppress(ConnectionResetError):
-            connection.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
-            return received(connection)[0]
-    return None
+    """Return the status of what is no request."""
+    with connect(server) as connection:
+        connection.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
+        return received(connection)[0]
 
 
 def ask(server, body=b"picture", source="127.0.0.1"):
@@ -205,6 +203,25 @@ def test_metrics_are_for_whom_they_are_meant(tmp_path):
             data = b"".join(iter(lambda: connection.recv(1 << 16), b""))
         assert b"text/plain; version=" in data
         assert re.search(rb"mxft_connections [12]\.0", data)  # the one before may still be closing
+
+
+def test_a_refusal_is_read_by_who_is_still_sending(tmp_path):
+    with service(tmp_path, max_megabytes=1) as server, connect(server) as connection:
+        body = bytes(30 << 20)  # more than the system holds for a connection
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body))
+        connection.sendall(body)
+        assert received(connection) == (413, {"error": "This file is too large: 1 MB are the most that is taken."})
+        assert connection.recv(1) == b""
+        connection.close()
+        until(lambda: not server.active_channels)
+
+
+def test_after_the_last_answer_nobody_keeps_his_place(tmp_path):
+    with service(tmp_path, read_timeout=1) as server, connect(server) as connection:
+        connection.sendall(b"nonsense\r\n\r\n")
+        assert received(connection)[0] == 400
+        until(lambda: not server.active_channels)
+        assert refused(server, "deadline") == 0  # it was answered
 
 
 def test_each_request_is_a_line_of_the_access_log(tmp_path):
