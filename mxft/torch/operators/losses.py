@@ -22,6 +22,10 @@ class _WithGradient(torch.autograd.Function):
         return ctx.saved_tensors[0], None, None
 
 
+def _learns(x):
+    return torch.is_grad_enabled() and x.requires_grad
+
+
 @operator("SoftmaxOutput")
 def softmax_output(x, label=None, *, grad_scale=1.0, ignore_label=-1.0, multi_output=False, use_ignore=False,
                    preserve_shape=False, normalization="null", out_grad=False, smooth_alpha=0.0):
@@ -32,9 +36,9 @@ def softmax_output(x, label=None, *, grad_scale=1.0, ignore_label=-1.0, multi_ou
     With `multi_output` MXNet does not smooth, and to labels that are probabilities it applies `grad_scale` alone.
     """
     axis = 1 if multi_output else -1
-    flat = x if multi_output or preserve_shape else x.reshape(len(x), -1)
+    flat = x if multi_output or preserve_shape else x.reshape(x.shape[0], -1)
     output = flat.softmax(axis)
-    if label is None or not (torch.is_grad_enabled() and x.requires_grad):
+    if label is None or not _learns(x):
         return output.reshape(x.shape)
     if out_grad:
         raise InputError("torch: SoftmaxOutput: expected out_grad=False in training, received out_grad=True: MXNet "
@@ -72,7 +76,7 @@ def _divisor(normalization, index, counts, pixels):
 
 
 def _regression(x, label, grad_scale, output, difference):
-    if label is None:
+    if label is None or not _learns(x):
         return output
     with torch.no_grad():
         each = max(label.numel() // len(label), 1)
@@ -105,7 +109,7 @@ def logistic_regression(x, label=None, *, grad_scale=1.0):
 @operator("SVMOutput")
 def svm_output(x, label=None, *, margin=1.0, regularization_coefficient=1.0, use_linear=False):
     """Return the scores themselves; the gradient of a hinge loss, squared unless `use_linear`."""
-    if label is None:
+    if label is None or not _learns(x):
         return x
     with torch.no_grad():
         sign = _target(label.long(), x.shape[1]).to(x.dtype) * 2 - 1
@@ -125,7 +129,7 @@ def make_loss(x, *, grad_scale=1.0, valid_thresh=0.0, normalization="null"):
         grad_scale = grad_scale / (x > valid_thresh).sum().clamp_min(1)
     elif normalization != "null":
         raise InputError(f"torch: MakeLoss: expected null, batch or valid, received normalization={normalization}")
-    return _WithGradient.apply(x, x.detach(), torch.ones_like(x) * grad_scale)
+    return _WithGradient.apply(x, x.detach(), torch.ones_like(x) * grad_scale) if _learns(x) else x
 
 
 @operator("BlockGrad")

@@ -12,7 +12,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.f
 @operator("Flatten")
 def flatten(x):
     """Make one row of all but the first axis."""
-    return x.reshape(len(x), -1)
+    return x.flatten(1) if x.dim() > 1 else x.unsqueeze(1)
 
 
 @operator("Reshape")
