@@ -37,10 +37,6 @@ class MXNetModule(nn.Module):
 
     def __init__(self, graph, arg_params, aux_params):
         super().__init__()
-        for name, value in arg_params.items():
-            _place(self, name, nn.Parameter(_tensor(value)))
-        for name, value in aux_params.items():
-            _place(self, name, _tensor(value))
         self._operators = graph.operators()
         values = {**arg_params, **aux_params}
         order = {node.index: place for place, node in enumerate(graph.nodes)}
@@ -49,9 +45,13 @@ class MXNetModule(nn.Module):
         self._edges = [(order[node.index], [(order[i], output) for i, output in node.inputs])
                        for node in self._operators]
         self._heads = [(order[i], output) for i, output in graph.heads]
-        self._functions = [bound_operator(node) for node in self._operators]
+        self._bind()
         self._unread = _last_readers(self._edges, self._heads)
         self.outputs = len(self._heads)
+        for name, value in arg_params.items():  # last: what stands already is no parameter's name
+            _place(self, name, nn.Parameter(_tensor(value)))
+        for name, value in aux_params.items():
+            _place(self, name, _tensor(value))
 
     def forward(self, *inputs, **named):
         """Compute the network.
@@ -64,18 +64,19 @@ class MXNetModule(nn.Module):
         Returns
         -------
         torch.Tensor or tuple of torch.Tensor
+
+        Raises
+        ------
+        InputError
+            More arrays than the network has inputs, one under another name, or none at all.
         """
-        given = dict(zip(self.inputs, inputs))
-        given.update(named)
+        given = self._given(inputs, named)
         values = {}
         for place, name in self._variables:
             values[place] = (given.get(name) if name in self.inputs else _found(self, name),)
-        for (place, edges), function, unread in zip(self._edges, self._functions, self._unread):
+        for (place, edges), function, trains, unread in zip(self._edges, self._functions, self._trains, self._unread):
             arguments = [values[source][output] for source, output in edges]
-            if wants_training(function.func):
-                result = function(*arguments, training=self.training)
-            else:
-                result = function(*arguments)
+            result = function(*arguments, training=self.training) if trains else function(*arguments)
             if not edges:  # an array made of nothing
                 result = result.to(next(value.device for value in given.values() if value is not None))
             values[place] = result if isinstance(result, tuple) else (result,)
@@ -84,12 +85,25 @@ class MXNetModule(nn.Module):
         results = tuple(values[source][output] for source, output in self._heads)
         return results[0] if len(results) == 1 else results
 
+    def _given(self, inputs, named):
+        given = {**dict(zip(self.inputs, inputs)), **named}
+        if len(given) < len(inputs) + len(named) or not given.keys() <= set(self.inputs):
+            raise InputError(f"torch: expected the inputs {', '.join(self.inputs)}, each once, received "
+                             f"{', '.join((*(f'number {i + 1}' for i in range(len(inputs))), *named))}")
+        if all(value is None for value in given.values()):
+            raise InputError(f"torch: expected the inputs {', '.join(self.inputs)}, received none")
+        return given
+
     def __getstate__(self):
-        return {name: value for name, value in self.__dict__.items() if name != "_functions"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_functions", "_trains")}
 
     def __setstate__(self, state):
         super().__setstate__(state)
+        self._bind()
+
+    def _bind(self):
         self._functions = [bound_operator(node) for node in self._operators]
+        self._trains = [wants_training(function.func) for function in self._functions]
 
     def extra_repr(self):
         """Return the inputs and how many operators there are."""

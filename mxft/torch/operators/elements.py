@@ -6,10 +6,12 @@ import torch
 from torch.nn import functional as tf
 
 from mxft.errors import InputError
+from mxft.torch.operators.shapes import DTYPES
 from mxft.torch.operators.table import operator
 
 
-def _cube_root(x):
+def cube_root(x):
+    """Return the cube root, of negative numbers too."""
     return torch.sign(x) * x.abs() ** (1 / 3)
 
 
@@ -26,23 +28,33 @@ def _modulo(a, b):
     return torch.where(b == 0, torch.zeros_like(whole), torch.remainder(a, whole))
 
 
+def _half_away(x):
+    return torch.sign(x) * torch.floor(x.abs() + 0.5)
+
+
+def _straight(x, value):
+    """Return a value whose gradient goes to the input as it is."""
+    return x + (value - x).detach()
+
+
 def _truth(compare):
     return lambda a, b: compare(a, b).to(a.dtype)
 
 
 _OF_ONE = {
     "abs": torch.abs, "arccos": torch.acos, "arccosh": torch.acosh, "arcsin": torch.asin, "arcsinh": torch.asinh,
-    "arctan": torch.atan, "arctanh": torch.atanh, "cbrt": _cube_root, "ceil": torch.ceil, "cos": torch.cos,
+    "arctan": torch.atan, "arctanh": torch.atanh, "cbrt": cube_root, "ceil": torch.ceil, "cos": torch.cos,
     "cosh": torch.cosh, "degrees": torch.rad2deg, "erf": torch.erf, "erfinv": torch.erfinv, "exp": torch.exp,
     "expm1": torch.expm1, "fix": torch.trunc, "floor": torch.floor, "gammaln": torch.lgamma, "log": torch.log,
     "log10": torch.log10, "log1p": torch.log1p, "log2": torch.log2,
     "logical_not": lambda x: (x == 0).to(x.dtype), "negative": torch.neg, "radians": torch.deg2rad,
-    "rcbrt": lambda x: 1 / _cube_root(x), "reciprocal": torch.reciprocal, "relu": torch.relu,
+    "rcbrt": lambda x: 1 / cube_root(x), "reciprocal": torch.reciprocal, "relu": torch.relu,
     "rint": lambda x: torch.ceil(x - 0.5),  # halves down, in MXNet
-    "round": lambda x: torch.sign(x) * torch.floor(x.abs() + 0.5),  # halves away from 0
+    "round": lambda x: _half_away(x),
     "rsqrt": torch.rsqrt, "sigmoid": torch.sigmoid, "sign": torch.sign, "sin": torch.sin, "sinh": torch.sinh,
     "softsign": tf.softsign, "sqrt": torch.sqrt, "square": torch.square, "tan": torch.tan, "tanh": torch.tanh,
-    "trunc": torch.trunc, "_copy": lambda x: x, "identity": lambda x: x,
+    "trunc": torch.trunc, "_copy": lambda x: x,
+    "_contrib_round_ste": lambda x: _straight(x, _half_away(x)), "_contrib_sign_ste": lambda x: _straight(x, x.sign()),
 }
 _OF_TWO = {
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div, "mod": _modulo, "power": torch.pow,
@@ -50,14 +62,6 @@ _OF_TWO = {
     "not_equal": _truth(torch.ne), "greater": _truth(torch.gt), "greater_equal": _truth(torch.ge),
     "lesser": _truth(torch.lt), "lesser_equal": _truth(torch.le), "logical_and": _truth(torch.logical_and),
     "logical_or": _truth(torch.logical_or), "logical_xor": _truth(torch.logical_xor),
-}
-_NAMES = {  # beside broadcast_<name>, _<name>, elemwise_<name>
-    "add": ("_plus", "_Plus", "broadcast_plus", "_grad_add"), "sub": ("_minus", "_Minus", "broadcast_minus"),
-    "mul": ("_Mul",), "div": ("_Div",), "mod": ("_Mod",), "power": ("_Power",), "maximum": ("_Maximum",),
-    "minimum": ("_Minimum",), "hypot": ("_Hypot",), "equal": ("_Equal",), "not_equal": ("_Not_Equal",),
-    "greater": ("_Greater",), "greater_equal": ("_Greater_Equal",), "lesser": ("_Lesser",),
-    "lesser_equal": ("_Lesser_Equal",), "logical_and": ("_Logical_And",), "logical_or": ("_Logical_Or",),
-    "logical_xor": ("_Logical_Xor",),
 }
 _SCALARS = {"_plus_scalar": "add", "_minus_scalar": "sub", "_mul_scalar": "mul", "_div_scalar": "div",
             "_mod_scalar": "mod", "_power_scalar": "power", "_maximum_scalar": "maximum", "_minimum_scalar": "minimum",
@@ -100,16 +104,13 @@ def _reversed_number(name):
 for _name, _function in _OF_ONE.items():
     operator(_name)(_of_one(_function))
 for _name, _function in _OF_TWO.items():
-    operator(f"broadcast_{_name}", f"_{_name}", f"elemwise_{_name}", *_NAMES[_name])(_of_two(_function))
+    operator(f"broadcast_{_name}", f"elemwise_{_name}" if _name in _PLAIN and _name != "power" else f"_{_name}")(
+        _of_two(_function))
 for _name, _own in _SCALARS.items():
-    operator(_name, "".join(f"_{part.capitalize()}" for part in _name[1:].split("_")))(_of_number(_own))
+    operator(_name)(_of_number(_own))
 for _name, _own in _REVERSED.items():
     operator(_name)(_reversed_number(_own))
-operator("_RMinusScalar")(_reversed_number("sub"))
-operator("_RDivScalar")(_reversed_number("div"))
-for _name, _own in (("Plus", "add"), ("Minus", "sub"), ("Mul", "mul"), ("Div", "div"), ("Power", "power"),
-                    ("Maximum", "maximum"), ("Minimum", "minimum")):
-    operator(f"_{_name}Scalar")(_of_number(_own))
+operator("_grad_add")(_of_two(torch.add))
 
 
 @operator("gamma")
@@ -129,7 +130,8 @@ def clip(x, *, a_min, a_max):
 @operator("hard_sigmoid")
 def hard_sigmoid(x, *, alpha=0.2, beta=0.5):
     """Return a line through `beta`, between 0 and 1."""
-    return (x * alpha + beta).clamp(0, 1)
+    line = x * alpha + beta
+    return torch.where((line > 0) & (line < 1), line, (line >= 1).to(x.dtype))  # no gradient at the ends
 
 
 @operator("_contrib_quadratic")
@@ -147,33 +149,39 @@ def divide_by_root_of_width(x):
 @operator("softmax")
 def softmax(x, *, axis=-1, temperature=None, dtype=None, use_length=False):
     """Return the softmax along an axis."""
-    _without_lengths(use_length)
-    return (x if temperature is None else x / temperature).softmax(axis)
+    return _normalised(torch.softmax, x, axis, temperature, dtype, use_length)
 
 
 @operator("log_softmax")
 def log_softmax(x, *, axis=-1, temperature=None, dtype=None, use_length=False):
     """Return the logarithm of the softmax along an axis."""
-    _without_lengths(use_length)
-    return (x if temperature is None else x / temperature).log_softmax(axis)
+    return _normalised(torch.log_softmax, x, axis, temperature, dtype, use_length)
 
 
 @operator("softmin")
 def softmin(x, *, axis=-1, temperature=None, dtype=None, use_length=False):
     """Return the softmax of the negative numbers along an axis."""
-    _without_lengths(use_length)
-    return (-x if temperature is None else -x / temperature).softmax(axis)
+    return _normalised(torch.softmax, -x, axis, temperature, dtype, use_length)
 
 
-def _without_lengths(use_length):
+def _normalised(function, x, axis, temperature, dtype, use_length):
     if use_length:
         raise InputError("torch: softmax: expected rows of one length, received use_length=True")
+    found = function(x if temperature is None else x / temperature, axis)
+    return found if dtype is None else found.to(DTYPES[dtype])
 
 
 @operator("SoftmaxActivation")
 def softmax_activation(x, *, mode="instance"):
-    """Return the softmax of each image, or of each pixel over its channels."""
-    return x.softmax(1) if mode == "channel" else x.flatten(1).softmax(1).reshape(x.shape)
+    """Return the softmax of each row, or of each pixel over its channels.
+
+    Notes
+    -----
+    Of more than two axes MXNet takes the last in `instance`, and another one in its gradient.
+    """
+    if mode == "instance" and x.dim() != 2:
+        raise InputError(f"torch: SoftmaxActivation: expected mode=channel or rows, received {x.dim()} axes")
+    return x.softmax(1)
 
 
 @operator("where")
@@ -184,7 +192,13 @@ def where(condition, x, y):
     return torch.where(condition != 0, x, y)
 
 
-@operator("add_n", "ElementWiseSum", "elemwise_sum", "_sum")
+@operator("_identity_with_attr_like_rhs")
+def identity_like(x, like):
+    """Return the first input."""
+    return x
+
+
+@operator("add_n")
 def add_n(first, *others):
     """Return the sum of all inputs."""
     for other in others:

@@ -58,6 +58,7 @@ def embedding(index, weight, *, input_dim, output_dim, dtype="float32", sparse_g
     return tf.embedding(index.long().clamp(0, input_dim - 1), weight)
 
 
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 _ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "softrelu": tf.softplus,
                 "softsign": tf.softsign}
 
@@ -70,11 +71,26 @@ def activation(x, *, act_type):
     return _ACTIVATIONS[act_type](x)
 
 
+class _Selu(torch.autograd.Function):
+    """SELU; below 0 MXNet's gradient has the slope ``scale (alpha + output)`` in place of ``scale alpha + output``."""
+
+    @staticmethod
+    def forward(ctx, x):
+        output = tf.selu(x)
+        ctx.save_for_backward(output)
+        return output
+
+    @staticmethod
+    def backward(ctx, above):
+        output, = ctx.saved_tensors
+        return above * _SELU_SCALE * torch.where(output > 0, torch.ones_like(output), _SELU_ALPHA + output)
+
+
 @operator("LeakyReLU")
 def leaky_relu(x, gamma=None, *, act_type="leaky", slope=0.25, lower_bound=0.125, upper_bound=0.334, training=False):
     """Apply a rectifier with a slope below 0, of a number, of parameters or of chance; ELU, SELU or GELU."""
     if act_type == "prelu":
-        if gamma.dim() == 1 and gamma.numel() in (1, x.shape[1]):
+        if gamma.dim() == 1 and x.dim() > 1 and gamma.numel() in (1, x.shape[1]):
             return tf.prelu(x, gamma)
         return torch.where(x > 0, x, gamma * x)
     if act_type == "leaky":
@@ -82,7 +98,7 @@ def leaky_relu(x, gamma=None, *, act_type="leaky", slope=0.25, lower_bound=0.125
     if act_type == "elu":
         return tf.elu(x, slope)
     if act_type == "selu":
-        return tf.selu(x)
+        return _Selu.apply(x)
     if act_type == "gelu":
         return tf.gelu(x)
     if act_type == "rrelu":
@@ -90,7 +106,7 @@ def leaky_relu(x, gamma=None, *, act_type="leaky", slope=0.25, lower_bound=0.125
     raise InputError(f"torch: LeakyReLU: expected leaky, prelu, elu, selu, gelu or rrelu, received act_type={act_type}")
 
 
-@operator("Dropout", "dropout")
+@operator("Dropout")
 def dropout(x, *, p=0.5, mode="training", axes=(), training=False):
     """Drop elements with probability `p`, or whole slices: along `axes` they share their fate."""
     if not (training or mode == "always") or p == 0:
@@ -102,13 +118,28 @@ def dropout(x, *, p=0.5, mode="training", axes=(), training=False):
 
 
 @operator("UpSampling")
-def up_sampling(x, weight=None, *, scale, sample_type, num_filter=0, multi_input_mode="concat"):
-    """Repeat every pixel `scale` times; bilinear is a transposed convolution, its filters a parameter."""
+def up_sampling(x, *others, scale, sample_type, num_filter=0, multi_input_mode="concat"):
+    """Repeat every pixel `scale` times, of further maps as often as makes them as large.
+
+    Bilinear is a transposed convolution, its filters a parameter.
+    """
     if sample_type == "nearest":
-        return x.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    if weight is None or sample_type != "bilinear":
+        maps = [_repeated(each, x.shape[2] * scale // each.shape[2]) for each in (x, *others)]
+        return sum(maps[1:], maps[0]) if multi_input_mode == "sum" else torch.cat(maps, 1)
+    if len(others) != 1 or sample_type != "bilinear":
         raise InputError(f"torch: UpSampling: expected nearest or bilinear, received sample_type={sample_type}")
-    return tf.conv_transpose2d(x, weight, stride=scale, padding=scale // 2, groups=x.shape[1])
+    return tf.conv_transpose2d(x, others[0], stride=scale, padding=scale // 2, groups=x.shape[1])
+
+
+def _repeated(x, scale):
+    return x.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+
+
+_RESIZED = {
+    "odd_scale": lambda side, scale: int((side - side % 2) * scale) + side % 2,
+    "to_even_down": lambda side, _: side - side % 2, "to_even_up": lambda side, _: side + side % 2,
+    "to_odd_down": lambda side, _: side - (side + 1) % 2, "to_odd_up": lambda side, _: side + (side + 1) % 2,
+}
 
 
 @operator("_contrib_BilinearResize2D")
@@ -121,8 +152,10 @@ def bilinear_resize(x, like=None, *, height=1, width=1, scale_height=None, scale
         size = tuple(int(side * scale) for side, scale in zip(x.shape[2:], (scale_height, scale_width)))
     elif mode == "like" and like is not None:
         size = tuple(like.shape[2:])
+    elif mode in _RESIZED:
+        size = tuple(_RESIZED[mode](side, scale) for side, scale in zip(x.shape[2:], (scale_height, scale_width)))
     else:
-        raise InputError(f"torch: BilinearResize2D: expected the mode size or like, received mode={mode}")
+        raise InputError(f"torch: BilinearResize2D: expected size, like, {', '.join(_RESIZED)}, received mode={mode}")
     return tf.interpolate(x, size, mode="bilinear", align_corners=align_corners)
 
 

@@ -4,7 +4,6 @@
 minimised is never computed.
 """
 import torch
-from torch.nn import functional as tf
 
 from mxft.errors import InputError
 from mxft.torch.operators.table import operator
@@ -23,63 +22,61 @@ class _WithGradient(torch.autograd.Function):
         return ctx.saved_tensors[0], None, None
 
 
-class _TimesGradient(torch.autograd.Function):
-    """The same, multiplied with what comes from above (``out_grad``)."""
-
-    @staticmethod
-    def forward(ctx, x, output, gradient):
-        ctx.save_for_backward(gradient)
-        return output.clone()
-
-    @staticmethod
-    def backward(ctx, above):
-        return ctx.saved_tensors[0] * above, None, None
+def _learns(x):
+    return torch.is_grad_enabled() and x.requires_grad
 
 
-@operator("SoftmaxOutput", "Softmax")
+@operator("SoftmaxOutput")
 def softmax_output(x, label=None, *, grad_scale=1.0, ignore_label=-1.0, multi_output=False, use_ignore=False,
                    preserve_shape=False, normalization="null", out_grad=False, smooth_alpha=0.0):
-    """Return the softmax; its gradient is the probabilities less the one-hot label, scaled."""
+    """Return the softmax; its gradient is the probabilities less the one-hot label, scaled.
+
+    Notes
+    -----
+    With `multi_output` MXNet does not smooth, and to labels that are probabilities it applies `grad_scale` alone.
+    """
     axis = 1 if multi_output else -1
-    flat = x if multi_output or preserve_shape else x.flatten(1)
+    flat = x if multi_output or preserve_shape else x.reshape(x.shape[0], -1)
     output = flat.softmax(axis)
-    if label is None or not (torch.is_grad_enabled() and x.requires_grad):
+    if label is None or not _learns(x):
         return output.reshape(x.shape)
+    if out_grad:
+        raise InputError("torch: SoftmaxOutput: expected out_grad=False in training, received out_grad=True: MXNet "
+                         "multiplies with the probabilities in its place")
     with torch.no_grad():
-        if label.shape == flat.shape and not use_ignore and smooth_alpha == 0:  # probabilities for a label
-            return _apply(out_grad, x, output, (output - label) * grad_scale)
-        classes = flat.shape[axis]
-        index = label.reshape([size for place, size in enumerate(flat.shape) if place != axis % flat.dim()])
-        target = tf.one_hot(index.long().clamp(0, classes - 1), classes).to(output.dtype)
-        target = target * ((index >= 0) & (index < classes)).unsqueeze(-1)
-        if smooth_alpha:
-            target = target * (1 - smooth_alpha) + (1 - target) * (smooth_alpha / (classes - 1))
-        gradient = output - target.movedim(-1, axis)
-        counts = index != ignore_label
-        if use_ignore:
-            gradient = gradient * counts.unsqueeze(axis)
-        pixels = flat[0, 0].numel() if multi_output else 1
-        return _apply(out_grad, x, output, gradient * (grad_scale / _divisor(normalization, index, counts, pixels)))
+        if label.shape == x.shape:  # probabilities for a label
+            gradient = (output.reshape(x.shape) - label) * grad_scale
+        else:
+            index = label.reshape([size for place, size in enumerate(flat.shape) if place != axis % flat.dim()]).long()
+            gradient = output - _target(index, flat.shape[axis], 0 if multi_output else smooth_alpha).movedim(-1, axis)
+            counts = index != int(ignore_label)
+            if use_ignore:
+                gradient = gradient * counts.unsqueeze(axis)
+            pixels = flat[0, 0].numel() if multi_output else 1
+            gradient = gradient * (grad_scale / _divisor(normalization, index, counts, pixels))
+    return _WithGradient.apply(x, output.detach().reshape(x.shape), gradient.reshape(x.shape))
+
+
+def _target(index, classes, smooth_alpha=0.0):
+    """Return one-hot rows, of zeros where the label is no class; smoothed."""
+    target = (index.unsqueeze(-1) == torch.arange(classes, device=index.device)).float()
+    if not smooth_alpha:
+        return target
+    return target * (1 - smooth_alpha) + (1 - target) * (smooth_alpha / (classes - 1))
 
 
 def _divisor(normalization, index, counts, pixels):
     if normalization == "null":
         return pixels
-    if normalization == "batch":
-        return index.shape[0] * pixels
+    if normalization == "batch":  # of rows without pixels it is every label, whatever the shape
+        return index.shape[0] * pixels if pixels > 1 else index.numel()
     if normalization == "valid":
         return counts.sum().clamp_min(1)
     raise InputError(f"torch: SoftmaxOutput: expected null, batch or valid, received normalization={normalization}")
 
 
-def _apply(out_grad, x, output, gradient):
-    output, gradient = output.reshape(x.shape), gradient.reshape(x.shape)
-    with torch.enable_grad():
-        return (_TimesGradient if out_grad else _WithGradient).apply(x, output, gradient)
-
-
 def _regression(x, label, grad_scale, output, difference):
-    if label is None:
+    if label is None or not _learns(x):
         return output
     with torch.no_grad():
         each = max(label.numel() // len(label), 1)
@@ -96,7 +93,11 @@ def linear_regression(x, label=None, *, grad_scale=1.0):
 @operator("MAERegressionOutput")
 def absolute_regression(x, label=None, *, grad_scale=1.0):
     """Return the numbers themselves; the gradient of the absolute error."""
-    return _regression(x, label, grad_scale, x, lambda output, y: torch.sign(output - y))
+    return _regression(x, label, grad_scale, x, _sign)
+
+
+def _sign(output, label):
+    return (output > label).to(output.dtype) * 2 - 1  # -1 where they are equal
 
 
 @operator("LogisticRegressionOutput")
@@ -108,10 +109,10 @@ def logistic_regression(x, label=None, *, grad_scale=1.0):
 @operator("SVMOutput")
 def svm_output(x, label=None, *, margin=1.0, regularization_coefficient=1.0, use_linear=False):
     """Return the scores themselves; the gradient of a hinge loss, squared unless `use_linear`."""
-    if label is None:
+    if label is None or not _learns(x):
         return x
     with torch.no_grad():
-        sign = tf.one_hot(label.long(), x.shape[1]).to(x.dtype) * 2 - 1
+        sign = _target(label.long(), x.shape[1]).to(x.dtype) * 2 - 1
         if use_linear:
             gradient = -sign * (margin > sign * x)
         else:
@@ -128,10 +129,10 @@ def make_loss(x, *, grad_scale=1.0, valid_thresh=0.0, normalization="null"):
         grad_scale = grad_scale / (x > valid_thresh).sum().clamp_min(1)
     elif normalization != "null":
         raise InputError(f"torch: MakeLoss: expected null, batch or valid, received normalization={normalization}")
-    return _WithGradient.apply(x, x.detach(), torch.ones_like(x) * grad_scale)
+    return _WithGradient.apply(x, x.detach(), torch.ones_like(x) * grad_scale) if _learns(x) else x
 
 
-@operator("BlockGrad", "stop_gradient")
+@operator("BlockGrad")
 def block_gradient(x):
     """Return the input, through which no gradient goes back."""
     return x.detach()

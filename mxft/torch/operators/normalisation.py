@@ -9,7 +9,7 @@ from mxft.torch.operators.table import operator
 @operator("BatchNorm", "BatchNorm_v1", "_contrib_SyncBatchNorm")
 def batch_norm(x, gamma, beta, moving_mean, moving_var, *, eps=1e-3, momentum=0.9, fix_gamma=True,
                use_global_stats=False, output_mean_var=False, axis=1, min_calib_range=None, max_calib_range=None,
-               ndev=1, training=False):
+               ndev=1, key="", training=False):
     """Normalise each channel by its mean and variance, of the batch in training, else the moving ones.
 
     Notes

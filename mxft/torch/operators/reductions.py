@@ -2,6 +2,7 @@
 import torch
 
 from mxft.errors import InputError
+from mxft.torch.operators.shapes import DTYPES
 from mxft.torch.operators.table import operator
 
 
@@ -19,7 +20,7 @@ def _shaped(result, keepdim):
     return result.reshape(1) if result.dim() == 0 and not keepdim else result
 
 
-@operator("sum", "sum_axis")
+@operator("sum")
 def sum_(x, *, axis=None, keepdims=False, exclude=False):
     """Add along axes."""
     return _shaped(x.sum(axes_of(x, axis, exclude), keepdim=keepdims), keepdims)
@@ -35,6 +36,12 @@ def mean(x, *, axis=None, keepdims=False, exclude=False):
 def nansum(x, *, axis=None, keepdims=False, exclude=False):
     """Add along axes what is a number."""
     return _shaped(x.nansum(axes_of(x, axis, exclude), keepdim=keepdims), keepdims)
+
+
+@operator("nanprod")
+def nanprod(x, *, axis=None, keepdims=False, exclude=False):
+    """Multiply along axes what is a number."""
+    return prod(torch.where(x.isnan(), torch.ones_like(x), x), axis=axis, keepdims=keepdims, exclude=exclude)
 
 
 @operator("prod")
@@ -60,7 +67,7 @@ class _Extreme(torch.autograd.Function):
         return (x == found).to(x.dtype) * above, None
 
 
-@operator("max", "max_axis")
+@operator("max")
 def max_(x, *, axis=None, keepdims=False, exclude=False):
     """Return the largest elements along axes."""
     axes = axes_of(x, axis, exclude)
@@ -68,7 +75,7 @@ def max_(x, *, axis=None, keepdims=False, exclude=False):
     return found if keepdims else _shaped(_without(found, axes), keepdims)
 
 
-@operator("min", "min_axis")
+@operator("min")
 def min_(x, *, axis=None, keepdims=False, exclude=False):
     """Return the smallest elements along axes."""
     return -max_(-x, axis=axis, keepdims=keepdims, exclude=exclude)
@@ -83,6 +90,8 @@ def norm(x, *, ord=2, axis=None, keepdims=False, out_dtype=None):
     """Return the L1 or L2 norm along axes."""
     if ord not in (1, 2):
         raise InputError(f"torch: norm: expected 1 or 2, received ord={ord}")
+    if out_dtype is not None:  # MXNet itself fails
+        raise InputError(f"torch: norm: expected no type of its own, received out_dtype={out_dtype}")
     axes = axes_of(x, axis)
     return _shaped(x.abs().sum(axes, keepdim=keepdims) if ord == 1 else
                    (x * x).sum(axes, keepdim=keepdims).sqrt(), keepdims)
@@ -113,6 +122,13 @@ def argmin(x, *, axis=None, keepdims=False):
 def argmax_channel(x):
     """Return the place of the largest element of each row, as a float."""
     return x.argmax(1).to(x.dtype)
+
+
+@operator("_np_cumsum")
+def cumulative_sum(x, *, axis=None, dtype=None):
+    """Return the sums of all elements up to each one, of the flat array by default."""
+    total = x.flatten().cumsum(0) if axis is None else x.cumsum(axis)
+    return total if dtype is None else total.to(DTYPES[dtype])
 
 
 @operator("dot")

@@ -7,7 +7,7 @@ from mxft.torch.operators.shapes import DTYPES
 from mxft.torch.operators.table import operator
 
 
-@operator("pick", "choose_element_0index")
+@operator("pick")
 def pick(x, index, *, axis=-1, keepdims=False, mode="clip"):
     """Return one element of each row, by its place; a place beyond the ends is held at them."""
     if axis is None:
@@ -38,26 +38,46 @@ def one_hot(index, *, depth, on_value=1.0, off_value=0.0, dtype="float32"):
     return (rows.to(DTYPES[dtype]) * (on_value - off_value) + off_value).to(DTYPES[dtype])
 
 
+@operator("batch_take")
+def batch_take(x, index):
+    """Return one element of each row, by its place; a place beyond the ends is held at them."""
+    return pick(x, index)
+
+
+@operator("gather_nd")
+def gather_nd(x, index):
+    """Return slices by their places along the first axes; a negative place counts from the end."""
+    return x[tuple((place.long() + size) % size for place, size in zip(index, x.shape))]
+
+
+def _ordered(x, axis, descending):
+    """Return the elements in order and their places; of equal ones the first comes first."""
+    x, axis = (x.flatten(), 0) if axis is None else (x, axis)
+    return x.sort(dim=axis, descending=descending, stable=True)
+
+
 @operator("topk")
 def topk(x, *, axis=-1, k=1, ret_typ="indices", is_ascend=False, dtype="float32"):
     """Return the largest `k` elements, their places, or both."""
-    values, places = x.topk(k if k > 0 else x.shape[axis], axis, largest=not is_ascend)
-    found = {"value": values, "indices": places.to(DTYPES[dtype]), "both": (values, places.to(DTYPES[dtype]))}
-    if ret_typ not in found:
+    if ret_typ not in ("value", "indices", "both"):
         raise InputError(f"torch: topk: expected value, indices or both, received ret_typ={ret_typ}")
-    return found[ret_typ]
+    axis, x = (0, x.flatten()) if axis is None else (axis, x)
+    values, places = (found.narrow(axis, 0, k if k > 0 else x.shape[axis])
+                      for found in _ordered(x, axis, not is_ascend))
+    places = places.to(DTYPES[dtype])
+    return {"value": values, "indices": places, "both": (values, places)}[ret_typ]
 
 
 @operator("sort")
 def sort(x, *, axis=-1, is_ascend=True):
     """Put elements in order along an axis."""
-    return x.sort(axis, descending=not is_ascend).values
+    return _ordered(x, axis, not is_ascend).values
 
 
 @operator("argsort")
 def argsort(x, *, axis=-1, is_ascend=True, dtype="float32"):
     """Return the places of the elements in order."""
-    return x.argsort(axis, descending=not is_ascend, stable=True).to(DTYPES[dtype])
+    return _ordered(x, axis, not is_ascend).indices.to(DTYPES[dtype])
 
 
 @operator("ones_like")
@@ -104,6 +124,21 @@ def arange(*, start, stop=None, step=1.0, repeat=1, infer_range=False, ctx="", d
     return torch.arange(first, last, step, dtype=DTYPES[dtype]).repeat_interleave(repeat)
 
 
+@operator("_linspace")
+def linspace(*, start, stop=None, num=50, endpoint=True, step=None, repeat=1, infer_range=False, ctx="",
+             dtype="float32"):
+    """Return `num` numbers from one to another at equal distances."""
+    step = (stop - start) / max(num - endpoint, 1)
+    return start + step * torch.arange(num, dtype=DTYPES[dtype])
+
+
+@operator("_eye")
+def eye(*, N, M=0, k=0, ctx="", dtype="float32"):  # noqa: N803 - MXNet's names
+    """Return a matrix of zeros with ones along a diagonal."""
+    rows, columns = torch.arange(N).unsqueeze(1), torch.arange(M or N)
+    return (columns - rows == k).to(DTYPES[dtype])
+
+
 @operator("_contrib_arange_like")
 def arange_like(x, *, start=0.0, step=1.0, repeat=1, ctx="", axis=None):
     """Return numbers at equal distances, as many as an array or one of its axes has."""
@@ -113,11 +148,34 @@ def arange_like(x, *, start=0.0, step=1.0, repeat=1, ctx="", axis=None):
     return numbers.reshape(x.shape) if axis is None else numbers
 
 
+def _by_step(x, axis):
+    """Return the numbers of the steps along an axis, 0 or 1, to compare with a length for each sequence."""
+    return torch.arange(x.shape[axis], device=x.device).unsqueeze(1 - axis)
+
+
 @operator("SequenceMask")
 def sequence_mask(x, lengths=None, *, use_sequence_length=False, value=0.0, axis=0):
     """Overwrite what lies behind the end of each sequence."""
     if not use_sequence_length:
         return x
-    steps = torch.arange(x.shape[axis], device=x.device)
-    inside = steps.unsqueeze(1) < lengths.unsqueeze(0) if axis == 0 else steps.unsqueeze(0) < lengths.unsqueeze(1)
+    inside = _by_step(x, axis) < lengths.unsqueeze(axis)
     return torch.where(inside.view(*inside.shape, *[1] * (x.dim() - 2)), x, torch.full_like(x, value))
+
+
+@operator("SequenceLast")
+def sequence_last(x, lengths=None, *, use_sequence_length=False, axis=0):
+    """Return the last step of each sequence."""
+    if not use_sequence_length:
+        return x.select(axis, -1)
+    last = (_by_step(x, axis) == lengths.unsqueeze(axis) - 1).to(x.dtype)
+    return (x * last.view(*last.shape, *[1] * (x.dim() - 2))).sum(axis)
+
+
+@operator("SequenceReverse")
+def sequence_reverse(x, lengths=None, *, use_sequence_length=False, axis=0):
+    """Put the steps of each sequence, along the first axis, into the reverse order; those behind its end stay."""
+    if not use_sequence_length:
+        return x.flip(0)
+    steps, length = _by_step(x, 0), lengths.long().unsqueeze(0)
+    source = torch.where(steps < length, length - 1 - steps, steps)
+    return x[source, torch.arange(x.shape[1], device=x.device)]

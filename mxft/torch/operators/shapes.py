@@ -9,17 +9,18 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.f
           "uint8": torch.uint8, "int8": torch.int8, "int32": torch.int32, "int64": torch.int64, "bool": torch.bool}
 
 
-@operator("Flatten", "flatten")
+@operator("Flatten")
 def flatten(x):
     """Make one row of all but the first axis."""
-    return x.flatten(1)
+    return x.flatten(1) if x.dim() > 1 else x.unsqueeze(1)
 
 
-@operator("Reshape", "reshape")
+@operator("Reshape")
 def reshape(x, *, shape=(), target_shape=(), keep_highest=False, reverse=False):
     """Give another shape, in MXNet's codes: 0 keeps, -1 infers, -2 the rest, -3 joins two, -4 splits one."""
     if not shape:
-        shape = (x.shape[0], *target_shape[1:]) if keep_highest else target_shape
+        shape = tuple(size or -1 for size in target_shape)
+        shape = (x.shape[0], *shape[1:]) if keep_highest else shape
     if reverse:
         reversed_shape = _decoded(tuple(reversed(x.shape)), tuple(reversed(shape)))
         return x.reshape(tuple(reversed(reversed_shape)))
@@ -72,7 +73,7 @@ def transpose(x, *, axes=()):
     return x.permute(axes or tuple(reversed(range(x.dim()))))
 
 
-@operator("SwapAxis", "swapaxes")
+@operator("SwapAxis")
 def swap_axes(x, *, dim1=0, dim2=0):
     """Exchange two axes."""
     return x.transpose(dim1, dim2)
@@ -88,13 +89,13 @@ def expand_dims(x, *, axis):
 def squeeze(x, *, axis=None):
     """Take axes of length 1 out, all of them by default."""
     if axis is None:
-        return x.squeeze()
+        axis = tuple(place for place, size in enumerate(x.shape) if size == 1)
     for place in sorted((a % x.dim() for a in (axis if isinstance(axis, tuple) else (axis,))), reverse=True):
         x = x.squeeze(place)
-    return x
+    return x.reshape(1) if x.dim() == 0 else x  # MXNet has no array without axes
 
 
-@operator("Concat", "concat")
+@operator("Concat")
 def concat(*inputs, dim=1):
     """Put arrays behind one another along an axis."""
     return torch.cat(inputs, dim)
@@ -106,7 +107,7 @@ def stack(*inputs, axis=0):
     return torch.stack(inputs, axis)
 
 
-@operator("SliceChannel", "split")
+@operator("SliceChannel")
 def slice_channel(x, *, num_outputs, axis=1, squeeze_axis=False):
     """Cut into equal parts along an axis."""
     parts = x.chunk(num_outputs, axis)
@@ -115,7 +116,7 @@ def slice_channel(x, *, num_outputs, axis=1, squeeze_axis=False):
 
 
 @operator("_split_v2")
-def split(x, *, indices=(), axis=0, squeeze_axis=False, sections=0):
+def split(x, *, indices, axis=1, squeeze_axis=False, sections=0):
     """Cut into equal parts, or at the places named."""
     cuts = [*indices, x.shape[axis]] if not sections else []
     parts = x.chunk(sections, axis) if sections else tuple(
@@ -124,7 +125,7 @@ def split(x, *, indices=(), axis=0, squeeze_axis=False, sections=0):
     return parts if len(parts) > 1 else parts[0]
 
 
-@operator("slice", "crop")
+@operator("slice")
 def slice_(x, *, begin, end, step=()):
     """Cut a part out: one begin, end and step for each of the first axes."""
     begin, end = (value if isinstance(value, tuple) else (value,) for value in (begin, end))
@@ -152,7 +153,7 @@ def slice_axis(x, *, axis, begin, end):
 def slice_like(x, like, *, axes=()):
     """Cut to the size of another array, along all axes or some."""
     for axis in axes or range(x.dim()):
-        x = x.narrow(axis, 0, like.shape[axis])
+        x = x.narrow(axis, 0, like.shape[axis % x.dim()])
     return x
 
 
@@ -164,23 +165,51 @@ def crop(x, like=None, *, offset=(0, 0), h_w=(0, 0), center_crop=False):
     return x[:, :, top:top + height, left:left + width]
 
 
-@operator("Pad", "pad")
+@operator("Pad")
 def pad(x, *, mode, pad_width, constant_value=0.0):
     """Put a border around, of a number, of the edge or of the mirrored map."""
     if mode not in ("constant", "edge", "reflect"):
         raise InputError(f"torch: Pad: expected constant, edge or reflect, received mode={mode}")
+    if any(pad_width[:4]):
+        raise InputError(f"torch: Pad: expected no border along the first two axes, received pad_width={pad_width}")
     widths = [side for axis in reversed(range(2, x.dim())) for side in pad_width[2 * axis:2 * axis + 2]]
     if mode == "constant":
         return tf.pad(x, widths, value=constant_value)
     return tf.pad(x, widths, mode={"edge": "replicate"}.get(mode, mode))
 
 
-@operator("Cast", "cast", "amp_cast")
+@operator("Cast", "amp_cast")
 def cast(x, *, dtype):
     """Give another type."""
     if dtype not in DTYPES:
         raise InputError(f"torch: Cast: expected one of {', '.join(DTYPES)}, received dtype={dtype}")
     return x.to(DTYPES[dtype])
+
+
+@operator("amp_multicast")
+def multicast(*inputs, num_outputs, cast_narrow=False):
+    """Give all inputs one type, the widest, or the narrowest with `cast_narrow`."""
+    choose = min if cast_narrow else max
+    kind = choose((x.dtype for x in inputs), key=lambda dtype: dtype.itemsize)
+    return tuple(x.to(kind) for x in inputs)
+
+
+@operator("shape_array")
+def shape_array(x):
+    """Return the sizes of an array's axes."""
+    return torch.tensor(tuple(x.shape), dtype=torch.int64, device=x.device)
+
+
+@operator("size_array")
+def size_array(x):
+    """Return how many elements an array has."""
+    return torch.tensor((x.numel(),), dtype=torch.int64, device=x.device)
+
+
+@operator("diag")
+def diagonal(x, *, k=0, axis1=0, axis2=1):
+    """Return a diagonal, or of a row the matrix that has it as its diagonal."""
+    return torch.diag(x, k) if x.dim() == 1 else torch.diagonal(x, k, axis1, axis2)
 
 
 @operator("broadcast_to")
@@ -200,7 +229,7 @@ def broadcast_like(x, like, *, lhs_axes=None, rhs_axes=None):
     return x.expand(sizes)
 
 
-@operator("broadcast_axis", "broadcast_axes")
+@operator("broadcast_axis")
 def broadcast_axis(x, *, axis=(), size=()):
     """Repeat axes of length 1."""
     sizes = list(x.shape)
@@ -221,7 +250,7 @@ def repeat(x, *, repeats, axis=None):
     return x.flatten().repeat_interleave(repeats) if axis is None else x.repeat_interleave(repeats, axis)
 
 
-@operator("reverse", "flip")
+@operator("reverse")
 def reverse(x, *, axis):
     """Put elements into the reverse order along axes."""
     return x.flip(axis if isinstance(axis, tuple) else (axis,))

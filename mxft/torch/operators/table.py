@@ -8,6 +8,7 @@ import functools
 import inspect
 
 from mxft.errors import InputError, nearest
+from mxft.network.operators import find_operator
 
 OPERATORS = {}
 # attributes that say how MXNet computes and not what, and what the number of inputs says already
@@ -17,7 +18,7 @@ _ANNOTATIONS = frozenset(("ctx_group", "lr_mult", "wd_mult", "force_mirroring", 
 
 
 def operator(*names):
-    """Register the decorated function under MXNet's name of an operator and its aliases."""
+    """Register the decorated function under MXNet's names of operators, none of them an alias."""
     def register(function):
         for name in names:
             OPERATORS[name] = function
@@ -42,10 +43,10 @@ def bound_operator(node):
     InputError
         An operator, an attribute or a value of one that PyTorch's engine has no function for.
     """
-    if node.op not in OPERATORS:
+    function = OPERATORS.get(node.op) or OPERATORS.get(_called_by_mxnet(node.op))
+    if function is None:
         raise InputError(f"torch: expected an operator that has a PyTorch function, received {node.op} {node.name}; "
                          f"{nearest(node.op, OPERATORS)}")
-    function = OPERATORS[node.op]
     known, found = _attributes_of(function), {}
     for key, text in node.attrs.items():
         if key in _NOT_OURS or key in _ANNOTATIONS or key.startswith("__"):
@@ -58,6 +59,12 @@ def bound_operator(node):
     if missing:
         raise InputError(f"torch: {node.op} {node.name}: expected the attribute {missing[0]}, received none")
     return functools.partial(function, **found)
+
+
+def _called_by_mxnet(name):
+    """Return the name that MXNet saves an operator under, of an alias such as ``flatten``."""
+    found = find_operator(name)
+    return found.name if found else None
 
 
 @functools.cache
