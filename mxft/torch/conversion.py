@@ -88,7 +88,7 @@ def from_torch(values, checkpoint):
     missing, unknown = sorted(own.keys() - found.keys()), sorted(found.keys() - own.keys())
     if missing:
         raise InputError(f"torch: expected every array of the checkpoint, received none called {_first(missing)}; "
-                         "of a network that was cut off at a layer, mxft slim or Checkpoint.save writes the checkpoint")
+                         "a network that was cut at a layer lacks those behind it")
     if unknown:
         raise InputError(f"torch: expected no other arrays than the checkpoint's, received {_first(unknown)}")
     arrays = {name: _array(value) for name, value in found.items()}

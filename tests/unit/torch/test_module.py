@@ -194,7 +194,8 @@ def test_what_wrappers_put_before_the_names_is_left_out(checkpoint, module, tmp_
 
 
 @pytest.mark.parametrize("change, message", [
-    (lambda values: values.pop("fc1_bias"), "expected every array of the checkpoint, received none called fc1_bias"),
+    (lambda values: values.pop("fc1_bias"), "expected every array of the checkpoint, received none called fc1_bias; "
+                                            "a network that was cut at a layer lacks those behind it"),
     (lambda values: values.update(more=np.zeros(1)), "expected no other arrays than the checkpoint's, received more"),
     (lambda values: values.update(fc1_bias=np.zeros(4)), r"expected fc1_bias of shape \(3,\), received \(4,\)")])
 def test_other_arrays_than_the_checkpoints_are_refused(checkpoint, module, change, message):
