@@ -165,7 +165,7 @@ def scratch_folder(purpose):
     sweep_scratch()
     handle = None
     while handle is None:
-        folder = tempfile.mkdtemp(prefix=f"{_SCRATCH}{purpose}-")
+        folder = tempfile.mkdtemp(prefix=f"{_SCRATCH}{purpose}-", dir=_place())
         handle = _locked(folder)
     try:
         yield folder
@@ -177,6 +177,17 @@ def scratch_folder(purpose):
 def sweep_scratch():
     """Remove this user's scratch folders whose processes were killed."""
     with contextlib.suppress(OSError):
-        for entry in os.scandir(tempfile.gettempdir()):
+        for entry in os.scandir(_place()):
             if entry.name.startswith(_SCRATCH) and entry.stat(follow_symlinks=False).st_uid == os.getuid():
                 sweep(entry.path)
+
+
+def _place():
+    """Return where Python keeps temporary files, without the trial file by which `tempfile` finds it.
+
+    A process that is killed at that moment would leave the file, under a name that nobody can know again.
+    """
+    named = [os.environ[name] for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)]
+    good = (place for place in (*named, "/tmp", "/var/tmp")
+            if os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK))
+    return tempfile.tempdir or next(map(os.path.abspath, good), None) or tempfile.gettempdir()

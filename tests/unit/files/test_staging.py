@@ -66,6 +66,18 @@ def test_a_refused_command_removes_what_a_killed_one_left_in_scratch_folders(kil
     assert "expected a folder that is new or empty" in capsys.readouterr().err
 
 
+def test_no_trial_file_is_written_to_find_the_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._get_default_tempdir", lambda: pytest.fail("tempfile looked for a folder"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with scratch_folder("example") as folder:
+        assert os.path.dirname(folder) == str(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nothing"))
+    monkeypatch.setenv("TEMP", str(tmp_path))
+    with scratch_folder("example") as folder:
+        assert os.path.dirname(folder) == str(tmp_path)
+
+
 def test_a_folder_is_swept_of_what_begins_with_a_name(killed):
     write_json(killed.parent / "model.json", {})
     (killed.parent / ".model.json.7.part").write_text("")
