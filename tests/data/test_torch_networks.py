@@ -44,9 +44,9 @@ def filled(symbol, shape, seed=0):
                       {name: numbers(name, size) for name, size in zip(symbol.list_auxiliary_states(), auxs)})
 
 
-def of_gluon(row, classes=10):
+def of_gluon(row):
     """Return the checkpoint of a row of the zoo with random parameters."""
-    return checkpoint_from_gluon(row.model, store=row.store, classes=classes, seed=0, input_size=row.family.size)
+    return checkpoint_from_gluon(row.model, store=row.store, seed=0, input_size=row.family.size)
 
 
 def taken(checkpoint, size, count=1, seed=1):
@@ -72,23 +72,45 @@ def output_difference(checkpoint, inputs):
     """Return how far PyTorch's outputs are from MXNet's, in parts of the largest number of each."""
     checkpoint = scores(checkpoint)
     expected = outputs_of(checkpoint, inputs)
+    arrays = {name: torch.from_numpy(value) for name, value in inputs.items()}
     with torch.no_grad():
-        found = to_torch(checkpoint)(**{name: torch.from_numpy(value) for name, value in inputs.items()})
+        found = to_torch(checkpoint).to(next(iter(arrays.values())).dtype)(**arrays)
     found = found if isinstance(found, tuple) else (found,)
     assert len(found) == len(expected)
     return max(difference(own.numpy(), other) for own, other in zip(found, expected))
 
 
+def assert_same_outputs(checkpoint, inputs):
+    """Hold the outputs to 1e-5, or, where rounding alone is more, those in float64 to 1e-6.
+
+    MXNet multiplies with a PReLU's slope in float32 there too.
+    """
+    found = output_difference(checkpoint, inputs)
+    if found >= 1e-5:
+        found = output_difference(of_any_type(checkpoint), {name: value.astype(np.float64)
+                                                            for name, value in inputs.items()})
+        assert found < 1e-6
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("row", models(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in models() if row.name != "gluon:resnet50_v1b_gn"],  # no symbol of it
+                         ids=lambda row: row.name)
 def test_a_network_of_the_zoos_gives_what_mxnet_gives(row):
     checkpoint = of_gluon(row)
-    assert output_difference(checkpoint, taken(checkpoint, row.family.size)) < 1e-5
+    assert_same_outputs(checkpoint, taken(checkpoint, row.family.size))
+
+
+def of_any_type(checkpoint):
+    """Return a checkpoint whose variables are of the type that is given and not of one they name."""
+    graph = Graph(checkpoint.symbol)
+    for node in graph.nodes:
+        node.attrs.pop("__dtype__", None)
+    return dataclasses.replace(checkpoint, symbol=graph.to_symbol())
 
 
 def with_loss(checkpoint):
     """Return a checkpoint with a loss on its scores, and no dropout, whose chance is each engine's own."""
-    graph = Graph(mx.sym.SoftmaxOutput(checkpoint.symbol, name="softmax"))
+    graph = Graph(mx.sym.SoftmaxOutput(of_any_type(checkpoint).symbol, name="softmax"))
     for node in graph.operators():
         if node.op == "Dropout":
             graph.set_attr(node, "p", "0")
@@ -96,21 +118,23 @@ def with_loss(checkpoint):
 
 
 def gradient_differences(checkpoint, inputs):
-    """Return {parameter or state: how far PyTorch's gradient or new value is from MXNet's}.
+    """Return {parameter or state: how far PyTorch's gradient or new value is from MXNet's}, both in float64.
 
-    In parts of the largest number of its own, or of a thousandth of the largest of all: a bias before a BatchNorm has
-    no gradient but rounding's.
+    In parts of the largest number of its own, or of a millionth of the largest of all: a bias before a BatchNorm has
+    no gradient but rounding's. In float32 one number that is 0 but for rounding turns a ReLU on or off, and gradients
+    of either engine are a hundredth away from those of float64.
     """
+    inputs = {name: value.astype(np.float64) for name, value in inputs.items()}
     _, gradients, states = gradients_of(checkpoint, inputs)
-    module = to_torch(checkpoint).train()
+    module = to_torch(checkpoint).train().double()
     found = module(**{name: torch.from_numpy(value) for name, value in inputs.items()})
     found.sum().backward()
     own = {name: value.grad for name, value in module.named_parameters()}
-    least = max(np.abs(value).max() for value in gradients.values()) * 1e-3
-    differences = {name: float(np.abs(value if own[name] is None else own[name].numpy() - value).max()
-                               / max(np.abs(value).max(), least)) for name, value in gradients.items()}
-    assert differences.keys() == own.keys() and dict(module.named_buffers()).keys() == states.keys()
-    return {**differences, **{name: difference(value.numpy(), states[name]) for name, value in module.named_buffers()}}
+    own.update(module.named_buffers())
+    assert own.keys() == gradients.keys() | states.keys()
+    least = max(np.abs(value).max() for value in gradients.values()) * 1e-6
+    return {name: float(np.abs(value if own[name] is None else own[name].numpy() - value).max()
+                        / max(np.abs(value).max(), least)) for name, value in {**gradients, **states}.items()}
 
 
 @pytest.mark.long
@@ -119,14 +143,14 @@ def test_the_gradient_of_every_parameter_is_mxnets(row):
     checkpoint = with_loss(of_gluon(row))
     inputs = {**taken(checkpoint, row.family.size, count=4), "softmax_label": np.float32([0, 3, 9, 3])}
     differences = gradient_differences(checkpoint, inputs)
-    assert max(differences.values()) < 1e-4, max(differences.items(), key=lambda item: item[1])
+    assert max(differences.values()) < 1e-6, max(differences.items(), key=lambda item: item[1])
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", FACES)
+@pytest.mark.parametrize("name", [name if name in ("r18", "y1", "m1") else pytest.param(name, marks=pytest.mark.long)
+                                  for name in FACES])
 def test_a_face_network_gives_what_mxnet_gives(name):
-    checkpoint = filled(face_network(name, 512), (1, 3, 112, 112))
-    assert output_difference(checkpoint, taken(checkpoint, 112)) < 1e-5
+    checkpoint = filled(face_network(name, 128), (1, 3, 112, 112))
+    assert_same_outputs(checkpoint, taken(checkpoint, 112))
 
 
 @pytest.mark.data
@@ -136,6 +160,7 @@ def test_a_published_checkpoint_gives_what_mxnet_gives(name, testdata):
     assert output_difference(checkpoint, taken(checkpoint, checkpoint.proposed_shape[-1], count=2)) < 1e-5
 
 
+@pytest.mark.long
 @pytest.mark.data
 @pytest.mark.parametrize("name", SYMBOLS)
 def test_a_published_symbol_gives_what_mxnet_gives(name, testdata):

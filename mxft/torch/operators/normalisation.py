@@ -30,8 +30,8 @@ def batch_norm(x, gamma, beta, moving_mean, moving_var, *, eps=1e-3, momentum=0.
                                 torch.backends.cudnn.enabled)
     normal, mean, inverse = torch.native_batch_norm(x, gamma, beta, None, None, True, 0.0, eps)
     with torch.no_grad():
-        variance = inverse.float() ** -2 - eps
-        moving_mean.mul_(momentum).add_(mean.float(), alpha=1 - momentum)
+        variance = inverse.to(torch.promote_types(inverse.dtype, torch.float32)) ** -2 - eps
+        moving_mean.mul_(momentum).add_(mean, alpha=1 - momentum)
         moving_var.mul_(momentum).add_(variance.clamp_min(0), alpha=1 - momentum)
     return normal
 

@@ -9,13 +9,15 @@ _SWITCH = "MXNET_SUBGRAPH_BACKEND"
 
 
 def bound(checkpoint, inputs, grad_req="null"):
-    """Return an executor with a checkpoint's arrays and these inputs, numpy arrays by name."""
+    """Return an executor with a checkpoint's arrays and these inputs, numpy arrays by name, whose type it computes in.
+    """
     before = os.environ.get(_SWITCH)
     os.environ[_SWITCH] = "NONE"
     try:
         executor = checkpoint.symbol.simple_bind(
             mx.cpu(), grad_req={name: "null" if name in inputs else grad_req
                                 for name in checkpoint.symbol.list_arguments()},
+            type_dict={name: value.dtype for name, value in inputs.items()},
             **{name: value.shape for name, value in inputs.items()})
     finally:
         os.environ.pop(_SWITCH) if before is None else os.environ.update({_SWITCH: before})

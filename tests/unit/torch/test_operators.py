@@ -205,3 +205,18 @@ def test_rrelu_draws_its_slopes_in_training():
         -torch.ones(200, 100), training=True)
     assert 0.1 <= slopes.min() < 0.11 and 0.49 < slopes.max() <= 0.5
     assert slopes.mean().item() == pytest.approx(0.3, abs=0.01)
+
+
+def test_a_slopes_gradient_in_a_graph_of_mxnets_is_multiplied_with_the_slope():
+    """What `leaky_relu` says of MXNet: if this fails, its note is wrong."""
+    net = mx.sym.LeakyReLU(mx.sym.relu(mx.sym.var("data") + 9) - 9, mx.sym.var("slope"), act_type="prelu")
+    executor = (net * mx.sym.var("weight")).simple_bind(mx.cpu(), data=(2, 3, 4, 4), slope=(3,), weight=(2, 3, 4, 4))
+    rng, slope = np.random.RandomState(0), torch.tensor([0.25, 0.5, 2.0], requires_grad=True)
+    data, weight = (rng.normal(size=(2, 3, 4, 4)).astype(np.float32) for _ in range(2))
+    for name, value in (("data", data), ("slope", slope.detach().numpy()), ("weight", weight)):
+        executor.arg_dict[name][:] = value
+    executor.forward(is_train=True)
+    executor.backward([mx.nd.ones((2, 3, 4, 4))])
+    found = bound("LeakyReLU", act_type="prelu")(torch.from_numpy(data), slope) * torch.from_numpy(weight)
+    found.sum().backward()
+    np.testing.assert_allclose(executor.grad_dict["slope"].asnumpy(), (slope.grad * slope).detach().numpy(), rtol=1e-4)
