@@ -1,5 +1,6 @@
 """Every operator of PyTorch's engine against MXNet's own: what it gives, and the gradient of each input."""
 import ctypes
+import inspect
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from mxft.errors import InputError  # noqa: E402
 from mxft.network.graph import Node  # noqa: E402
 from mxft.network.operators import ALLOWED, find_operator  # noqa: E402
 from mxft.torch.operators import OPERATORS, bound_operator, wants_training  # noqa: E402
+from mxft.torch.operators.table import IGNORED, parsed  # noqa: E402
 from tests.unit.torch.operator_cases import CASES  # noqa: E402
 
 
@@ -92,6 +94,18 @@ def test_no_operator_is_without_a_case():
 def test_every_operator_is_one_that_mxft_opens_under_mxnets_own_name():
     assert set(OPERATORS) <= ALLOWED
     assert {name: find_operator(name).name for name in OPERATORS} == {name: name for name in OPERATORS}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_attributes_that_a_network_leaves_out_are_mxnets_defaults(name):
+    own = {key: parameter.default for key, parameter in inspect.signature(OPERATORS[name]).parameters.items()
+           if parameter.kind is parameter.KEYWORD_ONLY}
+    for key, kind in find_operator(name).attributes.items():
+        _, stated, text = kind.partition("default=")
+        if stated and key not in IGNORED:
+            assert key in own, f"{key} ({kind}) is not honoured"
+            default = parsed(text.strip("'"), own[key])
+            assert default == (pytest.approx(own[key]) if isinstance(own[key], (int, float)) else own[key]), key
 
 
 @pytest.mark.parametrize("alias, name", [
