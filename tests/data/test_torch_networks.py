@@ -81,12 +81,15 @@ def output_difference(checkpoint, inputs):
 
 
 def assert_same_outputs(checkpoint, inputs):
-    """Hold the outputs to 1e-5, or, where rounding alone is more, those in float64 to 1e-10."""
+    """Hold the outputs to 1e-5, or, where rounding alone is more, those in float64 to 1e-6.
+
+    MXNet multiplies with a PReLU's slope in float32 there too.
+    """
     found = output_difference(checkpoint, inputs)
     if found >= 1e-5:
         found = output_difference(of_any_type(checkpoint), {name: value.astype(np.float64)
                                                             for name, value in inputs.items()})
-        assert found < 1e-10
+        assert found < 1e-6
 
 
 @pytest.mark.long
@@ -143,10 +146,10 @@ def test_the_gradient_of_every_parameter_is_mxnets(row):
     assert max(differences.values()) < 1e-6, max(differences.items(), key=lambda item: item[1])
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", FACES)
+@pytest.mark.parametrize("name", [name if name in ("r18", "y1", "m1") else pytest.param(name, marks=pytest.mark.long)
+                                  for name in FACES])
 def test_a_face_network_gives_what_mxnet_gives(name):
-    checkpoint = filled(face_network(name, 512), (1, 3, 112, 112))
+    checkpoint = filled(face_network(name, 128), (1, 3, 112, 112))
     assert_same_outputs(checkpoint, taken(checkpoint, 112))
 
 
@@ -157,6 +160,7 @@ def test_a_published_checkpoint_gives_what_mxnet_gives(name, testdata):
     assert output_difference(checkpoint, taken(checkpoint, checkpoint.proposed_shape[-1], count=2)) < 1e-5
 
 
+@pytest.mark.long
 @pytest.mark.data
 @pytest.mark.parametrize("name", SYMBOLS)
 def test_a_published_symbol_gives_what_mxnet_gives(name, testdata):

@@ -90,13 +90,13 @@ def _of_two(function):
 def _of_number(name):
     plain, function = _PLAIN.get(name), _OF_TWO[name]
 
-    def element(x, *, scalar, is_int=True):
+    def element(x, *, scalar=1.0, is_int=True):
         return plain(x, scalar) if plain else function(x, torch.full_like(x, scalar))
     return element
 
 
 def _reversed_number(name):
-    def element(x, *, scalar, is_int=True):
+    def element(x, *, scalar=1.0, is_int=True):
         return _OF_TWO[name](torch.full_like(x, scalar), x)
     return element
 

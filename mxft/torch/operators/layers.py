@@ -88,7 +88,13 @@ class _Selu(torch.autograd.Function):
 
 @operator("LeakyReLU")
 def leaky_relu(x, gamma=None, *, act_type="leaky", slope=0.25, lower_bound=0.125, upper_bound=0.334, training=False):
-    """Apply a rectifier with a slope below 0, of a number, of parameters or of chance; ELU, SELU or GELU."""
+    """Apply a rectifier with a slope below 0, of a number, of parameters or of chance; ELU, SELU or GELU.
+
+    Notes
+    -----
+    In a graph MXNet lets the gradient of a PReLU's input overwrite what comes from above, and computes the slopes'
+    gradient from that: it is multiplied with the slope. Here, as of MXNet's operator alone, it is not.
+    """
     if act_type == "prelu":
         if gamma.dim() == 1 and x.dim() > 1 and gamma.numel() in (1, x.shape[1]):
             return tf.prelu(x, gamma)

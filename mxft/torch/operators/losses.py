@@ -146,6 +146,6 @@ def smooth_l1(x, *, scalar=1.0):
 
 
 @operator("_contrib_gradientmultiplier")
-def gradient_multiplier(x, *, scalar=1.0):
+def gradient_multiplier(x, *, scalar=1.0, is_int=True):
     """Return the input; what goes back is multiplied."""
     return x * scalar + (x * (1 - scalar)).detach()

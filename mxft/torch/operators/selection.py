@@ -125,7 +125,7 @@ def arange(*, start, stop=None, step=1.0, repeat=1, infer_range=False, ctx="", d
 
 
 @operator("_linspace")
-def linspace(*, start, stop=None, num=50, endpoint=True, step=None, repeat=1, infer_range=False, ctx="",
+def linspace(*, start, stop=None, num=50, endpoint=True, step=1.0, repeat=1, infer_range=False, ctx="",
              dtype="float32"):
     """Return `num` numbers from one to another at equal distances."""
     step = (stop - start) / max(num - endpoint, 1)

@@ -213,7 +213,7 @@ def diagonal(x, *, k=0, axis1=0, axis2=1):
 
 
 @operator("broadcast_to")
-def broadcast_to(x, *, shape):
+def broadcast_to(x, *, shape=()):
     """Repeat axes of length 1; 0 keeps an axis."""
     return x.expand([own if size == 0 else size for own, size in zip(x.shape, shape)])
 

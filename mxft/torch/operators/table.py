@@ -12,8 +12,8 @@ from mxft.network.operators import find_operator
 
 OPERATORS = {}
 # attributes that say how MXNet computes and not what, and what the number of inputs says already
-_NOT_OURS = frozenset(("workspace", "cudnn_tune", "cudnn_off", "cudnn_algo_verbose", "cudnn_algo_fwd",
-                       "cudnn_algo_bwd_data", "cudnn_algo_bwd_filter", "no_bias", "num_args", "key_var_num"))
+IGNORED = frozenset(("workspace", "cudnn_tune", "cudnn_off", "cudnn_algo_verbose", "cudnn_algo_fwd",
+                     "cudnn_algo_bwd_data", "cudnn_algo_bwd_filter", "no_bias", "num_args", "key_var_num"))
 _ANNOTATIONS = frozenset(("ctx_group", "lr_mult", "wd_mult", "force_mirroring", "mirror_stage", "weight_lr_mult"))
 
 
@@ -49,7 +49,7 @@ def bound_operator(node):
                          f"{nearest(node.op, OPERATORS)}")
     known, found = _attributes_of(function), {}
     for key, text in node.attrs.items():
-        if key in _NOT_OURS or key in _ANNOTATIONS or key.startswith("__"):
+        if key in IGNORED or key in _ANNOTATIONS or key.startswith("__"):
             continue
         if key not in known:
             raise InputError(f"torch: {node.op} {node.name}: expected attributes of {', '.join(known) or 'no kind'}, "
@@ -88,14 +88,17 @@ def parsed(text, default=None):
     text : str
         As a symbol file has it: ``"(3, 3)"``, ``"(1L, 1L)"``, ``"True"``, ``"1"``, ``"relu"``.
     default : object
-        Of the attribute; its type says whether ``"1"`` is a flag and ``"3"`` a tuple.
+        Of the attribute; its type says whether ``"1"`` is a flag and ``"3"`` a tuple. A flag or a tuple ``"None"`` is
+        left to it.
 
     Examples
     --------
-    >>> parsed("(1L, 2L)"), parsed("1", False), parsed("7", ()), parsed("relu"), parsed("1e-05")
-    ((1, 2), True, (7,), 'relu', 1e-05)
+    >>> parsed("(1L, 2L)"), parsed("1", False), parsed("None", True), parsed("7", ()), parsed("relu"), parsed("1e-05")
+    ((1, 2), True, True, (7,), 'relu', 1e-05)
     """
     text = text.strip()
+    if text == "None" and isinstance(default, (bool, tuple)):
+        return default
     if isinstance(default, bool):
         return text.lower() in ("true", "1")
     try:

@@ -251,6 +251,8 @@ def pooling():
         case("Pooling", _IMAGE, kernel=(2, 2), pool_type="lp", p_value=p)
     case("Pooling", _IMAGE, kernel=(2, 2))
     case("Pooling", _IMAGE, kernel=(2, 2), cudnn_off=True, layout="NCHW")
+    case("Pooling", _IMAGE, kernel=(2, 2), pad=(1, 1), pool_type="avg", count_include_pad="None")
+    case("_plus_scalar", (2, 3))
     for kind in ("max", "avg", "sum", "lp"):
         more = {"p_value": 2} if kind == "lp" else {}
         case("Pooling", _IMAGE, kernel=(3, 3), global_pool=True, pool_type=kind, **more)

@@ -179,18 +179,27 @@ def assert_same_arrays(found, expected):
         assert arrays_of(found)[name].tobytes() == value.tobytes(), name
 
 
-def test_what_wrappers_put_before_the_names_is_left_out(checkpoint, module, tmp_path):
-    assert_same_arrays(from_torch(torch.compile(module), checkpoint), checkpoint)
+@pytest.fixture
+def group(tmp_path):
+    """A group of processes with this one alone in it."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
-    try:
-        parallel = torch.nn.parallel.DistributedDataParallel(module)
-        assert all(name.startswith("module.") for name in parallel.state_dict())
-        assert_same_arrays(from_torch(parallel, checkpoint), checkpoint)
-        both = torch.nn.parallel.DistributedDataParallel(torch.compile(module))
-        assert all(name.startswith("module._orig_mod.") for name in both.state_dict())
-        assert_same_arrays(from_torch(both.state_dict(), checkpoint), checkpoint)
-    finally:
-        torch.distributed.destroy_process_group()
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def test_what_a_wrapper_puts_before_the_names_is_left_out(checkpoint, module, group):
+    parallel = torch.nn.parallel.DistributedDataParallel(module)
+    assert all(name.startswith("module.") for name in parallel.state_dict())
+    assert_same_arrays(from_torch(parallel, checkpoint), checkpoint)
+
+
+@pytest.mark.long
+def test_what_the_compiler_puts_before_the_names_is_left_out(checkpoint, module, group):
+    compiled = torch.compile(module)
+    assert_same_arrays(from_torch(compiled, checkpoint), checkpoint)
+    both = torch.nn.parallel.DistributedDataParallel(compiled)
+    assert all(name.startswith("module._orig_mod.") for name in both.state_dict())
+    assert_same_arrays(from_torch(both.state_dict(), checkpoint), checkpoint)
 
 
 @pytest.mark.parametrize("change, message", [

@@ -1,5 +1,6 @@
 """Every operator of PyTorch's engine against MXNet's own: what it gives, and the gradient of each input."""
 import ctypes
+import inspect
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from mxft.errors import InputError  # noqa: E402
 from mxft.network.graph import Node  # noqa: E402
 from mxft.network.operators import ALLOWED, find_operator  # noqa: E402
 from mxft.torch.operators import OPERATORS, bound_operator, wants_training  # noqa: E402
+from mxft.torch.operators.table import IGNORED, parsed  # noqa: E402
 from tests.unit.torch.operator_cases import CASES  # noqa: E402
 
 
@@ -92,6 +94,18 @@ def test_no_operator_is_without_a_case():
 def test_every_operator_is_one_that_mxft_opens_under_mxnets_own_name():
     assert set(OPERATORS) <= ALLOWED
     assert {name: find_operator(name).name for name in OPERATORS} == {name: name for name in OPERATORS}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_attributes_that_a_network_leaves_out_are_mxnets_defaults(name):
+    own = {key: parameter.default for key, parameter in inspect.signature(OPERATORS[name]).parameters.items()
+           if parameter.kind is parameter.KEYWORD_ONLY}
+    for key, kind in find_operator(name).attributes.items():
+        _, stated, text = kind.partition("default=")
+        if stated and key not in IGNORED:
+            assert key in own, f"{key} ({kind}) is not honoured"
+            default = parsed(text.strip("'"), own[key])
+            assert default == (pytest.approx(own[key]) if isinstance(own[key], (int, float)) else own[key]), key
 
 
 @pytest.mark.parametrize("alias, name", [
@@ -205,3 +219,18 @@ def test_rrelu_draws_its_slopes_in_training():
         -torch.ones(200, 100), training=True)
     assert 0.1 <= slopes.min() < 0.11 and 0.49 < slopes.max() <= 0.5
     assert slopes.mean().item() == pytest.approx(0.3, abs=0.01)
+
+
+def test_a_slopes_gradient_in_a_graph_of_mxnets_is_multiplied_with_the_slope():
+    """What `leaky_relu` says of MXNet: if this fails, its note is wrong."""
+    net = mx.sym.LeakyReLU(mx.sym.relu(mx.sym.var("data") + 9) - 9, mx.sym.var("slope"), act_type="prelu")
+    executor = (net * mx.sym.var("weight")).simple_bind(mx.cpu(), data=(2, 3, 4, 4), slope=(3,), weight=(2, 3, 4, 4))
+    rng, slope = np.random.RandomState(0), torch.tensor([0.25, 0.5, 2.0], requires_grad=True)
+    data, weight = (rng.normal(size=(2, 3, 4, 4)).astype(np.float32) for _ in range(2))
+    for name, value in (("data", data), ("slope", slope.detach().numpy()), ("weight", weight)):
+        executor.arg_dict[name][:] = value
+    executor.forward(is_train=True)
+    executor.backward([mx.nd.ones((2, 3, 4, 4))])
+    found = bound("LeakyReLU", act_type="prelu")(torch.from_numpy(data), slope) * torch.from_numpy(weight)
+    found.sum().backward()
+    np.testing.assert_allclose(executor.grad_dict["slope"].asnumpy(), (slope.grad * slope).detach().numpy(), rtol=1e-4)
