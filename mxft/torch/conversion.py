@@ -9,6 +9,7 @@ from mxft.network.checkpoint import parent_entry
 from mxft.network.graph import Graph
 from mxft.torch.module import MXNetModule
 
+_WRAPPERS = ("module.", "_orig_mod.")  # DistributedDataParallel's, torch.compile's
 _OF_THE_OLD_WEIGHTS = ("metrics", "quantization", "precision", "data", "versions")  # in a manifest
 
 
@@ -108,8 +109,8 @@ def _first(names):
 
 
 def _unwrapped(name):
-    for wrapper in ("module.", "_orig_mod."):  # DistributedDataParallel's, torch.compile's
-        name = name[len(wrapper):] if name.startswith(wrapper) else name
+    while name.startswith(_WRAPPERS):
+        name = name.partition(".")[2]
     return name
 
 

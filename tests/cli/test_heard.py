@@ -49,7 +49,8 @@ OF_DATA = {"data", "val_fraction", "per_class", "resize", "quality", "keep_recor
            "label_columns", "records", "train", "val", "classes", "num_classes", "multi_label", "regression",
            "check"}  # tests/cli/test_finetune.py
 OF_PLACE = {"help", "model", "run", "plan", "tensorboard", "image_shape", "rgb_mean", "rgb_std", "mean_image", "gpus",
-            "data_nthreads", "fp16", "precision"}  # heard before any plan is; fp16 needs GPUs, precision instructions
+            "data_nthreads", "fp16", "precision",  # heard before any plan is; fp16 needs GPUs, precision instructions
+            "engine", "device"}
 # what says that something is not to be done: true of every training in which it would not be done anyway
 FORBIDS = {("no_mirror", "solved"), ("no_mirror", "kept features")}
 

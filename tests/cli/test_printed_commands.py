@@ -133,6 +133,10 @@ ELSEWHERE = {
     "expected label smoothing to be asked for once": "tests/unit/training/test_targets.py",
     "expected a quantized checkpoint": "tests/unit/inference/test_precision.py",
     "report: not written": "tests/cli/test_report.py",
+    "expected one beside `engine='torch'`": "tests/unit/torch/test_training_engine.py",
+    "mxft finetune --device": "tests/unit/doctor/test_doctor.py",
+    "mxft.to_torch, mxft export --to torch": "says who needs the extra",
+    "expected --to onnx beside int8": "tests/cli/test_export.py",
 }
 
 
