@@ -247,6 +247,15 @@ def _read_values(path, advice=lambda: "copy or download it again"):
     return kinds, values
 
 
+def _is_what_was_saved(hashes, prefix, epoch):
+    """Whether the symbol's file has the hash that the manifest knows, or the manifest knows none."""
+    try:
+        hashes.check_symbol(prefix, epoch)
+    except InputError:
+        return False
+    return True
+
+
 def load_checkpoint(model: str) -> Checkpoint:
     """Load ``"prefix,epoch"`` (or a run folder) with its manifest, if it has one, opened as MXNet meant it.
 
@@ -284,9 +293,9 @@ def load_checkpoint(model: str) -> Checkpoint:
     manifest, hashes = read_manifest(prefix)
     try:
         graph = read_graph(path)
-    except InputError:
-        if symbol_hash(path):  # JSON: where it is not what was saved, that tells more than what is wrong with it
-            hashes.check_symbol(prefix, epoch)
+    except InputError as error:
+        if symbol_hash(path) and not _is_what_was_saved(hashes, prefix, epoch):
+            raise InputError(f"{error.message}; it is damaged or was replaced: restore it from a copy") from None
         raise
     hashes.check_symbol(prefix, epoch)
     hashes.check_arrays(prefix, epoch)
