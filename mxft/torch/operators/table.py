@@ -36,7 +36,7 @@ def bound_operator(node):
     Returns
     -------
     functools.partial
-        Called with the node's inputs. One with a parameter ``training`` or ``state`` wants these too.
+        Called with the inputs of the node. One with a parameter ``training`` wants that too: see `wants_training`.
 
     Raises
     ------
