@@ -98,9 +98,7 @@ def inference_context(gpus="", engine="auto", device=None, precision=None, compi
     (cpu(0), cpu(0))
     """
     if not computed_by_torch(gpus, engine, device):
-        for name, value in (("device", device), ("compile", compiled)):
-            if value and value != "cpu":
-                raise InputError(f"`{name}`: expected `engine='torch'` beside it, received engine={engine!r}")
+        _refuse_of_torch(engine, device=device, compile=compiled)
         return contexts(gpus)[0]
     from mxft.torch.device import torch_device
 
@@ -131,8 +129,7 @@ def training_devices(options, gpus="", cpus=1):
         As `contexts` and `inference_context`; more than one device beside PyTorch.
     """
     if not computed_by_torch(gpus, options.engine, options.device):
-        if options.device not in (None, "cpu"):
-            inference_context(gpus, options.engine, options.device)  # refuses it
+        _refuse_of_torch(options.engine, device=options.device)
         return contexts(gpus, cpus)
     if cpus != 1 or "," in str(gpus):
         raise InputError(f"devices: expected one beside `engine='torch'`, received gpus={gpus!r} and cpus={cpus}; "
@@ -151,10 +148,16 @@ def names_of_devices(devices):
     return ["cpu(0)" if device.device_type == "torch" else str(device) for device in devices]
 
 
-def without_engine(recipe):
-    """Return a recipe as a dict without the engine, which may be another one when a run is resumed."""
-    options = {name: value for name, value in recipe["fit"].items() if name not in ("engine", "device")}
-    return {**recipe, "fit": options}
+def without_engine(options):
+    """Return options, a dict, without the engine: it may be another one when a run is resumed."""
+    return {name: value for name, value in options.items() if name not in ("engine", "device")}
+
+
+def _refuse_of_torch(engine, **settings):
+    """Refuse settings that only PyTorch has, beside MXNet's engine."""
+    for name, value in settings.items():
+        if value and value != "cpu":
+            raise InputError(f"`{name}`: expected `engine='torch'` beside it, received engine={engine!r}")
 
 
 def computed_by_torch(gpus="", engine="auto", device=None):

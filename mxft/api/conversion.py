@@ -24,6 +24,7 @@ from mxft.evaluation.prediction import image_iterator
 from mxft.network.anatomy.outputs import EMBEDDING
 from mxft.network.calibration import with_temperature
 from mxft.network.checkpoint import Checkpoint
+from mxft.network.input_spec import InputSpec
 from mxft.network.transfer import check_fits
 from mxft.surgery import cut_at
 
@@ -105,16 +106,31 @@ def export(model: Model, path: str | os.PathLike[str], *, to: str = "onnx", laye
         spec = input_of(checkpoint, image_shape, rgb_mean, rgb_std)
         check_fits(checkpoint, spec)
         probe = noise(spec) if images is None else _read(images, checkpoint, spec)
-        result: ExportedFile
-        if to == "torch":
-            result = export_torch(checkpoint, path, spec.shape, probe, spec=spec)
-        elif precision == "int8":
-            result = export_int8(checkpoint, path, probe, spec, MIN_COSINE if min_cosine is None else min_cosine)
-        else:
-            result = export_onnx(checkpoint, path, spec.shape, probe, spec=spec)
+        result = write_export(checkpoint, path, spec, probe, to, precision, min_cosine)
         what = "images of noise" if images is None else "images"
         LOG.info(f"{'PyTorch' if to == 'torch' else 'ONNX Runtime'} on {len(probe)} {what}: {result.describe()}\n"
                  f"wrote {result.path}: {os.path.getsize(result.path) / 1e6:.1f} MB")
+    return result
+
+
+def write_export(checkpoint: Checkpoint, path: str | os.PathLike[str], spec: InputSpec, probe: np.ndarray[Any, Any],
+                 to: str, precision: str, min_cosine: float | None) -> ExportedFile:
+    """Write a checkpoint in a format, once settings and files have been looked at; the settings are those of `export`.
+
+    Parameters
+    ----------
+    spec : InputSpec
+        How images are read.
+    probe : numpy.ndarray
+        Float32 ``(n, C, H, W)``, preprocessed images to compare on.
+    """
+    result: ExportedFile
+    if to == "torch":
+        result = export_torch(checkpoint, path, spec.shape, probe, spec=spec)
+    elif precision == "int8":
+        result = export_int8(checkpoint, path, probe, spec, MIN_COSINE if min_cosine is None else min_cosine)
+    else:
+        result = export_onnx(checkpoint, path, spec.shape, probe, spec=spec)
     return result
 
 

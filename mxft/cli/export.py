@@ -70,7 +70,7 @@ def main(argv=None):
     args = parser().parse_args(argv)
     import os
 
-    from mxft.api.conversion import cut_checkpoint
+    from mxft.api.conversion import cut_checkpoint, write_export
     from mxft.commandline.models import open_model
     from mxft.deploy.exported import is_training_network
     from mxft.deploy.slim import slim
@@ -98,7 +98,7 @@ def main(argv=None):
     if args.resize:
         checkpoint = _packed_at(args, checkpoint, spec)
     probe = _probe(args, checkpoint, spec)
-    result = _exported(args, checkpoint, probe, spec)
+    result = write_export(checkpoint, args.output, spec, probe, args.to, args.of_file, args.min_cosine)
     batch = "N" if result.any_batch else "1"
     print(f"input {result.input} ({batch}, {', '.join(map(str, spec.shape))}): {spec.describe()}")
     for output, (name, shape) in zip(checkpoint.anatomy.served, result.outputs.items()):
@@ -109,22 +109,6 @@ def main(argv=None):
     runner = "PyTorch" if args.to == "torch" else "ONNX Runtime"
     print(f"{runner} on {len(probe)} {'images' if args.images else 'images of noise'}: {result.describe()}\n"
           f"wrote {result.path}: {os.path.getsize(result.path) / 1e6:.1f} MB")
-
-
-def _exported(args, checkpoint, probe, spec):
-    """Write the file; return what was written."""
-    if args.to == "torch":
-        from mxft.deploy.pytorch import export_torch
-
-        return export_torch(checkpoint, args.output, spec.shape, probe, spec=spec)
-    if args.of_file == "int8":
-        from mxft.deploy.onnx.int8 import MIN_COSINE, export_int8
-
-        least = MIN_COSINE if args.min_cosine is None else args.min_cosine
-        return export_int8(checkpoint, args.output, probe, spec, least)
-    from mxft.deploy.onnx import export_onnx
-
-    return export_onnx(checkpoint, args.output, spec.shape, probe, spec=spec)
 
 
 def _check_int8(args):

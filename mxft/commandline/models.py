@@ -44,11 +44,12 @@ def at_precision(args, checkpoint):
 
     from mxft.api import models
     from mxft.inference.precision import precision_of
+    from mxft.network.quantization import Quantization
 
     if not hasattr(args, "precision"):
         return checkpoint
     if uses_torch(args):
-        if args.precision is None and checkpoint.manifest.get("quantization"):
+        if args.precision is None and Quantization.of(checkpoint.manifest):
             print("computing in float32: int8 is MXNet's", file=sys.stderr)
         return models.at_precision(checkpoint, "fp32")  # the device says in what PyTorch computes
     checkpoint = models.at_precision(checkpoint, args.precision)

@@ -12,7 +12,7 @@ import numpy as np
 from mxft import __version__
 from mxft.backbones.faces import initializer as backbone_initializer
 from mxft.compat import mx
-from mxft.devices import names_of_devices
+from mxft.devices import names_of_devices, without_engine
 from mxft.faces.evaluation.identification import class_centres
 from mxft.faces.sets.overlap import tell_overlap
 from mxft.faces.training.announcing import announce, conclude, start_facts
@@ -102,9 +102,7 @@ def train_faces(backbone, head, faces, prefix, options, contexts, checkpoint=Non
 def _run(prefix, task, keeping, tensorboard):
     """Return the run, its state read where it is resumed; of the workers that are not the first a silent one."""
     manifest, workers = _manifest(task), task.workers
-    options = {name: value for name, value in dataclasses.asdict(task.options).items()
-               if name not in ("engine", "device")}  # another one may resume
-    asked = {"options": options, "devices": names_of_devices(task.contexts),
+    asked = {"options": without_engine(dataclasses.asdict(task.options)), "devices": names_of_devices(task.contexts),
              **workers.facts(), **{name: manifest[name] for name in ("network", "head", "parent", "data", "input")}}
     state = share_state(workers, asked, lambda: open_state(f"{prefix}-state", asked, keeping, f"prefix={prefix!r}"))
     if not workers.writes:

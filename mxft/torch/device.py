@@ -1,4 +1,5 @@
 """Where PyTorch computes and in which numbers: what an inference executor takes in place of an MXNet context."""
+import contextlib
 import dataclasses
 
 from mxft.errors import InputError
@@ -32,6 +33,13 @@ class TorchDevice:
     precision: str = "fp32"
     compiled: bool = False
     device_type = "torch"  # neither "cpu" nor "gpu": an mx.Context has those
+
+    def autocast(self):
+        """Return the context that a forward pass is computed in: of fp32 one that changes nothing."""
+        import torch
+
+        kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+        return torch.autocast(self.name.partition(":")[0], kind) if kind else contextlib.nullcontext()
 
     def __str__(self):
         return (f"PyTorch on {self.name}{'' if self.precision == 'fp32' else ', ' + self.precision}"

@@ -1,5 +1,4 @@
 """Forward passes by PyTorch, started and waited for as `mxft.inference.streams.Streams` does it for MXNet."""
-import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,8 +7,6 @@ import torch
 
 from mxft.network.graph import Graph
 from mxft.torch.module import MXNetModule
-
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchForward:
@@ -30,7 +27,7 @@ class TorchForward:
     def __init__(self, symbol, arg_params, aux_params, device):
         arrays = ({name: value.asnumpy() for name, value in values.items()} for values in (arg_params, aux_params))
         self._device = torch.device(device.name)
-        self._autocast = _AUTOCAST.get(device.precision)
+        self._autocast = device.autocast
         module = MXNetModule(Graph(symbol), *arrays).eval().to(self._device, memory_format=torch.channels_last)
         self._module = torch.compile(module) if device.compiled else module
         self._pool = ThreadPoolExecutor(1)
@@ -76,9 +73,6 @@ class TorchForward:
         pixels = pixels.to(self._device, non_blocking=True)
         if pixels.dim() == 4:  # features have no pixels
             pixels = pixels.contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), self._numbers():
+        with torch.inference_mode(), self._autocast():
             found = self._module(pixels)
         return [output.float().cpu().numpy() for output in (found if isinstance(found, tuple) else (found,))]
-
-    def _numbers(self):
-        return (torch.autocast(self._device.type, self._autocast) if self._autocast else contextlib.nullcontext())

@@ -3,7 +3,6 @@
 On a CPU both engines read and write the same memory. Whatever MXNet does with these arrays (its optimizers, kvstore,
 initializers, what is saved and resumed) goes on as it is.
 """
-import contextlib
 import ctypes
 
 import numpy as np
@@ -12,8 +11,6 @@ import torch
 from mxft.compat import mx
 from mxft.network.graph import Graph
 from mxft.torch.module import MXNetModule
-
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TrainedNetwork:
@@ -42,7 +39,7 @@ class TrainedNetwork:
         self._own = {name: shared_tensor(array) for name, array in {**arrays, **states}.items()}
         self._gradients = {name: shared_tensor(array) for name, array in gradients.items()}
         self._device, self._adds = torch.device(device.name), adds
-        self._autocast = _AUTOCAST.get(device.precision)
+        self._autocast = device.autocast
         zeros = ({name: np.zeros(array.shape, np.float32) for name, array in values.items()}
                  for values in (arrays, states))
         module = MXNetModule(Graph(symbol), *zeros).train()
@@ -72,33 +69,32 @@ class TrainedNetwork:
         list of mx.nd.NDArray
             The outputs.
         """
-        mx.nd.waitall()  # the update before, which MXNet carries out behind us
-        given = {name: self._sent(array) for name, array in inputs.items()}
-        self._fetch()
-        for name in self._gradients:
+        outputs = self._computed(inputs)
+        for name in self._gradients:  # behind the update, which reads them
             if not (self._adds and self._on_host):
                 self._values[name].grad.zero_()
-        with self._numbers():
-            outputs = self._module(**given)
-        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         learning = [output for output in outputs if output.requires_grad]
         torch.autograd.backward(learning, [torch.ones_like(output) for output in learning])
         self._hand_back()
-        return [mx.nd.array(output.detach().float().cpu().numpy()) for output in outputs]
+        return _in_mxnet(outputs)
 
     def outputs(self, inputs):
         """Return the outputs of a batch in evaluation mode; nothing is learnt."""
-        mx.nd.waitall()
-        given = {name: self._sent(array) for name, array in inputs.items()}
-        self._fetch()
         self._module.eval()
         try:
-            with torch.no_grad(), self._numbers():
-                outputs = self._module(**given)
+            with torch.no_grad():
+                return _in_mxnet(self._computed(inputs))
         finally:
             self._module.train()
-        return [mx.nd.array(output.float().cpu().numpy())
-                for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+    def _computed(self, inputs):
+        """Return the outputs, a tuple of tensors, with the parameters as MXNet left them."""
+        mx.nd.waitall()  # the update before, which MXNet carries out behind us
+        given = {name: self._sent(array) for name, array in inputs.items()}
+        self._fetch()
+        with self._autocast():
+            outputs = self._module(**given)
+        return outputs if isinstance(outputs, tuple) else (outputs,)
 
     def _sent(self, array):
         """Return an input on the device; of images the channels lie last, which the maps behind them take over."""
@@ -121,8 +117,9 @@ class TrainedNetwork:
             for name in self._states:
                 self._own[name].copy_(self._values[name])
 
-    def _numbers(self):
-        return torch.autocast(self._device.type, self._autocast) if self._autocast else contextlib.nullcontext()
+
+def _in_mxnet(outputs):
+    return [mx.nd.array(output.detach().float().cpu().numpy()) for output in outputs]
 
 
 def shared_tensor(array):

@@ -163,7 +163,8 @@ def finetune(model, data, run, recipe=None, spec=None, gpus="", cpus=1, threads=
 
 def _folder(run, keeping, recipe, manifest, ready, workers):
     """Return the run folder, or what the workers that are not the first have in its place."""
-    asked = {"recipe": without_engine(dataclasses.asdict(recipe)), "devices": names_of_devices(ready.devices),
+    asked = dataclasses.asdict(recipe)
+    asked = {"recipe": {**asked, "fit": without_engine(asked["fit"])}, "devices": names_of_devices(ready.devices),
              **workers.facts(), **{name: manifest[name] for name in ("classes", "input", "parent", "data")}}
     state = share_state(workers, asked, lambda: _state(run, keeping, asked))
     if not workers.writes:
